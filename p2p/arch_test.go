@@ -1,0 +1,150 @@
+package p2p_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/shoal-p2p/shoal"
+
+// A rule says who may import what, directly.
+type rule struct {
+	packages string   // who, with all below
+	exact    bool     // but not what is below
+	except   []string // nor these, with all below
+	must     []string // must not import these, or anything below; "." is all but the standard library
+	only     []string // of our own packages may import only these; nil: any
+	why      string
+}
+
+var rules = []rule{
+	{packages: "p2p", exact: true, must: []string{"."}, why: "the vocabulary imports the standard library only: everybody imports it"},
+	{packages: "p2p/wire", only: []string{}, why: "pure leaf: students import it alone"},
+	{packages: "p2p/fastss", only: []string{}, why: "pure leaf: students import it alone"},
+	{packages: "p2p/member", only: []string{"p2p", "p2p/wire"}, why: "who may be here is decided without transports and disks"},
+	{packages: "p2p/link", except: []string{"p2p/link/rtc", "p2p/link/linktest"}, only: []string{"p2p", "p2p/wire"}, why: "links know carriers, not transports"},
+	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
+	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
+	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
+	{packages: "p2p/folder", only: []string{"p2p", "p2p/wire"}, why: "folders do not know what their files are used for"},
+	{packages: "p2p", except: []string{"p2p/link/rtc"}, must: []string{"github.com/pion/"}, why: "only the WebRTC transport knows WebRTC"},
+	{
+		packages: "p2p", must: []string{
+			module + "/store", module + "/migrations", module + "/server", module + "/web",
+			"github.com/labstack/", "github.com/mattn/go-sqlite3", "database/sql",
+		},
+		why: "p2p packages run without a database, a server and a page",
+	},
+	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/member", "p2p/search", "p2p/folder", "migrations"}, why: "store persists nouns; nouns do not know the store"},
+	{packages: "migrations", only: []string{}, why: "a schema depends on nothing"},
+	{packages: "web", only: []string{}, why: "the page is data"},
+}
+
+// TestImports holds the house's rules. Test files may import what they like.
+func TestImports(t *testing.T) {
+	for pkg, imports := range listImports(t) {
+		for _, r := range rules {
+			if !below(pkg, r.packages) || r.excepts(pkg) {
+				continue
+			}
+			for _, imp := range imports {
+				if reason := r.forbids(pkg, imp); reason != "" {
+					t.Errorf("%s imports %s: %s (%s)", pkg, imp, reason, r.why)
+				}
+			}
+		}
+	}
+}
+
+// TestPackagesAreDocumented: a reader who opens any package is told what it is for.
+func TestPackagesAreDocumented(t *testing.T) {
+	for pkg, doc := range listDocs(t) {
+		if doc == "" && !strings.HasPrefix(pkg, "e2e") {
+			t.Errorf("%s has no package comment", pkg)
+		}
+	}
+}
+
+func below(pkg, pattern string) bool { return pkg == pattern || strings.HasPrefix(pkg, pattern+"/") }
+
+func (r rule) excepts(pkg string) bool {
+	if r.exact && pkg != r.packages {
+		return true
+	}
+	for _, e := range r.except {
+		if below(pkg, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// forbids returns what is wrong with pkg importing imp, or "".
+func (r rule) forbids(pkg, imp string) string {
+	own, isOwn := strings.CutPrefix(imp, module+"/")
+	for _, m := range r.must {
+		if m == "." && strings.Contains(imp, ".") {
+			return "not in the standard library"
+		}
+		if m != "." && (imp == m || strings.HasPrefix(imp, strings.TrimSuffix(m, "/")+"/")) {
+			return "forbidden"
+		}
+	}
+	if r.only == nil || !isOwn {
+		return ""
+	}
+	for _, o := range r.only {
+		if own == o {
+			return ""
+		}
+	}
+	if below(own, pkg) || own == r.packages {
+		return ""
+	}
+	return "not among the packages it may know"
+}
+
+type listed struct {
+	ImportPath, Doc string
+	Imports         []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); err == io.EOF {
+			return pkgs
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		pkgs = append(pkgs, p)
+	}
+}
+
+func listImports(t *testing.T) map[string][]string {
+	m := map[string][]string{}
+	for _, p := range list(t) {
+		m[p.ImportPath] = p.Imports
+	}
+	return m
+}
+
+func listDocs(t *testing.T) map[string]string {
+	m := map[string]string{}
+	for _, p := range list(t) {
+		m[p.ImportPath] = p.Doc
+	}
+	return m
+}

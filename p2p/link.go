@@ -1,0 +1,143 @@
+package p2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// Errors that callers tell apart. Packages wrap them with what was attempted.
+var (
+	// ErrClosed: the link, stream or node is closed.
+	ErrClosed = errors.New("closed")
+	// ErrUnreachable: no way to the peer was found.
+	ErrUnreachable = errors.New("peer not reachable")
+	// ErrRefused: the peer, or this node, does not admit the other side.
+	ErrRefused = errors.New("refused")
+	// ErrNoProtocol: the peer does not serve the named protocol.
+	ErrNoProtocol = errors.New("protocol not served")
+	// ErrTooLarge: a message or value exceeds its limit.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Link is one authenticated connection to one peer. All methods may be used by
+// several goroutines at once.
+type Link interface {
+	Peer() ID
+	PublicKey() ed25519.PublicKey
+	// Path says over which way the link runs and why over this one.
+	Path() Path
+	// Stats returns counters since the link came up.
+	Stats() Stats
+	// Binding is a value that both ends share and that nobody in between can
+	// know or choose: what people compare as words.
+	Binding() [32]byte
+
+	// Call sends a request of at most 64 KiB to the peer's handler of proto
+	// ("noun/1") and returns its answer. An error of the handler arrives as a
+	// *CallError.
+	Call(ctx context.Context, proto string, req []byte) ([]byte, error)
+	// Open starts a stream. The connection also has CloseWrite() error
+	// (half-close) and Reset(code uint64) error.
+	Open(ctx context.Context, proto string) (net.Conn, error)
+	// Accept waits for a stream that the peer opens.
+	Accept(ctx context.Context) (proto string, c net.Conn, err error)
+
+	// Done is closed when the link has ended; Err then says why.
+	Done() <-chan struct{}
+	Err() error
+	Close() error
+}
+
+// Transport makes links. p2p/link/rtc and p2p/sim implement it.
+type Transport interface {
+	// Dial returns an authenticated link to exactly the node of the contact.
+	// A member dials with a nil pass, a node that holds an invitation with its
+	// pass.
+	Dial(ctx context.Context, to Contact, pass *Pass) (Link, error)
+	// Accept waits for a link that somebody else dialled.
+	Accept(ctx context.Context) (Link, error)
+	// Addrs are the addresses at which the p2p port can be tried, best first.
+	Addrs() []netip.AddrPort
+	Close() error
+}
+
+// Pass lets a node that is not yet a member knock at a network's door.
+type Pass struct {
+	Network ID       // of the invitation; the link authenticates for this network
+	Invite  [16]byte // which invitation; not secret
+	Key     [32]byte // MAC key derived from the invitation's secret
+}
+
+// Knock is the first thing a transport learns of somebody who wants a link,
+// before it spends anything on him. From is proven by a signature already.
+type Knock struct {
+	From    ed25519.PublicKey
+	Network ID
+	Invite  [16]byte // zero without a pass
+	MAC     []byte   // HMAC-SHA256(Pass.Key, Message); empty without a pass
+	Message []byte   // what the MAC covers
+}
+
+// Gate decides whether a knock gets a link. An error refuses; its text goes to
+// the log, never to the one who knocked.
+type Gate func(Knock) error
+
+// Caller asks any member, over its link. Errors: ErrUnreachable when there is
+// no link to it.
+type Caller interface {
+	Call(ctx context.Context, to ID, proto string, req []byte) ([]byte, error)
+}
+
+// Handler answers one call that came over the link from. What it returns as error reaches the
+// caller as a *CallError with the error's text; return a *CallError to set a
+// code that programs can tell apart.
+type Handler func(ctx context.Context, from Link, req []byte) ([]byte, error)
+
+// CallError is the refusal or failure of a call by the peer itself.
+type CallError struct {
+	Code    string // stable, snake_case: "not_found", "forbidden", "no_protocol", "internal"
+	Message string
+}
+
+func (e *CallError) Error() string { return e.Code + ": " + e.Message }
+
+// PathKind says how directly two nodes are linked.
+type PathKind string
+
+// The kinds of path, best first.
+const (
+	PathMemory  PathKind = "memory"  // both nodes live in one process
+	PathDirect  PathKind = "direct"  // an address that the peer itself has
+	PathMapped  PathKind = "mapped"  // a port that a router forwards
+	PathPunched PathKind = "punched" // an address that only this pair's traffic opened
+	PathRelayed PathKind = "relayed" // through another computer
+)
+
+// Path explains a link.
+type Path struct {
+	Kind   PathKind
+	Proto  string // "udp" or "tcp"; empty for memory
+	Local  netip.AddrPort
+	Remote netip.AddrPort
+	Tried  []Candidate
+	Why    string // one sentence for people
+}
+
+// Candidate is an address pair that was tried for a path.
+type Candidate struct {
+	Local, Remote netip.AddrPort
+	Kind          PathKind
+	Result        string // "selected", "succeeded", "failed", "waiting"
+}
+
+// Stats are a link's counters.
+type Stats struct {
+	RTT      time.Duration // smoothed; 0 while unknown
+	BytesIn  uint64        // datagram payload
+	BytesOut uint64
+	Since    time.Time
+}
