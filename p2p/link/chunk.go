@@ -1,0 +1,63 @@
+package link
+
+// A chunk holds one message of a lane, so that bytes of a stream are copied once
+// on their way out, from the writer, and once on their way in, to the reader.
+// Outgoing payload leaves room for the frame headers before it, OPEN, STOP and
+// DATA at the most, and for a FIN behind it.
+type chunk struct {
+	r, w int // the payload that is left is buf[r:w]
+	buf  [MaxFrame]byte
+}
+
+const (
+	headroom = 160
+	tailroom = 16
+	// maxData is the most payload of one DATA frame.
+	maxData = MaxFrame - headroom - tailroom
+)
+
+func (l *Link) chunk() *chunk { return l.chunks.Get().(*chunk) }
+
+func (l *Link) recycle(c *chunk) {
+	c.r, c.w = 0, 0
+	l.chunks.Put(c)
+}
+
+// chunks is a first-in-first-out queue of chunks that reuses its array.
+type chunks struct {
+	list []*chunk
+	head int
+}
+
+func (q *chunks) len() int { return len(q.list) - q.head }
+
+func (q *chunks) first() *chunk { return q.list[q.head] }
+
+// last returns the newest chunk, nil if there is none.
+func (q *chunks) last() *chunk {
+	if q.len() == 0 {
+		return nil
+	}
+	return q.list[len(q.list)-1]
+}
+
+func (q *chunks) push(c *chunk) {
+	if q.head > 0 && len(q.list) == cap(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
+	q.list = append(q.list, c)
+}
+
+func (q *chunks) pop() *chunk {
+	c := q.list[q.head]
+	q.list[q.head] = nil
+	q.head++
+	if q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+	}
+	return c
+}
+
+func (q *chunks) drop() { *q = chunks{} }
