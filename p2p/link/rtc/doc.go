@@ -1,0 +1,34 @@
+// Package rtc is p2p.Transport over WebRTC data channels, and the only package
+// that knows pion.
+//
+// A node has one port: a UDP socket that carries the connections to all peers,
+// and, under the same number, a TCP listener whose only route is the WebSocket
+// /p2p/signal. A connection to a peer is one PeerConnection with six channels
+// that are agreed on beforehand; package link makes a [p2p.Link] of them.
+//
+// # Signalling
+//
+// One request, one reply. The offer is a whole session description with all
+// candidates, which are known from the port, in an envelope that the dialling
+// node signs; the answer is another, signed by the dialled node, and names the
+// offer by its hash. Both go through anybody: a member that has links to both
+// ("signal/1"), the WebSocket of the peer, or the WebSocket of a member that has a
+// link to it. Whoever carries them can read them, drop them and delay them, and
+// nothing else. The ways are tried side by side; the peer answers the same offer
+// with the same answer, over however many ways it comes.
+//
+// Nothing expensive happens for somebody who is not admitted: the signature is
+// verified and the node's [p2p.Gate] is asked before a PeerConnection exists.
+//
+// Clocks need not agree. Each offer bears a number that is larger than that of
+// every offer its node made before: the time in nanoseconds, or one more than the
+// last. A node keeps the largest it took from each peer and refuses what is not
+// above it. A peer whose clock was set back is told, signed, what the number has
+// to exceed and offers again. The numbers are forgotten when the process ends; an
+// offer that is replayed then costs one unfinished handshake of at most ten
+// seconds and cannot disturb a link, because an address is moved from one
+// connection to another only when the peer there proves that it knows the new
+// one (see mux).
+//
+// When two nodes dial each other at once, the smaller ID's offer wins.
+package rtc

@@ -1,0 +1,275 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/link"
+)
+
+// Options configures a Transport.
+type Options struct {
+	Local link.Local
+	// Listen is the p2p port, "host:port", for UDP and TCP: ":4747" on all
+	// interfaces, "127.0.0.1:0" any free number on loopback. Empty is ":4747".
+	Listen string
+	// AnyPort takes any free port when the one of Listen is taken.
+	AnyPort bool
+	// Announce are addresses that somebody forwards to the p2p port.
+	Announce []netip.AddrPort
+	// Linked returns the peers that can forward signalling now; Caller reaches
+	// them. Without, only WebSockets are tried and nothing is forwarded.
+	Linked func() []p2p.ID
+	Caller p2p.Caller
+}
+
+// Transport makes links over WebRTC. It implements p2p.Transport.
+type Transport struct {
+	o           Options
+	id          p2p.ID
+	log         *slog.Logger
+	port        port
+	wildcard    bool // the port is bound to no particular address
+	mux         *mux
+	api         *webrtc.API
+	cert        webrtc.Certificate
+	fingerprint [32]byte // of cert
+	server      *http.Server
+
+	ctx     context.Context // ends when Close begins
+	cancel  context.CancelFunc
+	running sync.WaitGroup // goroutines; entered by enter
+	closing sync.WaitGroup // PeerConnections that are being closed
+	live    atomic.Int64   // PeerConnections that are not closed
+
+	arrived    chan p2p.Link
+	handshakes chan struct{} // holds a token for each unfinished handshake of somebody else's
+
+	perHousehold buckets[netip.Prefix] // of WebSocket requests
+	perPeer      buckets[p2p.ID]       // of "signal/1" calls
+	forwards     buckets[struct{}]     // of what is forwarded for anybody
+
+	mu       sync.Mutex // guards all that follows
+	closed   bool
+	issued   int64
+	dials    map[p2p.ID]*dial
+	inbound  map[p2p.ID]*inbound
+	current  map[p2p.ID]*session
+	sessions map[*session]bool
+	replies  replies
+	floors   floors
+}
+
+var _ p2p.Transport = (*Transport)(nil)
+
+// maxHandshakes bounds the PeerConnections that this node has made for peers that
+// have not finished their handshake.
+const maxHandshakes = 32
+
+// Listen binds the p2p port and serves it. An error that wraps
+// syscall.EADDRINUSE says that the port is taken.
+func Listen(ctx context.Context, o Options) (*Transport, error) {
+	return listen(ctx, o, func(s socket) socket { return s })
+}
+
+// listen is Listen with something between the mux and its socket.
+func listen(ctx context.Context, o Options, wrap func(socket) socket) (*Transport, error) {
+	if o.Local.Identity.IsZero() || o.Local.Network == nil {
+		return nil, errors.New("rtc: listen: an identity and a network are needed")
+	}
+	if o.Listen == "" {
+		o.Listen = ":4747"
+	}
+	cert, fingerprint, err := newCertificate()
+	if err != nil {
+		return nil, err
+	}
+	p, err := listenPort(ctx, o.Listen, o.AnyPort)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, cert: cert, fingerprint: fingerprint,
+		wildcard: p.addr().Addr().IsUnspecified(),
+		arrived:  make(chan p2p.Link, maxHandshakes), handshakes: make(chan struct{}, maxHandshakes),
+		perHousehold: buckets[netip.Prefix]{rate: 10, burst: 50},
+		perPeer:      buckets[p2p.ID]{rate: 20, burst: 100},
+		forwards:     buckets[struct{}]{rate: 50, burst: 200},
+		dials:        map[p2p.ID]*dial{}, inbound: map[p2p.ID]*inbound{},
+		current: map[p2p.ID]*session{}, sessions: map[*session]bool{},
+	}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
+	t.api = newAPI(t.mux, t.log)
+	t.server = t.newServer()
+	t.running.Go(func() { _ = t.mux.run() })
+	t.running.Go(func() { _ = t.server.Serve(&cappedListener{Listener: p.tcp}) })
+	return t, nil
+}
+
+// Accept implements p2p.Transport. Its error is p2p.ErrClosed or the context's.
+func (t *Transport) Accept(ctx context.Context) (p2p.Link, error) {
+	select {
+	case l := <-t.arrived:
+		return l, nil
+	case <-t.ctx.Done():
+		return nil, fmt.Errorf("rtc: accept: %w", p2p.ErrClosed)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("rtc: accept: %w", ctx.Err())
+	}
+}
+
+// Addrs implements p2p.Transport: the addresses of this computer that lead to the
+// p2p port, then the announced ones.
+func (t *Transport) Addrs() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, c := range t.candidates() {
+		out = append(out, c.Addr)
+	}
+	return out
+}
+
+// Port returns the number of the p2p port.
+func (t *Transport) Port() uint16 { return t.port.addr().Port() }
+
+// Live counts the PeerConnections that are not closed, those of links and of
+// handshakes.
+func (t *Transport) Live() int { return int(t.live.Load()) }
+
+// Close implements p2p.Transport. It closes all links and returns when nothing of
+// the transport is left, or after some seconds if pion hangs.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	already := t.closed
+	t.closed = true
+	var all []*session
+	for s := range t.sessions {
+		all = append(all, s)
+	}
+	t.mu.Unlock()
+	t.cancel()
+	if already {
+		return nil
+	}
+	_ = t.server.Close()
+	var ended sync.WaitGroup
+	for _, s := range all {
+		ended.Go(func() { s.close(fmt.Errorf("rtc: closed here: %w", p2p.ErrClosed)) })
+	}
+	ended.Wait()
+	// The socket goes last: it carries the goodbyes.
+	err := t.mux.Close()
+	done := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		t.closing.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(2 * closeTimeout):
+	}
+	if err != nil {
+		return fmt.Errorf("rtc: close: %w", err)
+	}
+	return nil
+}
+
+// enter registers a goroutine that somebody else started, unless the transport is
+// closed. The goroutine calls t.running.Done when it ends.
+func (t *Transport) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.running.Add(1)
+	return true
+}
+
+// own are the addresses at which this computer's p2p port may be reached.
+func (t *Transport) own() []netip.AddrPort {
+	bound := t.port.addr()
+	var interfaces []netInterface
+	if t.wildcard {
+		var err error
+		if interfaces, err = readInterfaces(); err != nil {
+			t.log.Warn("interfaces cannot be listed", "error", err)
+		}
+	}
+	var out []netip.AddrPort
+	for _, a := range ownAddrs(bound.Addr(), interfaces) {
+		out = append(out, netip.AddrPortFrom(a, bound.Port()))
+	}
+	return out
+}
+
+// bases are the first own address of each family.
+func (t *Transport) bases() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, a := range t.own() {
+		if !slices.ContainsFunc(out, func(b netip.AddrPort) bool { return b.Addr().Is4() == a.Addr().Is4() }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// loopback reports whether this node lives on loopback, so that peers may be
+// there too.
+func (t *Transport) loopback() bool {
+	own := t.own()
+	return len(own) > 0 && own[0].Addr().IsLoopback()
+}
+
+// adopt makes s the connection to peer. The one before it ends: the peer dials
+// again only when it has none, whatever this node still believes.
+func (t *Transport) adopt(peer p2p.ID, s *session) {
+	t.mu.Lock()
+	old := t.current[peer]
+	if t.sessions[s] { // else it has ended already
+		t.current[peer] = s
+	}
+	t.mu.Unlock()
+	if old != nil {
+		go old.close(fmt.Errorf("rtc: a newer connection to the same peer: %w", p2p.ErrClosed))
+	}
+}
+
+// track counts s until untrack.
+func (t *Transport) track(s *session) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return fmt.Errorf("rtc: new connection: %w", p2p.ErrClosed)
+	}
+	t.sessions[s] = true
+	t.live.Add(1)
+	return nil
+}
+
+func (t *Transport) untrack(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, s)
+	for peer, cur := range t.current {
+		if cur == s {
+			delete(t.current, peer)
+		}
+	}
+	t.live.Add(-1)
+}

@@ -1,0 +1,209 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+const (
+	stagger      = 50 * time.Millisecond // between the starts of two ways
+	maxWays      = 32                    // of one dial
+	maxCallsOpen = 3                     // of one dial at once
+)
+
+// way carries a sealed offer to the peer and brings the reply back.
+type way struct {
+	name string
+	send func(ctx context.Context, msg []byte) ([]byte, error)
+}
+
+// ways lists what can be tried to reach to, the likeliest first: members with
+// links to it, as it says itself, its own addresses, all other linked members,
+// and the addresses of members that an invitation names.
+func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact) []way {
+	calls := make(chan struct{}, maxCallsOpen)
+	loopback := t.loopback()
+	peer := to.ID()
+	var linked []p2p.ID
+	if t.o.Linked != nil && t.o.Caller != nil {
+		linked = slices.DeleteFunc(slices.Clone(t.o.Linked()), func(id p2p.ID) bool { return id == peer })
+	}
+	var out []way
+	for _, id := range linked {
+		if slices.Contains(to.Relays, id) {
+			out = append(out, t.viaLink(id, calls))
+		}
+	}
+	for _, a := range to.Addrs {
+		if reachable(a, loopback) {
+			out = append(out, viaSocket("ws "+a.String(), a))
+		}
+	}
+	for _, id := range linked {
+		if !slices.Contains(to.Relays, id) {
+			out = append(out, t.viaLink(id, calls))
+		}
+	}
+	for _, r := range relays {
+		for _, a := range r.Addrs {
+			if reachable(a, loopback) {
+				out = append(out, viaSocket(fmt.Sprintf("ws %s of %s", a, r.ID().Short()), a))
+			}
+		}
+	}
+	return out[:min(len(out), maxWays)]
+}
+
+func (t *Transport) viaLink(id p2p.ID, calls chan struct{}) way {
+	return way{"via " + id.Short(), func(ctx context.Context, msg []byte) ([]byte, error) {
+		select {
+		case calls <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		defer func() { <-calls }()
+		ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+		defer cancel()
+		return t.o.Caller.Call(ctx, id, signalProto, msg)
+	}}
+}
+
+func viaSocket(name string, addr netip.AddrPort) way {
+	return way{name, func(ctx context.Context, msg []byte) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+		defer cancel()
+		return askSocket(ctx, addr, msg)
+	}}
+}
+
+// askSocket does one request over the WebSocket at addr.
+func askSocket(ctx context.Context, addr netip.AddrPort, msg []byte) ([]byte, error) {
+	d := websocket.Dialer{ // no proxy: it could not reach what this node cannot
+		NetDialContext:   (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		HandshakeTimeout: 5 * time.Second,
+		ReadBufferSize:   4096,
+		WriteBufferSize:  4096,
+	}
+	c, res, err := d.DialContext(ctx, "ws://"+addr.String()+signalPath, nil)
+	if err != nil {
+		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
+			err = fmt.Errorf("HTTP status %d", res.StatusCode)
+		}
+		return nil, err
+	}
+	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	c.SetReadLimit(maxEnvelope)
+	if err := c.WriteMessage(websocket.BinaryMessage, msg); err != nil {
+		return nil, err
+	}
+	kind, reply, err := c.ReadMessage()
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		return nil, fmt.Errorf("closed: %.120s", closed.Text)
+	case err != nil:
+		return nil, err
+	case kind != websocket.BinaryMessage:
+		return nil, errors.New("a reply that is text")
+	}
+	return reply, nil
+}
+
+// attempts is what became of the ways that were tried.
+type attempts []string
+
+func (a attempts) String() string {
+	if len(a) == 0 {
+		return "no address and no member with a link to it is known"
+	}
+	return strings.Join(a, "; ")
+}
+
+// race sends msg over the ways side by side, each a little later than the one
+// before or at once when one has failed, until check takes a reply. The others are
+// then cancelled.
+func race(ctx context.Context, ways []way, msg []byte, check func(reply []byte) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type result struct {
+		way   int
+		reply []byte
+		err   error
+	}
+	results := make(chan result, len(ways))
+	next := make(chan struct{}, 1)
+	next <- struct{}{}
+	tick := time.NewTicker(stagger)
+	defer tick.Stop()
+	start := func(i int) {
+		go func() {
+			reply, err := ways[i].send(ctx, msg)
+			results <- result{i, reply, err}
+		}()
+	}
+	var failed attempts
+	for started := 0; len(failed) < len(ways); {
+		var more <-chan struct{}
+		var later <-chan time.Time
+		if started < len(ways) {
+			more, later = next, tick.C
+		}
+		select {
+		case <-more:
+			start(started)
+			started++
+		case <-later:
+			start(started)
+			started++
+		case r := <-results:
+			if r.err == nil {
+				r.err = check(r.reply)
+			}
+			if r.err == nil {
+				return nil
+			}
+			failed = append(failed, ways[r.way].name+": "+brief(r.err))
+			select {
+			case next <- struct{}{}:
+			default:
+			}
+		case <-ctx.Done():
+			for i := range ways[:started] {
+				if !slices.ContainsFunc(failed, func(f string) bool { return strings.HasPrefix(f, ways[i].name+": ") }) {
+					failed = append(failed, ways[i].name+": no reply")
+				}
+			}
+			return fmt.Errorf("%s: %w", failed, context.Cause(ctx))
+		}
+	}
+	return errors.New(failed.String())
+}
+
+// brief is the part of an error that says something to people.
+func brief(err error) string {
+	var errno syscall.Errno
+	var timeout net.Error
+	var call *p2p.CallError
+	switch {
+	case errors.As(err, &call):
+		return call.Error()
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "no reply in time"
+	}
+	return err.Error()
+}
