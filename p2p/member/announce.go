@@ -1,0 +1,135 @@
+package member
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// SetContact tells the network how to reach this node: the addresses best first,
+// and the members that forward signalling to it. Addresses that mean nothing to
+// another computer, duplicates, and what is more than the limits are left out.
+// Nothing is signed when nothing changed.
+func (s *Service) SetContact(addrs []netip.AddrPort, relays []p2p.ID) (changed bool, err error) {
+	addrs = first(distinct(addrs, usableAddr), MaxAddrs)
+	relays = first(distinct(relays, func(id p2p.ID) bool { return !id.IsZero() && id != s.self }), MaxRelays)
+	err = s.do(func() (func(), error) {
+		next := s.mine
+		next.Addrs, next.Relays = addrs, relays
+		if slices.Equal(addrs, s.mine.Addrs) && slices.Equal(relays, s.mine.Relays) {
+			return nil, nil
+		}
+		changed = true
+		return s.announce(next)
+	})
+	return changed && err == nil, err
+}
+
+// announce signs next as the contact of this node. The caller holds s.mu.
+func (s *Service) announce(next p2p.Contact) (tell func(), err error) {
+	next.Seq = s.nextSeq(max(s.mine.Seq, s.roster.contactSeq(s.self)))
+	statement, err := contactStatement(s.o.Identity, next)
+	if err != nil {
+		return nil, err
+	}
+	tell, err = s.apply(update{statements: []Statement{statement}, own: true})
+	if err == nil {
+		s.mine = next
+	}
+	return tell, err
+}
+
+// contactSeq is the number of the newest contact of id; 0 when there is none.
+func (ro *Roster) contactSeq(id p2p.ID) uint64 {
+	if r := ro.contact[id]; r != nil {
+		return r.contact.Seq
+	}
+	return 0
+}
+
+// distinct returns the elements that are good, each once, in their order.
+func distinct[T comparable](in []T, good func(T) bool) []T {
+	var out []T
+	for _, x := range in {
+		if good(x) && !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// SetOffer offers a folder to the members, changes an offer, or, with Gone, takes
+// it back. Only admins may do so for another creator (ErrNotAdmin). An offer that
+// is in effect already is not signed again.
+func (s *Service) SetOffer(o Offer) error {
+	if o.By.IsZero() {
+		o.By = s.self
+	}
+	o.Label = CleanName(o.Label)
+	return s.do(func() (func(), error) {
+		v := s.current.Load()
+		role, present := v.role(s.self)
+		if o.By != s.self && role != RoleAdmin {
+			return nil, fmt.Errorf("member: offer folder %s of %s: %w", o.Folder, o.By.Short(), ErrNotAdmin)
+		}
+		if !present {
+			return nil, fmt.Errorf("member: offer folder %s: this node: %w", o.Folder, ErrUnknownMember)
+		}
+		if _, known := v.byID[o.By]; !known {
+			return nil, fmt.Errorf("member: offer folder %s of %s: %w", o.Folder, o.By.Short(), ErrUnknownMember)
+		}
+		at, found := slices.BinarySearchFunc(v.offers, o, compareOffers)
+		if found && v.offers[at].same(o) || !found && o.Gone {
+			return nil, nil
+		}
+		statement, err := s.signOffer(o)
+		if err != nil {
+			return nil, err
+		}
+		return s.apply(update{statements: []Statement{statement}, own: true})
+	})
+}
+
+// signOffer signs o as newer than all that is known of it. The caller holds s.mu.
+func (s *Service) signOffer(o Offer) (Statement, error) {
+	var last uint64
+	for key, r := range s.roster.offers {
+		if key.folder == o.Folder && key.creator == o.By {
+			last = max(last, r.offer.Seq)
+		}
+	}
+	o.Seq = s.nextSeq(last)
+	return offerStatement(s.o.Identity, s.roster.network.ID, o)
+}
+
+// adopted returns the offers of a member that is about to be revoked, signed again
+// by this admin: a folder does not end because a computer was lost. The caller
+// holds s.mu.
+func (s *Service) adopted(id p2p.ID) ([]Statement, error) {
+	var out []Statement
+	for _, o := range s.current.Load().offers {
+		if id == s.self || o.By != id || o.signer != id || o.Gone {
+			continue
+		}
+		statement, err := s.signOffer(o)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, statement)
+	}
+	return out, nil
+}
+
+// SetName changes how this node calls itself; an empty name becomes the short ID.
+func (s *Service) SetName(name string) error {
+	return s.do(func() (func(), error) {
+		next := s.mine
+		if next.Name = cmp.Or(CleanName(name), s.self.Short()); next.Name == s.mine.Name {
+			return nil, nil
+		}
+		return s.announce(next)
+	})
+}

@@ -1,0 +1,194 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// Join redeems an invitation over a link to its inviter, and leaves this node's own
+// network, which must have no other members, for the inviter's. It is safe to
+// repeat. For the network that this node is a member of already it changes nothing
+// and needs no link.
+//
+// Errors: ErrExpired; ErrRefused when the invitation is used up, withdrawn or
+// forged; ErrNotEmpty; ErrMalformed when the answer does not prove what it must.
+func (s *Service) Join(ctx context.Context, l p2p.Link, inv Invitation) (Joined, error) {
+	joined, err := s.join(ctx, l, inv)
+	if err != nil {
+		return Joined{}, fmt.Errorf("member: join network %s: %w", inv.Network.Short(), err)
+	}
+	return joined, nil
+}
+
+func (s *Service) join(ctx context.Context, l p2p.Link, inv Invitation) (Joined, error) {
+	v := s.current.Load()
+	if _, present := v.role(s.self); present && v.network.ID == inv.Network {
+		joined := Joined{Network: v.network, Members: len(v.members), Already: true}
+		if l != nil {
+			joined.Words = Words(l.Binding())
+		}
+		return joined, nil
+	}
+	if err := v.leavable(); err != nil {
+		return Joined{}, err
+	}
+	if inv.Expired(s.o.Now()) {
+		return Joined{}, ErrExpired
+	}
+	if l.Peer() != p2p.IDOf(inv.Inviter.PublicKey) {
+		return Joined{}, fmt.Errorf("%s is not the inviter: %w", l.Peer().Short(), ErrRefused)
+	}
+	resp, err := s.askToJoin(ctx, l, inv)
+	if err != nil {
+		return Joined{}, err
+	}
+	roster, err := verifyWelcome(inv, s.self, resp)
+	if err != nil {
+		return Joined{}, err
+	}
+	var joined Joined
+	err = s.do(func() (tell func(), err error) {
+		joined, err = s.install(roster, Words(l.Binding()))
+		return func() { s.tell(nil) }, err
+	})
+	joined.More = resp.More
+	return joined, err
+}
+
+// leavable reports whether the node would leave nobody behind. One that was revoked
+// has left already.
+func (v *view) leavable() error {
+	if _, present := v.role(v.self.ID); present && len(v.members) > 1 {
+		return fmt.Errorf("%d of them: %w", len(v.members)-1, ErrNotEmpty)
+	}
+	return nil
+}
+
+func (s *Service) askToJoin(ctx context.Context, l p2p.Link, inv Invitation) (joinResponse, error) {
+	s.mu.Lock()
+	contact, err := contactStatement(s.o.Identity, s.mine)
+	s.mu.Unlock()
+	if err != nil {
+		return joinResponse{}, err
+	}
+	r := joinRequest{Contact: contact}
+	if inv.ID != [16]byte{} {
+		r.Invite = inv.ID[:]
+		r.MAC = joinProof(inv.Network, inv.ID, inv.Secret, l.Binding(), s.o.Identity.PublicKey())
+	}
+	req, err := wire.Marshal(r)
+	if err != nil {
+		return joinResponse{}, err
+	}
+	answer, err := l.Call(ctx, ProtoJoin, req)
+	if err != nil {
+		return joinResponse{}, joinFailure(err)
+	}
+	var resp joinResponse
+	if err := wire.Unmarshal(answer, &resp); err != nil {
+		return joinResponse{}, fmt.Errorf("the inviter's answer: %w: %w", ErrMalformed, err)
+	}
+	return resp, nil
+}
+
+// joinFailure gives the codes of a refusal back their errors.
+func joinFailure(err error) error {
+	var refused *p2p.CallError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Code {
+	case CodeInviteRefused, CodeForbidden:
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	case CodeInviteExpired:
+		return fmt.Errorf("%w: %w", ErrExpired, err)
+	case CodeNetworkFull:
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
+
+// verifyWelcome makes a roster of what an inviter answered. It holds the inviter's
+// word for nothing: the genesis must be of the network that the invitation names,
+// and from it a line of admissions must lead to the inviter, with the power to
+// admit, and to this node.
+func verifyWelcome(inv Invitation, self p2p.ID, resp joinResponse) (*Roster, error) {
+	roster, err := rosterOf(resp.Statements...)
+	if err != nil {
+		return nil, err
+	}
+	inviter := p2p.IDOf(inv.Inviter.PublicKey)
+	standing := roster.judged().standing
+	by, present := standing[inviter]
+	mine, admitted := standing[self]
+	switch {
+	case roster.network.ID != inv.Network:
+		return nil, fmt.Errorf("the inviter answered for network %s: %w", roster.network.ID.Short(), ErrMalformed)
+	case !present || by.role != RoleAdmin && roster.network.Mode != ModeOpen:
+		return nil, fmt.Errorf("the inviter %s cannot show that it may admit: %w", inviter.Short(), ErrMalformed)
+	case !admitted || len(resp.Admission) != len(Hash{}) || mine.entry.hash != Hash(resp.Admission):
+		return nil, fmt.Errorf("the inviter did not admit this node: %w", ErrMalformed)
+	}
+	return roster, nil
+}
+
+// install makes roster that of this node's network, all in one transaction. Folders
+// that this node offered are offered again. The caller holds s.mu.
+func (s *Service) install(roster *Roster, words [4]string) (Joined, error) {
+	old := s.current.Load()
+	if _, present := old.role(s.self); present && old.network.ID == roster.network.ID {
+		return Joined{Network: old.network, Members: len(old.members), Words: words, Already: true}, nil
+	}
+	if err := old.leavable(); err != nil {
+		return Joined{}, err
+	}
+	own, err := s.carryOver(roster)
+	if err != nil {
+		return Joined{}, err
+	}
+	added, err := roster.Add(own...)
+	if err != nil {
+		return Joined{}, err
+	}
+	if err := s.o.Store.Install(State{Network: roster.network.ID, Statements: roster.Statements()}); err != nil {
+		return Joined{}, fmt.Errorf("install: %w", err)
+	}
+	v := roster.view(s.self)
+	s.roster, s.invites = roster, map[[16]byte]*invite{}
+	s.mine = v.self.Contact
+	s.current.Store(v)
+	s.o.Publish.Emit(NetworkJoined{ID: v.network.ID, Name: v.network.Name, Members: len(v.members), Words: words[:]})
+	for _, e := range offerChanges(nil, v.offers) {
+		s.o.Publish.Emit(e)
+	}
+	s.outbox.put(added.added, p2p.ID{}, true)
+	return Joined{Network: v.network, Members: len(v.members), Words: words}, nil
+}
+
+// carryOver signs for another network what this node says of itself: its contact
+// and the folders that it offers. The caller holds s.mu.
+func (s *Service) carryOver(to *Roster) ([]Statement, error) {
+	next := s.mine
+	next.Seq = s.nextSeq(max(s.mine.Seq, to.contactSeq(s.self)))
+	contact, err := contactStatement(s.o.Identity, next)
+	if err != nil {
+		return nil, err
+	}
+	own := []Statement{contact}
+	for _, o := range s.current.Load().offers {
+		if o.By != s.self || o.Gone {
+			continue
+		}
+		o.Seq = s.nextSeq(o.Seq)
+		statement, err := offerStatement(s.o.Identity, to.network.ID, o)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, statement)
+	}
+	return own, nil
+}
