@@ -1,0 +1,69 @@
+package search
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec compresses texts. It allocates nothing before it is used.
+type codec struct {
+	mu sync.Mutex // guards all following fields; what they point to needs no guard
+	e  *zstd.Encoder
+	d  *zstd.Decoder
+}
+
+// encoder returns the encoder; its options keep it at some hundred KiB.
+func (c *codec) encoder() (*zstd.Encoder, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.e != nil {
+		return c.e, nil
+	}
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(128<<10))
+	c.e = e
+	return e, err
+}
+
+func (c *codec) decoder() (*zstd.Decoder, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.d != nil {
+		return c.d, nil
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(2*MaxText))
+	c.d = d
+	return d, err
+}
+
+// compress returns text for expand; nothing for no text.
+func (c *codec) compress(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	e, err := c.encoder()
+	if err != nil {
+		return nil, fmt.Errorf("compress text: %w", err)
+	}
+	return e.EncodeAll([]byte(text), make([]byte, 0, len(text)/2)), nil
+}
+
+// expand returns the text of what compress returned. Whatever b is, the result
+// has at most 2*MaxText bytes.
+func (c *codec) expand(b []byte) (string, error) {
+	if len(b) == 0 {
+		return "", nil
+	}
+	d, err := c.decoder()
+	if err != nil {
+		return "", fmt.Errorf("expand text: %w", err)
+	}
+	text, err := d.DecodeAll(b, nil)
+	if err != nil {
+		return "", fmt.Errorf("expand text: %w", err)
+	}
+	return string(text), nil
+}

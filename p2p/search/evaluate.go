@@ -1,0 +1,265 @@
+package search
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/fastss"
+)
+
+// Query looks for documents in this index alone. Errors: ErrEmpty, ErrTooLong,
+// ErrCursor. Node and NodeName of the hits are empty; a Mesh without members
+// fills them in.
+func (x *Index) Query(ctx context.Context, q Query) (Answer, error) {
+	m := Mesh{Index: x}
+	q.Scope = ScopeLocal
+	return m.Ask(ctx, q, nil, nil)
+}
+
+// Handler answers "search/1".
+func (x *Index) Handler(ctx context.Context, _ p2p.Link, b []byte) ([]byte, error) {
+	q, err := decodeRequest(b)
+	if err != nil {
+		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+	}
+	r, err := x.evaluate(ctx, q)
+	switch {
+	case errors.Is(err, ErrEmpty):
+		return nil, &p2p.CallError{Code: "query_empty", Message: err.Error()}
+	case errors.Is(err, ErrTooLong):
+		return nil, &p2p.CallError{Code: "query_too_long", Message: err.Error()}
+	case err != nil:
+		return nil, err
+	}
+	return r.encode()
+}
+
+// evaluate answers a request that has been checked.
+func (x *Index) evaluate(ctx context.Context, q request) (response, error) {
+	units, err := parse(q.Text)
+	if err != nil {
+		return response{}, err
+	}
+	r, show := x.match(units, q)
+	if err := ctx.Err(); err != nil {
+		return response{}, err
+	}
+	if err := x.snippets(ctx, &r, show); err != nil {
+		return response{}, err
+	}
+	return r, nil
+}
+
+// match finds and ranks; it returns the response without snippets and what they
+// are to show.
+func (x *Index) match(units []unit, q request) (response, wanted) {
+	s, _ := x.scratch.Get().(*scratch)
+	if s == nil {
+		s = new(scratch)
+	}
+	defer x.scratch.Put(s)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+
+	r := response{Hits: []wireHit{}}
+	all := x.expansions(units, q.Fuzz)
+	rank := ranking{index: x, scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
+	lists := make([][]match, len(all))
+	show := make(wanted)
+	for i := range all {
+		e := &all[i]
+		lists[i] = rank.unit(e)
+		for m := range e.words {
+			show.add(m.Word, i, m.Distance)
+		}
+		r.tell(e, q, len(lists[i]))
+	}
+	found := rank.join(lists, rarities(lists, len(x.slots)))
+	x.pick(&r, found, len(units), q)
+	if q.Explain {
+		r.Documents = len(x.slots)
+	}
+	return r, show
+}
+
+// pick sets the hits and counts of r: of what was found, the documents with all
+// units or, when there are none, with as many as any document has.
+func (x *Index) pick(r *response, found []match, units int, q request) {
+	most := 0
+	for _, m := range found {
+		most = max(most, int(m.units))
+	}
+	if q.After != nil {
+		most = units - q.After.Missing
+	}
+	r.Missing = 0
+	if most > 0 {
+		r.Missing = units - most
+	}
+	best := top{limit: q.Limit}
+	for _, m := range found {
+		if int(m.units) != most {
+			continue
+		}
+		r.Total++
+		k := ranked{key{r.Missing, int(m.distance), m.rounded(), x.docs[m.slot].id}, m.slot}
+		if q.After == nil || q.After.precedes(k.key) {
+			r.Rest++
+			best.add(k)
+		}
+	}
+	if q.After != nil {
+		r.Missing = q.After.Missing
+	}
+	for _, k := range best.list {
+		d := &x.docs[k.slot]
+		r.Hits = append(r.Hits, wireHit{
+			ID: d.id, Title: d.title, Folder: d.folder, Path: d.path, Type: d.kind,
+			Size: d.size, Modified: d.modified, Score: k.score, Distance: k.distance,
+		})
+	}
+}
+
+// tell adds to r what was made of a unit that so many documents have.
+func (r *response) tell(e *expansion, q request, documents int) {
+	if len(r.Words) < maxWords {
+		if e.exact() {
+			r.Words = append(r.Words, assumption{From: e.unit.typed})
+		} else {
+			found := e.assumed()
+			r.Words = append(r.Words, found[:min(len(found), maxWords-len(r.Words))]...)
+		}
+	}
+	if !q.Explain || len(r.Expanded) == maxWords {
+		return
+	}
+	tolerance := q.Fuzz
+	if tolerance == Auto {
+		tolerance = Tolerance(len([]rune(e.unit.parts[0])))
+	}
+	told := expanded{Word: e.unit.typed, Tolerance: tolerance, Documents: documents}
+	var words []fastss.Match
+	for m := range e.words {
+		words = append(words, m)
+	}
+	words = nearest(words)
+	told.Count = len(words)
+	for _, m := range words[:min(len(words), maxCandidates)] {
+		told.Candidates = append(told.Candidates, candidate{Word: m.Word, Distance: m.Distance, Prefix: m.Prefix, Documents: m.Count})
+	}
+	r.Expanded = append(r.Expanded, told)
+}
+
+// snippets adds the snippets to the hits. A document that was removed since it
+// was found has none.
+func (x *Index) snippets(ctx context.Context, r *response, show wanted) error {
+	ids := make([]string, len(r.Hits))
+	for i := range r.Hits {
+		ids[i] = r.Hits[i].ID
+	}
+	texts, err := x.store.Texts(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("search: texts of %d hits: %w", len(ids), err)
+	}
+	for i := range r.Hits {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		h := &r.Hits[i]
+		text, err := x.codec.expand(texts[h.ID])
+		if err != nil {
+			return fmt.Errorf("search: document %s: %w", h.ID, err)
+		}
+		h.setSnippet(show.snippet(text, h.Title, h.Path))
+	}
+	return nil
+}
+
+// place is a cursor: the query it belongs to and the last hit that was shown.
+type place struct {
+	query uint32
+	key
+	node p2p.ID
+}
+
+const placeVersion = 1
+
+// fingerprint tells queries apart that cannot continue each other.
+func (q Query) fingerprint() uint32 {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s\x00%d\x00%t", q.Text, q.Fuzz, q.Scope == ScopeLocal)
+	return h.Sum32()
+}
+
+// String returns the cursor's text: all fields at fixed places, the ID last.
+func (p place) String() string {
+	b := []byte{placeVersion}
+	b = binary.BigEndian.AppendUint32(b, p.query)
+	b = binary.BigEndian.AppendUint16(b, uint16(p.missing))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.distance))
+	b = binary.BigEndian.AppendUint64(b, math.Float64bits(p.score))
+	b = append(append(b, p.node[:]...), p.id...)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// parsePlace reads the cursor of q. It accepts only what String writes.
+func parsePlace(text string, q Query) (place, error) {
+	const fixed = 1 + 4 + 2 + 2 + 8 + 32
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) <= fixed || b[0] != placeVersion {
+		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
+	}
+	p := place{query: binary.BigEndian.Uint32(b[1:])}
+	p.missing, p.distance = int(binary.BigEndian.Uint16(b[5:])), int(binary.BigEndian.Uint16(b[7:]))
+	p.score = math.Float64frombits(binary.BigEndian.Uint64(b[9:]))
+	p.node, p.id = p2p.ID(b[17:fixed]), string(b[fixed:])
+	a := p.after(p2p.ID{})
+	if a.check() != nil || p.query != q.fingerprint() || p.String() != text {
+		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
+	}
+	return p, nil
+}
+
+// after returns what to ask of a node. Among equal hits the smaller node ID
+// comes first, so of a node behind p's the equal hit is yet to come.
+func (p place) after(node p2p.ID) *after {
+	return &after{Missing: p.missing, Distance: p.distance, Score: p.score, ID: p.id, Again: node.Compare(p.node) > 0}
+}
+
+// request returns what a node is asked for q, from the start or after p.
+func (q Query) request(p *place, node p2p.ID) request {
+	r := request{Text: q.Text, Fuzz: q.Fuzz, Limit: q.Limit, Explain: q.Explain}
+	if p != nil {
+		r.After = p.after(node)
+	}
+	return r
+}
+
+// normal returns q with its defaults filled in, or why it cannot be asked.
+func (q Query) normal() (Query, error) {
+	if _, err := parse(q.Text); err != nil {
+		return q, err
+	}
+	if q.Limit <= 0 {
+		q.Limit = DefaultLimit
+	}
+	q.Limit = min(q.Limit, MaxLimit)
+	q.Fuzz = min(max(q.Fuzz, Auto), maxFuzz)
+	switch q.Scope {
+	case "":
+		q.Scope = ScopeAuto
+	case ScopeAuto, ScopeLocal, ScopeMesh:
+	default:
+		return q, fmt.Errorf("search: scope %.20q: not auto, local or mesh", q.Scope)
+	}
+	return q, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,364 @@
+package search
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/fastss"
+)
+
+// batchSize is the number of documents that are put in one transaction.
+const batchSize = 256
+
+// Index finds the documents of one node. The words are in memory, compact; the
+// texts stay in the Store and are read for snippets only. Methods may be called
+// by several goroutines at once; queries do not wait for each other.
+type Index struct {
+	store Store
+	codec codec
+
+	// writing is held while documents change, from the look at what is there to
+	// the end, so that store and memory stay the same. Lock order: writing, mu.
+	writing sync.Mutex
+
+	// mu guards all following fields.
+	mu         sync.RWMutex
+	docs       []doc // by slot; a slot is used once
+	slots      map[string]uint32
+	vocabulary fastss.Vocabulary // a word's count is the number of documents
+	lists      []list            // by the word's number
+	labels     map[string]string // one copy of each folder ID and type
+	words      uint64            // of all texts
+	bytes      uint64            // of all texts
+
+	scratch sync.Pool // of *scratch
+}
+
+// doc is what is known of a document without asking the store.
+type doc struct {
+	id, title, folder, path, kind string // id is empty when the document is gone
+	size, modified                int64
+	words                         uint32 // of the text
+	bytes                         uint32 // of the text
+	name, head                    uint8  // words of the name and of the title, at most 255
+}
+
+// Stats are the sizes of an index.
+type Stats struct {
+	Documents int
+	Terms     int   // different words
+	Bytes     int64 // of text
+	Postings  int64 // bytes of memory for where words occur
+}
+
+// Open returns the index of what store holds. Nobody else may change the store
+// while the index is used.
+func Open(ctx context.Context, store Store) (*Index, error) {
+	x := &Index{store: store}
+	var stale []string
+	x.mu.Lock()
+	err := store.Load(ctx, func(r Record) error {
+		if !x.add(&r) {
+			stale = append(stale, r.ID)
+		}
+		return nil
+	})
+	x.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("search: load documents: %w", err)
+	}
+	if err := x.reread(ctx, stale); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// reread indexes documents again from their texts. What has no readable text
+// either is removed: files come back with the next scan.
+func (x *Index) reread(ctx context.Context, ids []string) error {
+	for _, id := range ids {
+		d, err := x.Document(ctx, id)
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
+		if err == nil {
+			err = x.Put(ctx, []Document{d})
+		} else {
+			err = x.store.Remove(ctx, []string{id})
+		}
+		if err != nil {
+			return fmt.Errorf("search: read document %s again: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// Stats returns the present sizes.
+func (x *Index) Stats() Stats {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s := Stats{Documents: len(x.slots), Terms: x.vocabulary.Len(), Bytes: int64(x.bytes)}
+	for i := range x.lists {
+		s.Postings += int64(cap(x.lists[i].data))
+	}
+	return s
+}
+
+// Put adds documents, replacing those of the same ID. With an error, some may
+// have been added, each of them whole. Errors: ErrUnusable.
+func (x *Index) Put(ctx context.Context, documents []Document) error {
+	if len(documents) == 0 {
+		return nil
+	}
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	var t tally
+	for len(documents) > 0 {
+		n := min(batchSize, len(documents))
+		if err := x.putBatch(ctx, &t, documents[:n]); err != nil {
+			return err
+		}
+		documents = documents[n:]
+	}
+	return nil
+}
+
+func (x *Index) putBatch(ctx context.Context, t *tally, documents []Document) error {
+	records := make([]Record, 0, len(documents))
+	place := make(map[string]int, len(documents))
+	for i := range documents {
+		r, err := x.record(t, &documents[i])
+		if err != nil {
+			return err
+		}
+		if at, twice := place[r.ID]; twice {
+			records[at] = r
+			continue
+		}
+		place[r.ID] = len(records)
+		records = append(records, r)
+	}
+	ids := make([]string, len(records))
+	for i := range records {
+		ids[i] = records[i].ID
+	}
+	old, err := x.store.Terms(ctx, x.known(ids))
+	if err != nil {
+		return fmt.Errorf("search: put %d documents: %w", len(records), err)
+	}
+	if err := x.store.Put(ctx, records); err != nil {
+		return fmt.Errorf("search: put %d documents: %w", len(records), err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.drop(old); err != nil {
+		return err
+	}
+	for i := range records {
+		if !x.add(&records[i]) {
+			return fmt.Errorf("search: put document %s: %w", records[i].ID, errTerms)
+		}
+	}
+	x.compact()
+	return nil
+}
+
+// record makes the record of a document.
+func (x *Index) record(t *tally, document *Document) (Record, error) {
+	d, err := document.check()
+	if err != nil {
+		return Record{}, err
+	}
+	r := Record{
+		ID: d.ID, Title: d.Title, Folder: d.Folder, Path: d.Path, Type: d.Type,
+		Size: d.Size, Modified: d.Modified.UTC(),
+	}
+	if len(d.Fields) > 0 {
+		if r.Fields, err = json.Marshal(d.Fields); err != nil {
+			return Record{}, fmt.Errorf("search: document %s: fields: %w", d.ID, err)
+		}
+	}
+	r.Terms = append([]byte(nil), t.pack(&d)...)
+	if r.Text, err = x.codec.compress(d.Text); err != nil {
+		return Record{}, fmt.Errorf("search: document %s: %w", d.ID, err)
+	}
+	return r, nil
+}
+
+// known returns those of ids that are in the index.
+func (x *Index) known(ids []string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var found []string
+	for _, id := range ids {
+		if _, ok := x.slots[id]; ok {
+			found = append(found, id)
+		}
+	}
+	return found
+}
+
+// Remove forgets documents. Unknown IDs are no error.
+func (x *Index) Remove(ctx context.Context, ids ...string) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	for known := x.known(ids); len(known) > 0; {
+		n := min(batchSize, len(known))
+		if err := x.removeBatch(ctx, known[:n]); err != nil {
+			return err
+		}
+		known = known[n:]
+	}
+	return nil
+}
+
+func (x *Index) removeBatch(ctx context.Context, ids []string) error {
+	old, err := x.store.Terms(ctx, ids)
+	if err == nil {
+		err = x.store.Remove(ctx, ids)
+	}
+	if err != nil {
+		return fmt.Errorf("search: remove %d documents: %w", len(ids), err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err = x.drop(old)
+	x.compact()
+	return err
+}
+
+// RemoveFolder forgets all documents of a folder.
+func (x *Index) RemoveFolder(ctx context.Context, folder string) error {
+	var ids []string
+	x.mu.RLock()
+	for i := range x.docs {
+		if d := &x.docs[i]; d.id != "" && d.folder == folder {
+			ids = append(ids, d.id)
+		}
+	}
+	x.mu.RUnlock()
+	return x.Remove(ctx, ids...)
+}
+
+// Document returns a document with its text. Errors: ErrNotFound.
+func (x *Index) Document(ctx context.Context, id string) (Document, error) {
+	r, err := x.store.Get(ctx, id)
+	if err != nil {
+		return Document{}, err
+	}
+	d := Document{
+		ID: r.ID, Title: r.Title, Folder: r.Folder, Path: r.Path, Type: r.Type,
+		Size: r.Size, Modified: r.Modified,
+	}
+	if d.Text, err = x.codec.expand(r.Text); err != nil {
+		return Document{}, fmt.Errorf("search: document %s: %w", id, err)
+	}
+	if len(r.Fields) > 0 {
+		if err := json.Unmarshal(r.Fields, &d.Fields); err != nil {
+			return Document{}, fmt.Errorf("search: document %s: fields: %w", id, err)
+		}
+	}
+	return d, nil
+}
+
+// add puts a record into memory under a new slot. It reports whether the words
+// could be read; if not, nothing has changed. The caller holds mu.
+func (x *Index) add(r *Record) bool {
+	slot := uint32(len(x.docs))
+	// Read first, so that damaged words do not get in by half.
+	l, err := unpack(r.Terms, func([]byte, uint32) {})
+	if err != nil || l.words > math.MaxUint32 || l.text > math.MaxUint32 {
+		return false
+	}
+	_, _ = unpack(r.Terms, func(word []byte, code uint32) {
+		number := x.vocabulary.Add(word, 1)
+		for int(number) >= len(x.lists) {
+			x.lists = append(x.lists, list{})
+		}
+		x.lists[number].add(slot, code)
+	})
+	if x.slots == nil {
+		x.slots, x.labels = make(map[string]uint32), make(map[string]string)
+	}
+	x.docs = append(x.docs, doc{
+		id: r.ID, title: r.Title, folder: x.label(r.Folder), path: r.Path, kind: x.label(r.Type),
+		size: r.Size, modified: r.Modified.UnixNano(),
+		words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
+	})
+	x.slots[r.ID] = slot
+	x.words += l.words
+	x.bytes += l.text
+	return true
+}
+
+func (x *Index) label(s string) string {
+	if one, ok := x.labels[s]; ok {
+		return one
+	}
+	x.labels[s] = strings.Clone(s)
+	return x.labels[s]
+}
+
+// drop takes documents out of memory, given their words. Their postings stay
+// until compact, but nobody finds their slots any more. The caller holds mu.
+func (x *Index) drop(terms map[string][]byte) error {
+	var failed error
+	for id, packed := range terms {
+		slot, ok := x.slots[id]
+		if !ok {
+			continue
+		}
+		_, err := unpack(packed, func(word []byte, _ uint32) {
+			if number, gone := x.vocabulary.Remove(word, 1); gone {
+				x.lists[number] = list{}
+			}
+		})
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("search: remove document %s: %w", id, err))
+		}
+		d := &x.docs[slot]
+		x.words -= uint64(d.words)
+		x.bytes -= uint64(d.bytes)
+		x.docs[slot] = doc{}
+		delete(x.slots, id)
+	}
+	return failed
+}
+
+// compact numbers the slots anew once so many are empty that walking past them
+// costs more than that. The caller holds mu.
+func (x *Index) compact() {
+	empty := len(x.docs) - len(x.slots)
+	if empty >= batchSize && empty >= len(x.slots)/4 {
+		x.squeeze()
+	}
+}
+
+// squeeze leaves no slot empty. The caller holds mu.
+func (x *Index) squeeze() {
+	const gone = math.MaxUint32
+	to := make([]uint32, len(x.docs))
+	docs := make([]doc, 0, len(x.slots))
+	for i, d := range x.docs {
+		if d.id == "" {
+			to[i] = gone
+			continue
+		}
+		to[i] = uint32(len(docs))
+		x.slots[d.id] = to[i]
+		docs = append(docs, d)
+	}
+	for i := range x.lists {
+		x.lists[i] = x.lists[i].renumber(to, gone)
+	}
+	x.docs = docs
+}
+
+// time returns when the document was modified.
+func (d *doc) time() time.Time { return time.Unix(0, d.modified).UTC() }

@@ -1,0 +1,506 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/shoal-p2p/shoal/p2p/fastss"
+)
+
+// TestRanking states the promises about order: each query with the documents it
+// finds, best first.
+func TestRanking(t *testing.T) {
+	many := strings.Repeat("network ", 200)
+	for _, tt := range []struct {
+		name      string
+		documents []Document
+		query     string
+		want      string
+	}{
+		{"exact text above a typo in the title", []Document{
+			{ID: "typo", Title: "Netwrok", Text: "netwrok netwrok"},
+			{ID: "exact", Title: "Other", Text: strings.Repeat("filler ", 500) + "network"},
+		}, "network", "exact typo"},
+		{"one edit above two", []Document{
+			{ID: "two", Title: "Newtrok"},
+			{ID: "one", Title: "Other", Text: "a netwrok"},
+		}, "network", "one two"},
+		{"name above title above path above text", []Document{
+			{ID: "text", Title: "t.md", Path: "t.md", Text: many},
+			{ID: "title", Title: "The network handbook", Path: "t.md", Text: "short"},
+			{ID: "name", Title: "A long title", Path: "some-very-long-network-file-name-with-words.md", Text: strings.Repeat("filler ", 900)},
+			{ID: "path", Title: "p.md", Path: "network/p.md"},
+		}, "network", "name title path text"},
+		{"the title is the name of what has no file", []Document{
+			{ID: "text", Title: "Other", Text: many},
+			{ID: "title", Title: "Network and other things that are long to tell"},
+		}, "network", "title text"},
+		{"more often is better", []Document{
+			{ID: "once", Text: "network one two three four five"},
+			{ID: "twice", Text: "network network two three four five"},
+		}, "network", "twice once"},
+		{"shorter text is better", []Document{
+			{ID: "long", Text: "network " + strings.Repeat("filler ", 50)},
+			{ID: "short", Text: "network filler"},
+		}, "network", "short long"},
+		{"all words, not any", []Document{
+			{ID: "one", Text: "alpha"}, {ID: "both", Text: "beta and alpha"}, {ID: "other", Text: "beta"},
+		}, "alpha beta", "both"},
+		{"rare words decide", []Document{
+			{ID: "a", Title: "common", Text: "rarely"}, {ID: "b", Title: "rarely", Text: "common"},
+			{ID: "c", Text: "common"}, {ID: "d", Text: "common"}, {ID: "e", Text: "common"},
+		}, "common rarely", "b a"},
+		{"most words when none has all", []Document{
+			{ID: "one", Title: "alpha"}, {ID: "two", Text: "alpha beta"}, {ID: "none", Text: "delta"},
+		}, "alpha beta gammaray", "two"},
+		{"a word above what only begins so", []Document{
+			{ID: "prefix", Title: "Network"}, {ID: "word", Text: strings.Repeat("filler ", 99) + "net"},
+		}, "net", "word prefix"},
+		{"a beginning counts as exact", []Document{
+			{ID: "prefix", Text: "networking"}, {ID: "typo", Title: "netwrko"},
+		}, "networ", "prefix typo"},
+		{"only the last word may be unfinished", []Document{
+			{ID: "a", Text: "network peers"}, {ID: "b", Text: "netw peers"},
+		}, "netw peers", "b"},
+		{"a typo in a beginning", []Document{{ID: "a", Text: "networking"}}, "ntwor", "a"},
+		{"but not in a short one", []Document{{ID: "a", Text: "networking"}}, "nwt", ""},
+		{"the first letter is not special", []Document{{ID: "a", Text: "network"}}, "metwork", "a"},
+		{"exchanged letters are one edit", []Document{{ID: "a", Text: "four"}}, "fuor", "a"},
+		{"no edits in three letters", []Document{{ID: "a", Text: "cat"}}, "cot", ""},
+		{"accents do not matter", []Document{{ID: "a", Text: "Zürich"}, {ID: "b", Text: "zurich"}}, "ZÜRICH", "a b"},
+		{"compounds in all spellings", []Document{
+			{ID: "a", Text: "Wi-Fi"}, {ID: "b", Text: "wifi"}, {ID: "c", Text: "wi fi"},
+		}, "wi-fi", "a b c"},
+		{"compounds joined", []Document{{ID: "a", Text: "getUserName()"}, {ID: "b", Text: "get_user_name"}}, "getusername", "a b"},
+		{"compounds with a typo", []Document{{ID: "a", Text: "javascript"}}, "JavaScirpt", "a"},
+		{"file names in parts", []Document{{ID: "a", Path: "x/report-2024.final.pdf"}}, "final report", "a"},
+		{"file names as they are", []Document{{ID: "a", Path: "x/report-2024.final.pdf"}, {ID: "b", Text: "report 2024 final pdf"}}, "report-2024.final.pdf", "a b"},
+		{"text fields are text", []Document{{ID: "a", Title: "x", Fields: map[string]Value{"author": Text("Bocek")}}}, "bocek", "a"},
+		{"equal hits by id", []Document{{ID: "b", Text: "network"}, {ID: "a", Text: "network"}, {ID: "c", Text: "network"}}, "network", "a b c"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			x := indexOf(t, tt.documents...)
+			a := ask(t, x, tt.query)
+			if tt.name == "compounds in all spellings" || strings.HasPrefix(tt.name, "compounds") || strings.HasPrefix(tt.name, "accents") {
+				slices.SortFunc(a.Hits, func(a, b Hit) int { return strings.Compare(a.ID, b.ID) })
+			}
+			if diff := cmp.Diff(strings.Fields(tt.want), ids(a.Hits), emptyIsNil); diff != "" {
+				for _, h := range a.Hits {
+					t.Log(h.ID, h.Distance, h.Score)
+				}
+				t.Errorf("%q (-want +got):\n%s", tt.query, diff)
+			}
+			if a.Total != len(a.Hits) {
+				t.Errorf("total %d of %d hits", a.Total, len(a.Hits))
+			}
+		})
+	}
+}
+
+func TestMissingSaysHowManyWordsLack(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "alpha beta"}, Document{ID: "b", Text: "alpha"})
+	for query, want := range map[string]int{"alpha": 0, "alpha beta": 0, "alpha beta gammaray": 1, "alpha zzzzzz gammaray": 2, "zzzzzz": 0} {
+		if a := ask(t, x, query); a.Missing != want {
+			t.Errorf("%q: %d missing, want %d", query, a.Missing, want)
+		}
+	}
+}
+
+func TestCorrections(t *testing.T) {
+	x := indexOf(t,
+		Document{ID: "a", Text: "network networks carry harry"},
+		Document{ID: "b", Text: "network network"},
+		Document{ID: "c", Text: "test rest"})
+	for _, tt := range []struct {
+		query string
+		want  []Correction
+	}{
+		{"network", nil},
+		{"netwrk", []Correction{{"netwrk", "network", 1}}},
+		{"Netwrk", []Correction{{"Netwrk", "network", 1}}},
+		{"carry", nil}, // though harry is found as well
+		{"netw", nil},  // begins a word
+		{"netwrk carry tesx", []Correction{{"netwrk", "network", 1}, {"tesx", "test", 1}}},
+		{"xyzzyxyzzy", nil},
+	} {
+		if diff := cmp.Diff(tt.want, ask(t, x, tt.query).Corrections, emptyIsNil); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.query, diff)
+		}
+	}
+	if a := ask(t, x, "carry"); len(a.Hits) != 1 || a.Hits[0].Distance != 0 {
+		t.Errorf("carry: %+v", a.Hits)
+	}
+}
+
+func TestFuzzIsFixedWhenGiven(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "cat"}, Document{ID: "b", Text: "cut"}, Document{ID: "c", Text: "dog"})
+	for fuzz, want := range []string{"", "a b", "a b c", "a b c"} {
+		a, err := x.Query(t.Context(), Query{Text: "cot", Fuzz: fuzz})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := ids(a.Hits)
+		slices.Sort(found)
+		if got := strings.Join(found, " "); got != want {
+			t.Errorf("fuzz %d: %q, want %q", fuzz, got, want)
+		}
+	}
+}
+
+func TestQueryLimits(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "cat"})
+	for text, want := range map[string]error{
+		"": ErrEmpty, " \t ": ErrEmpty, "?!": ErrEmpty,
+		strings.Repeat("ä", MaxQuery):      nil,
+		strings.Repeat("ä", MaxQuery+1):    ErrTooLong,
+		strings.Repeat("a ", MaxQuery/2):   nil,
+		strings.Repeat("\xff", MaxQuery+1): ErrTooLong,
+	} {
+		if _, err := x.Query(t.Context(), Query{Text: text, Fuzz: Auto}); !errors.Is(err, want) {
+			t.Errorf("%.20q: %v, want %v", text, err, want)
+		}
+	}
+	if _, err := x.Query(t.Context(), Query{Text: "cat", Cursor: "zzzz"}); !errors.Is(err, ErrCursor) {
+		t.Errorf("cursor: %v", err)
+	}
+}
+
+func TestUnusableDocuments(t *testing.T) {
+	x := indexOf(t)
+	for name, d := range map[string]Document{
+		"no id":          {},
+		"long id":        {ID: strings.Repeat("a", MaxID+1)},
+		"id with spaces": {ID: "a b"},
+		"negative size":  {ID: "a", Size: -1},
+		"long path":      {ID: "a", Path: strings.Repeat("a", MaxPath+1)},
+		"folder":         {ID: "a", Folder: "a\nb"},
+		"empty field":    {ID: "a", Fields: map[string]Value{"": Number(1)}},
+		"bad field":      {ID: "a", Fields: map[string]Value{"x": Text("\xff")}},
+	} {
+		if err := x.Put(t.Context(), []Document{d}); !errors.Is(err, ErrUnusable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := x.Stats().Documents; n != 0 {
+		t.Errorf("%d documents", n)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	want := Document{
+		ID: "a", Title: "Title", Text: "some\ntext", Folder: "f", Path: "p/q.md", Type: TypeMarkdown, Size: 9,
+		Modified: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		Fields:   map[string]Value{"year": Number(2005.5), "author": Text("Bocek")},
+	}
+	x := indexOf(t, want)
+	got, err := x.Document(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := x.Document(t.Context(), "b"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("unknown document: %v", err)
+	}
+	h := ask(t, x, "bocek").Hits[0]
+	want2 := Hit{ID: "a", Title: "Title", Folder: "f", Path: "p/q.md", Local: true, Type: TypeMarkdown, Size: 9, Modified: want.Modified,
+		Score: h.Score, Snippet: Snippet{Text: "some text", Marks: [][2]int{}}}
+	if diff := cmp.Diff(want2, h); diff != "" {
+		t.Errorf("hit (-want +got):\n%s", diff)
+	}
+}
+
+// oracle finds documents as the rules say, by comparing every word with every
+// other by the whole matrix.
+func oracle(documents map[string]string, query string, fuzz int) map[string]int {
+	units, err := parse(query)
+	if err != nil {
+		return nil
+	}
+	best, most := map[string]int{}, 0
+	for id, text := range documents {
+		has, sum := 0, 0
+		for i, u := range units {
+			d := -1
+			for w := range Tokens(text) {
+				if n := oracleDistance(u.parts[0], w.Term, fuzz, i == len(units)-1); n >= 0 && (d < 0 || n < d) {
+					d = n
+				}
+			}
+			if d >= 0 {
+				has++
+				sum += d
+			}
+		}
+		if has > most {
+			best, most = map[string]int{}, has
+		}
+		if has == most && has > 0 {
+			best[id] = sum
+		}
+	}
+	return best
+}
+
+// oracleDistance returns the distance at which word stands for q, -1 if it does
+// not.
+func oracleDistance(q, word string, fuzz int, prefix bool) int {
+	letters := utf8.RuneCountInString(q)
+	if fuzz == Auto {
+		fuzz = Tolerance(letters)
+	}
+	matrix := fastss.OSA.Matrix(q, word)
+	last := matrix[len(matrix)-1]
+	best := -1
+	if d := last[len(last)-1]; d <= fuzz {
+		best = d
+	}
+	if prefix {
+		edits := 0
+		if fuzz > 0 && letters >= 4 {
+			edits = 1
+		}
+		if d := slices.Min(last); d <= edits && (best < 0 || d < best) {
+			best = d
+		}
+	}
+	return best
+}
+
+// drawWord draws words of which many are near to each other.
+func drawWord(t *rapid.T, label string) string {
+	letters := rapid.SliceOfN(rapid.SampledFrom([]rune("abcdeжé")), 1, 11).Draw(t, label)
+	return Fold(string(letters))
+}
+
+func drawText(t *rapid.T, label string) string {
+	list := make([]string, rapid.IntRange(0, 8).Draw(t, label+" length"))
+	for i := range list {
+		list[i] = drawWord(t, label)
+	}
+	return strings.Join(list, " ")
+}
+
+// TestEveryDocumentIsFound compares with the oracle: no document within the
+// tolerance is left out, none beyond is found, distances are right, and the
+// order is that of the keys. Documents come, change and go on the way, and an
+// index that is opened anew on the same store answers the same.
+func TestEveryDocumentIsFound(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		store := NewMemory()
+		ctx := context.Background()
+		x, err := Open(ctx, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents := make(map[string]string)
+		for i := range rapid.IntRange(0, 30).Draw(t, "changes") {
+			id := fmt.Sprint("doc", rapid.IntRange(0, 9).Draw(t, "id"))
+			if rapid.IntRange(0, 3).Draw(t, "kind") == 0 {
+				err = x.Remove(ctx, id)
+				delete(documents, id)
+			} else {
+				documents[id] = drawText(t, fmt.Sprint("text ", i))
+				err = x.Put(ctx, []Document{{ID: id, Text: documents[id]}})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rapid.IntRange(0, 5).Draw(t, "compact") == 0 {
+				x.squeeze()
+			}
+		}
+		query := drawWord(t, "query")
+		if rapid.Bool().Draw(t, "two words") {
+			query += " " + drawWord(t, "query")
+		}
+		q := Query{Text: query, Fuzz: rapid.IntRange(Auto, 3).Draw(t, "fuzz"), Limit: MaxLimit}
+		got, err := x.Query(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		distances := make(map[string]int)
+		for _, h := range got.Hits {
+			distances[h.ID] = h.Distance
+		}
+		if diff := cmp.Diff(oracle(documents, query, q.Fuzz), distances, emptyIsNil); diff != "" {
+			t.Fatalf("%q in %q (-want +got):\n%s", query, documents, diff)
+		}
+		if !slices.IsSortedFunc(got.Hits, compareHits) || got.Total != len(got.Hits) {
+			t.Fatalf("order or total of %+v", got)
+		}
+		again, err := Open(ctx, store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reopened, err := again.Query(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Took, reopened.Took = 0, 0
+		for i := range got.Nodes {
+			got.Nodes[i].Took, reopened.Nodes[i].Took = 0, 0
+		}
+		if diff := cmp.Diff(got, reopened); diff != "" {
+			t.Fatalf("incremental (-) and rebuilt (+) differ:\n%s", diff)
+		}
+		a, b := x.Stats(), again.Stats()
+		a.Postings, b.Postings = 0, 0
+		if a != b {
+			t.Fatalf("incremental %+v, rebuilt %+v", a, b)
+		}
+	})
+}
+
+func TestPostingsAreCompacted(t *testing.T) {
+	x := indexOf(t)
+	var documents []Document
+	for i := range 3 * batchSize {
+		documents = append(documents, Document{ID: fmt.Sprint("doc", i), Folder: fmt.Sprint("folder", i%3), Text: fmt.Sprint("common word", i)})
+	}
+	for range 3 {
+		if err := x.Put(t.Context(), documents); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(x.docs); n > 2*len(documents) {
+		t.Errorf("%d slots for %d documents", n, len(documents))
+	}
+	if err := x.RemoveFolder(t.Context(), "folder1"); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, x, "common"); a.Total != 2*batchSize {
+		t.Errorf("%d documents left, want %d", a.Total, 2*batchSize)
+	}
+	if a := ask(t, x, "word4"); slices.Contains(ids(a.Hits), "doc4") {
+		t.Error("a removed document is found")
+	}
+}
+
+// TestDamagedWordsAreReadAgain opens stores of another version.
+func TestDamagedWordsAreReadAgain(t *testing.T) {
+	store := NewMemory()
+	x, err := Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Put(t.Context(), []Document{{ID: "a", Title: "A", Text: "network"}, {ID: "b", Text: "network peers"}, {ID: "c", Text: "network"}}); err != nil {
+		t.Fatal(err)
+	}
+	damage := func(id string, change func(r *Record)) {
+		r, err := store.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&r)
+		if err := store.Put(t.Context(), []Record{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage("a", func(r *Record) { r.Terms[0]++ })
+	damage("b", func(r *Record) { r.Terms = r.Terms[:len(r.Terms)-1] })
+	damage("c", func(r *Record) { r.Terms, r.Text = nil, []byte("no text") })
+	x, err = Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(ask(t, x, "network").Hits); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("found %v", got)
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	var t tally
+	f.Add(slices.Clone(t.pack(&Document{Title: "report-2024", Path: "a/b.md", Text: "some words and some more"})))
+	f.Add([]byte{termsVersion, 0, 0, 0, 0, 1, 0, 1, 'a', 8})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before, n := "", 0
+		_, err := unpack(b, func(word []byte, code uint32) {
+			if len(word) == 0 || len(word) > maxTermBytes || code == 0 {
+				t.Errorf("word %q, code %d", word, code)
+			}
+			before = string(word)
+			n++
+		})
+		if err == nil && n > len(b) {
+			t.Errorf("%d words up to %q of %d bytes", n, before, len(b))
+		}
+	})
+}
+
+// corpus returns n documents of about 5 KB that look like language: few words
+// are frequent and most are rare.
+func corpus(n int) []Document {
+	rng := rand.New(rand.NewPCG(1, 1))
+	syllables := strings.Fields("an ber con de er for ge ha in ja kon li mo ner o pre qui re sta ter un ver wi xe ying zo al bri ca dro est fli gra hu")
+	var words []string
+	seen := map[string]bool{}
+	for len(words) < 40_000 {
+		w := ""
+		for range 1 + rng.IntN(4) {
+			w += syllables[rng.IntN(len(syllables))]
+		}
+		if !seen[w] {
+			seen[w] = true
+			words = append(words, w)
+		}
+	}
+	zipf := rand.NewZipf(rng, 1.07, 3, uint64(len(words)-1))
+	documents := make([]Document, n)
+	for i := range documents {
+		var b strings.Builder
+		for b.Len() < 5000 {
+			b.WriteString(words[zipf.Uint64()])
+			b.WriteString(" ")
+		}
+		documents[i] = Document{ID: fmt.Sprintf("doc%06d", i), Title: words[rng.IntN(len(words))] + " notes", Folder: "f",
+			Path: fmt.Sprintf("dir%d/%s-%d.txt", i%50, words[rng.IntN(len(words))], i), Type: TypeText, Size: 5000, Text: b.String()}
+	}
+	return documents
+}
+
+func BenchmarkQuery(b *testing.B) {
+	for _, n := range []int{2000, 6000} {
+		documents := corpus(n)
+		x := indexOf(b, documents...)
+		words := strings.Fields(documents[7].Text)
+		slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+		long := words[10]
+		typo := long[:3] + long[4:]
+		for _, q := range []struct{ name, text string }{
+			{"exact", long}, {"typo", typo}, {"typos", typo + " " + words[20][1:]}, {"common", "an"}, {"prefix", "a"},
+		} {
+			b.Run(fmt.Sprintf("docs=%d/%s", n, q.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if a, err := x.Query(context.Background(), Query{Text: q.text, Fuzz: Auto}); err != nil || a.Total == 0 {
+						b.Fatal(a.Total, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkIndex(b *testing.B) {
+	documents := corpus(1000)
+	var size int64
+	for _, d := range documents {
+		size += int64(len(d.Text))
+	}
+	b.SetBytes(size)
+	for b.Loop() {
+		indexOf(b, documents...)
+	}
+}

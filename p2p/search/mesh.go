@@ -1,0 +1,205 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// DefaultTimeout is how long a Mesh waits for members.
+const DefaultTimeout = 2 * time.Second
+
+// Mesh asks this node and all members at the same time. Questions that are still
+// on their way when an answer is returned are cancelled.
+type Mesh struct {
+	Index   *Index
+	Self    Member
+	Caller  p2p.Caller       // may be nil when nobody else is asked
+	Timeout time.Duration    // 0: DefaultTimeout
+	Now     func() time.Time // nil: time.Now
+}
+
+// reply is what one node said, with what the merge needs beside the Part.
+type reply struct {
+	part Part
+	response
+	bytes int
+}
+
+// Ask asks this node and, unless the scope is local, members. Parts go to each,
+// which may be nil, one after the other as nodes answer; each is called on Ask's
+// goroutine. A member that does not answer in time makes the answer partial.
+// When ctx ends, Ask returns its error.
+//
+// Errors: ErrEmpty, ErrTooLong, ErrCursor.
+func (m *Mesh) Ask(ctx context.Context, q Query, members []Member, each func(Part)) (Answer, error) {
+	now := m.Now
+	if now == nil {
+		now = time.Now
+	}
+	start := now()
+	q, err := q.normal()
+	if err != nil {
+		return Answer{}, err
+	}
+	var from *place
+	if q.Cursor != "" {
+		p, err := parsePlace(q.Cursor, q)
+		if err != nil {
+			return Answer{}, err
+		}
+		from = &p
+	}
+	if q.Scope == ScopeLocal {
+		members = nil
+	}
+	nodes := m.nodes(members)
+	replies := make([]reply, 0, len(nodes))
+	var trace []p2p.Event
+	for _, n := range nodes[1:] {
+		trace = append(trace, Asked{Node: n.ID, Name: n.Name})
+	}
+	m.ask(ctx, q, from, nodes, func(i int, r reply) {
+		r.part.Node, r.part.Name, r.part.Local = nodes[i].ID, nodes[i].Name, i == 0
+		r.part.Took = now().Sub(start)
+		r = r.finish()
+		replies = append(replies, r)
+		trace = append(trace, r.events()...)
+		if each != nil && ctx.Err() == nil {
+			each(r.part)
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return Answer{}, fmt.Errorf("search: %.40q: %w", q.Text, err)
+	}
+	a := merge(q, replies)
+	a.NodesAsked = len(nodes)
+	a.Took = now().Sub(start)
+	if q.Explain {
+		a.Trace = append(trace, Merged{Parts: a.NodesAnswered, Total: a.Total, Hits: len(a.Hits), Missing: a.Missing})
+	}
+	return a, nil
+}
+
+// nodes returns this node and then the others by ID, each once.
+func (m *Mesh) nodes(members []Member) []Member {
+	others := slices.Clone(members)
+	slices.SortFunc(others, func(a, b Member) int { return a.ID.Compare(b.ID) })
+	others = slices.CompactFunc(others, func(a, b Member) bool { return a.ID == b.ID })
+	others = slices.DeleteFunc(others, func(n Member) bool { return n.ID == m.Self.ID })
+	return append([]Member{m.Self}, others...)
+}
+
+// errTimeout is what is said of a member that took too long.
+var errTimeout = errors.New("no answer")
+
+// ask asks all nodes and calls heard exactly once for each: as their replies
+// come, and when the time is over for the rest with a failure.
+func (m *Mesh) ask(ctx context.Context, q Query, from *place, nodes []Member, heard func(i int, r reply)) {
+	timeout := m.Timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	type numbered struct {
+		i int
+		reply
+	}
+	out := make(chan numbered, len(nodes)) // room for all, so that late ones find their end
+	for i, n := range nodes {
+		go func() {
+			if i == 0 {
+				out <- numbered{i, m.askSelf(ctx, q.request(from, n.ID))}
+			} else {
+				out <- numbered{i, m.askMember(ctx, n, q.request(from, n.ID))}
+			}
+		}()
+	}
+	heardOf := make([]bool, len(nodes))
+	for range nodes {
+		select {
+		case r := <-out:
+			heardOf[r.i] = true
+			heard(r.i, r.reply)
+		case <-ctx.Done():
+			for i, done := range heardOf {
+				if !done {
+					heard(i, reply{part: Part{Err: fmt.Errorf("search: ask %s: %w within %v", nodes[i].ID.Short(), errTimeout, timeout)}})
+				}
+			}
+			return
+		}
+	}
+}
+
+func (m *Mesh) askSelf(ctx context.Context, q request) reply {
+	r, err := m.Index.evaluate(ctx, q)
+	return reply{response: r, part: Part{Err: err}}
+}
+
+func (m *Mesh) askMember(ctx context.Context, n Member, q request) reply {
+	fail := func(err error) reply {
+		return reply{part: Part{Err: fmt.Errorf("search: ask %s: %w", n.ID.Short(), err)}}
+	}
+	if m.Caller == nil {
+		return fail(p2p.ErrUnreachable)
+	}
+	b, err := wire.Marshal(q)
+	if err != nil {
+		return fail(err)
+	}
+	if b, err = m.Caller.Call(ctx, n.ID, Proto, b); err != nil {
+		return fail(err)
+	}
+	r, err := decodeResponse(b, q)
+	if err != nil {
+		return fail(err)
+	}
+	return reply{response: r, bytes: len(b)}
+}
+
+// finish fills in the part from the response.
+func (r reply) finish() reply {
+	if r.part.Err != nil {
+		r.response = response{}
+	}
+	p := &r.part
+	node := Member{ID: p.Node, Name: p.Name}
+	p.Hits = make([]Hit, len(r.response.Hits))
+	for i := range p.Hits {
+		p.Hits[i] = r.response.Hits[i].hit(node, p.Local)
+	}
+	p.Total, p.Missing, p.Truncated = r.Total, r.response.Missing, r.Cut
+	p.Corrections = []Correction{}
+	for _, w := range r.Words {
+		if w.To != "" {
+			p.Corrections = append(p.Corrections, Correction{From: w.From, To: w.To, Distance: w.Distance})
+		}
+	}
+	return r
+}
+
+// events tells how a node came to its reply.
+func (r *reply) events() []p2p.Event {
+	var told []p2p.Event
+	for i := range r.Expanded {
+		told = append(told, r.Expanded[i].event(r.part.Node))
+	}
+	if r.part.Err == nil && r.Documents > 0 {
+		told = append(told, Scored{Node: r.part.Node, Documents: r.Documents, Matched: r.Total, Missing: r.part.Missing})
+	}
+	e := Answered{
+		Node: r.part.Node, Name: r.part.Name, Hits: len(r.part.Hits), Total: r.part.Total,
+		Bytes: r.bytes, MS: milliseconds(r.part.Took),
+	}
+	if r.part.Err != nil {
+		e.Error = r.part.Err.Error()
+	}
+	return append(told, e)
+}

@@ -1,0 +1,231 @@
+package search
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p/fastss"
+)
+
+// MaxScore bounds the score of a hit.
+const MaxScore = 5
+
+// How much a place counts. The differences are at least 1, which is more than
+// anything that decides between documents with a word in the same place, so for
+// one word the order name, title, text is certain.
+const (
+	stepName  = 3
+	stepTitle = 2
+	stepPath  = 0.5
+)
+
+// match is a document that has a word, or a unit, or all units.
+type match struct {
+	slot     uint32
+	distance uint16
+	units    uint16
+	score    float32
+}
+
+// better reports whether m's way to match is better than n's.
+func (m match) better(n match) bool {
+	return m.distance < n.distance || m.distance == n.distance && m.score > n.score
+}
+
+// scratch finds the match of a slot in a list that is being built. A cell counts
+// only if its round is the present one, so nothing has to be cleared.
+type scratch struct {
+	round uint32
+	cells []cell
+}
+
+type cell struct{ round, place uint32 }
+
+// begin starts a list over so many slots.
+func (s *scratch) begin(slots int) {
+	if s.round++; s.round == 0 || len(s.cells) < slots {
+		*s = scratch{round: 1, cells: make([]cell, slots)}
+	}
+}
+
+// at returns the place of slot in the list, and place with fresh when slot is
+// new; then the caller appends there.
+func (s *scratch) at(slot uint32, place int) (at int, fresh bool) {
+	c := &s.cells[slot]
+	if c.round == s.round {
+		return int(c.place), false
+	}
+	*c = cell{round: s.round, place: uint32(place)}
+	return place, true
+}
+
+// ranking evaluates one query. The index is locked for reading meanwhile.
+type ranking struct {
+	index   *Index
+	scratch *scratch
+	average float64 // words of a text
+}
+
+// word returns the documents that have any of the words, each by the best: the
+// nearest word, and of those the one that counts most.
+func (r *ranking) word(words []fastss.Match) []match {
+	x := r.index
+	r.scratch.begin(len(x.docs))
+	var found []match
+	for _, w := range words {
+		for c := x.lists[w.Number].walk(); c.advance(); {
+			d := &x.docs[c.slot]
+			if d.id == "" {
+				continue
+			}
+			m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(r.weigh(d, c.code, w.Prefix))}
+			if at, fresh := r.scratch.at(c.slot, len(found)); fresh {
+				found = append(found, m)
+			} else if m.better(found[at]) {
+				found[at] = m
+			}
+		}
+	}
+	return found
+}
+
+// weigh says how much a word in these places of a document tells, between 0 and
+// MaxScore. It grows with the place, with how often the word is in the text, as
+// in BM25 (Robertson & Walker 1994, k1 = 1.2, b = 0.75), and with how much of the
+// name or title it is.
+//
+// A word that only begins as the query's last word counts less than 1, a
+// complete one more.
+func (r *ranking) weigh(d *doc, code uint32, prefix bool) float64 {
+	const k1, b = 1.2, 0.75
+	often, step, share := float64(code/inText), 0.0, 0.0
+	if code&inPath != 0 {
+		step, often = stepPath, often+1
+	}
+	if code&inTitle != 0 {
+		step, often, share = stepTitle, often+2, 1/float64(max(d.head, 1))
+	}
+	if code&inName != 0 {
+		step, often, share = stepName, often+3, 1/float64(max(d.name, 1))
+	}
+	saturated := often / (often + k1*(1-b+b*float64(d.words)/r.average))
+	told := step + (saturated+share)/2 // below step+1
+	if prefix {
+		return told / MaxScore
+	}
+	return 1 + told
+}
+
+// unit returns the documents that have a unit: the whole, or all parts.
+func (r *ranking) unit(e *expansion) []match {
+	if len(e.parts) == 1 {
+		return r.word(e.parts[0])
+	}
+	lists := make([][]match, len(e.parts))
+	for i, words := range e.parts {
+		lists[i] = r.word(words)
+	}
+	weights := make([]float64, len(lists))
+	for i := range weights {
+		weights[i] = 1 / float64(len(lists))
+	}
+	parts := r.join(lists, weights)
+	whole := r.word(e.whole)
+	r.scratch.begin(len(r.index.docs))
+	for i, m := range whole {
+		r.scratch.at(m.slot, i)
+	}
+	for _, m := range parts {
+		if int(m.units) < len(lists) {
+			continue
+		}
+		m.units = 1
+		if at, fresh := r.scratch.at(m.slot, len(whole)); fresh {
+			whole = append(whole, m)
+		} else if m.better(whole[at]) {
+			whole[at] = m
+		}
+	}
+	return whole
+}
+
+// join adds up lists: documents that are in any of them, in how many, the sum of
+// distances, and the weighted sum of scores.
+func (r *ranking) join(lists [][]match, weights []float64) []match {
+	r.scratch.begin(len(r.index.docs))
+	var found []match
+	for i, list := range lists {
+		for _, m := range list {
+			m.score *= float32(weights[i])
+			at, fresh := r.scratch.at(m.slot, len(found))
+			if fresh {
+				found = append(found, m)
+				continue
+			}
+			f := &found[at]
+			f.distance += m.distance
+			f.units += m.units
+			f.score += m.score
+		}
+	}
+	return found
+}
+
+// rarities returns a weight for each unit, together 1, by how few documents have
+// it (the IDF of BM25). Only the proportions are kept, so that scores of nodes
+// with few and with many documents can be compared.
+func rarities(lists [][]match, documents int) []float64 {
+	weights, sum := make([]float64, len(lists)), 0.0
+	for i, list := range lists {
+		n := float64(len(list))
+		weights[i] = math.Log1p((float64(documents) - n + 0.5) / (n + 0.5))
+		sum += weights[i]
+	}
+	for i := range weights {
+		weights[i] /= sum
+	}
+	return weights
+}
+
+// key is a hit's place in the order of all hits.
+type key struct {
+	missing  int
+	distance int
+	score    float64
+	id       string
+}
+
+// compare orders keys: fewer words missing, then fewer edits, then more score.
+func (k key) compare(o key) int {
+	return cmp.Or(cmp.Compare(k.missing, o.missing), cmp.Compare(k.distance, o.distance),
+		cmp.Compare(o.score, k.score), strings.Compare(k.id, o.id))
+}
+
+// ranked is a match with its key.
+type ranked struct {
+	key
+	slot uint32
+}
+
+// top collects the first limit of what it is given, in order.
+type top struct {
+	limit int
+	list  []ranked
+}
+
+func (t *top) add(r ranked) {
+	if n := len(t.list); n == t.limit && r.compare(t.list[n-1].key) > 0 {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(t.list, r, func(a, b ranked) int { return a.compare(b.key) })
+	t.list = slices.Insert(t.list, at, r)
+	t.list = t.list[:min(len(t.list), t.limit)]
+}
+
+// score rounds what was computed in float32, so that a score survives being
+// written down and read again as it is.
+func (m match) rounded() float64 {
+	return min(max(math.Round(float64(m.score)*1e4)/1e4, 0), MaxScore)
+}

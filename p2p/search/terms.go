@@ -1,0 +1,186 @@
+package search
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Where a word occurs in a document, the most telling place first. A posting's
+// code is these bits and above them how often the word occurs in the text.
+const (
+	inName  = 1 << 0 // the file's name, or the title of what is no file
+	inTitle = 1 << 1
+	inPath  = 1 << 2 // the directories
+	inText  = 1 << 3 // counts from here
+)
+
+// termsVersion is the first byte of the packed words. It changes when tokens or
+// the format do, and then documents are read again from their texts.
+const termsVersion = 1
+
+// errTerms: packed words that cannot be read.
+var errTerms = errors.New("packed words damaged or of another version")
+
+// lengths are what is packed beside the words of a document.
+type lengths struct {
+	text  uint64 // bytes of the text
+	words uint64 // of the text
+	name  uint64 // words of the name
+	title uint64 // words of the title
+}
+
+// tally counts the words of one document after the other. Words it has seen
+// before cost no allocation.
+type tally struct {
+	scanner scanner
+	numbers map[string]int
+	words   []string // by number
+	codes   []uint32 // by number; 0: not in this document
+	seen    []int    // numbers of this document
+	out     []byte
+}
+
+// pack returns the words of d, for unpack. The result is valid until the next
+// call.
+//
+// The format: version, the lengths, the number of words, and each word in the
+// order of the alphabet as the number of bytes it shares with the word before,
+// the rest with its length, and its code. All numbers are unsigned varints.
+func (t *tally) pack(d *Document) []byte {
+	if t.numbers == nil {
+		t.numbers = make(map[string]int)
+	}
+	name, title, directory := d.places()
+	l := lengths{text: uint64(len(d.Text))}
+	l.name = t.count(name, inName)
+	l.title = t.count(title, inTitle)
+	t.count(directory, inPath)
+	l.words = t.count(d.Text, inText)
+	for key, v := range d.Fields {
+		if !v.IsNumber {
+			t.count(key, inText)
+			l.words += t.count(v.Text, inText)
+		}
+	}
+	slices.SortFunc(t.seen, func(a, b int) int { return strings.Compare(t.words[a], t.words[b]) })
+	t.out = append(t.out[:0], termsVersion)
+	for _, n := range []uint64{l.text, l.words, l.name, l.title, uint64(len(t.seen))} {
+		t.out = binary.AppendUvarint(t.out, n)
+	}
+	before := ""
+	for _, number := range t.seen {
+		w := t.words[number]
+		n := shared(before, w)
+		t.out = binary.AppendUvarint(t.out, uint64(n))
+		t.out = binary.AppendUvarint(t.out, uint64(len(w)-n))
+		t.out = append(t.out, w[n:]...)
+		t.out = binary.AppendUvarint(t.out, uint64(t.codes[number]))
+		before, t.codes[number] = w, 0
+	}
+	t.seen = t.seen[:0]
+	return t.out
+}
+
+// count adds the words of text at a place and returns their number.
+func (t *tally) count(text string, place uint32) uint64 {
+	var n uint64
+	t.scanner.text, t.scanner.position = text, 0
+	t.scanner.scan(func(w token) bool {
+		if !w.whole {
+			n++
+		}
+		number, ok := t.numbers[string(w.term)]
+		if !ok {
+			number = len(t.words)
+			word := string(w.term)
+			t.words, t.codes = append(t.words, word), append(t.codes, 0)
+			t.numbers[word] = number
+		}
+		if t.codes[number] == 0 {
+			t.seen = append(t.seen, number)
+		}
+		if place == inText {
+			t.codes[number] += inText
+		} else {
+			t.codes[number] |= place
+		}
+		return true
+	})
+	return n
+}
+
+// places returns what the words of d's name, title and directories are taken
+// from. A title that only repeats the name is none.
+func (d *Document) places() (name, title, directory string) {
+	if d.Path == "" {
+		return d.Title, "", ""
+	}
+	i := strings.LastIndexByte(d.Path, '/')
+	name, directory = d.Path[i+1:], d.Path[:max(i, 0)]
+	if d.Title != name {
+		title = d.Title
+	}
+	return name, title, directory
+}
+
+// shared returns the number of bytes with which both begin.
+func shared(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// maxTermBytes bounds a word: a code point has at most 4 bytes.
+const maxTermBytes = 4 * MaxToken
+
+// unpack calls each with every word of packed and its code, in the order of the
+// alphabet; the word is valid until each returns. With an error, each may have
+// been called for some.
+func unpack(packed []byte, each func(word []byte, code uint32)) (lengths, error) {
+	if len(packed) == 0 || packed[0] != termsVersion {
+		return lengths{}, errTerms
+	}
+	r := reader{rest: packed[1:]}
+	l := lengths{text: r.uvarint(), words: r.uvarint(), name: r.uvarint(), title: r.uvarint()}
+	count := r.uvarint()
+	word := make([]byte, 0, maxTermBytes)
+	for range count {
+		keep, more := r.uvarint(), r.uvarint()
+		if r.bad || keep > uint64(len(word)) || more > uint64(len(r.rest)) || keep+more > maxTermBytes || keep+more == 0 {
+			return l, errTerms
+		}
+		word = append(word[:keep], r.rest[:more]...)
+		r.rest = r.rest[more:]
+		code := r.uvarint()
+		if r.bad || code == 0 || code > 1<<31 {
+			return l, errTerms
+		}
+		each(word, uint32(code))
+	}
+	if r.bad || len(r.rest) != 0 {
+		return l, errTerms
+	}
+	return l, nil
+}
+
+// reader reads varints; after the first failure everything is 0 and bad.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.bad, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
