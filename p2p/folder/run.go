@@ -1,0 +1,288 @@
+package folder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// progressEvery is the time between two events about a scan that goes on.
+const progressEvery = 250 * time.Millisecond
+
+// maxRetry is the longest time between attempts after a failure that is not the
+// folder's absence: each of them may read much.
+const maxRetry = time.Minute
+
+// runner does the work of one share. It belongs to one goroutine.
+type runner struct {
+	*share
+	watcher  *watcher
+	unwatch  func() // ends watcher and waits for it
+	next     time.Time
+	failures int
+}
+
+// run scans when it is asked to, when something has changed, and from time to
+// time, until ctx ends.
+func (sh *share) run(ctx context.Context) {
+	r := &runner{share: sh, unwatch: func() {}}
+	defer func() { r.unwatch() }()
+	for ctx.Err() == nil {
+		wait := r.turn(ctx)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-sh.wake:
+		case <-timer.C:
+		case <-r.events():
+			// What belongs to one action comes within a moment.
+			quiet(ctx, sh.service.options.Quiet)
+		}
+		timer.Stop()
+	}
+}
+
+func quiet(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// events is ready when the watcher has hints; without one it never is.
+func (r *runner) events() <-chan struct{} {
+	if r.watcher == nil {
+		return nil
+	}
+	return r.watcher.ready
+}
+
+// turn does what is due and returns how long nothing is.
+func (r *runner) turn(ctx context.Context) time.Duration {
+	var asked uint64
+	var paused, due bool
+	var hints []hint
+	r.set(func() {
+		asked, paused, due = r.asked, r.rec.Paused, r.asked > r.done
+		hints, r.hints = r.hints, nil
+		if paused {
+			r.done = asked
+		}
+	})
+	if paused {
+		r.stopWatching()
+		return r.service.options.Rescan
+	}
+	if r.watcher != nil {
+		more, lost := r.watcher.take()
+		hints = append(hints, more...)
+		due = due || lost
+	}
+	// Without a watcher, or after an error, something may have been missed.
+	full := due || r.watcher == nil || !time.Now().Before(r.next)
+	if !full && len(hints) == 0 {
+		return time.Until(r.next)
+	}
+	err := r.scan(ctx, full, hints)
+	return r.conclude(ctx, err, asked, full)
+}
+
+// conclude records how a scan has ended and returns when the next is due.
+func (r *runner) conclude(ctx context.Context, err error, asked uint64, full bool) time.Duration {
+	o := &r.service.options
+	switch {
+	case ctx.Err() != nil || errors.Is(err, context.Canceled):
+		r.stopWatching() // interrupted: what was not looked at is looked at from the start
+		return 0
+	case err == nil:
+		r.failures = 0
+		if full {
+			r.next = time.Now().Add(o.Rescan)
+		}
+		warning := r.warning()
+		if warning != "" && full {
+			r.next = time.Now().Add(o.Unwatched)
+		}
+		r.set(func() {
+			r.done = asked
+			r.share.warning = warning
+			if !r.rec.Paused {
+				r.state, r.fault = StateIdle, ""
+			}
+		})
+		return time.Until(r.next)
+	}
+	r.stopWatching()
+	wait := o.Retry
+	if !errors.Is(err, ErrUnavailable) {
+		wait = min(wait<<min(r.failures, 8), max(maxRetry, o.Retry))
+		r.failures++
+	}
+	r.next = time.Now().Add(wait)
+	failed := false
+	r.set(func() {
+		r.done = asked
+		if !r.rec.Paused {
+			failed = r.fault != err.Error()
+			r.state, r.fault = StateError, err.Error()
+		}
+	})
+	if failed {
+		r.service.log.Warn("folder: scan failed", "folder", r.id, "path", r.path, "error", err)
+		o.Publish.Emit(Failed{ID: r.id, Label: r.record().Label, Error: err.Error(), Time: time.Now()})
+	}
+	return wait
+}
+
+// warning says what hinders watching.
+func (r *runner) warning() string {
+	if r.watcher == nil {
+		return ""
+	}
+	return r.watcher.warning()
+}
+
+// startWatching makes a watcher unless there is one, and reports whether it is new.
+func (r *runner) startWatching(ctx context.Context) bool {
+	if r.watcher != nil {
+		return false
+	}
+	w, err := r.service.watch(r.path)
+	if err != nil {
+		w = unwatchable(r.path, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := w.run(ctx); err != nil {
+			r.service.log.Info("folder: stop watching", "path", r.path, "error", err)
+		}
+	})
+	r.watcher = w
+	r.unwatch = func() { cancel(); running.Wait() }
+	return true
+}
+
+func (r *runner) stopWatching() {
+	r.unwatch()
+	r.watcher, r.unwatch = nil, func() {}
+}
+
+// scan compares the folder, or what the hints name, with the index.
+func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
+	t, err := r.open()
+	if err != nil {
+		return err
+	}
+	defer t.close() // nothing was written
+	if full && r.watcher != nil && r.watcher.dead {
+		r.stopWatching() // and try again
+	}
+	full = r.startWatching(ctx) || full
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &scan{
+		tree: t, store: r.service.store, watch: r.watcher, full: full, workers: r.service.options.Workers,
+		now: time.Now, out: make(chan change, chunk), skips: r.left(), look: make(map[string]bool, len(hints)),
+	}
+	for _, h := range hints {
+		s.look[h.path] = true
+	}
+	if full {
+		hints, s.skips = []hint{{deep: true}}, &skips{}
+		r.watcher.unlimited()
+	}
+	r.set(func() {
+		r.device, r.stop = t.stat.device, cancel
+		if r.rec.Paused {
+			cancel()
+		} else if full {
+			r.state = StateScanning
+		}
+	})
+	folder := r.snapshot()
+	s.folder = &folder
+	begun := time.Now()
+	sum, err := r.compare(ctx, s, hints)
+	if err != nil {
+		return fmt.Errorf("folder: scan %s: %w", r.path, err)
+	}
+	if full {
+		return r.finish(ctx, s, sum, time.Since(begun))
+	}
+	return nil
+}
+
+// compare runs a scan together with the delivery of what it finds.
+func (r *runner) compare(ctx context.Context, s *scan, hints []hint) (totals, error) {
+	d := &delivery{
+		folder: s.folder, tree: s.tree, store: r.service.store, sink: r.service.sink,
+		present: r.stillThere,
+		applied: func(t totals) {
+			r.set(func() {
+				r.files += t.files
+				r.bytes += t.bytes
+			})
+		},
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.walk(ctx, hints) })
+	ended := make(chan struct{})
+	g.Go(func() error {
+		defer close(ended)
+		return d.run(ctx, s.out)
+	})
+	if s.full {
+		g.Go(func() error { r.progress(s, ended); return nil })
+	}
+	err := g.Wait()
+	return d.sum, err
+}
+
+// stillThere reports, as ErrUnavailable, that the folder is not there any more.
+func (r *runner) stillThere() error {
+	t, err := r.open()
+	if err != nil {
+		return err
+	}
+	return t.close()
+}
+
+// progress tells how far s has come until ended is closed.
+func (r *runner) progress(s *scan, ended <-chan struct{}) {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			r.service.options.Publish.Emit(s.progress(r.id, true))
+			return
+		case <-tick.C:
+			r.service.options.Publish.Emit(s.progress(r.id, false))
+		}
+	}
+}
+
+func (s *scan) progress(id string, done bool) Scanning {
+	return Scanning{ID: id, Files: int(s.files.Load()), Bytes: s.bytes.Load(), Read: s.read.Load(), Done: done}
+}
+
+// finish records what a complete scan has found.
+func (r *runner) finish(ctx context.Context, s *scan, sum totals, took time.Duration) error {
+	files, bytes, err := r.service.store.Count(ctx, r.id)
+	if err != nil {
+		return fmt.Errorf("folder: count %s: %w", r.path, err)
+	}
+	r.set(func() {
+		r.files, r.bytes, r.skips, r.scanned = int64(files), bytes, s.skips, time.Now()
+	})
+	r.service.options.Publish.Emit(Scanned{
+		ID: r.id, Files: files, Bytes: bytes, Changed: sum.changed, Removed: sum.removed,
+		Skipped: s.skips.len(), Took: took.Milliseconds(),
+	})
+	return nil
+}

@@ -1,0 +1,455 @@
+package folder
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// Options configure Open. The zero value works.
+type Options struct {
+	Store Store // nil: NewMemory
+	Sink  Sink  // nil: nobody is told
+	// DataDir is the node's own directory, which no folder may contain or be in.
+	// Empty: there is none.
+	DataDir string
+	// Allowed says who may read files of a folder over the network. Nil: nobody.
+	Allowed func(from p2p.ID, folder string) bool
+	Publish p2p.Publish
+	Logger  *slog.Logger  // nil: discard
+	Rand    io.Reader     // of folder IDs; nil: crypto/rand.Reader
+	Workers int           // that read at once, per folder; 0: one per CPU, at most 4
+	Rescan  time.Duration // between complete scans; 0: 1 hour
+	// Unwatched is the time between complete scans while not all directories can
+	// be watched. 0: 1 minute.
+	Unwatched time.Duration
+	Retry     time.Duration // between looks at a folder in StateError; 0: 5 s
+	Quiet     time.Duration // from a file system event to the look at it; 0: 120 ms
+}
+
+// Service looks after all folders of a node. Its methods may be used by several
+// goroutines at once.
+type Service struct {
+	options Options
+	store   Store
+	sink    Sink
+	log     *slog.Logger
+	gate    gate
+	watch   func(root string) (*watcher, error) // newWatcher, but in tests
+
+	registry sync.Mutex // serialises Add, Remove and Update; before mu and any share's mu
+
+	mu     sync.Mutex // guards all following fields; before any share's mu
+	shares map[string]*share
+	run    context.Context // of Run, while it runs
+	group  *sync.WaitGroup // of what Run has started
+}
+
+// Open reads the registry. Nothing is scanned before Run.
+func Open(o Options) (*Service, error) {
+	if o.Store == nil {
+		o.Store = NewMemory()
+	}
+	if o.Sink == nil {
+		o.Sink = discard{}
+	}
+	if o.Allowed == nil {
+		o.Allowed = func(p2p.ID, string) bool { return false }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	o.Workers = cmp.Or(o.Workers, min(runtime.NumCPU(), 4))
+	o.Rescan = cmp.Or(o.Rescan, time.Hour)
+	o.Unwatched = cmp.Or(o.Unwatched, time.Minute)
+	o.Retry = cmp.Or(o.Retry, 5*time.Second)
+	o.Quiet = cmp.Or(o.Quiet, 120*time.Millisecond)
+	if o.DataDir != "" {
+		abs, err := filepath.Abs(o.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("folder: data directory: %w", err)
+		}
+		// One that does not exist yet has no links.
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			abs = real
+		}
+		o.DataDir = abs
+	}
+	s := &Service{
+		options: o, store: o.Store, sink: o.Sink, log: o.Logger,
+		watch: newWatcher, shares: make(map[string]*share),
+	}
+	return s, s.load(context.Background())
+}
+
+// discard is the Sink of nobody.
+type discard struct{}
+
+func (discard) Put(context.Context, []Update) error { return nil }
+
+func (s *Service) load(ctx context.Context) error {
+	records, err := s.store.Folders(ctx)
+	if err != nil {
+		return fmt.Errorf("folder: read the registry: %w", err)
+	}
+	for _, r := range records {
+		sh := newShare(s, r)
+		if err := sh.count(ctx); err != nil {
+			return err
+		}
+		s.shares[r.ID] = sh
+	}
+	return nil
+}
+
+// Run scans and watches the folders until ctx ends, and then returns nil when
+// everything it started has ended. It may be called again after that.
+func (s *Service) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	s.mu.Lock()
+	if s.run != nil {
+		s.mu.Unlock()
+		return errors.New("folder: runs already")
+	}
+	s.run, s.group = ctx, &group
+	for _, sh := range s.shares {
+		s.start(sh)
+	}
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	s.run, s.group = nil, nil
+	s.mu.Unlock()
+	group.Wait()
+	return nil
+}
+
+// start starts a share if Run runs. The caller holds s.mu.
+func (s *Service) start(sh *share) {
+	if s.run == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(s.run)
+	ended := make(chan struct{})
+	sh.cancel, sh.ended = cancel, ended
+	s.group.Go(func() {
+		defer close(ended)
+		defer cancel()
+		sh.run(ctx)
+	})
+}
+
+// AddOptions describe a folder to share.
+type AddOptions struct {
+	Path   string // of the directory; relative to the working directory unless absolute
+	Label  string // for people; empty: the last part of the path
+	Access string // AccessWrite or AccessRead; empty: AccessWrite
+}
+
+// Add shares a directory. One that is shared already is returned as it is,
+// whatever else o says. A directory that carries the marker of a folder unknown
+// here becomes that folder again, so that a node that has lost its data offers
+// the same folder. Errors: ErrUnusable, ErrOverlap, ErrInvalid.
+func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
+	path, err := resolve(o.Path)
+	if err != nil {
+		return Folder{}, err
+	}
+	o.Access = cmp.Or(o.Access, AccessWrite)
+	o.Label = cmp.Or(o.Label, defaultLabel(path))
+	if err := errors.Join(checkLabel(o.Label), checkAccess(o.Access)); err != nil {
+		return Folder{}, err
+	}
+	s.registry.Lock()
+	defer s.registry.Unlock()
+	if existing, err := s.overlap(path); err != nil || existing != nil {
+		if err != nil {
+			return Folder{}, err
+		}
+		return existing.snapshot(), nil
+	}
+	r := Record{Label: o.Label, Path: path, Access: o.Access, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	if err := s.claim(&r); err != nil {
+		return Folder{}, err
+	}
+	if err := s.store.SaveFolder(ctx, r); err != nil {
+		return Folder{}, fmt.Errorf("folder: add %s: %w", path, err)
+	}
+	sh := newShare(s, r)
+	// The rows of a folder that was here before may have survived its record.
+	if err := sh.count(ctx); err != nil {
+		return Folder{}, err
+	}
+	s.mu.Lock()
+	s.shares[r.ID] = sh
+	s.start(sh)
+	s.mu.Unlock()
+	s.options.Publish.Emit(Added{ID: r.ID, Label: r.Label, Path: r.Path})
+	return sh.snapshot(), nil
+}
+
+// overlap returns the folder that path is, if it is one. Errors: ErrOverlap.
+func (s *Service) overlap(path string) (*share, error) {
+	if s.options.DataDir != "" && relate(path, s.options.DataDir) != apart {
+		return nil, fmt.Errorf("folder: %s: %w the data directory %s", path, ErrOverlap, s.options.DataDir)
+	}
+	for _, sh := range s.all() {
+		other := sh.record()
+		switch relate(path, other.Path) {
+		case equal:
+			return sh, nil
+		case inside:
+			return nil, fmt.Errorf("folder: %s: %w the folder %q: it is in %s", path, ErrOverlap, other.Label, other.Path)
+		case around:
+			return nil, fmt.Errorf("folder: %s: %w the folder %q: it contains %s", path, ErrOverlap, other.Label, other.Path)
+		}
+	}
+	return nil, nil
+}
+
+// claim gives the directory of r an ID and, if it can be written, the marker.
+// Errors: ErrUnusable.
+func (s *Service) claim(r *Record) error {
+	t, err := openTree(r.Path)
+	if err != nil {
+		return fmt.Errorf("folder: %s: %w: %w", r.Path, ErrUnusable, err)
+	}
+	defer t.close() // what was written is synced
+	r.Inode = t.stat.inode
+	id, err := t.marker()
+	known := err == nil
+	if known {
+		if other, err := s.share(id); err == nil {
+			// A copy becomes a folder of its own, but not while it could be the
+			// original at another place.
+			if !other.present() {
+				return fmt.Errorf("folder: %s: %w: it carries the marker of the folder %q, which is not at %s now. If it was moved here, remove that folder first",
+					r.Path, ErrUnusable, other.record().Label, other.record().Path)
+			}
+			known = false
+		}
+	}
+	if known {
+		r.ID, r.Marked = id, true
+		return nil
+	}
+	if r.ID, err = newID(s.options.Rand); err != nil {
+		return err
+	}
+	switch err := t.mark(r.ID); {
+	case err == nil:
+		r.Marked = true
+	case readOnly(err):
+		s.log.Info("folder: no marker on read-only media; the directory is known by its inode", "path", r.Path)
+	default:
+		return fmt.Errorf("folder: %s: %w: its marker cannot be written: %w", r.Path, ErrUnusable, err)
+	}
+	return nil
+}
+
+// defaultLabel is the last part of path, as a label can have it.
+func defaultLabel(path string) string {
+	label := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return '_'
+		}
+		return r
+	}, filepath.Base(path))
+	for len(label) > MaxLabel {
+		_, size := utf8.DecodeLastRuneInString(label)
+		label = label[:len(label)-size]
+	}
+	return label
+}
+
+// Remove forgets a folder here. Its files are not touched; the marker is removed
+// if it is this folder's. The Sink is not told: whoever removes a folder drops
+// what it made of it. Errors: ErrNotFound.
+func (s *Service) Remove(ctx context.Context, id string) error {
+	s.registry.Lock()
+	defer s.registry.Unlock()
+	s.mu.Lock()
+	sh := s.shares[id]
+	delete(s.shares, id)
+	s.mu.Unlock()
+	if sh == nil {
+		return fmt.Errorf("folder: remove %.30q: %w", id, ErrNotFound)
+	}
+	sh.end()
+	r := sh.record()
+	if err := s.store.DeleteFolder(ctx, id); err != nil {
+		s.mu.Lock()
+		s.shares[id] = sh
+		s.start(sh)
+		s.mu.Unlock()
+		return fmt.Errorf("folder: remove %s: %w", r.Path, err)
+	}
+	if err := unmark(r); err != nil {
+		s.log.Info("folder: the marker stays", "path", r.Path, "error", err)
+	}
+	s.options.Publish.Emit(Removed{ID: r.ID, Label: r.Label})
+	return nil
+}
+
+func unmark(r Record) error {
+	if !r.Marked {
+		return nil
+	}
+	t, err := openTree(r.Path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.unmark(r.ID), t.close())
+}
+
+// Changes are what Update changes; nil leaves as it is.
+type Changes struct {
+	Label  *string
+	Access *string
+	Paused *bool // while paused, a folder is neither scanned nor watched
+}
+
+// Update changes a folder. Errors: ErrNotFound, ErrInvalid.
+func (s *Service) Update(ctx context.Context, id string, c Changes) (Folder, error) {
+	s.registry.Lock()
+	defer s.registry.Unlock()
+	sh, err := s.share(id)
+	if err != nil {
+		return Folder{}, err
+	}
+	r := sh.record()
+	if c.Label != nil {
+		err = errors.Join(err, checkLabel(*c.Label))
+		r.Label = *c.Label
+	}
+	if c.Access != nil {
+		err = errors.Join(err, checkAccess(*c.Access))
+		r.Access = *c.Access
+	}
+	if c.Paused != nil {
+		r.Paused = *c.Paused
+	}
+	if err != nil {
+		return Folder{}, err
+	}
+	if err := s.store.SaveFolder(ctx, r); err != nil {
+		return Folder{}, fmt.Errorf("folder: update %s: %w", r.Path, err)
+	}
+	sh.update(r)
+	return sh.snapshot(), nil
+}
+
+// List returns all folders in the order of their creation.
+func (s *Service) List() []Folder {
+	shares := s.all()
+	list := make([]Folder, len(shares))
+	for i, sh := range shares {
+		list[i] = sh.snapshot()
+	}
+	slices.SortFunc(list, func(a, b Folder) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// Get returns one folder. Errors: ErrNotFound.
+func (s *Service) Get(id string) (Folder, error) {
+	sh, err := s.share(id)
+	if err != nil {
+		return Folder{}, err
+	}
+	return sh.snapshot(), nil
+}
+
+// Scan has a folder looked at completely, and returns at once. Requests that come
+// while a scan runs are merged into one more scan. Errors: ErrNotFound.
+func (s *Service) Scan(id string) error {
+	sh, err := s.share(id)
+	if err != nil {
+		return err
+	}
+	sh.ask()
+	return nil
+}
+
+// Wait returns when all scans that were asked for before have ended, well or not.
+// A folder that was added has been asked for. Errors: ErrNotFound, that of ctx.
+func (s *Service) Wait(ctx context.Context, id string) error {
+	sh, err := s.share(id)
+	if err != nil {
+		return err
+	}
+	return sh.wait(ctx)
+}
+
+// Skipped returns what the last complete scan of a folder left out, and why, with
+// what was met since. Errors: ErrNotFound.
+func (s *Service) Skipped(id string) (Skips, error) {
+	sh, err := s.share(id)
+	if err != nil {
+		return Skips{}, err
+	}
+	return sh.left().report(), nil
+}
+
+// MaxEntries is the most that Entries returns at once.
+const MaxEntries = 1000
+
+// Entries returns up to limit entries of a folder, by path, whose paths start
+// with prefix, after the one at which cursor, a next of before, stands. next is
+// empty at the end. Errors: ErrNotFound.
+func (s *Service) Entries(ctx context.Context, id, prefix, cursor string, limit int) (entries []Entry, next string, err error) {
+	if _, err := s.share(id); err != nil {
+		return nil, "", err
+	}
+	limit = min(max(limit, 1), MaxEntries)
+	rows, err := s.store.Under(ctx, id, prefix, cursor, limit+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("folder: entries of %s: %w", id, err)
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = rows[limit-1].Path
+	}
+	entries = make([]Entry, len(rows))
+	for i, r := range rows {
+		entries[i] = r.Entry
+	}
+	return entries, next, nil
+}
+
+// share returns a folder. Errors: ErrNotFound.
+func (s *Service) share(id string) (*share, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sh := s.shares[id]; sh != nil {
+		return sh, nil
+	}
+	return nil, fmt.Errorf("folder: %.30q: %w", id, ErrNotFound)
+}
+
+func (s *Service) all() []*share {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shares := make([]*share, 0, len(s.shares))
+	for _, sh := range s.shares {
+		shares = append(shares, sh)
+	}
+	return shares
+}

@@ -1,0 +1,192 @@
+package folder
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// share is a folder of a running service: what is known about it, and what its
+// runner has been asked to do.
+type share struct {
+	service *Service
+	id      string
+	path    string
+	wake    chan struct{} // capacity 1: the runner has something to do
+
+	// Guarded by Service.mu.
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu      sync.Mutex // guards all following fields
+	rec     Record
+	device  uint64 // at the last look in this run; 0: none yet
+	state   State
+	fault   string
+	warning string
+	files   int64
+	bytes   int64
+	scanned time.Time
+	skips   *skips
+	asked   uint64 // complete scans
+	done    uint64 // asked, when the last scan to end began
+	hints   []hint
+	stop    context.CancelFunc // of the scan that runs
+	turned  chan struct{}      // closed and replaced when anything above changes
+	told    Changed            // last
+}
+
+// newShare returns the share of a record, for which a first scan is asked.
+func newShare(s *Service, r Record) *share {
+	sh := &share{
+		service: s, id: r.ID, path: r.Path, rec: r, wake: make(chan struct{}, 1), skips: &skips{}, asked: 1,
+		state: StateIdle, stop: func() {}, turned: make(chan struct{}),
+	}
+	if r.Paused {
+		sh.state = StatePaused
+	}
+	sh.told = sh.changed()
+	return sh
+}
+
+// count takes the totals from the index.
+func (sh *share) count(ctx context.Context) error {
+	files, bytes, err := sh.service.store.Count(ctx, sh.id)
+	if err != nil {
+		return fmt.Errorf("folder: count %s: %w", sh.id, err)
+	}
+	sh.set(func() { sh.files, sh.bytes = int64(files), bytes })
+	return nil
+}
+
+// set changes fields and tells everybody who waits for a change, and the public
+// if it can see one.
+func (sh *share) set(change func()) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	change()
+	close(sh.turned)
+	sh.turned = make(chan struct{})
+	if now := sh.changed(); now != sh.told {
+		sh.told = now
+		// Publish never blocks, and in here the events keep their order.
+		sh.service.options.Publish.Emit(now)
+	}
+}
+
+// changed describes the folder as an event. The caller holds sh.mu.
+func (sh *share) changed() Changed {
+	return Changed{
+		ID: sh.rec.ID, Label: sh.rec.Label, State: sh.state, Access: sh.rec.Access,
+		Files: int(sh.files), Bytes: sh.bytes, Error: sh.fault, Warning: sh.warning,
+	}
+}
+
+func (sh *share) snapshot() Folder {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return Folder{
+		ID: sh.rec.ID, Label: sh.rec.Label, Path: sh.rec.Path, Access: sh.rec.Access, Created: sh.rec.Created,
+		State: sh.state, Files: int(sh.files), Bytes: sh.bytes, Error: sh.fault, Warning: sh.warning,
+		Skipped: sh.skips.len(), Scanned: sh.scanned,
+	}
+}
+
+func (sh *share) record() Record {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.rec
+}
+
+func (sh *share) left() *skips {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.skips
+}
+
+// open opens the folder's directory. Errors: ErrUnavailable.
+func (sh *share) open() (*tree, error) {
+	sh.mu.Lock()
+	r, device := sh.rec, sh.device
+	sh.mu.Unlock()
+	return openRecord(r, device)
+}
+
+// present reports whether the folder is where it was added.
+func (sh *share) present() bool {
+	t, err := sh.open()
+	return err == nil && t.close() == nil
+}
+
+// update replaces the record and has the runner follow it.
+func (sh *share) update(r Record) {
+	sh.set(func() {
+		resumed := sh.rec.Paused && !r.Paused
+		sh.rec = r
+		switch {
+		case r.Paused:
+			sh.stop()
+			sh.state, sh.fault = StatePaused, ""
+		case resumed:
+			sh.state = StateIdle
+			sh.asked++
+		}
+	})
+	sh.nudge()
+}
+
+// ask asks for a complete scan.
+func (sh *share) ask() {
+	sh.set(func() { sh.asked++ })
+	sh.nudge()
+}
+
+// hint asks for a look at one place.
+func (sh *share) hint(h hint) {
+	sh.set(func() {
+		if len(sh.hints) < maxHints {
+			sh.hints = append(sh.hints, h)
+		} else {
+			sh.asked++
+			sh.hints = nil
+		}
+	})
+	sh.nudge()
+}
+
+func (sh *share) nudge() {
+	select {
+	case sh.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when all that was asked before has been done.
+func (sh *share) wait(ctx context.Context) error {
+	sh.mu.Lock()
+	until := sh.asked
+	for sh.done < until {
+		turned := sh.turned
+		sh.mu.Unlock()
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		sh.mu.Lock()
+	}
+	sh.mu.Unlock()
+	return nil
+}
+
+// end stops the runner, if there is one, and waits for it.
+func (sh *share) end() {
+	sh.service.mu.Lock()
+	cancel, ended := sh.cancel, sh.ended
+	sh.service.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-ended
+	}
+}
