@@ -1,0 +1,23 @@
+-- The documents that this node can find: the files of its folders and what was
+-- published without a file. Both tables can be built again by a scan, except for
+-- the published documents, which are only here. A document is in both tables or
+-- in neither.
+CREATE TABLE search_document (
+	number   INTEGER PRIMARY KEY,
+	id       TEXT    NOT NULL UNIQUE,
+	title    TEXT    NOT NULL,
+	folder   TEXT    NOT NULL, -- the folder's ID; empty without a file
+	path     TEXT    NOT NULL, -- in the folder; empty without a file
+	type     TEXT    NOT NULL, -- "markdown", "image", …
+	size     INTEGER NOT NULL, -- bytes
+	modified INTEGER NOT NULL, -- nanoseconds since 1970, UTC
+	fields   BLOB,             -- JSON object of numbers and strings
+	terms    BLOB    NOT NULL  -- its words, packed; read at every start
+) STRICT;
+
+-- The texts, zstd-compressed, apart from the documents because they are read for
+-- a few hits only while the other table is read from one end to the other.
+CREATE TABLE search_text (
+	number INTEGER PRIMARY KEY REFERENCES search_document (number) ON DELETE CASCADE,
+	text   BLOB NOT NULL
+) STRICT;
