@@ -1,0 +1,41 @@
+package node
+
+import "github.com/shoal-p2p/shoal/p2p"
+
+// Linked: a link to a member came up.
+type Linked struct {
+	ID   p2p.ID       `json:"id"`
+	Name string       `json:"name"`
+	Path p2p.PathKind `json:"path"`
+}
+
+// Topic implements p2p.Event.
+func (Linked) Topic() string { return "peer.linked" }
+
+// Lost: the link to a member went down.
+type Lost struct {
+	ID    p2p.ID `json:"id"`
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// Topic implements p2p.Event.
+func (Lost) Topic() string { return "peer.lost" }
+
+// Published: documents of this node can be found from now on.
+type Published struct {
+	ID    string `json:"id"` // of the document; empty when there are several
+	Title string `json:"title"`
+	Count int    `json:"count"`
+}
+
+// Topic implements p2p.Event.
+func (Published) Topic() string { return "document.published" }
+
+// Withdrawn: a document of this node cannot be found any more.
+type Withdrawn struct {
+	ID string `json:"id"`
+}
+
+// Topic implements p2p.Event.
+func (Withdrawn) Topic() string { return "document.withdrawn" }

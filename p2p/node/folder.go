@@ -1,0 +1,240 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// Folder is one that is shared here, or that another member offers.
+type Folder struct {
+	folder.Folder
+	Offered  bool // by another member; only ID, Label and Access are known
+	Node     p2p.ID
+	NodeName string
+}
+
+// Folders returns the folders shared here, then those that other members offer.
+func (n *Node) Folders() []Folder {
+	var out []Folder
+	for _, f := range n.folders.List() {
+		out = append(out, n.own(f))
+	}
+	for _, o := range n.members.Offers() {
+		if o.By != n.id && !o.Gone {
+			out = append(out, n.offered(o))
+		}
+	}
+	return out
+}
+
+func (n *Node) own(f folder.Folder) Folder {
+	return Folder{Folder: f, Node: n.id, NodeName: n.name}
+}
+
+func (n *Node) offered(o member.Offer) Folder {
+	return Folder{
+		Folder:  folder.Folder{ID: o.Folder, Label: o.Label, Access: o.Access},
+		Offered: true, Node: o.By, NodeName: n.nameOf(o.By),
+	}
+}
+
+// Folder returns the folder with an id, or with a label that only one has.
+func (n *Node) Folder(idOrLabel string) (Folder, error) {
+	all := n.Folders()
+	if i := slices.IndexFunc(all, func(f Folder) bool { return f.ID == idOrLabel }); i >= 0 {
+		return all[i], nil
+	}
+	labelled := slices.DeleteFunc(all, func(f Folder) bool { return f.Label != idOrLabel })
+	switch len(labelled) {
+	case 0:
+		return Folder{}, fmt.Errorf("node: folder %.80q: %w", idOrLabel, ErrNotFound)
+	case 1:
+		return labelled[0], nil
+	default:
+		return Folder{}, fmt.Errorf("node: folder %.80q: %w: %d folders have this label, name one by its id", idOrLabel, ErrNotFound, len(labelled))
+	}
+}
+
+// ownFolder is Folder for what can be done only with a folder shared here.
+func (n *Node) ownFolder(idOrLabel string) (Folder, error) {
+	f, err := n.Folder(idOrLabel)
+	if err == nil && f.Offered {
+		err = fmt.Errorf("node: folder %s: %w here: %s shares it", f.Label, ErrNotFound, f.NodeName)
+	}
+	return f, err
+}
+
+// AddFolder shares a folder. Sharing a path again returns the folder that it is.
+func (n *Node) AddFolder(ctx context.Context, o folder.AddOptions) (Folder, error) {
+	f, err := n.folders.Add(ctx, o)
+	if err != nil {
+		return Folder{}, err
+	}
+	return n.own(f), n.syncOffers()
+}
+
+// UpdateFolder renames, pauses or changes the access of a folder shared here.
+func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (Folder, error) {
+	f, err := n.ownFolder(id)
+	if err != nil {
+		return Folder{}, err
+	}
+	changed, err := n.folders.Update(ctx, f.ID, c)
+	if err != nil {
+		return Folder{}, err
+	}
+	return n.own(changed), n.syncOffers()
+}
+
+// RemoveFolder stops sharing a folder. Its files are not touched.
+func (n *Node) RemoveFolder(ctx context.Context, id string) error {
+	f, err := n.ownFolder(id)
+	if err != nil {
+		return err
+	}
+	if err := n.folders.Remove(ctx, f.ID); err != nil {
+		return err
+	}
+	return errors.Join(n.index.RemoveFolder(ctx, f.ID), n.syncOffers())
+}
+
+// ScanFolder looks at all files of a folder now, and returns when that has begun.
+func (n *Node) ScanFolder(_ context.Context, id string) error {
+	f, err := n.ownFolder(id)
+	if err != nil {
+		return err
+	}
+	return n.folders.Scan(f.ID)
+}
+
+// Entries returns up to limit files and directories of a folder whose path starts
+// with prefix, by path, and the cursor of what follows, empty at the end.
+func (n *Node) Entries(ctx context.Context, id, prefix, cursor string, limit int) ([]folder.Entry, string, error) {
+	f, err := n.Folder(id)
+	if err != nil {
+		return nil, "", err
+	}
+	if !f.Offered {
+		return n.folders.Entries(ctx, f.ID, prefix, cursor, limit)
+	}
+	l, err := n.links.to(f.Node)
+	if err != nil {
+		return nil, "", fmt.Errorf("node: entries of %s of %s: %w", f.Label, f.NodeName, err)
+	}
+	return folder.FetchEntries(ctx, l, f.ID, prefix, cursor, limit)
+}
+
+// Skipped returns what the last scan of a folder shared here left out, and why.
+func (n *Node) Skipped(id string) (folder.Skips, error) {
+	f, err := n.ownFolder(id)
+	if err != nil {
+		return folder.Skips{}, err
+	}
+	return n.folders.Skipped(f.ID)
+}
+
+// watchOffers keeps what the network is told of this node's folders in line with
+// what is shared: also after this node has joined another network.
+func (n *Node) watchOffers(ctx context.Context) error {
+	for m := range n.events.Subscribe(ctx, "") {
+		switch m.Data.(type) {
+		case member.NetworkJoined, nil:
+			if err := n.syncOffers(); err != nil {
+				n.log.Error("folders not offered", "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// syncOffers signs an offer for each folder whose present one says something
+// else, and withdraws those of folders that are not shared any more.
+func (n *Node) syncOffers() error {
+	n.offering.Lock()
+	defer n.offering.Unlock()
+	offered := map[string]member.Offer{}
+	for _, o := range n.members.Offers() {
+		if o.By == n.id && !o.Gone {
+			offered[o.Folder] = o
+		}
+	}
+	var errs []error
+	for _, f := range n.folders.List() {
+		if o, ok := offered[f.ID]; !ok || o.Label != f.Label || o.Access != f.Access {
+			errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access}))
+		}
+		delete(offered, f.ID)
+	}
+	for _, o := range offered {
+		o.Gone = true
+		errs = append(errs, n.members.SetOffer(o))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("node: offer folders: %w", err)
+	}
+	return nil
+}
+
+// sink gives the files that the folders have found to the search index.
+type sink struct {
+	index *search.Index
+	log   *slog.Logger
+}
+
+// Put implements folder.Sink.
+func (s sink) Put(ctx context.Context, updates []folder.Update) error {
+	var gone []string
+	var docs []search.Document
+	for _, u := range updates {
+		switch id := search.FileID(u.Folder.ID, u.Path); {
+		case u.Kind != folder.KindFile:
+		case u.Gone:
+			gone = append(gone, id)
+		default:
+			d, err := s.document(id, u)
+			if errors.Is(err, folder.ErrChanged) {
+				continue // the scan that notices the change brings it again
+			}
+			if err != nil {
+				return err
+			}
+			docs = append(docs, d)
+		}
+	}
+	if err := s.index.Remove(ctx, gone...); err != nil {
+		return err
+	}
+	return s.index.Put(ctx, docs)
+}
+
+// document makes what can be found out of a file: its text, where it has one that
+// can be read, and in any case its name.
+func (s sink) document(id string, u folder.Update) (search.Document, error) {
+	d := search.Document{
+		ID: id, Folder: u.Folder.ID, Path: u.Path, Size: u.Size, Modified: u.Modified,
+		Title: u.Path[strings.LastIndexByte(u.Path, '/')+1:], Type: search.TypeOf(u.Path),
+	}
+	r, err := u.Open()
+	if err != nil {
+		return d, fmt.Errorf("node: index %s: %w", u.Path, err)
+	}
+	x, err := search.Extract(u.Path, r, search.MaxText)
+	err = errors.Join(err, r.Close())
+	if err != nil {
+		return d, fmt.Errorf("node: index %s: %w", u.Path, err)
+	}
+	if x.Problem != "" {
+		s.log.Debug("indexed by name only", "folder", u.Folder.Label, "path", u.Path, "problem", x.Problem)
+	}
+	d.Title, d.Text, d.Type = x.Title, x.Text, x.Type
+	return d, nil
+}

@@ -1,0 +1,354 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+const (
+	dialsAtOnce  = 16
+	dialTimeout  = 10 * time.Second
+	firstRetry   = 250 * time.Millisecond
+	longestRetry = 20 * time.Second
+	// yieldToSmaller is how long the larger ID of a pair waits before its first
+	// attempt. Both sides learn of each other at the same time; the smaller ID's
+	// offer wins anyway, so the other one is mostly wasted.
+	yieldToSmaller = 200 * time.Millisecond
+	guestTimeout   = 15 * time.Second
+)
+
+// roster is what links needs to know of the network.
+type roster interface {
+	isMember(p2p.ID) bool
+	nameOf(p2p.ID) string
+	contacts() []p2p.Contact // of all other members
+}
+
+// links keeps one link to every other member: it takes the links that come in,
+// dials the members that have none, and tells who is linked. Links of nodes that
+// are not members yet are guests; they are short-lived.
+type links struct {
+	self      p2p.ID
+	log       *slog.Logger
+	publish   p2p.Publish
+	transport p2p.Transport // set before run, as the two below
+	roster    roster
+	serve     func(context.Context, p2p.Link) // runs for each member link until it ends
+	kicked    chan struct{}                   // has room for one: look again at once
+	wg        sync.WaitGroup                  // everything started for a link
+
+	mu     sync.Mutex // guards all following fields
+	closed bool
+	peers  map[p2p.ID]*peer
+	guests map[p2p.Link]*time.Timer
+}
+
+// peer is what links remembers of one other node since this one started.
+type peer struct {
+	link     p2p.Link // nil when there is none
+	since    time.Time
+	in, out  uint64 // bytes over earlier links
+	err      error  // why there is no link
+	dialling bool
+	failures int
+	next     time.Time // when to dial again
+}
+
+func newLinks(self p2p.ID, log *slog.Logger, publish p2p.Publish) *links {
+	return &links{
+		self: self, log: log, publish: publish,
+		kicked: make(chan struct{}, 1),
+		peers:  map[p2p.ID]*peer{}, guests: map[p2p.Link]*time.Timer{},
+	}
+}
+
+// run accepts and dials until ctx ends, then closes all links.
+func (ls *links) run(ctx context.Context) error {
+	ls.wg.Go(func() { ls.accept(ctx) })
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			ls.closeAll()
+			ls.wg.Wait()
+			return nil
+		case <-ls.kicked:
+		case <-tick.C:
+		}
+		tick.Reset(ls.dialDue(ctx, time.Now()))
+	}
+}
+
+// kick makes run look at once for members without a link and for links without a
+// member: the roster changed, or a link was lost.
+func (ls *links) kick() {
+	select {
+	case ls.kicked <- struct{}{}:
+	default:
+	}
+}
+
+func (ls *links) accept(ctx context.Context) {
+	for {
+		l, err := ls.transport.Accept(ctx)
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, p2p.ErrClosed) {
+				ls.log.Error("accepting links stopped", "error", err)
+			}
+			return
+		}
+		ls.add(ctx, l)
+	}
+}
+
+// dialDue starts the dials whose time has come, drops the links of nodes that
+// are no longer members, and returns how long to wait for the next dial.
+func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
+	contacts := ls.roster.contacts()
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.sortOut(ctx)
+	wait, running := longestRetry, 0
+	for _, p := range ls.peers {
+		if p.dialling {
+			running++
+		}
+	}
+	for _, c := range contacts {
+		p := ls.peers[c.ID()]
+		if p == nil {
+			p = &peer{next: now}
+			if ls.self.Compare(c.ID()) > 0 {
+				p.next = now.Add(yieldToSmaller)
+			}
+			ls.peers[c.ID()] = p
+		}
+		if p.link != nil || p.dialling {
+			continue
+		}
+		if due := p.next.Sub(now); due > 0 || running >= dialsAtOnce {
+			wait = min(wait, max(due, firstRetry))
+			continue
+		}
+		p.dialling = true
+		running++
+		ls.wg.Go(func() { ls.dial(ctx, c) })
+	}
+	return wait
+}
+
+// sortOut closes the links of nodes that are no longer members and takes in the
+// guests that have become members. The caller holds ls.mu.
+func (ls *links) sortOut(ctx context.Context) {
+	for id, p := range ls.peers {
+		if ls.roster.isMember(id) {
+			continue
+		}
+		if p.link != nil {
+			ls.closeLater(p.link)
+		} else if !p.dialling {
+			delete(ls.peers, id)
+		}
+	}
+	for l, timer := range ls.guests {
+		if ls.roster.isMember(l.Peer()) {
+			timer.Stop()
+			delete(ls.guests, l)
+			ls.adopt(ctx, l)
+		}
+	}
+}
+
+func (ls *links) dial(ctx context.Context, c p2p.Contact) {
+	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	l, err := ls.transport.Dial(dctx, c, nil)
+	cancel()
+	if err == nil {
+		ls.add(ctx, l)
+	}
+	ls.mu.Lock()
+	p := ls.peers[c.ID()]
+	p.dialling = false
+	if err != nil && p.link == nil {
+		p.err = err
+		p.next = time.Now().Add(backoff(p.failures))
+		p.failures++
+	}
+	ls.mu.Unlock()
+	if err != nil {
+		ls.log.Debug("no link", "peer", c.ID().Short(), "name", c.Name, "error", err)
+	}
+	ls.kick()
+}
+
+// backoff doubles from firstRetry to longestRetry, with a quarter of jitter so
+// that nodes which lost each other together do not return together.
+func backoff(failures int) time.Duration {
+	d := min(firstRetry<<min(failures, 16), longestRetry)
+	return d - d/8 + rand.N(d/4+1)
+}
+
+// add takes a new link in: of a member at once, of a stranger as a guest for a
+// short time, in which it may redeem its invitation.
+func (ls *links) add(ctx context.Context, l p2p.Link) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	switch {
+	case ls.closed:
+		ls.closeLater(l)
+	case ls.roster.isMember(l.Peer()):
+		ls.adopt(ctx, l)
+	default:
+		ls.guests[l] = time.AfterFunc(guestTimeout, func() { ls.drop(l) })
+		ls.wg.Go(func() {
+			<-l.Done()
+			ls.drop(l)
+		})
+	}
+}
+
+// drop ends a guest's link, unless it has become a member's.
+func (ls *links) drop(l p2p.Link) {
+	ls.mu.Lock()
+	timer, guest := ls.guests[l]
+	delete(ls.guests, l)
+	ls.mu.Unlock()
+	if guest {
+		timer.Stop()
+		ls.close(l)
+	}
+}
+
+// adopt makes l the link to its peer. A link that is there already is replaced:
+// when the peer dialled again it knew of no living link, and of two dials at
+// once the transport lets only one through. The caller holds ls.mu.
+func (ls *links) adopt(ctx context.Context, l p2p.Link) {
+	p := ls.peers[l.Peer()]
+	if p == nil {
+		p = &peer{}
+		ls.peers[l.Peer()] = p
+	}
+	if p.link != nil {
+		ls.retire(p)
+	}
+	p.link, p.since, p.err, p.failures = l, time.Now(), nil, 0
+	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: l.Path().Kind})
+	ls.wg.Go(func() {
+		ls.serve(ctx, l)
+		ls.close(l)
+		ls.lost(l)
+	})
+}
+
+// retire counts what went over p's link and closes it. The caller holds ls.mu.
+func (ls *links) retire(p *peer) {
+	s := p.link.Stats()
+	p.in, p.out = p.in+s.BytesIn, p.out+s.BytesOut
+	ls.closeLater(p.link)
+	p.link = nil
+}
+
+// lost forgets a member's link that has ended.
+func (ls *links) lost(l p2p.Link) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	p := ls.peers[l.Peer()]
+	if p == nil || p.link != l {
+		return // it was replaced
+	}
+	ls.retire(p)
+	p.since, p.err = time.Now(), l.Err()
+	if p.err == nil {
+		p.err = p2p.ErrClosed
+	}
+	p.next = time.Now().Add(backoff(0))
+	if !ls.closed {
+		ls.publish.Emit(Lost{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Error: p.err.Error()})
+	}
+	ls.kick()
+}
+
+// closeLater closes l without waiting: closing says goodbye to the peer, which
+// can take a moment that nobody who holds ls.mu has.
+func (ls *links) closeLater(l p2p.Link) { ls.wg.Go(func() { ls.close(l) }) }
+
+func (ls *links) close(l p2p.Link) {
+	if err := l.Close(); err != nil && !errors.Is(err, p2p.ErrClosed) {
+		ls.log.Debug("closing a link", "peer", l.Peer().Short(), "error", err)
+	}
+}
+
+func (ls *links) closeAll() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.closed = true
+	for _, p := range ls.peers {
+		if p.link != nil {
+			ls.closeLater(p.link)
+		}
+	}
+	for l, timer := range ls.guests {
+		timer.Stop()
+		ls.closeLater(l)
+	}
+}
+
+// to returns the link to a member.
+func (ls *links) to(id p2p.ID) (p2p.Link, error) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	p := ls.peers[id]
+	if p == nil || p.link == nil {
+		return nil, fmt.Errorf("node: no link to %s: %w", id.Short(), p2p.ErrUnreachable)
+	}
+	return p.link, nil
+}
+
+// Call implements p2p.Caller.
+func (ls *links) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	l, err := ls.to(to)
+	if err != nil {
+		return nil, err
+	}
+	return l.Call(ctx, proto, req)
+}
+
+// linked returns the members that have a link now.
+func (ls *links) linked() []p2p.ID {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var ids []p2p.ID
+	for id, p := range ls.peers {
+		if p.link != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// state describes what links knows of the member id.
+func (ls *links) state(id p2p.ID) Peer {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	p := ls.peers[id]
+	if p == nil {
+		return Peer{ID: id}
+	}
+	out := Peer{ID: id, Connected: p.link != nil, Since: p.since}
+	if p.link != nil {
+		out.Path, out.Stats = p.link.Path(), p.link.Stats()
+	} else if p.err != nil {
+		out.Error = p.err.Error()
+	}
+	out.Stats.BytesIn += p.in
+	out.Stats.BytesOut += p.out
+	return out
+}

@@ -1,0 +1,32 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// memory is the Store of a node that forgets all when it is closed.
+type memory struct {
+	identity p2p.Identity
+	member   member.Store
+	folder   folder.Store
+	search   search.Store
+}
+
+func newMemory() (*memory, error) {
+	identity, err := p2p.NewIdentity(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), search.NewMemory()}, nil
+}
+
+func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
+func (m *memory) Member() member.Store                           { return m.member }
+func (m *memory) Folder() folder.Store                           { return m.folder }
+func (m *memory) Search() search.Store                           { return m.search }

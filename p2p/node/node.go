@@ -1,0 +1,341 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// addrsEvery is how often a node looks whether its own addresses have changed.
+const addrsEvery = 15 * time.Second
+
+// ErrNotFound: there is no such folder or document.
+var ErrNotFound = errors.New("not found")
+
+// Node is one member of a network. All methods may be used by several goroutines
+// at once.
+type Node struct {
+	id      p2p.ID
+	name    string
+	version string
+	started time.Time
+	log     *slog.Logger
+
+	events    *Events
+	transport p2p.Transport
+	members   *member.Service
+	folders   *folder.Service
+	index     *search.Index
+	mesh      *search.Mesh
+	links     *links
+	handlers  map[string]p2p.Handler // complete before the first link
+
+	joining  sync.Mutex      // one Join at a time
+	offering sync.Mutex      // one look at the offers at a time
+	ctx      context.Context // ends when Close begins
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	close    func() error // once
+}
+
+// Start makes a node and returns when it can be used. ctx bounds the start only;
+// the node runs until Close.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	if o.Store == nil {
+		m, err := newMemory()
+		if err != nil {
+			return nil, fmt.Errorf("node: start: %w", err)
+		}
+		o.Store = m
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	identity, err := o.Store.Identity(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("node: start: %w", err)
+	}
+	n := &Node{
+		id: identity.ID(), name: member.CleanName(o.Name), version: o.Version,
+		started: time.Now(), log: o.Logger, events: newEvents(),
+	}
+	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	n.close = sync.OnceValue(n.shutDown)
+	if n.name == "" {
+		n.name = n.id.Short()
+	}
+	if err := n.assemble(ctx, identity, o); err != nil {
+		n.stop()
+		return nil, fmt.Errorf("node: start: %w", err)
+	}
+	n.run()
+	return n, nil
+}
+
+// assemble opens the parts and ties them together. The transport, which holds a
+// port, comes last: nothing needs undoing when an earlier part fails.
+func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) error {
+	publish := p2p.Publish(n.events.publish)
+	n.links = newLinks(n.id, n.log, publish)
+	var err error
+	n.members, err = member.Open(member.Options{
+		Identity: identity, Name: n.name, Store: o.Store.Member(),
+		Publish: publish, Logger: n.log, Changed: n.links.kick,
+	})
+	if err != nil {
+		return err
+	}
+	n.index, err = search.Open(ctx, o.Store.Search())
+	if err != nil {
+		return err
+	}
+	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
+	n.folders, err = folder.Open(folder.Options{
+		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
+		Allowed: func(from p2p.ID, _ string) bool { return n.isMember(from) },
+		Publish: publish, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.transport, err = n.listen(ctx, o, link.Local{
+		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
+		Gate: n.members.Gate, Handler: n.handler, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.links.transport, n.links.roster, n.links.serve = n.transport, n, n.serve
+	if err := n.announce(); err != nil {
+		return errors.Join(err, n.transport.Close())
+	}
+	return nil
+}
+
+// listen makes the transport and the table of what is served over it.
+func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Transport, error) {
+	n.handlers = n.members.Handlers()
+	n.handlers[search.Proto] = n.index.Handler
+	n.handlers[folder.ListProtocol] = n.folders.HandleList
+	n.handlers[search.FetchProto] = n.index.FetchHandler
+	if o.Transport != nil {
+		return o.Transport(local)
+	}
+	listen := o.Listen
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	t, err := rtc.Listen(ctx, rtc.Options{
+		Local: local, Listen: listen, AnyPort: o.AnyPort, Announce: o.Announce,
+		Linked: n.links.linked, Caller: n.links,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for proto, h := range t.Handlers() {
+		n.handlers[proto] = h
+	}
+	return t, nil
+}
+
+// run starts everything that runs until Close.
+func (n *Node) run() {
+	for what, run := range map[string]func(context.Context) error{
+		"links":     n.links.run,
+		"members":   func(ctx context.Context) error { return n.members.Run(ctx, n.links, n.links.linked) },
+		"folders":   n.folders.Run,
+		"addresses": n.watchAddrs,
+		"offers":    n.watchOffers,
+	} {
+		n.running.Go(func() {
+			if err := run(n.ctx); err != nil && n.ctx.Err() == nil {
+				n.log.Error("a part of the node stopped", "part", what, "error", err)
+			}
+		})
+	}
+}
+
+// Close ends the node: it says goodbye to its peers and returns when nothing of
+// it runs any more. Closing again returns the first result. The Store is the
+// caller's to close, after this.
+func (n *Node) Close() error { return n.close() }
+
+func (n *Node) shutDown() error {
+	n.stop()
+	n.running.Wait()
+	if err := n.transport.Close(); err != nil {
+		return fmt.Errorf("node: close: %w", err)
+	}
+	return nil
+}
+
+// watchAddrs tells the network when this node's addresses change.
+func (n *Node) watchAddrs(ctx context.Context) error {
+	tick := time.NewTicker(addrsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := n.announce(); err != nil {
+			n.log.Error("addresses not announced", "error", err)
+		}
+	}
+}
+
+// announce signs a contact with the present addresses, if they are others than
+// before.
+func (n *Node) announce() error {
+	addrs := n.transport.Addrs()
+	_, err := n.members.SetContact(addrs[:min(len(addrs), maxAddrs)], nil)
+	return err
+}
+
+// maxAddrs is how many addresses a contact may have (p2p/member).
+const maxAddrs = 16
+
+// handler finds who answers calls of a protocol, and lets nobody but members in:
+// a guest may only redeem its invitation.
+func (n *Node) handler(proto string) p2p.Handler {
+	h := n.handlers[proto]
+	if h == nil {
+		return nil
+	}
+	return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
+		if !member.Allowed(proto, n.isMember(from.Peer())) {
+			return nil, &p2p.CallError{Code: "forbidden", Message: "not a member of this network"}
+		}
+		return h(ctx, from, req)
+	}
+}
+
+// serve runs for each link to a member until it ends: it exchanges what both
+// know of the network and answers the streams that the peer opens.
+func (n *Node) serve(ctx context.Context, l p2p.Link) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		if err := n.members.Linked(ctx, l); err != nil && ctx.Err() == nil {
+			n.log.Warn("roster not exchanged", "peer", n.nameOf(l.Peer()), "error", err)
+		}
+	})
+	for {
+		proto, conn, err := l.Accept(ctx)
+		if err != nil {
+			return
+		}
+		if proto != folder.ContentProtocol {
+			_ = conn.Close() // nobody reads what is sent to an unknown protocol
+			continue
+		}
+		wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
+	}
+}
+
+// isMember implements roster.
+func (n *Node) isMember(id p2p.ID) bool {
+	_, ok := n.members.Role(id)
+	return ok
+}
+
+// nameOf implements roster.
+func (n *Node) nameOf(id p2p.ID) string {
+	if m, ok := n.members.Member(id); ok {
+		return m.Name
+	}
+	return id.Short()
+}
+
+// contacts implements roster: those of all other members.
+func (n *Node) contacts() []p2p.Contact {
+	var out []p2p.Contact
+	for _, m := range n.members.Members() {
+		if !m.Self {
+			out = append(out, m.Contact)
+		}
+	}
+	return out
+}
+
+// Status is what a node says of itself.
+type Status struct {
+	ID        p2p.ID
+	Name      string
+	Version   string
+	Started   time.Time
+	P2P       []netip.AddrPort
+	Network   member.Network
+	Role      member.Role
+	Members   int // of the network, this node included
+	Peers     int // of them linked now
+	Folders   int // shared here
+	Documents int // that this node can find
+}
+
+// ID returns the node's ID.
+func (n *Node) ID() p2p.ID { return n.id }
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.name }
+
+// Events returns the log of what happens on this node.
+func (n *Node) Events() *Events { return n.events }
+
+// Status returns what the node is and does now.
+func (n *Node) Status() Status {
+	self := n.members.Self()
+	return Status{
+		ID: n.id, Name: n.name, Version: n.version, Started: n.started,
+		P2P: n.transport.Addrs(), Network: n.members.Network(), Role: self.Role,
+		Members: len(n.members.Members()), Peers: len(n.links.linked()),
+		Folders: len(n.folders.List()), Documents: n.index.Stats().Documents,
+	}
+}
+
+// Peer is another member and the link to it.
+type Peer struct {
+	ID        p2p.ID
+	Name      string
+	Connected bool
+	Path      p2p.Path  // when connected
+	Stats     p2p.Stats // bytes over all links since this node started
+	Since     time.Time // when the link came up, or went down; zero: it was never up
+	Error     string    // why there is no link
+}
+
+// Peers returns all other members, by name.
+func (n *Node) Peers() []Peer {
+	var out []Peer
+	for _, m := range n.members.Members() {
+		if m.Self {
+			continue
+		}
+		p := n.links.state(m.ID)
+		p.Name = m.Name
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b Peer) int {
+		if a.Name != b.Name {
+			return strings.Compare(a.Name, b.Name)
+		}
+		return a.ID.Compare(b.ID)
+	})
+	return out
+}

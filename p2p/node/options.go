@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// Options configure a node. The zero value makes a new node that forgets all when
+// it is closed and can be reached from this computer only.
+type Options struct {
+	// Name is what people call this node. Empty: the first part of its ID.
+	Name string
+	// Store keeps what must outlive the node. Nil: memory.
+	Store Store
+	// DataDir is where the store's files are, if it has any: no folder may be
+	// shared that contains it or lies in it.
+	DataDir string
+	// Listen is the address of the p2p port, UDP and TCP. Empty: any free port of
+	// 127.0.0.1.
+	Listen string
+	// AnyPort takes any free port when the one of Listen is in use.
+	AnyPort bool
+	// Announce lists addresses at which others reach the p2p port besides those
+	// that the node sees itself, such as a forwarded port of a router.
+	Announce []netip.AddrPort
+	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
+	Transport func(link.Local) (p2p.Transport, error)
+	// Logger receives what the owner of the node should know. Nil: nothing.
+	Logger *slog.Logger
+	// Version is what the node says it is.
+	Version string
+}
+
+// Store is what a node keeps.
+type Store interface {
+	// Identity returns the node's key pair, made durable before the first return.
+	Identity(ctx context.Context) (p2p.Identity, error)
+	Member() member.Store
+	Folder() folder.Store
+	Search() search.Store
+}

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// Search finds documents on this node and, unless the query's scope is local, on
+// all other members at once. Each answer goes to each, if there is one, as it
+// comes, one at a time; the whole comes back in the end.
+func (n *Node) Search(ctx context.Context, q search.Query, each func(search.Part)) (search.Answer, error) {
+	var others []search.Member
+	for _, m := range n.members.Members() {
+		if !m.Self {
+			others = append(others, search.Member{ID: m.ID, Name: m.Name})
+		}
+	}
+	return n.mesh.Ask(ctx, q, others, each)
+}
+
+// AddDocument publishes a document without a file and returns its id.
+func (n *Node) AddDocument(ctx context.Context, d search.Document) (string, error) {
+	var id [16]byte
+	rand.Read(id[:]) // never fails (crypto/rand)
+	d.ID = strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:]))
+	d.Folder, d.Path, d.Type = "", "", search.TypeDocument
+	d.Size, d.Modified = int64(len(d.Text)), time.Now()
+	if err := n.Publish(ctx, []search.Document{d}); err != nil {
+		return "", err
+	}
+	return d.ID, nil
+}
+
+// Publish makes documents findable that have an id already. One with the id of an
+// earlier document replaces it.
+func (n *Node) Publish(ctx context.Context, docs []search.Document) error {
+	if err := n.index.Put(ctx, docs); err != nil {
+		return err
+	}
+	e := Published{Count: len(docs)}
+	if len(docs) == 1 {
+		e.ID, e.Title = docs[0].ID, docs[0].Title
+	}
+	n.events.publish(e)
+	return nil
+}
+
+// RemoveDocument withdraws a document of this node. Files are not documents in
+// this sense: they go with their folder.
+func (n *Node) RemoveDocument(ctx context.Context, id string) error {
+	d, err := n.index.Document(ctx, id)
+	if err == nil && d.Folder != "" {
+		err = search.ErrNotFound
+	}
+	if err == nil {
+		err = n.index.Remove(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("node: remove document %s: %w", id, err)
+	}
+	n.events.publish(Withdrawn{ID: id})
+	return nil
+}
+
+// Document returns a document and who holds it: this node, or the member from, or
+// with a zero from the first linked member that has it.
+func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Document, p2p.ID, error) {
+	if from.IsZero() || from == n.id {
+		d, err := n.index.Document(ctx, id)
+		if err == nil || from == n.id || !errors.Is(err, search.ErrNotFound) {
+			return d, n.id, err
+		}
+	}
+	ask := []p2p.ID{from}
+	if from.IsZero() {
+		ask = n.links.linked()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		d    search.Document
+		from p2p.ID
+		err  error
+	}
+	answers := make(chan answer, len(ask)) // sends never block
+	for _, m := range ask {
+		go func() {
+			d, err := search.Fetch(ctx, n.links, m, id)
+			answers <- answer{d, m, err}
+		}()
+	}
+	failed := fmt.Errorf("node: document %s: %w", id, search.ErrNotFound)
+	for range ask {
+		a := <-answers
+		if a.err == nil {
+			return a.d, a.from, nil
+		}
+		if !errors.Is(a.err, search.ErrNotFound) {
+			failed = a.err
+		}
+	}
+	return search.Document{}, p2p.ID{}, failed
+}
