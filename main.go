@@ -1,0 +1,302 @@
+// Command shoal makes a group of computers searchable and keeps their folders
+// the same. Without a verb it runs a node.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/node"
+	"github.com/shoal-p2p/shoal/server"
+	"github.com/shoal-p2p/shoal/server/command"
+	"github.com/shoal-p2p/shoal/store"
+	"github.com/shoal-p2p/shoal/web"
+)
+
+// version is that of CHANGELOG.md.
+const version = "0.1.0"
+
+// shutdownLimit is when a program that was told to end does so whatever still
+// runs: nothing that was acknowledged can be lost by it.
+const shutdownLimit = 9 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the program at once
+		time.AfterFunc(shutdownLimit, func() {
+			fmt.Fprintln(os.Stderr, "shoal: shutting down takes too long, ending now")
+			os.Exit(command.ExitError)
+		})
+	})
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run does what args say, until ctx ends, and returns the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	return command.Run(ctx, command.Program{Version: version, Serve: serve, Lab: lab}, args, command.Terminal{
+		Getenv: getenv, Stdin: os.Stdin, Stdout: stdout, Stderr: stderr,
+	})
+}
+
+// serve runs one node. The end of ctx is the orderly end, also while it starts.
+func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error) {
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil
+		}
+	}()
+	log := o.Logger(t.Stderr)
+	dir, err := o.Dir(t.Getenv)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, dir, store.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, s.Close)
+	token, err := command.Token(dir, o.Token)
+	if err != nil {
+		return err
+	}
+	listener, moved, err := command.Listen(ctx, o.HTTP)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // for the errors below; the server closes it before
+	n, err := startNode(ctx, o, s, log)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, n.Close)
+	api, err := server.New(server.Options{
+		Node: n, Token: token, RequireToken: o.RequireToken, OpenReads: o.OpenReads, Hosts: o.AllowHost,
+		Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	forget, err := command.WriteAddress(dir, command.Reach(listener.Addr()))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, forget)
+	if moved != "" {
+		fmt.Fprintln(t.Stdout, moved)
+	}
+	greet(t.Stdout, n, listener, dir, o.RequireToken || o.Token != "")
+	stop, err := introduce(ctx, n, o, log, t.Stdout)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	return answer(ctx, api, listener)
+}
+
+// closing adds the error of close to err.
+func closing(err *error, close func() error) { *err = errors.Join(*err, close()) }
+
+// answer serves until ctx ends or the server fails.
+func answer(ctx context.Context, s *server.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	s.SetReady(true)
+	select {
+	case err := <-failed:
+		return errors.Join(err, s.Close())
+	case <-ctx.Done():
+	}
+	return errors.Join(s.Close(), <-failed)
+}
+
+// startNode starts the node of a data directory with the folders it is to share.
+func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.Logger) (*node.Node, error) {
+	folders, err := o.Folders()
+	if err != nil {
+		return nil, err
+	}
+	options := node.Options{
+		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, Logger: log, Version: version,
+	}
+	if options.Listen == "" {
+		options.Listen, options.AnyPort = command.DefaultP2P, true
+	}
+	n, err := node.Start(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range folders {
+		if err := share(ctx, n, path); err != nil {
+			return nil, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
+
+// share shares the directory at path, which is made if there is none. One that
+// is shared already and missing is not: its disk is away.
+func share(ctx context.Context, n *node.Node, path string) error {
+	for _, f := range n.Folders() {
+		if f.Path == path {
+			return nil
+		}
+	}
+	if err := os.MkdirAll(path, 0o777); err != nil {
+		return fmt.Errorf("share folder: %w", err)
+	}
+	_, err := n.AddFolder(ctx, folder.AddOptions{Path: path})
+	return err
+}
+
+// introduce does what --join and --invite-file ask for, and says who joins, until
+// stop is called. Without --join the invitation is written before this node says
+// that it serves, so that who waits for that finds it.
+func introduce(ctx context.Context, n *node.Node, o command.Serve, log *slog.Logger, out io.Writer) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	stop = func() { cancel(); running.Wait() }
+	happened := n.Events().Subscribe(ctx, "")
+	running.Go(func() { tell(happened, out) })
+	if o.Join == "" {
+		return stop, invite(ctx, n, o.InviteFile)
+	}
+	if !strings.HasPrefix(o.Join, "@") {
+		if _, err := member.ParseInvitation(o.Join); err != nil {
+			return stop, command.UsageError{Reason: "--join: " + err.Error()}
+		}
+	}
+	running.Go(func() {
+		join(ctx, n, o, log)
+		if err := invite(ctx, n, o.InviteFile); err != nil {
+			log.Error("no invitation written", "error", err)
+		}
+	})
+	return stop, nil
+}
+
+// tell says who joined, with the words that both sides compare.
+func tell(happened iter.Seq[node.Message], out io.Writer) {
+	for m := range happened {
+		switch e := m.Data.(type) {
+		case member.MemberJoined:
+			if len(e.Words) > 0 {
+				fmt.Fprintln(out, command.Printable(fmt.Sprintf("%s joined; both see the words: %s", e.Name, strings.Join(e.Words, " "))))
+			}
+		case member.NetworkJoined:
+			fmt.Fprintln(out, command.Printable(fmt.Sprintf("joined %s; both see the words: %s", e.Name, strings.Join(e.Words, " "))))
+		}
+	}
+}
+
+// uses is how many computers can join with the invitation of --invite-file.
+const uses = 100
+
+// invite writes an invitation to file, if that is given.
+func invite(ctx context.Context, n *node.Node, file string) error {
+	if file == "" {
+		return nil
+	}
+	inv, err := n.Invite(ctx, member.InviteOptions{MaxUses: uses})
+	if err != nil {
+		return fmt.Errorf("invitation for %s: %w", file, err)
+	}
+	if err := command.WritePrivate(file, inv.Link("http://localhost:8080")+"\n"); err != nil {
+		return fmt.Errorf("write the invitation: %w", err)
+	}
+	return nil
+}
+
+// join tries to join until it succeeds or cannot. The inviter may start later
+// than this node, as may the file that holds its invitation.
+func join(ctx context.Context, n *node.Node, o command.Serve, log *slog.Logger) {
+	const longest = 15 * time.Second
+	for wait := time.Second; ; wait = min(2*wait, longest) {
+		link, err := o.Invitation()
+		if err == nil {
+			if _, err = n.Join(ctx, link); err == nil {
+				return
+			}
+		}
+		switch {
+		case errors.Is(err, member.ErrNotEmpty):
+			log.Info("stays in its network", "reason", err)
+			return
+		case !passes(err):
+			log.Error("not joined", "error", err)
+			return
+		}
+		log.Warn("not joined yet, trying again", "error", err, "after", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// passes reports whether a failure to join may go away by itself.
+func passes(err error) bool {
+	return !errors.Is(err, member.ErrMalformed) && !errors.Is(err, member.ErrExpired) &&
+		!errors.Is(err, member.ErrRefused) && !errors.Is(err, p2p.ErrRefused)
+}
+
+// greet says where the node is and what to do next.
+func greet(out io.Writer, n *node.Node, l net.Listener, dir string, tokenAsked bool) {
+	s := n.Status()
+	fmt.Fprintf(out, "dashboard  http://%s\n", command.Reach(l.Addr()))
+	fmt.Fprintf(out, "node       %s  %s\n", command.Printable(s.Name), s.ID)
+	fmt.Fprintf(out, "network    %s, members: %d\n", command.Printable(s.Network.Name), s.Members)
+	fmt.Fprintf(out, "data       %s\n", dir)
+	if tokenAsked {
+		fmt.Fprintf(out, "token      in %s\n", filepath.Join(dir, "token"))
+	}
+	fmt.Fprintln(out, "invite     with the dashboard, or: shoal invite")
+}
+
+// lab runs several nodes, which forget everything, on one address.
+func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
+	if o.Nodes > node.MaxLab {
+		return command.UsageError{Reason: fmt.Sprintf("--nodes %d: at most %d are possible", o.Nodes, node.MaxLab)}
+	}
+	log := slog.New(slog.NewTextHandler(t.Stderr, &slog.HandlerOptions{Level: o.LogLevel}))
+	listener, moved, err := command.Listen(ctx, o.HTTP)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // for the errors below; the server closes it before
+	if moved != "" {
+		fmt.Fprintln(t.Stdout, moved)
+	}
+	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Logger: log, Version: version})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, nodes.Close)
+	api, err := server.New(server.Options{
+		Node: nodes.Nodes[0], Lab: nodes.Nodes, Token: o.Token, Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.Stdout, "dashboard  http://%s\n", command.Reach(listener.Addr()))
+	for i, n := range nodes.Nodes {
+		fmt.Fprintf(t.Stdout, "node %-5d %s  %s\n", i, n.Name(), n.ID())
+	}
+	return answer(ctx, api, listener)
+}

@@ -1,0 +1,471 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoal-p2p/shoal/p2p/node"
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+func TestNodeAPI(t *testing.T) {
+	n := startNode(t)
+	s := newServer(t, Options{Node: n, Lab: []*node.Node{n}, Addr: "127.0.0.1:8080"})
+	var about api.Node
+	w := call(t, s, get, "/api/node", "", 200, &about)
+	if about.Id != n.ID().String() || about.Position != w.Header().Get(positionHeader) || about.Http != "127.0.0.1:8080" || about.Members != 1 {
+		t.Errorf("got %+v", about)
+	}
+	call(t, s, get, "/n/0/api/node", "", 200, nil)
+	var lab api.Lab
+	call(t, s, get, "/api/lab", "", 200, &lab)
+	if len(lab.Items) != 1 || lab.Items[0].Api != "/n/0" {
+		t.Errorf("got %+v", lab)
+	}
+	call(t, s, get, "/healthz", "", 200, nil)
+	if w := do(t, s, good(t, route{method: get, path: "/api/openapi.yaml"})); !bytes.Equal(w.Body.Bytes(), api.Spec) || w.Header().Get("Content-Type") != "application/yaml" {
+		t.Errorf("another specification: %d %v", w.Code, w.Header())
+	}
+	ordinary := newServer(t, Options{Node: n})
+	if w := call(t, ordinary, get, "/api/lab", "", 404, nil); codeOf(t, w) != "not_a_lab" {
+		t.Errorf("got %s", w.Body)
+	}
+	var members api.MemberList
+	call(t, s, get, "/api/members", "", 200, &members)
+	if len(members.Items) != 1 || !members.Items[0].Self || members.Items[0].By != "" || members.Items[0].Role != "admin" {
+		t.Errorf("got %+v", members)
+	}
+	call(t, s, get, "/api/peers", "", 200, nil)
+	if w := do(t, s, good(t, route{method: http.MethodHead, path: "/api/node"})); w.Code != 200 {
+		t.Errorf("HEAD: %d", w.Code)
+	}
+}
+
+func TestDocumentsAPI(t *testing.T) {
+	s := newServer(t, Options{})
+	var samples api.Samples
+	call(t, s, post, "/api/samples", "", 201, &samples)
+	if samples.Documents == 0 {
+		t.Error("no samples")
+	}
+	call(t, s, post, "/api/samples", "", 201, nil)
+	var ref api.DocumentRef
+	call(t, s, post, "/api/documents", `{"title":"Peering","text":"All about zebrafish","fields":{"year":2026.25,"big":9007199254740991,"kind":"note"}}`, 201, &ref)
+	var d api.Document
+	call(t, s, get, "/api/documents/"+ref.Id, "", 200, &d)
+	if d.Title != "Peering" || !d.Local || d.Text != "All about zebrafish" {
+		t.Errorf("got %+v", d)
+	}
+	if fields, err := json.Marshal(d.Fields); err != nil || string(fields) != `{"big":9007199254740991,"kind":"note","year":2026.25}` {
+		t.Errorf("fields %s, %v", fields, err)
+	}
+	call(t, s, get, "/api/documents/"+ref.Id+"?node="+d.Node, "", 200, nil)
+	var answer api.SearchAnswer
+	call(t, s, get, "/api/search?q=zebrafihs&explain=true&fuzz=2&limit=5", "", 200, &answer)
+	if len(answer.Hits) != 1 || answer.Hits[0].Id != ref.Id || len(answer.Corrections) != 1 || answer.Trace == nil || len(answer.Nodes) != 1 {
+		t.Errorf("got %+v", answer)
+	}
+	call(t, s, remove, "/api/documents/"+ref.Id, "", 204, nil)
+	for _, path := range []string{ref.Id, "nothing", "%00", "a%2Fb", strings.Repeat("a", 64)} {
+		want := "not_found"
+		if path == "%00" {
+			want = "request_invalid"
+		}
+		r := good(t, route{method: get, path: "/api/documents/" + path})
+		if w := do(t, s, r); codeOf(t, w) != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	call(t, s, remove, "/api/documents/"+ref.Id, "", 404, nil)
+}
+
+// TestRefusals: what is asked wrongly is answered by a problem that helps.
+func TestRefusals(t *testing.T) {
+	s := newServer(t, Options{})
+	dir := t.TempDir()
+	for _, row := range []struct {
+		method, target, body string
+		status               int
+		code, detail         string
+	}{
+		{get, "/api/search?q=", "", 400, "query_empty", ""},
+		{get, "/api/search?q=%20%20", "", 400, "query_empty", ""},
+		{get, "/api/search", "", 400, "query_empty", ""},
+		{get, "/api/search?q=" + strings.Repeat("a", 1001), "", 400, "query_too_long", ""},
+		{get, "/api/search?q=" + strings.Repeat("%C3%BC", 1001), "", 400, "query_too_long", ""},
+		{get, "/api/search?q=a&limit=0", "", 400, "request_invalid", "parameter limit"},
+		{get, "/api/search?q=a&limit=201", "", 400, "request_invalid", "parameter limit"},
+		{get, "/api/search?q=a&limit=many", "", 400, "request_invalid", "parameter limit: not of type integer"},
+		{get, "/api/search?q=a&limit=5&limit=6", "", 400, "request_invalid", "parameter limit comes 2 times"},
+		{get, "/api/search?q=a&fuzz=4", "", 400, "request_invalid", "parameter fuzz"},
+		{get, "/api/search?q=a&via=pigeon", "", 400, "request_invalid", "parameter via"},
+		{get, "/api/search?q=a&mode=psychic", "", 400, "request_invalid", "parameter mode"},
+		{get, "/api/search?q=a&explain=maybe", "", 400, "request_invalid", "parameter explain"},
+		{get, "/api/search?q=a&cursor=junk", "", 400, "cursor_invalid", ""},
+		{get, "/api/search?q=a&limt=5", "", 400, "request_invalid", "there are q, mode, via, fuzz, limit, cursor, explain"},
+		{get, "/api/search?q=%FF", "", 400, "request_invalid", "not UTF-8"},
+		{get, "/api/events?timeout=301", "", 400, "request_invalid", "parameter timeout"},
+		{get, "/api/events?timeout=-1", "", 400, "request_invalid", "parameter timeout"},
+		{get, "/api/node?x=1", "", 400, "request_invalid", "there are none here"},
+		{post, "/api/documents", "", 400, "request_invalid", "the body is missing"},
+		{post, "/api/documents", `{}`, 400, "request_invalid", "title"},
+		{post, "/api/documents", `{"title":""}`, 400, "request_invalid", "field title"},
+		{post, "/api/documents", `{"title":7}`, 400, "request_invalid", "field title"},
+		{post, "/api/documents", `{"Title":"a"}`, 400, "request_invalid", "Title"},
+		{post, "/api/documents", `{"title":"a","surprise":1}`, 400, "request_invalid", "there are fields, text, title"},
+		{post, "/api/documents", `{"title":"a","fields":{"x":[1]}}`, 400, "request_invalid", "field fields.x"},
+		{post, "/api/documents", `[]`, 400, "request_invalid", "object"},
+		{post, "/api/documents", `null`, 400, "request_invalid", ""},
+		{post, "/api/documents", `{"title":"` + strings.Repeat("a", 513) + `"}`, 400, "request_invalid", "field title"},
+		{post, "/api/invites", `{"expires_in":59}`, 400, "request_invalid", "field expires_in"},
+		{post, "/api/invites", `{"max_uses":0}`, 400, "request_invalid", "field max_uses"},
+		{post, "/api/invites", `{"role":"king"}`, 400, "request_invalid", "field role"},
+		{post, "/api/join", `{"link":"http://localhost:8080/#join=AAAA"}`, 400, "invite_malformed", ""},
+		{post, "/api/join", `{"link":""}`, 400, "invite_malformed", ""},
+		{patch, "/api/members/x", `{"role":"member"}`, 404, "not_found", ""},
+		{remove, "/api/members/" + strings.Repeat("a", 52), "", 404, "not_found", ""},
+		{patch, "/api/members/" + s.options.Node.ID().String(), `{"role":"member"}`, 409, "last_admin", ""},
+		{post, "/api/folders", `{"path":"` + dir + `/nothing"}`, 422, "path_unusable", ""},
+		{post, "/api/folders", `{"path":"relative"}`, 422, "path_unusable", ""},
+		{post, "/api/folders", `{"path":""}`, 400, "request_invalid", "field path"},
+		{get, "/api/folders/nothing", "", 404, "not_found", ""},
+		{patch, "/api/folders/nothing", `{"paused":true}`, 404, "not_found", ""},
+		{patch, "/api/folders/nothing", `{}`, 400, "request_invalid", ""},
+		{remove, "/api/folders/nothing", "", 404, "not_found", ""},
+		{post, "/api/folders/nothing/scan", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/entries", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/skipped", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/content?path=a", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/content", "", 400, "request_invalid", "parameter path is missing"},
+		{get, "/api/folders/nothing/content?path=", "", 400, "request_invalid", "parameter path"},
+	} {
+		w := call(t, s, row.method, row.target, row.body, row.status, nil)
+		p := problemIn(t, w)
+		if p.Code != row.code || !strings.Contains(p.Detail, row.detail) {
+			t.Errorf("%s %.80s %.80s: %s %q, want %s with %q", row.method, row.target, row.body, p.Code, p.Detail, row.code, row.detail)
+		}
+	}
+}
+
+func TestFoldersAPI(t *testing.T) {
+	n := startNode(t)
+	s := newServer(t, Options{Node: n})
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"ten.txt": "0123456789", "sub/Ünï \"q\".md": "# Heading\n\nA network of computers.", "empty": ""} {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("ten.txt", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	since := n.Events().Position()
+	body, err := json.Marshal(map[string]string{"path": dir, "label": "papers"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f, again api.Folder
+	call(t, s, post, "/api/folders", string(body), 201, &f)
+	call(t, s, post, "/api/folders", string(body), 201, &again)
+	if f.Id != again.Id || f.Label != "papers" || f.Node != n.ID().String() {
+		t.Errorf("got %+v, then %+v", f, again)
+	}
+	if w := call(t, s, post, "/api/folders", fmt.Sprintf(`{"path":%q}`, filepath.Join(dir, "sub")), 409, nil); codeOf(t, w) != "folder_overlap" {
+		t.Errorf("got %s", w.Body)
+	}
+	for m := range n.Events().Subscribe(t.Context(), since) {
+		if m.Topic == "folder.scanned" {
+			break
+		}
+	}
+	call(t, s, get, "/api/folders/"+f.Id, "", 200, &f)
+	if f.Files != 3 || f.Scanned == nil || f.Skipped != 1 {
+		t.Errorf("got %+v", f)
+	}
+	call(t, s, get, "/api/folders/papers", "", 200, nil)
+	var folders api.FolderList
+	call(t, s, get, "/api/folders", "", 200, &folders)
+	if len(folders.Items) != 1 {
+		t.Errorf("got %+v", folders)
+	}
+	var names []string
+	cursor := ""
+	for {
+		var entries api.EntryList
+		call(t, s, get, "/api/folders/papers/entries?limit=2&cursor="+url.QueryEscape(cursor), "", 200, &entries)
+		for _, e := range entries.Items {
+			names = append(names, e.Path)
+		}
+		if entries.Next == nil {
+			break
+		}
+		cursor = *entries.Next
+	}
+	if want := []string{"empty", "sub", "sub/Ünï \"q\".md", "ten.txt"}; !slices.Equal(names, want) {
+		t.Errorf("entries %q, want %q", names, want)
+	}
+	var skipped api.SkippedList
+	call(t, s, get, "/api/folders/papers/skipped", "", 200, &skipped)
+	if skipped.Total != 1 || len(skipped.Items) != 1 {
+		t.Errorf("got %+v", skipped)
+	}
+	content(t, s)
+	var answer api.SearchAnswer
+	call(t, s, get, "/api/search?q=netwrk", "", 200, &answer)
+	if len(answer.Hits) != 1 || answer.Hits[0].Path != "sub/Ünï \"q\".md" {
+		t.Errorf("got %+v", answer)
+	}
+	call(t, s, patch, "/api/folders/papers", `{"label":"articles","paused":true}`, 200, &f)
+	if f.Label != "articles" || f.State != api.Paused {
+		t.Errorf("got %+v", f)
+	}
+	call(t, s, patch, "/api/folders/articles", `{"paused":false}`, 200, nil)
+	call(t, s, post, "/api/folders/articles/scan", "", 202, nil)
+	call(t, s, remove, "/api/folders/articles", "", 204, nil)
+	if _, err := os.Stat(filepath.Join(dir, "ten.txt")); err != nil {
+		t.Error(err)
+	}
+}
+
+// content asks for the files of TestFoldersAPI.
+func content(t *testing.T, s *Server) {
+	t.Helper()
+	ask := func(method, file string, header ...string) *httptest.ResponseRecorder {
+		r := good(t, route{method: method, path: "/api/folders/papers/content?path=" + url.QueryEscape(file)})
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code >= 400 {
+			checkProblem(t, r, w)
+		}
+		return w
+	}
+	w := ask(get, "ten.txt")
+	etag := w.Header().Get("Etag")
+	if w.Code != 200 || w.Body.String() != "0123456789" || len(etag) != 66 {
+		t.Errorf("%d %s %s", w.Code, w.Body, etag)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/octet-stream", "Content-Length": "10", "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff",
+		"Content-Disposition": `attachment; filename="ten.txt"; filename*=UTF-8''ten.txt`, "Cache-Control": "no-store",
+		"Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'", "Cross-Origin-Resource-Policy": "same-origin",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	for _, row := range []struct {
+		method, file string
+		header       []string
+		status       int
+		body, ranges string
+	}{
+		{get, "ten.txt", []string{"Range", "bytes=3-5"}, 206, "345", "bytes 3-5/10"},
+		{get, "ten.txt", []string{"Range", "bytes=-2"}, 206, "89", "bytes 8-9/10"},
+		{get, "ten.txt", []string{"Range", "bytes=3-5", "If-Range", etag}, 206, "345", "bytes 3-5/10"},
+		{get, "ten.txt", []string{"Range", "bytes=3-5", "If-Range", `"old"`}, 200, "0123456789", ""},
+		{get, "ten.txt", []string{"Range", "bytes=20-"}, 416, "", "bytes */10"},
+		{get, "ten.txt", []string{"Range", "bytes=0-1,4-5"}, 416, "", "bytes */10"},
+		{get, "ten.txt", []string{"If-None-Match", etag}, 304, "", ""},
+		{get, "ten.txt", []string{"If-Match", `"old"`}, 412, "", ""},
+		{http.MethodHead, "ten.txt", nil, 200, "", ""},
+		{http.MethodHead, "ten.txt", []string{"Range", "bytes=3-5"}, 200, "", ""},
+		{get, "empty", nil, 200, "", ""},
+		{get, "sub/Ünï \"q\".md", nil, 200, "# Heading\n\nA network of computers.", ""},
+	} {
+		w := ask(row.method, row.file, row.header...)
+		body := w.Body.String()
+		if w.Code >= 400 {
+			body = ""
+		}
+		if w.Code != row.status || body != row.body || w.Header().Get("Content-Range") != row.ranges {
+			t.Errorf("%s %s %v: %d %q %q", row.method, row.file, row.header, w.Code, body, w.Header().Get("Content-Range"))
+		}
+	}
+	for _, file := range []string{"../ten.txt", "/etc/passwd", "sub/../ten.txt", "sub", "link", "nothing", ".shoal/id", "ten.txt/", "./ten.txt", "\x00"} {
+		if w := ask(get, file); w.Code != 404 && w.Code != 400 {
+			t.Errorf("%q: %d %s", file, w.Code, w.Body)
+		}
+	}
+}
+
+// TestJoinAPI: two nodes become one network, and find each other's documents.
+func TestJoinAPI(t *testing.T) {
+	a, b := newServer(t, Options{Node: startNode(t)}), newServer(t, Options{Node: startNode(t)})
+	var inv api.Invite
+	call(t, a, post, "/api/invites", `{"expires_in":3600,"role":"member"}`, 201, &inv)
+	if !strings.HasPrefix(inv.Link, "http://localhost:8080/#join=") || inv.MaxUses != 1 || inv.Role != "member" {
+		t.Errorf("got %+v", inv)
+	}
+	call(t, a, post, "/api/invites", "", 201, nil)
+	body, err := json.Marshal(api.JoinNew{Link: inv.Link})
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := b.options.Node.Events().Position()
+	var joined api.Joined
+	call(t, b, post, "/api/join", string(body), 200, &joined)
+	if joined.Members != 2 || len(joined.Words) != 4 {
+		t.Errorf("got %+v", joined)
+	}
+	call(t, a, post, "/api/documents", `{"title":"Zebrafish"}`, 201, nil)
+	for m := range b.options.Node.Events().Subscribe(t.Context(), since) {
+		if m.Topic == "peer.linked" {
+			break
+		}
+	}
+	var peers api.PeerList
+	call(t, b, get, "/api/peers", "", 200, &peers)
+	if len(peers.Items) != 1 || !peers.Items[0].Connected || peers.Items[0].Path == nil {
+		t.Errorf("got %+v", peers)
+	}
+	var answer api.SearchAnswer
+	call(t, b, get, "/api/search?q=zebrafish&via=mesh", "", 200, &answer)
+	if len(answer.Hits) != 1 || answer.Hits[0].Local || answer.NodesAnswered != 2 {
+		t.Errorf("got %+v", answer)
+	}
+	call(t, b, get, "/api/documents/"+answer.Hits[0].Id+"?node="+answer.Hits[0].Node, "", 200, nil)
+	if w := call(t, b, post, "/api/invites", `{}`, 403, nil); codeOf(t, w) != "not_admin" {
+		t.Errorf("got %s", w.Body)
+	}
+	id := b.options.Node.ID().String()
+	var m api.Member
+	call(t, a, patch, "/api/members/"+id, `{"role":"admin"}`, 200, &m)
+	if m.Role != "admin" || m.By == "" {
+		t.Errorf("got %+v", m)
+	}
+	call(t, a, remove, "/api/members/"+id, "", 204, nil)
+	call(t, a, get, "/api/members", "", 200, nil)
+}
+
+func TestSearchStream(t *testing.T) {
+	s := newServer(t, Options{})
+	call(t, s, post, "/api/documents", `{"title":"Zebrafish"}`, 201, nil)
+	h := running(t, s)
+	r, stop := openStream(t, h.URL, "/api/search?q=zebrafihs&explain=true&limit=3&fuzz=2")
+	defer stop()
+	var events []string
+	for {
+		_, event, data, err := sse(r)
+		if err != nil {
+			break
+		}
+		events = append(events, event)
+		switch event {
+		case "part":
+			var p api.SearchPart
+			if err := json.Unmarshal([]byte(data), &p); err != nil || p.Node != s.options.Node.ID().String() {
+				t.Errorf("part %s: %v", data, err)
+			}
+		case "done":
+			var a api.SearchAnswer
+			if err := json.Unmarshal([]byte(data), &a); err != nil || len(a.Hits) != 1 {
+				t.Errorf("done %s: %v", data, err)
+			}
+		}
+	}
+	if !slices.Equal(events, []string{"part", "done"}) {
+		t.Errorf("events %q", events)
+	}
+	req := good(t, route{method: get, path: "/api/search?q="})
+	req.Header.Set("Accept", "text/event-stream")
+	if w := do(t, s, req); w.Code != 400 || codeOf(t, w) != "query_empty" {
+		t.Errorf("empty: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := newServer(t, Options{Version: "1.2.3"})
+	call(t, s, get, "/api/search?q=a", "", 200, nil)
+	do(t, s, good(t, route{method: get, path: "/nothing/" + strings.Repeat("x", 50)}))
+	text := do(t, s, good(t, route{method: get, path: "/metrics"})).Body.String()
+	for _, want := range []string{
+		`shoal_build_info{goversion="go`, `version="1.2.3"} 1`, "shoal_members 1\n", "shoal_peers_linked 0\n", "shoal_documents ",
+		"shoal_folders 0\n", "shoal_files 0\n", "shoal_events_total ", "shoal_received_bytes_total 0\n", "shoal_sent_bytes_total 0\n",
+		`shoal_http_requests_total{code="200",route="/api/search"} 1`, `shoal_http_requests_total{code="404",route="/*"} 1`,
+		"shoal_search_seconds_count 1\n", "go_goroutines ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(text, "xxxx") {
+		t.Error("a path is a label")
+	}
+}
+
+// TestProblems: every row of the table is as it should be, and is found.
+func TestProblems(t *testing.T) {
+	for _, f := range failures {
+		p := problemOf(fmt.Errorf("tried this: %w", f.err))
+		if p.Code != f.code || p.Status != f.status || f.title == "" || f.status < 400 || strings.Trim(f.code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+			t.Errorf("%v: %+v", f.err, p)
+		}
+	}
+	if p := problemOf(errors.New("dial tcp: secret")); p.Code != "internal" || strings.Contains(p.Detail, "secret") {
+		t.Errorf("unexpected: %+v", p)
+	}
+}
+
+// TestSecretsStayOutOfTheLog: neither the token nor an invitation.
+func TestSecretsStayOutOfTheLog(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, Options{Logger: textLogger(&log)})
+	secret := strings.Repeat("aB3-_", 40)
+	w := httptest.NewRecorder()
+	s.fail(&reply{ResponseWriter: w}, good(t, route{method: post, path: "/api/join"}),
+		fmt.Errorf("join http://localhost:8080/#join=%s with %s", secret, testToken))
+	if !strings.Contains(log.String(), "[secret]") || strings.Contains(log.String(), secret) || strings.Contains(log.String(), testToken) {
+		t.Errorf("log: %s", &log)
+	}
+	log.Reset()
+	call(t, s, post, "/api/join", `{"link":"http://localhost:8080/#join=`+secret+`"}`, 400, nil)
+	if strings.Contains(log.String(), secret) {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+func FuzzQuery(f *testing.F) {
+	for _, q := range []string{
+		"q=a", "q=&limit=1", "q=a&limit=99999999999999999999", "since=%00", "timeout=1e9", "q=%zz", "a;b", "q=a&q=b", "explain=1", "cursor=%F0%9F",
+		"limit=0x10", "limit=%2B1", "limit=1.0", "fuzz=01", "topics=,,.,", "prefix=../..", "q=" + strings.Repeat("%22", 400),
+	} {
+		f.Add(q)
+	}
+	n, err := node.Start(context.Background(), node.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = n.Close() })
+	s := newServer(f, Options{Node: n})
+	f.Fuzz(func(t *testing.T, query string) {
+		for _, path := range []string{"/api/search", "/api/folders/x/entries", "/api/folders/x/content", "/api/documents/x", "/api/node"} {
+			r := good(t, route{method: get, path: path})
+			r.URL.RawQuery = query
+			if w := do(t, s, r); w.Code >= 500 {
+				t.Errorf("%s?%s: %d %s", path, query, w.Code, w.Body)
+			}
+		}
+		r := good(t, route{method: get, path: "/api/events"})
+		r.URL.RawQuery = "timeout=0&" + query
+		if w := do(t, s, r); w.Code >= 500 {
+			t.Errorf("events?%s: %d %s", query, w.Code, w.Body)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+// Package command is shoal's command line: the flags, and the verbs that ask a
+// running node over its HTTP API. The verbs that are a node themselves, serve
+// and lab, are the caller's (Program).
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes. Scripts rely on them.
+const (
+	ExitOK           = 0 // also: a search without hits
+	ExitError        = 1
+	ExitUsage        = 2
+	ExitUnreachable  = 3 // no node answers
+	ExitNotFound     = 4
+	ExitPartial      = 5 // an answer without that of some members
+	ExitUnauthorized = 7
+)
+
+// Program is what the command line belongs to.
+type Program struct {
+	Version string
+	// Serve runs a node, Lab runs several in one process, until ctx ends.
+	Serve func(ctx context.Context, s Serve, t Terminal) error
+	Lab   func(ctx context.Context, l Lab, t Terminal) error
+}
+
+// Terminal is what a program has of the world around it.
+type Terminal struct {
+	Getenv func(string) string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+// Global flags hold for every verb.
+type Global struct {
+	Data  string `placeholder:"DIR" from:"SHOAL_DATA" help:"Where the node keeps its data (default: shoal in your data directory)."`
+	HTTP  string `name:"http" placeholder:"ADDR" from:"SHOAL_HTTP" help:"Address of the API and the dashboard (default: 127.0.0.1:8080)."`
+	Token string `placeholder:"TOKEN" from:"SHOAL_TOKEN" help:"What changes need (default: made by serve and kept in DIR/token)."`
+}
+
+// grammar is the command line as kong reads it.
+type grammar struct {
+	Global
+
+	Serve   Serve      `cmd:"" default:"withargs" help:"Run a node (default)."`
+	Status  statusCmd  `cmd:"" help:"Show the node: its name, its network, what it shares."`
+	Search  searchCmd  `cmd:"" help:"Search the folders and documents of all members."`
+	Folders foldersCmd `cmd:"" help:"List, share and forget folders."`
+	Invite  inviteCmd  `cmd:"" help:"Make a link that lets another computer join."`
+	Join    joinCmd    `cmd:"" help:"Join the network of an invitation."`
+	Members membersCmd `cmd:"" help:"List who belongs to the network."`
+	Peers   peersCmd   `cmd:"" help:"List the other members and how they are linked."`
+	Lab     Lab        `cmd:"" help:"Run many nodes in one process, with sample documents."`
+	Health  healthCmd  `cmd:"" help:"Ask whether the node serves."`
+	Version versionCmd `cmd:"" help:"Show the version of this program."`
+}
+
+// Run does what args say and returns the exit code.
+func Run(ctx context.Context, p Program, args []string, t Terminal) int {
+	var g grammar
+	var helped bool
+	parser, err := kong.New(&g,
+		kong.Name("shoal"),
+		kong.Description("Makes a group of computers searchable: every computer runs a node, no server is needed."),
+		kong.Writers(t.Stdout, t.Stderr),
+		kong.Exit(func(int) { helped = true }), // only --help calls it
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ValueFormatter(helpWithVariable),
+		kong.Resolvers(variables(t.Getenv)),
+	)
+	if err != nil {
+		panic("command: grammar: " + err.Error()) // the grammar is a constant
+	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return ExitOK
+	}
+	c := &console{Terminal: t, ctx: ctx, program: p, global: g.Global, style: newStyle(t)}
+	if err != nil {
+		c.complain(err)
+		fmt.Fprintln(t.Stderr, `Run "shoal --help" for how it is used.`)
+		return ExitUsage
+	}
+	if err := parsed.Run(c); err != nil {
+		c.complain(err)
+		return exitCode(err)
+	}
+	return ExitOK
+}
+
+// variables resolves a flag that is not given from the environment variable
+// that its tag names. An empty variable is none: compose files pass those.
+func variables(getenv func(string) string) kong.ResolverFunc {
+	return func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		name := flag.Tag.Get("from")
+		if name == "" {
+			return nil, nil
+		}
+		value := strings.TrimSpace(getenv(name))
+		if value == "" {
+			return nil, nil
+		}
+		return value, nil
+	}
+}
+
+// helpWithVariable names the environment variable beside the flag.
+func helpWithVariable(v *kong.Value) string {
+	if name := v.Tag.Get("from"); name != "" {
+		return strings.TrimSuffix(v.Help, ".") + " [$" + name + "]."
+	}
+	return v.Help
+}
+
+// console is what a verb works with.
+type console struct {
+	Terminal
+	ctx     context.Context
+	program Program
+	global  Global
+	style   style
+}
+
+// complain tells an error in one line.
+func (c *console) complain(err error) {
+	fmt.Fprintln(c.Stderr, "shoal: "+Printable(err.Error()))
+}
+
+// UsageError says that the command line is wrong, not what it was to do.
+type UsageError struct{ Reason string }
+
+func (e UsageError) Error() string { return e.Reason }
+
+// errPartial: the answer was printed but is not whole. The message says why.
+var errPartial = errors.New("partial result")
+
+// exitCode is the one place where errors become exit codes.
+func exitCode(err error) int {
+	var usage UsageError
+	var p *problem
+	switch {
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.Is(err, errUnreachable):
+		return ExitUnreachable
+	case errors.Is(err, errPartial):
+		return ExitPartial
+	case errors.As(err, &p):
+		return p.exitCode()
+	}
+	return ExitError
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(c *console) error {
+	fmt.Fprintln(c.Stdout, "shoal", c.program.Version)
+	return nil
+}

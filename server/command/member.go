@@ -1,0 +1,156 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+type inviteCmd struct {
+	Expires time.Duration `default:"24h" help:"How long the link works."`
+	Uses    int           `default:"1" help:"How many computers can join with it."`
+	Role    string        `default:"member" enum:"member,admin" help:"What who joins becomes: member or admin."`
+	JSON    bool          `name:"json" help:"Print the API's answer."`
+}
+
+// Run makes an invitation. The link alone goes to the standard output, so that
+// scripts can pass it on.
+func (i inviteCmd) Run(c *console) error {
+	seconds, role := int(i.Expires/time.Second), api.Role(i.Role)
+	var inv api.Invite
+	done, err := c.post("/api/invites", api.InviteNew{ExpiresIn: &seconds, MaxUses: &i.Uses, Role: &role}, &inv, i.JSON)
+	if done || err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stderr, "Open this link on the computer that shall join, where shoal runs, or give it to `shoal join` there.\nIt works until %s, for %s. Whoever has it can join.\n",
+		timeText(inv.Expires), count(inv.MaxUses, "computer"))
+	fmt.Fprintln(c.Stdout, oneLine(inv.Link))
+	return nil
+}
+
+type joinCmd struct {
+	Link string `arg:"" help:"The invitation; @FILE reads it from a file, - from the standard input."`
+	JSON bool   `name:"json" help:"Print the API's answer."`
+}
+
+// Run joins the network of an invitation.
+func (j joinCmd) Run(c *console) error {
+	link, err := readLink(j.Link, c.Stdin)
+	if err != nil {
+		return err
+	}
+	var joined api.Joined
+	done, err := c.post("/api/join", api.JoinNew{Link: link}, &joined, j.JSON)
+	if done || err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stdout, "joined %s, %s\n", oneLine(joined.Network.Name), count(joined.Members, "member"))
+	if len(joined.Words) > 0 {
+		fmt.Fprintf(c.Stdout, "compare with the one who invited you: %s\n", oneLine(strings.Join(joined.Words, " ")))
+	}
+	return nil
+}
+
+// linkLimit is more than any invitation has.
+const linkLimit = 8 << 10
+
+// readLink takes an invitation from where the argument says it is.
+func readLink(arg string, stdin io.Reader) (string, error) {
+	var from io.Reader
+	name, isFile := strings.CutPrefix(arg, "@")
+	switch {
+	case isFile:
+		f, err := os.Open(name)
+		if err != nil {
+			return "", fmt.Errorf("read the invitation: %w", err)
+		}
+		defer f.Close()
+		from = f
+	case arg == "-":
+		from = stdin
+	default:
+		return strings.TrimSpace(arg), nil
+	}
+	text, err := io.ReadAll(io.LimitReader(from, linkLimit))
+	if err != nil {
+		return "", fmt.Errorf("read the invitation from %s: %w", arg, err)
+	}
+	link := strings.TrimSpace(string(text))
+	if link == "" {
+		return "", fmt.Errorf("read the invitation from %s: nothing is there", arg)
+	}
+	return link, nil
+}
+
+type membersCmd struct {
+	JSON bool `name:"json" help:"Print the API's answer."`
+}
+
+// Run lists the roster.
+func (m membersCmd) Run(c *console) error {
+	var list api.MemberList
+	done, err := c.get("/api/members", nil, &list, m.JSON)
+	if done || err != nil {
+		return err
+	}
+	names := make(map[string]string)
+	for _, m := range list.Items {
+		names[m.Id] = m.Name
+	}
+	var rows [][]string
+	for _, m := range list.Items {
+		linked := "no"
+		switch {
+		case m.Self:
+			linked = "this node"
+		case m.Connected:
+			linked = "yes"
+		}
+		by := "founder"
+		if m.By != "" {
+			by = nodeName(names[m.By], m.By)
+		}
+		rows = append(rows, []string{orDash(m.Name), shortID(m.Id), string(m.Role), linked, timeText(m.Admitted), by})
+	}
+	return table(c.Stdout, []string{"NAME", "ID", "ROLE", "LINKED", "ADMITTED", "BY"}, rows)
+}
+
+type peersCmd struct {
+	JSON bool `name:"json" help:"Print the API's answer."`
+}
+
+// Run lists the other members and their links.
+func (p peersCmd) Run(c *console) error {
+	var list api.PeerList
+	done, err := c.get("/api/peers", nil, &list, p.JSON)
+	if done || err != nil {
+		return err
+	}
+	if len(list.Items) == 0 {
+		fmt.Fprintln(c.Stderr, "No other members. `shoal invite` makes a link for another computer.")
+		return nil
+	}
+	var rows [][]string
+	for _, p := range list.Items {
+		rows = append(rows, peerRow(p))
+	}
+	return table(c.Stdout, []string{"NAME", "ID", "LINK", "RTT", "IN", "OUT", "REMOTE"}, rows)
+}
+
+// peerRow says how one peer is linked, or why it is not.
+func peerRow(p api.Peer) []string {
+	link, rtt, remote := "none", "-", p.Error
+	if p.Connected {
+		link = "linked"
+		rtt = fmt.Sprintf("%.1f ms", p.RttMs)
+		if p.Path != nil {
+			link = strings.TrimSpace(string(p.Path.Kind) + " " + p.Path.Proto)
+			remote = p.Path.Remote
+		}
+	}
+	return []string{orDash(p.Name), shortID(p.Id), link, rtt, bytesText(p.BytesIn), bytesText(p.BytesOut), orDash(remote)}
+}

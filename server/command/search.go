@@ -1,0 +1,153 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+type searchCmd struct {
+	Query   []string `arg:"" name:"query" help:"Words to find; typos are tolerated."`
+	Limit   int      `short:"n" default:"20" help:"Hits to show at most (up to 200)."`
+	Fuzz    string   `default:"auto" enum:"auto,0,1,2,3" help:"Edits allowed in a word: auto, 0, 1, 2 or 3."`
+	Via     string   `default:"auto" enum:"auto,local,mesh" help:"Whom to ask: auto, local (this node only) or mesh."`
+	Cursor  string   `help:"Continue a search: the answer's next." placeholder:"CURSOR"`
+	Explain bool     `help:"Show how the answer came about."`
+	JSON    bool     `name:"json" help:"Print the API's answer."`
+}
+
+// Run searches and prints the hits.
+func (s searchCmd) Run(c *console) error {
+	text := strings.TrimSpace(strings.Join(s.Query, " "))
+	if text == "" {
+		return UsageError{"search: nothing to search for"}
+	}
+	q := url.Values{"q": {text}, "limit": {strconv.Itoa(s.Limit)}, "fuzz": {s.Fuzz}, "via": {s.Via}}
+	if s.Cursor != "" {
+		q.Set("cursor", s.Cursor)
+	}
+	if s.Explain {
+		q.Set("explain", "true")
+	}
+	var a api.SearchAnswer
+	done, err := c.get("/api/search", q, &a, s.JSON)
+	if err != nil {
+		return err
+	}
+	if !done {
+		if err := c.printAnswer(a); err != nil {
+			return err
+		}
+	}
+	return partial(a)
+}
+
+// partial returns an error that names the nodes which did not answer.
+func partial(a api.SearchAnswer) error {
+	if !a.Partial {
+		return nil
+	}
+	var missing []string
+	for _, n := range a.Nodes {
+		if n.Error != "" {
+			missing = append(missing, fmt.Sprintf("%s: %s", nodeName(n.NodeName, n.Node), n.Error))
+		}
+	}
+	if len(missing) == 0 {
+		return fmt.Errorf("%w: %d of %d nodes answered", errPartial, a.NodesAnswered, a.NodesAsked)
+	}
+	return fmt.Errorf("%w: %d of %d nodes answered (%s)", errPartial, a.NodesAnswered, a.NodesAsked, strings.Join(missing, "; "))
+}
+
+func (c *console) printAnswer(a api.SearchAnswer) error {
+	var b strings.Builder
+	for _, k := range a.Corrections {
+		fmt.Fprintf(&b, "showing %s for %s\n", oneLine(k.To), oneLine(k.From))
+	}
+	labels := c.labels(a.Hits)
+	for _, h := range a.Hits {
+		fmt.Fprintf(&b, "%s\n  %s\n", c.style.title(oneLine(h.Title)), oneLine(place(h, labels)))
+		if snippet := c.style.highlight(h.Snippet); snippet != "" {
+			fmt.Fprintf(&b, "  %s\n", snippet)
+		}
+	}
+	fmt.Fprintf(&b, "%s, %s asked, %.0f ms\n", shown(a), count(a.NodesAsked, "node"), a.TookMs)
+	c.explain(&b, a)
+	_, err := fmt.Fprint(c.Stdout, b.String())
+	return err
+}
+
+// shown says how much of what was found is above.
+func shown(a api.SearchAnswer) string {
+	switch {
+	case len(a.Hits) == 0:
+		return "no hits"
+	case a.Total > len(a.Hits):
+		return fmt.Sprintf("%d of %s", len(a.Hits), count(a.Total, "hit"))
+	case a.Truncated:
+		return "the best " + count(len(a.Hits), "hit")
+	}
+	return count(len(a.Hits), "hit")
+}
+
+// explain prints what each node did and the trace, if the answer has one.
+func (c *console) explain(b *strings.Builder, a api.SearchAnswer) {
+	if a.Trace == nil {
+		return
+	}
+	for _, n := range a.Nodes {
+		fmt.Fprintf(b, "%s: %s in %.1f ms %s\n", nodeName(n.NodeName, n.Node), count(n.Hits, "hit"), n.TookMs, oneLine(n.Error))
+	}
+	for _, e := range *a.Trace {
+		data, err := json.Marshal(e.Data)
+		if err != nil {
+			continue // it was JSON a moment ago
+		}
+		fmt.Fprintf(b, "%s %s\n", oneLine(e.Topic), asciiControls(data))
+	}
+}
+
+// labels asks for the names of the folders that hits lie in. Without them the
+// IDs do.
+func (c *console) labels(hits []api.Hit) map[string]string {
+	labels := make(map[string]string)
+	for _, h := range hits {
+		if h.Folder == "" {
+			continue
+		}
+		var list api.FolderList
+		if _, err := c.get("/api/folders", nil, &list, false); err != nil {
+			return labels
+		}
+		for _, f := range list.Items {
+			labels[f.Id] = f.Label
+		}
+		return labels
+	}
+	return labels
+}
+
+// place says where a hit is.
+func place(h api.Hit, labels map[string]string) string {
+	where := nodeName(h.NodeName, h.Node)
+	if h.Folder == "" {
+		return where
+	}
+	folder := labels[h.Folder]
+	if folder == "" {
+		folder = shortID(h.Folder)
+	}
+	return where + "  " + folder + "/" + h.Path
+}
+
+// nodeName is the name of a node, or what people see of its ID.
+func nodeName(name, id string) string {
+	if name != "" {
+		return oneLine(name)
+	}
+	return oneLine(shortID(id))
+}

@@ -1,0 +1,107 @@
+package command
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+func searchAnswer() api.SearchAnswer {
+	return api.SearchAnswer{
+		Query: "netwrk", Total: 3, NodesAsked: 2, NodesAnswered: 2, TookMs: 12.4,
+		Corrections: []api.Correction{{From: "netwrk", To: "network", Distance: 1}},
+		Hits: []api.Hit{
+			{Title: "Overlay", Node: strings.Repeat("b", 52), NodeName: "bob", Folder: "f1", Path: "p2p/overlay.md", Snippet: api.Snippet{Text: "a network on a network", Marks: [][]int{{2, 9}, {15, 22}}}},
+			{Title: "Chord\x1b[2J", Node: strings.Repeat("c", 52), Snippet: api.Snippet{Text: ""}},
+			{Title: "Far", NodeName: "dan\nevil", Folder: "unknownfolderid", Path: "a"},
+		},
+		Nodes: []api.NodeAnswer{{NodeName: "alice", Hits: 1, TookMs: 0.5}, {NodeName: "bob", Hits: 2, TookMs: 7}},
+	}
+}
+
+func TestSearchPrints(t *testing.T) {
+	f := newFake(t, map[string]any{
+		"GET /api/search":  searchAnswer(),
+		"GET /api/folders": api.FolderList{Items: []api.Folder{{Id: "f1", Label: "notes"}}},
+	})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "-n", "3", "--via", "mesh", "--fuzz=2", "netwrk", "peers & friends")
+	want := `showing network for netwrk
+Overlay
+  bob  notes/p2p/overlay.md
+  a *network* on a *network*
+Chord\x1b[2J
+  cccccccccccc
+Far
+  dan evil  unknownfolde/a
+3 hits, 2 nodes asked, 12 ms
+`
+	if diff := cmp.Diff(want, got.stdout); diff != "" || got.code != ExitOK || got.stderr != "" {
+		t.Errorf("exit code %d, stderr %q (-want +got):\n%s", got.code, got.stderr, diff)
+	}
+	asked, err := url.Parse(strings.Fields(f.asked[0])[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantQuery := url.Values{"q": {"netwrk peers & friends"}, "limit": {"3"}, "via": {"mesh"}, "fuzz": {"2"}}
+	if diff := cmp.Diff(wantQuery, asked.Query()); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
+}
+
+func TestSearchWithoutFolderNames(t *testing.T) {
+	f := newFake(t, map[string]any{"GET /api/search": searchAnswer()})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "netwrk")
+	if got.code != ExitOK || !strings.Contains(got.stdout, "bob  f1/p2p/overlay.md\n") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSearchPartial(t *testing.T) {
+	a := searchAnswer()
+	a.Partial, a.NodesAsked = true, 3
+	a.Nodes = append(a.Nodes, api.NodeAnswer{NodeName: "carol", Error: "deadline exceeded"})
+	f := newFake(t, map[string]any{"GET /api/search": a})
+	for _, args := range []string{"search x", "search --json x"} {
+		got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, strings.Fields(args)...)
+		if got.code != ExitPartial || !strings.Contains(got.stdout, "Overlay") || !strings.Contains(got.stderr, "2 of 3 nodes answered (carol: deadline exceeded)") {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}
+
+func TestSearchSummary(t *testing.T) {
+	for _, tc := range []struct {
+		hits, total int
+		truncated   bool
+		want        string
+	}{
+		{0, 0, false, "no hits"},
+		{1, 1, false, "1 hit"},
+		{2, 9, false, "2 of 9 hits"},
+		{2, 2, true, "the best 2 hits"},
+	} {
+		a := api.SearchAnswer{Hits: make([]api.Hit, tc.hits), Total: tc.total, Truncated: tc.truncated}
+		if got := shown(a); got != tc.want {
+			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+}
+
+func TestSearchExplains(t *testing.T) {
+	a := searchAnswer()
+	a.Trace = &[]api.TraceEvent{{Topic: "search.asked", Data: map[string]any{"node": "bob\x1b"}}}
+	f := newFake(t, map[string]any{"GET /api/search": a})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "--explain", "x")
+	for _, want := range []string{"bob: 2 hits in 7.0 ms", `search.asked {"node":"bob\u001b"}`} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in %s", want, got.stdout)
+		}
+	}
+	if !strings.Contains(f.asked[0], "explain=true") {
+		t.Errorf("asked %s", f.asked[0])
+	}
+}

@@ -1,0 +1,200 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Defaults of addresses that are not given.
+const (
+	DefaultHTTP = "127.0.0.1:8080"
+	DefaultP2P  = ":4747"
+)
+
+// Serve is how a node is to run. An empty address is the default one, which may
+// be replaced when it is taken.
+type Serve struct {
+	Global `kong:"-"` // of the whole command line
+
+	P2P          string           `name:"p2p" placeholder:"ADDR" from:"SHOAL_P2P" help:"Address for other members, UDP and TCP (default: :4747)."`
+	Announce     []netip.AddrPort `placeholder:"IP:PORT" from:"SHOAL_ANNOUNCE" help:"An address at which others reach the p2p port; repeatable."`
+	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
+	Folder       []string         `placeholder:"PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share; repeatable (variable: one a line)."`
+	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
+	InviteFile   string           `placeholder:"FILE" from:"SHOAL_INVITE_FILE" help:"Write an invitation for 100 computers there at each start."`
+	RequireToken bool             `from:"SHOAL_REQUIRE_TOKEN" help:"Want the token for reads too and from the page (shared computers)."`
+	OpenReads    []netip.Prefix   `placeholder:"CIDR" from:"SHOAL_OPEN_READS" help:"Addresses that may read without the token (default: loopback); repeatable."`
+	AllowHost    []string         `placeholder:"NAME" from:"SHOAL_HOSTS" help:"A host name by which this node is called, beside localhost and its addresses; repeatable."`
+
+	LogLevel  slog.Level `default:"info" help:"What is logged: debug, info, warn or error."`
+	LogFormat string     `default:"text" enum:"text,json" help:"How: text or json."`
+}
+
+// Run checks what can be checked before anything is started and serves.
+func (s Serve) Run(c *console) error {
+	s.Global = c.global
+	if err := s.Check(); err != nil {
+		return err
+	}
+	return c.program.Serve(c.ctx, s, c.Terminal)
+}
+
+// Check refuses, as UsageError, what can never work or would be unsafe.
+func (s Serve) Check() error {
+	if err := s.checkHTTP(); err != nil {
+		return err
+	}
+	if s.P2P != "" {
+		if _, _, err := net.SplitHostPort(s.P2P); err != nil {
+			return UsageError{fmt.Sprintf("--p2p %s: %v", s.P2P, err)}
+		}
+	}
+	if _, err := s.Folders(); err != nil {
+		return err
+	}
+	return s.checkToken()
+}
+
+func (g Global) checkToken() error {
+	if g.Token == "" {
+		return nil
+	}
+	if err := checkToken(g.Token); err != nil {
+		return UsageError{"--token: " + err.Error()}
+	}
+	return nil
+}
+
+// checkHTTP refuses addresses beyond loopback without a given token: one that
+// was made for this computer is nothing that a person decided to hand out.
+func (g Global) checkHTTP() error {
+	if g.HTTP == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(g.HTTP)
+	if err != nil {
+		return UsageError{fmt.Sprintf("--http %s: %v (such as 127.0.0.1:8080)", g.HTTP, err)}
+	}
+	if g.Token == "" && !loopback(host) {
+		return UsageError{fmt.Sprintf("--http %s can be reached from other computers: choose a token with --token or SHOAL_TOKEN, or listen on 127.0.0.1", g.HTTP)}
+	}
+	return nil
+}
+
+// loopback reports whether only this computer can reach host.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// Folders are the folders to share, blank lines left out, each as a whole path.
+// ID=PATH, which asks for another member's folder, is refused: folders are not
+// synchronised yet.
+func (s Serve) Folders() ([]string, error) {
+	var paths []string
+	for _, p := range s.Folder {
+		if p = strings.TrimSpace(p); p == "" {
+			continue
+		}
+		id, _, offered := strings.Cut(p, "=")
+		if _, err := os.Stat(p); offered && err != nil && !strings.ContainsRune(id, filepath.Separator) {
+			return nil, UsageError{fmt.Sprintf("--folder %s: this version shares folders of this computer only; a path with = in its name is written ./%s", p, p)}
+		}
+		whole, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fmt.Errorf("folder %s: %w", p, err)
+		}
+		paths = append(paths, whole)
+	}
+	return paths, nil
+}
+
+// NodeName is the name given, or the host's.
+func (s Serve) NodeName() string {
+	if name := strings.TrimSpace(s.Name); name != "" {
+		return name
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "" // the node then takes one of its own
+	}
+	return name
+}
+
+// Invitation returns the invitation of --join, "" without one. A file is read
+// each time: another node may still be about to write it.
+func (s Serve) Invitation() (string, error) {
+	if s.Join == "" {
+		return "", nil
+	}
+	return readLink(s.Join, strings.NewReader(""))
+}
+
+// Logger writes as the flags say.
+func (s Serve) Logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// Lab is how many nodes are to run in one process.
+type Lab struct {
+	Global `kong:"-"`
+
+	Nodes    int        `default:"8" help:"How many nodes."`
+	LogLevel slog.Level `default:"warn" help:"What is logged: debug, info, warn or error."`
+}
+
+// Run checks and runs a lab.
+func (l Lab) Run(c *console) error {
+	l.Global = c.global
+	if l.Nodes < 1 {
+		return UsageError{fmt.Sprintf("--nodes %d: a lab has at least one node", l.Nodes)}
+	}
+	if err := l.checkHTTP(); err != nil {
+		return err
+	}
+	if err := l.checkToken(); err != nil {
+		return err
+	}
+	return c.program.Lab(c.ctx, l, c.Terminal)
+}
+
+// Dir is the data directory: as given, or "shoal" where this system keeps what
+// programs store for their user.
+func (s Serve) Dir(getenv func(string) string) (string, error) { return s.dir(getenv) }
+
+func (g Global) dir(getenv func(string) string) (string, error) {
+	if g.Data != "" {
+		return filepath.Abs(g.Data)
+	}
+	parent := ""
+	home := getenv("HOME")
+	switch {
+	case runtime.GOOS == "windows":
+		parent = getenv("LocalAppData")
+	case runtime.GOOS == "darwin" && home != "":
+		parent = filepath.Join(home, "Library", "Application Support")
+	case filepath.IsAbs(getenv("XDG_DATA_HOME")): // "must be absolute" (XDG Base Directory Specification)
+		parent = getenv("XDG_DATA_HOME")
+	case home != "":
+		parent = filepath.Join(home, ".local", "share")
+	}
+	if parent == "" {
+		return "", errors.New("no home directory is known: say where the data is with --data or SHOAL_DATA")
+	}
+	return filepath.Join(parent, "shoal"), nil
+}

@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/node"
+	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+// Refusals that are this package's own.
+var (
+	errHost          = errors.New("not a name of this server")
+	errOrigin        = errors.New("the request comes from another origin")
+	errTokenRequired = errors.New("the request carries no token")
+	errTokenWrong    = errors.New("the token is not this node's")
+	errAttempts      = errors.New("too many wrong tokens from this address")
+	errStarting      = errors.New("the node is starting")
+	errStopping      = errors.New("the node is stopping")
+	errStreams       = errors.New("too many event streams are open")
+	errNotFound      = errors.New("there is nothing at this path")
+	errMethod        = errors.New("the path does not have this method")
+	errContentType   = errors.New("the body is not declared as application/json")
+	errTooLarge      = errors.New("the body is too large")
+	errInvalid       = errors.New("the request is not what the API describes")
+	errBodyLost      = errors.New("the body did not arrive")
+	errPrecondition  = errors.New("the file is another one by now")
+	errRange         = errors.New("the range is outside the file")
+	errRanges        = errors.New("several ranges at once are not served")
+	errNotALab       = errors.New("this is an ordinary node, not a lab")
+	errInviter       = errors.New("the inviting computer cannot be reached")
+	errPeerRefused   = errors.New("the member refuses it")
+	errPeerFailed    = errors.New("the member could not do it")
+	errInternal      = errors.New("the node met an error that it has no name for; its log tells more")
+)
+
+// failure is how an error looks from outside.
+type failure struct {
+	err    error
+	status int
+	code   string // stable: programs tell failures apart by it
+	title  string
+	hint   string // what to do about it; may be empty
+}
+
+// failures is the one place where errors become HTTP. The first row whose error
+// is in the chain holds, so that a wrapper stands above what it wraps.
+var failures = [...]failure{
+	{errHost, http.StatusForbidden, "host_refused", "Host not accepted", "Use localhost or an address of this computer, or start the node with --allow-host NAME."},
+	{errOrigin, http.StatusForbidden, "origin_refused", "Request of another site", "Only the node's own page, and programs that are no browsers, may ask."},
+	{errTokenRequired, http.StatusUnauthorized, "token_required", "Token required", "Send the header Authorization: Bearer TOKEN; the token is in the file token of the node's data directory."},
+	{errTokenWrong, http.StatusForbidden, "token_wrong", "Token wrong", "The token is in the file token of the node's data directory."},
+	{errAttempts, http.StatusTooManyRequests, "too_many_attempts", "Too many wrong tokens", "Wait for as long as Retry-After says."},
+	{errStarting, http.StatusServiceUnavailable, "starting", "Starting", "Try again in a moment."},
+	{errStopping, http.StatusServiceUnavailable, "stopping", "Stopping", "Start the node again."},
+	{errStreams, http.StatusServiceUnavailable, "too_many_streams", "Too many event streams", "Close some of them."},
+	{errNotFound, http.StatusNotFound, "not_found", "Not found", "GET /api/openapi.yaml lists what there is."},
+	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed", "The header Allow names the methods that the path has."},
+	{errContentType, http.StatusUnsupportedMediaType, "content_type_unsupported", "Not JSON", "Send the header Content-Type: application/json."},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "Body too large", ""},
+	{errInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{errBodyLost, http.StatusRequestTimeout, "body_incomplete", "Body incomplete", ""},
+	{errPrecondition, http.StatusPreconditionFailed, "precondition_failed", "Precondition failed", ""},
+	{errRange, http.StatusRequestedRangeNotSatisfiable, "range_unsatisfiable", "Range outside the file", "The header Content-Range tells the size."},
+	{errRanges, http.StatusRequestedRangeNotSatisfiable, "range_multiple", "Several ranges", "Ask for one range at a time."},
+	{errNotALab, http.StatusNotFound, "not_a_lab", "Not a lab", "A lab is started by shoal lab --nodes N."},
+
+	{member.ErrMalformed, http.StatusBadRequest, "invite_malformed", "Not an invitation", "Copy the whole invitation link."},
+	{member.ErrExpired, http.StatusGone, "invite_expired", "Invitation expired", "Ask for a new invitation."},
+	{member.ErrRefused, http.StatusForbidden, "invite_refused", "Invitation refused", "It is wrong, used up or withdrawn: ask for a new one."},
+	{member.ErrNotEmpty, http.StatusConflict, "network_not_empty", "This node's network has other members", "Start a node with another data directory to join another network."},
+	{member.ErrNotAdmin, http.StatusForbidden, "not_admin", "Only admins may do this", "Ask an admin of the network."},
+	{member.ErrLastAdmin, http.StatusConflict, "last_admin", "The last admin", "Make somebody else an admin first."},
+	{member.ErrFull, http.StatusConflict, "limit_reached", "Limit reached", ""},
+	{member.ErrUnknownMember, http.StatusNotFound, "not_found", "No such member", ""},
+	{errInviter, http.StatusGatewayTimeout, "inviter_unreachable", "Inviter not reachable", "Is the inviting computer running, and on a network that reaches this one?"},
+
+	{folder.ErrOverlap, http.StatusConflict, "folder_overlap", "Folders overlap", "Share one of them, or a directory that holds neither."},
+	{folder.ErrUnusable, http.StatusUnprocessableEntity, "path_unusable", "Path not usable", "Name an existing directory that the node may read, by its whole path."},
+	{folder.ErrNotFound, http.StatusNotFound, "not_found", "No such folder or file", ""},
+	{folder.ErrBadPath, http.StatusBadRequest, "path_invalid", "Not a path inside a folder", "Give the path as the list of entries has it."},
+	{folder.ErrInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{folder.ErrForbidden, http.StatusForbidden, "folder_forbidden", "No access to the folder", "Ask the one who shares it."},
+	{folder.ErrUnavailable, http.StatusConflict, "folder_unavailable", "The folder's files are not there", "Is its disk mounted?"},
+	{folder.ErrBusy, http.StatusServiceUnavailable, "busy", "Too many reads at once", "Try again in a moment."},
+	{folder.ErrChanged, http.StatusConflict, "file_changed", "The file changed while it was read", "Try again."},
+
+	{search.ErrEmpty, http.StatusBadRequest, "query_empty", "Nothing to search for", "Give words in the parameter q."},
+	{search.ErrTooLong, http.StatusBadRequest, "query_too_long", "Query too long", "A query has at most 1000 characters."},
+	{search.ErrCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
+	{search.ErrUnusable, http.StatusUnprocessableEntity, "document_unusable", "Document not usable", ""},
+	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
+
+	{node.ErrNotFound, http.StatusNotFound, "not_found", "Not found", ""},
+	{p2p.ErrUnreachable, http.StatusGatewayTimeout, "peer_unreachable", "Member not reachable", "Try again when the computer that has it is on."},
+	{errPeerRefused, http.StatusForbidden, "peer_refused", "The member refuses it", "Ask the one whose computer it is."},
+	{errPeerFailed, http.StatusBadGateway, "peer_failed", "The member could not do it", "Its own log tells more."},
+	{p2p.ErrClosed, http.StatusBadGateway, "peer_lost", "The link to the member ended", "Try again."},
+	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "It took too long", "Try again."},
+	{context.Canceled, http.StatusServiceUnavailable, "cancelled", "Cancelled", ""},
+	{errInternal, http.StatusInternalServerError, "internal", "Internal error", "The node's log tells more."},
+}
+
+// explain finds the row of err, and whether there is one but the last, which
+// stands for all errors that nobody expected.
+func explain(err error) (f failure, known bool) {
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return f, f.err != errInternal
+		}
+	}
+	return failures[len(failures)-1], false
+}
+
+// retryError says after which time a request may succeed.
+type retryError struct {
+	err   error
+	after time.Duration
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
+// problemOf says err in RFC 9457's form. What nobody expected is for the log,
+// not for the one who asked.
+func problemOf(err error) api.Problem {
+	var peer *p2p.CallError
+	f, known := explain(err)
+	if !known && errors.As(err, &peer) {
+		f, known = explain(reasonOf(peer))
+	}
+	detail := err.Error()
+	if !known {
+		detail = errInternal.Error()
+	}
+	p := api.Problem{Type: "/problems/" + f.code, Title: f.title, Status: f.status, Code: f.code, Detail: detail}
+	if f.hint != "" {
+		p.Hint = &f.hint
+	}
+	return p
+}
+
+// reasonOf is for what another member reports, by its own codes.
+func reasonOf(e *p2p.CallError) error {
+	switch e.Code {
+	case "not_found":
+		return node.ErrNotFound
+	case "forbidden":
+		return errPeerRefused
+	default:
+		return errPeerFailed
+	}
+}
+
+// fail answers r with err's problem. When parts of another answer are on their
+// way already, the connection is broken off: that is the only way left to say
+// that the answer is not complete.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	err = fromEcho(err)
+	p := problemOf(err)
+	if p.Status >= http.StatusInternalServerError && r.Context().Err() == nil {
+		s.log.LogAttrs(r.Context(), levelOf(p.Status), "request failed", slog.String("method", r.Method),
+			slog.String("path", r.URL.Path), slog.String("code", p.Code), slog.String("error", s.redact(err.Error())))
+	}
+	if rec, ok := w.(*reply); ok && rec.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	header := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Content-Disposition", "Etag", "Last-Modified", "Accept-Ranges"} {
+		header.Del(name)
+	}
+	header.Set("Content-Type", "application/problem+json")
+	header.Set("Cache-Control", "no-store")
+	switch p.Status {
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", `Bearer realm="shoal"`)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", "1")
+	}
+	var retry *retryError
+	if errors.As(err, &retry) {
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.after.Seconds()))))
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // strings and a number: never
+		panic(fmt.Errorf("server: problem %s: %w", p.Code, err))
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(p.Status)
+	// Whoever asked may be gone; there is nobody left to tell.
+	_, _ = w.Write(append(body, '\n'))
+}
+
+func levelOf(status int) slog.Level {
+	if status == http.StatusInternalServerError {
+		return slog.LevelError
+	}
+	return slog.LevelDebug
+}
+
+// fromEcho turns what the router and the generated binding report into errors of
+// this package.
+func fromEcho(err error) error {
+	var e *echo.HTTPError
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case http.StatusNotFound:
+		return errNotFound
+	case http.StatusMethodNotAllowed:
+		return errMethod
+	case http.StatusBadRequest:
+		return fmt.Errorf("%w: %v", errInvalid, e.Message)
+	case http.StatusUnsupportedMediaType:
+		return errContentType
+	case http.StatusRequestEntityTooLarge:
+		return errTooLarge
+	default:
+		return err
+	}
+}

@@ -1,0 +1,119 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/shoal-p2p/shoal/p2p/node"
+)
+
+// metrics are the counters of one server, in a registry of their own: several
+// servers may run in one process.
+type metrics struct {
+	handler  http.Handler
+	requests *prometheus.CounterVec
+	searches prometheus.Histogram
+}
+
+func newMetrics(n *node.Node, version string) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_http_requests_total", Help: "HTTP requests, by route of the API and status; route none: no route fits.",
+		}, []string{"route", "code"}),
+		searches: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "shoal_search_seconds", Help: "Time until a search was answered completely.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 13), // 1 ms to 4 s
+		}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "shoal_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(build, m.requests, m.searches, nodeCollector{n},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
+	return m
+}
+
+// request counts one request.
+func (m *metrics) request(route string, status int) {
+	if route == "" {
+		route = "none"
+	}
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+}
+
+// searched records how long a search took.
+func (m *metrics) searched(d time.Duration) { m.searches.Observe(d.Seconds()) }
+
+// serveMetrics answers in the Prometheus text format.
+func (a *nodeAPI) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	a.metrics.handler.ServeHTTP(w, r)
+	return nil
+}
+
+// nodeCollector reads a node's own figures when somebody asks for them.
+type nodeCollector struct{ node *node.Node }
+
+func describeMetric(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, nil, nil)
+}
+
+var (
+	descMembers   = describeMetric("shoal_members", "Members of the network, this node included.")
+	descPeers     = describeMetric("shoal_peers_linked", "Members linked now.")
+	descReceived  = describeMetric("shoal_received_bytes_total", "Datagram payload received from members.")
+	descSent      = describeMetric("shoal_sent_bytes_total", "Datagram payload sent to members.")
+	descDocuments = describeMetric("shoal_documents", "Files and documents that this node can find.")
+	descFolders   = describeMetric("shoal_folders", "Folders shared here.")
+	descFiles     = describeMetric("shoal_files", "Files in the folders shared here.")
+	descEvents    = describeMetric("shoal_events_total", "Events since the node started.")
+)
+
+// Describe implements prometheus.Collector.
+func (c nodeCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descMembers, descPeers, descReceived, descSent, descDocuments, descFolders, descFiles, descEvents,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	counter := func(d *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
+	}
+	s := c.node.Status()
+	gauge(descMembers, float64(s.Members))
+	gauge(descPeers, float64(s.Peers))
+	gauge(descDocuments, float64(s.Documents))
+	gauge(descFolders, float64(s.Folders))
+	var in, out, files float64
+	for _, p := range c.node.Peers() {
+		in += float64(p.Stats.BytesIn)
+		out += float64(p.Stats.BytesOut)
+	}
+	for _, f := range c.node.Folders() {
+		if !f.Offered {
+			files += float64(f.Files)
+		}
+	}
+	counter(descReceived, in)
+	counter(descSent, out)
+	gauge(descFiles, files)
+	_, seq, _ := strings.Cut(c.node.Events().Position(), ".")
+	if n, err := strconv.ParseFloat(seq, 64); err == nil {
+		counter(descEvents, n)
+	}
+}

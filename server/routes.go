@@ -1,0 +1,97 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+// access says who may use a route.
+type access int
+
+const (
+	public   access = iota // everybody who passes the host and origin checks
+	static                 // likewise: files of the page
+	safe                   // who may read: open-read addresses, or with the token
+	changing               // with the token only
+)
+
+// route is one line of the API. Registration, guards, validation and the tests
+// all come from it; there is no other way to serve anything.
+type route struct {
+	method string // GET includes HEAD
+	path   string // as in openapi.yaml
+	op     string // operationId there; empty: not part of the API
+	access access
+	body   int64         // most bytes of a request's body; 0: it has none
+	limit  time.Duration // for the whole answer; 0: it streams, deadlines move
+
+	// One of these answers: strict is generated from the specification, raw is
+	// for what it cannot express. stream, when set, answers instead where the
+	// client asks for an event stream.
+	strict func(*api.ServerInterfaceWrapper, echo.Context) error
+	raw    rawHandler
+	stream rawHandler
+}
+
+// rawHandler answers a request to one node without the generated code.
+type rawHandler func(*nodeAPI, http.ResponseWriter, *http.Request) error
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+
+	short = 30 * time.Second
+	long  = 90 * time.Second // other computers are asked
+)
+
+const (
+	get    = http.MethodGet
+	post   = http.MethodPost
+	patch  = http.MethodPatch
+	remove = http.MethodDelete
+)
+
+// routes is everything this server serves. Paths below /api are served for each
+// node of a lab as well, below /n/{i}.
+func routes() []route {
+	type w = api.ServerInterfaceWrapper
+	return []route{
+		{method: get, path: "/healthz", op: "health", access: public, limit: short, raw: (*nodeAPI).health},
+		{method: get, path: "/metrics", op: "metrics", access: safe, limit: short, raw: (*nodeAPI).serveMetrics},
+		{method: get, path: "/api/openapi.yaml", op: "spec", access: safe, limit: short, raw: (*nodeAPI).spec},
+		{method: get, path: "/api/node", op: "getNode", access: safe, limit: short, strict: (*w).GetNode},
+		{method: get, path: "/api/lab", op: "getLab", access: safe, limit: short, strict: (*w).GetLab},
+		{method: get, path: "/api/events", op: "events", access: safe, raw: (*nodeAPI).events},
+
+		{method: get, path: "/api/search", op: "search", access: safe, limit: long, strict: (*w).Search, stream: (*nodeAPI).searchStream},
+		{method: post, path: "/api/samples", op: "addSamples", access: changing, limit: long, strict: (*w).AddSamples},
+		{method: post, path: "/api/documents", op: "addDocument", access: changing, body: 2 * mib, limit: short, strict: (*w).AddDocument},
+		{method: get, path: "/api/documents/{id}", op: "getDocument", access: safe, limit: long, strict: (*w).GetDocument},
+		{method: remove, path: "/api/documents/{id}", op: "deleteDocument", access: changing, limit: short, strict: (*w).DeleteDocument},
+
+		{method: get, path: "/api/peers", op: "listPeers", access: safe, limit: short, strict: (*w).ListPeers},
+		{method: post, path: "/api/invites", op: "addInvite", access: changing, body: 64 * kib, limit: short, strict: (*w).AddInvite},
+		{method: post, path: "/api/join", op: "join", access: changing, body: 64 * kib, limit: long, strict: (*w).Join},
+		{method: get, path: "/api/members", op: "listMembers", access: safe, limit: short, strict: (*w).ListMembers},
+		{method: patch, path: "/api/members/{id}", op: "updateMember", access: changing, body: 64 * kib, limit: short, strict: (*w).UpdateMember},
+		{method: remove, path: "/api/members/{id}", op: "deleteMember", access: changing, limit: short, strict: (*w).DeleteMember},
+
+		{method: get, path: "/api/folders", op: "listFolders", access: safe, limit: short, strict: (*w).ListFolders},
+		{method: post, path: "/api/folders", op: "addFolder", access: changing, body: mib, limit: short, strict: (*w).AddFolder},
+		{method: get, path: "/api/folders/{id}", op: "getFolder", access: safe, limit: short, strict: (*w).GetFolder},
+		{method: patch, path: "/api/folders/{id}", op: "updateFolder", access: changing, body: mib, limit: short, strict: (*w).UpdateFolder},
+		{method: remove, path: "/api/folders/{id}", op: "deleteFolder", access: changing, limit: short, strict: (*w).DeleteFolder},
+		{method: post, path: "/api/folders/{id}/scan", op: "scanFolder", access: changing, limit: short, strict: (*w).ScanFolder},
+		{method: get, path: "/api/folders/{id}/entries", op: "listEntries", access: safe, limit: short, strict: (*w).ListEntries},
+		{method: get, path: "/api/folders/{id}/skipped", op: "listSkipped", access: safe, limit: short, strict: (*w).ListSkipped},
+		{method: get, path: "/api/folders/{id}/content", op: "getContent", access: safe, raw: (*nodeAPI).content},
+
+		{method: get, path: "/problems/{code}", access: static, limit: short, raw: (*nodeAPI).problem},
+		{method: get, path: "/", access: static, limit: short, raw: (*nodeAPI).index},
+		{method: get, path: "/*", access: static, limit: short, raw: (*nodeAPI).file},
+	}
+}

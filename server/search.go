@@ -1,0 +1,221 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+// Search implements api.StrictServerInterface.
+func (a *nodeAPI) Search(ctx context.Context, r api.SearchRequestObject) (api.SearchResponseObject, error) {
+	answer, err := a.ask(ctx, queryOf(r.Params), nil)
+	if err != nil {
+		return nil, err
+	}
+	out, err := apiAnswer(answer)
+	if err != nil {
+		return nil, err
+	}
+	return searchReply(out), nil
+}
+
+// searchReply is a SearchAnswer; the position is in the header already.
+type searchReply api.SearchAnswer
+
+// VisitSearchResponse implements api.SearchResponseObject.
+func (s searchReply) VisitSearchResponse(w http.ResponseWriter) error { return writeJSON(w, s) }
+
+// ask searches and takes the time.
+func (a *nodeAPI) ask(ctx context.Context, q search.Query, each func(search.Part)) (search.Answer, error) {
+	began := time.Now()
+	answer, err := a.node.Search(ctx, q, each)
+	if err == nil {
+		a.metrics.searched(time.Since(began))
+	}
+	return answer, err
+}
+
+// queryOf reads the parameters, which the specification has bounded.
+func queryOf(p api.SearchParams) search.Query {
+	q := search.Query{Text: p.Q, Fuzz: search.Auto}
+	if p.Fuzz != nil {
+		if n, err := strconv.Atoi(string(*p.Fuzz)); err == nil {
+			q.Fuzz = n
+		}
+	}
+	if p.Limit != nil {
+		q.Limit = *p.Limit
+	}
+	if p.Cursor != nil {
+		q.Cursor = *p.Cursor
+	}
+	if p.Explain != nil {
+		q.Explain = *p.Explain
+	}
+	if p.Via != nil {
+		q.Scope = search.Scope(*p.Via)
+	}
+	return q
+}
+
+// searchStream answers in parts, one for each node as it answers, and then with
+// the whole. What goes wrong after the first part is an event too, named error,
+// with a problem as its data.
+func (a *nodeAPI) searchStream(w http.ResponseWriter, r *http.Request) error {
+	q, err := queryOfStream(r)
+	if err != nil {
+		return err
+	}
+	rep, ok := w.(*reply)
+	if !ok {
+		return errInternal
+	}
+	ctx, done, err := a.stream(r.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	var failed error
+	tell := func(event string, v any) {
+		if failed == nil {
+			failed = writeEvent(rep, event, v)
+		}
+	}
+	answer, err := a.ask(ctx, q, func(p search.Part) { tell("part", apiPart(p)) })
+	if err != nil && rep.status == 0 {
+		return err
+	}
+	if err != nil {
+		tell("error", problemOf(err))
+		return gone(r.Context(), failed)
+	}
+	out, err := apiAnswer(answer)
+	if err != nil {
+		return err
+	}
+	tell("done", out)
+	return gone(r.Context(), failed)
+}
+
+// writeEvent sends one named event.
+func writeEvent(rep *reply, event string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("server: search: %w", err)
+	}
+	if rep.status == 0 {
+		rep.Header().Set("Content-Type", "text/event-stream")
+	}
+	rep.deadline(time.Now().Add(sendTimeout))
+	if _, err := io.WriteString(rep, "event: "+event+"\ndata: "+string(data)+"\n\n"); err != nil {
+		return &goneError{err}
+	}
+	rep.Flush()
+	return nil
+}
+
+// queryOfStream reads the parameters as the generated binding does for Search.
+func queryOfStream(r *http.Request) (search.Query, error) {
+	v := r.URL.Query()
+	q := search.Query{Text: v.Get("q"), Fuzz: search.Auto, Cursor: v.Get("cursor"), Scope: search.Scope(v.Get("via"))}
+	var err error
+	if n, e := strconv.Atoi(v.Get("fuzz")); e == nil {
+		q.Fuzz = n
+	}
+	if limit := v.Get("limit"); limit != "" {
+		if q.Limit, err = strconv.Atoi(limit); err != nil {
+			return q, fmt.Errorf("%w: parameter limit: %w", errInvalid, err)
+		}
+	}
+	q.Explain = v.Get("explain") == "true"
+	return q, nil
+}
+
+func apiAnswer(a search.Answer) (api.SearchAnswer, error) {
+	out := api.SearchAnswer{
+		Query: a.Query, Corrections: apiCorrections(a.Corrections), Hits: apiHits(a.Hits), Total: a.Total,
+		Truncated: a.Truncated, Partial: a.Partial, NodesAsked: a.NodesAsked, NodesAnswered: a.NodesAnswered,
+		Nodes: make([]api.NodeAnswer, len(a.Nodes)), TookMs: milliseconds(a.Took), Next: cursor(a.Next),
+	}
+	for i, n := range a.Nodes {
+		out.Nodes[i] = api.NodeAnswer{Node: n.Node.String(), NodeName: n.Name, Hits: n.Hits, TookMs: milliseconds(n.Took), Error: text(n.Err)}
+	}
+	trace, err := traceOf(a.Trace)
+	out.Trace = trace
+	return out, err
+}
+
+func apiPart(p search.Part) api.SearchPart {
+	return api.SearchPart{
+		Node: p.Node.String(), NodeName: p.Name, Hits: apiHits(p.Hits), Total: p.Total,
+		Corrections: apiCorrections(p.Corrections), TookMs: milliseconds(p.Took), Error: text(p.Err),
+	}
+}
+
+func apiHits(hits []search.Hit) []api.Hit {
+	out := make([]api.Hit, len(hits))
+	for i, h := range hits {
+		out[i] = api.Hit{
+			Id: h.ID, Title: h.Title, Folder: h.Folder, Path: h.Path, Node: h.Node.String(), NodeName: h.NodeName,
+			Local: h.Local, Type: h.Type, Size: h.Size, Modified: h.Modified.UTC(), Score: h.Score, Distance: h.Distance,
+			Snippet: api.Snippet{Text: h.Snippet.Text, Marks: make([][]int, len(h.Snippet.Marks))},
+		}
+		for j, m := range h.Snippet.Marks {
+			out[i].Snippet.Marks[j] = []int{m[0], m[1]}
+		}
+	}
+	return out
+}
+
+func apiCorrections(cs []search.Correction) []api.Correction {
+	out := make([]api.Correction, len(cs))
+	for i, c := range cs {
+		out[i] = api.Correction{From: c.From, To: c.To, Distance: c.Distance}
+	}
+	return out
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// cursor is null where nothing follows.
+func cursor(next string) *string {
+	if next == "" {
+		return nil
+	}
+	return &next
+}
+
+// text is empty for no error.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// traceOf says the events of a search in the API's form.
+func traceOf(events []p2p.Event) (*[]api.TraceEvent, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	out := make([]api.TraceEvent, len(events))
+	for i, e := range events {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("server: event %s: %w", e.Topic(), err)
+		}
+		out[i].Topic = e.Topic()
+		if err := json.Unmarshal(data, &out[i].Data); err != nil {
+			return nil, fmt.Errorf("server: event %s: %w", e.Topic(), err)
+		}
+	}
+	return &out, nil
+}
