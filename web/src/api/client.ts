@@ -1,0 +1,211 @@
+import createClient, { type Client } from 'openapi-fetch';
+import { Problem, asProblem, aborted, problemFrom } from './problem';
+import type { components, paths } from './schema.gen';
+import { readSSE } from './sse';
+import { subprotocols, type Token } from './token';
+import type { SearchAnswer, SearchPart } from './types';
+
+type Schemas = components['schemas'];
+type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
+export interface SearchParams {
+  q: string;
+  fuzz?: 'auto' | '0' | '1' | '2' | '3';
+  via?: 'auto' | 'local' | 'mesh';
+  limit?: number;
+  cursor?: string;
+}
+
+// previewBytes is how much of a file the side panel reads.
+export const previewBytes = 200_000;
+
+// Api speaks with one node. Every method throws a Problem when it fails, and
+// an AbortError when its signal ends it.
+export class Api {
+  readonly base: string;
+  readonly token: Token;
+  readonly #client: Client<paths>;
+  readonly #fetch: typeof fetch;
+
+  // base is origin and prefix of the node, such as "http://localhost:8080/n/3".
+  constructor(base: string, token: Token, fetcher: typeof fetch = (...args) => fetch(...args)) {
+    this.base = base.replace(/\/$/, '');
+    this.token = token;
+    this.#fetch = fetcher;
+    this.#client = createClient<paths>({
+      baseUrl: this.base,
+      fetch: request => this.#fetch(request),
+    });
+    this.#client.use({
+      onRequest: ({ request }) => {
+        for (const [name, value] of Object.entries(this.#auth())) request.headers.set(name, value);
+        return request;
+      },
+    });
+  }
+
+  node = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/node', { signal }));
+  lab = () => unwrap(this.#client.GET('/api/lab'));
+  addSamples = () => unwrap(this.#client.POST('/api/samples'));
+
+  search(params: SearchParams, signal?: AbortSignal): Promise<SearchAnswer> {
+    // The answer is JSON or a stream of parts; without the Accept header it is JSON.
+    const reply = this.#client.GET('/api/search', { params: { query: params }, signal });
+    return unwrap(reply as Reply<SearchAnswer>);
+  }
+
+  // searchParts calls each as computers answer, and returns the whole answer.
+  async searchParts(
+    params: SearchParams,
+    each: (part: SearchPart) => void,
+    signal: AbortSignal,
+  ): Promise<SearchAnswer> {
+    const headers = { Accept: 'text/event-stream, application/json;q=0.5', ...this.#auth() };
+    try {
+      const response = await this.#fetch(this.searchURL(params), { headers, signal });
+      if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
+      if (!response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
+        return (await response.json()) as SearchAnswer;
+      }
+      for await (const message of readSSE(response.body ?? new ReadableStream())) {
+        if (message.event === 'part') each(JSON.parse(message.data) as SearchPart);
+        if (message.event === 'done') return JSON.parse(message.data) as SearchAnswer;
+        if (message.event === 'error') throw problemFrom(502, JSON.parse(message.data));
+      }
+    } catch (error) {
+      if (aborted(error)) throw error;
+      throw asProblem(error);
+    }
+    throw new Problem({ code: 'answer_cut', detail: 'The answer broke off before its end.' });
+  }
+
+  searchURL(params: SearchParams): string {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(params)) {
+      if (value !== undefined) query.set(name, String(value));
+    }
+    return `${this.base}/api/search?${query}`;
+  }
+
+  document = (id: string, node: string, signal?: AbortSignal) =>
+    unwrap(
+      this.#client.GET('/api/documents/{id}', { params: { path: { id }, query: node ? { node } : {} }, signal }),
+    );
+
+  peers = () => unwrap(this.#client.GET('/api/peers'));
+  members = () => unwrap(this.#client.GET('/api/members'));
+  invite = (body: Schemas['InviteNew']) => unwrap(this.#client.POST('/api/invites', { body }));
+  join = (link: string) => unwrap(this.#client.POST('/api/join', { body: { link } }));
+  setRole = (id: string, role: Schemas['Role']) =>
+    unwrap(this.#client.PATCH('/api/members/{id}', { params: { path: { id } }, body: { role } }));
+  revoke = (id: string) => done(this.#client.DELETE('/api/members/{id}', { params: { path: { id } } }));
+
+  folders = () => unwrap(this.#client.GET('/api/folders'));
+  folder = (id: string) => unwrap(this.#client.GET('/api/folders/{id}', { params: { path: { id } } }));
+  addFolder = (body: Schemas['FolderNew']) => unwrap(this.#client.POST('/api/folders', { body }));
+  changeFolder = (id: string, body: Schemas['FolderChange']) =>
+    unwrap(this.#client.PATCH('/api/folders/{id}', { params: { path: { id } }, body }));
+  removeFolder = (id: string) => done(this.#client.DELETE('/api/folders/{id}', { params: { path: { id } } }));
+  scanFolder = (id: string) => done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
+  skipped = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
+  entries = (id: string, prefix: string, cursor?: string, signal?: AbortSignal) =>
+    unwrap(
+      this.#client.GET('/api/folders/{id}/entries', {
+        params: { path: { id }, query: { prefix, ...(cursor ? { cursor } : {}) } },
+        signal,
+      }),
+    );
+
+  contentURL(folder: string, path: string): string {
+    return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?path=${encodeURIComponent(path)}`;
+  }
+
+  // head reads the first bytes of a file; cut says that there are more.
+  async head(
+    folder: string,
+    path: string,
+    signal?: AbortSignal,
+  ): Promise<{ bytes: Uint8Array; cut: boolean }> {
+    const headers = { Range: `bytes=0-${previewBytes - 1}`, ...this.#auth() };
+    try {
+      const response = await this.#fetch(this.contentURL(folder, path), { headers, signal });
+      // A range of an empty file cannot be satisfied: there is nothing to show.
+      if (response.status === 416) return { bytes: new Uint8Array(), cut: false };
+      if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
+      const bytes = await firstBytes(response, previewBytes);
+      const total = Number(/\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '')?.[1] ?? NaN);
+      return { bytes, cut: Number.isNaN(total) ? bytes.length >= previewBytes : total > bytes.length };
+    } catch (error) {
+      if (aborted(error)) throw error;
+      throw asProblem(error);
+    }
+  }
+
+  async blob(folder: string, path: string): Promise<Blob> {
+    try {
+      const response = await this.#fetch(this.contentURL(folder, path), { headers: this.#auth() });
+      if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
+      return await response.blob();
+    } catch (error) {
+      throw asProblem(error);
+    }
+  }
+
+  eventsURL(since: string): string {
+    const url = new URL(`${this.base}/api/events`);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    if (since) url.searchParams.set('since', since);
+    return url.href;
+  }
+
+  eventsProtocols = (): string[] => subprotocols(this.token.value);
+
+  #auth(): Record<string, string> {
+    return this.token.value ? { Authorization: `Bearer ${this.token.value}` } : {};
+  }
+}
+
+async function unwrap<T>(reply: Reply<T>): Promise<T> {
+  const data = await settled(reply);
+  if (data === undefined) throw new Problem({ code: 'answer_empty', detail: 'The node sent an empty answer.' });
+  return data;
+}
+
+async function done(reply: Reply<unknown>): Promise<void> {
+  await settled(reply);
+}
+
+async function settled<T>(reply: Reply<T>): Promise<T | undefined> {
+  try {
+    const { data, error, response } = await reply;
+    if (!response.ok) throw problemFrom(response.status, error);
+    return data;
+  } catch (error) {
+    if (aborted(error)) throw error;
+    throw asProblem(error);
+  }
+}
+
+async function bodyOf(response: Response): Promise<unknown> {
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+// firstBytes stops reading at most, should the node not honour the range.
+async function firstBytes(response: Response, most: number): Promise<Uint8Array> {
+  const out = new Uint8Array(most);
+  let length = 0;
+  const reader = response.body?.getReader();
+  while (reader && length < most) {
+    const { done: end, value } = await reader.read();
+    if (end) break;
+    const part = value.subarray(0, most - length);
+    out.set(part, length);
+    length += part.length;
+  }
+  await reader?.cancel();
+  return out.subarray(0, length);
+}

@@ -1,0 +1,73 @@
+import type { ProblemBody } from './types';
+
+// Problem is every failure the page shows: what the node answered (RFC 9457),
+// or why no answer came. `code` is stable; `hint` says what to do and may be empty.
+export class Problem extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly title: string;
+  readonly hint: string;
+
+  constructor(fields: Partial<ProblemBody> & { code: string; detail: string }) {
+    super(fields.detail);
+    this.name = 'Problem';
+    this.code = fields.code;
+    this.status = fields.status ?? 0;
+    this.title = fields.title ?? '';
+    this.hint = fields.hint ?? hintFor(fields.code);
+  }
+}
+
+// problemFrom turns an answer that is not a success into a Problem, whatever
+// its body is: a proxy in between may have written it.
+export function problemFrom(status: number, body: unknown): Problem {
+  if (typeof body === 'object' && body !== null) {
+    const { code, detail, title, hint } = body as Partial<ProblemBody>;
+    if (typeof code === 'string' && typeof detail === 'string') {
+      return new Problem({ code, detail, status, title, ...(hint ? { hint } : {}) });
+    }
+  }
+  const text = typeof body === 'string' ? body.trim().slice(0, 300) : '';
+  return new Problem({
+    code: status === 401 ? 'token_missing' : `http_${status}`,
+    status,
+    title: 'Unexpected answer',
+    detail: text || `The node answered with status ${status}.`,
+  });
+}
+
+export function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof TypeError) {
+    // fetch reports every network failure as a TypeError.
+    return new Problem({ code: 'node_unreachable', title: 'No answer', detail: 'The node did not answer.' });
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return new Problem({ code: 'page_error', title: 'Something went wrong in this page', detail });
+}
+
+export function aborted(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError';
+}
+
+const hints: Record<string, string> = {
+  node_unreachable: 'Check that shoal still runs on this computer, then try again.',
+  token_missing: 'Enter the token of this node. It is in the file “token” of the data directory.',
+  not_admin: 'Ask an admin of this network to do it, or to make this computer an admin.',
+  last_admin: 'A network needs an admin. Make another computer an admin first.',
+  invite_malformed: 'Copy the whole link again, from “shoal://” or “http://” to its end.',
+  invite_refused: 'The invitation was used up, withdrawn or is not for this network. Ask for a new one.',
+  invite_expired: 'Ask for a new invitation; you can choose how long it lasts.',
+  inviter_unreachable: 'Start shoal on the computer that made the invitation, and check that both have a network.',
+  network_not_empty:
+    'This computer already shares a network with others. A computer belongs to one network at a time: use a fresh data directory to join another one.',
+  folder_overlap: 'Choose a folder that neither contains a shared one nor lies in one.',
+  path_unusable: 'Check that the path is complete, exists and can be read by shoal.',
+  peer_unreachable: 'The computer that has it is not linked now. Try again when it is on.',
+  query_too_long: 'Use fewer words: a search may have 1000 characters.',
+  file_changed: 'The file changed meanwhile. Search again to see the new one.',
+};
+
+function hintFor(code: string): string {
+  return hints[code] ?? '';
+}

@@ -1,0 +1,24 @@
+import type { components } from './schema.gen';
+
+type Schemas = components['schemas'];
+export type Node = Schemas['Node'];
+export type Role = Schemas['Role'];
+export type Peer = Schemas['Peer'];
+export type Path = Schemas['Path'];
+export type PathKind = Schemas['PathKind'];
+export type Member = Schemas['Member'];
+export type Folder = Schemas['Folder'];
+export type Access = Schemas['Access'];
+export type Entry = Schemas['Entry'];
+export type Skipped = Schemas['Skipped'];
+export type Hit = Schemas['Hit'];
+export type Snippet = Schemas['Snippet'];
+export type Correction = Schemas['Correction'];
+export type SearchPart = Schemas['SearchPart'];
+export type SearchAnswer = Schemas['SearchAnswer'];
+export type Doc = Schemas['Document'];
+export type Invite = Schemas['Invite'];
+export type Joined = Schemas['Joined'];
+export type LabNode = Schemas['LabNode'];
+export type Event = Schemas['Event'];
+export type ProblemBody = Schemas['Problem'];

@@ -1,0 +1,42 @@
+// What a key does anywhere on the page. Keys typed into fields, and chords
+// that belong to the browser, do nothing.
+export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'activity';
+
+const go: Record<string, Command> = { h: 'home', s: 'search', f: 'folders', p: 'peers', a: 'activity' };
+
+export interface Key {
+  key: string;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+  // typing: the focus is in a field.
+  typing: boolean;
+}
+
+// Keys understands single keys and "g" followed by a letter within a second.
+export class Keys {
+  #pending = -Infinity;
+
+  command(key: Key, now: number): Command | null {
+    if (key.typing || key.ctrlKey || key.metaKey || key.altKey) return null;
+    const second = now - this.#pending < 1000;
+    this.#pending = key.key === 'g' ? now : -Infinity;
+    if (second && key.key in go) return go[key.key] ?? null;
+    if (key.key === '/') return 'search';
+    if (key.key === '?') return 'help';
+    return null;
+  }
+}
+
+export const shortcuts: readonly { keys: string[]; does: string }[] = [
+  { keys: ['/'], does: 'Search, from anywhere' },
+  { keys: ['↑', '↓'], does: 'Move through the results' },
+  { keys: ['Enter'], does: 'Open the chosen result' },
+  { keys: ['Esc'], does: 'Close what is open, or clear the search' },
+  { keys: ['g', 'h'], does: 'Go to Home' },
+  { keys: ['g', 's'], does: 'Go to Search' },
+  { keys: ['g', 'f'], does: 'Go to Folders' },
+  { keys: ['g', 'p'], does: 'Go to Peers' },
+  { keys: ['g', 'a'], does: 'Go to Activity' },
+  { keys: ['?'], does: 'Show this sheet' },
+];

@@ -1,0 +1,113 @@
+import type { Event } from '../api/types';
+import { bytes, millis, plural } from './format';
+import { number, text } from './journal';
+import { kindLabel } from './path';
+import { shortID } from './text';
+import type { IconName } from '../ui/icons';
+
+// A part that is a name comes from another computer and is shown as such.
+export type Part = string | { name: string };
+
+export interface Sentence {
+  icon: IconName;
+  tone: 'plain' | 'good' | 'warn' | 'bad';
+  parts: Part[];
+}
+
+type Writer = (event: Event) => Sentence;
+
+// sentence tells an event the way a person would. Topics it does not know are
+// shown with what they carry, so that a newer node is never silent.
+export function sentence(event: Event): Sentence {
+  return (writers[event.topic] ?? unknown)(event);
+}
+
+// topicsOf lists the groups of topics that occur, for the filter.
+export function topicsOf(events: readonly Event[]): string[] {
+  return [...new Set(events.map(group))].sort();
+}
+
+export function group(event: Event): string {
+  return event.topic.split('.')[0] ?? event.topic;
+}
+
+const said = (tone: Sentence['tone'], icon: IconName, ...parts: Part[]): Sentence => ({ icon, tone, parts });
+
+const who = (event: Event): Part => ({
+  name: text(event, 'name', 'node_name') || shortID(text(event, 'id', 'node', 'by')) || 'A computer',
+});
+
+const folder = (event: Event): Part => ({
+  name: text(event, 'label') || shortID(text(event, 'folder', 'id')) || 'a folder',
+});
+
+const because = (event: Event): Part[] => {
+  const error = text(event, 'error', 'reason');
+  return error ? [': ', { name: error }] : ['.'];
+};
+
+const writers: Record<string, Writer> = {
+  reset: () =>
+    said('plain', 'refresh', 'Some events are gone: the node restarted, or there were too many. Everything was read again.'),
+  'node.started': () => said('good', 'home', 'The node started.'),
+  'network.joined': e => said('good', 'peers', 'This computer joined ', who(e), '.'),
+  'network.changed': e => said('plain', 'peers', 'The network changed: ', who(e), '.'),
+  'member.joined': e => said('good', 'plus', who(e), ' joined the network.'),
+  'member.changed': e => said('plain', 'peers', who(e), ' is known here', ...role(e), '.'),
+  'member.revoked': e => said('warn', 'minus', who(e), ' was removed from the network.'),
+  'peer.linked': e => said('good', 'link', 'Linked to ', who(e), ...way(e), '.'),
+  'peer.lost': e => said('warn', 'unlink', 'The link to ', who(e), ' went down', ...because(e)),
+  'peer.failed': e => said('warn', 'unlink', who(e), ' could not be reached', ...because(e)),
+  'offer.changed': e =>
+    e.data['gone'] === true
+      ? said('plain', 'folder', 'The folder ', folder(e), ' is not offered any more.')
+      : said('plain', 'folder', 'The folder ', folder(e), ' is offered to the network.'),
+  'folder.added': e => said('good', 'folder', 'The folder ', folder(e), ' is shared.'),
+  'folder.changed': e => said('plain', 'folder', 'The folder ', folder(e), ' changed.'),
+  'folder.removed': e => said('plain', 'folder', 'The folder ', folder(e), ' is not shared any more.'),
+  'folder.scanning': e => said('plain', 'scan', 'Looking through ', folder(e), '…'),
+  'folder.progress': e => said('plain', 'scan', 'Looking through ', folder(e), ': ', amount(e), ' so far.'),
+  'folder.scanned': e => said('plain', 'check', 'Looked through ', folder(e), ...found(e), '.'),
+  'folder.failed': e => said('bad', 'warning', 'The folder ', folder(e), ' cannot be read', ...because(e)),
+  'folder.error': e => said('bad', 'warning', 'The folder ', folder(e), ' cannot be read', ...because(e)),
+  'document.published': e => {
+    const title = text(e, 'title');
+    if (title) return said('good', 'document', 'The document ', { name: title }, ' can be found.');
+    return said('good', 'document', `${plural(number(e, 'count'), 'document')} can be found.`);
+  },
+  'document.withdrawn': e =>
+    said('plain', 'document', 'The document ', { name: shortID(text(e, 'id')) }, ' was withdrawn.'),
+  'search.asked': e => said('plain', 'search', 'Asked ', who(e), '.'),
+  'search.answered': e =>
+    text(e, 'error')
+      ? said('warn', 'search', who(e), ' did not answer', ...because(e))
+      : said('plain', 'search', who(e), ` answered with ${plural(number(e, 'total'), 'result')} in ${millis(number(e, 'ms'))}.`),
+};
+
+function unknown(event: Event): Sentence {
+  const fields = Object.entries(event.data).filter(([, value]) => typeof value !== 'object');
+  const carried = fields.map(([name, value]) => `${name} ${String(value)}`).join(', ');
+  const tone = text(event, 'error') ? 'warn' : 'plain';
+  return said(tone, 'activity', event.topic, ...(carried ? [': ', { name: carried }] : []));
+}
+
+function role(event: Event): Part[] {
+  const value = text(event, 'role');
+  return value ? [` as ${value === 'admin' ? 'an admin' : `a ${value}`}`] : [];
+}
+
+function way(event: Event): Part[] {
+  const kind = text(event, 'path', 'kind');
+  return kind ? [` (${kindLabel(kind).toLowerCase()})`] : [];
+}
+
+function amount(event: Event): string {
+  const size = number(event, 'bytes');
+  return plural(number(event, 'files'), 'file') + (size > 0 ? `, ${bytes(size)}` : '');
+}
+
+function found(event: Event): Part[] {
+  if (!('files' in event.data)) return [];
+  const changed = number(event, 'changed');
+  return [`: ${amount(event)}`, ...(changed > 0 ? [`, ${plural(changed, 'change')}`] : [])];
+}

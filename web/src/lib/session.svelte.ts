@@ -1,0 +1,126 @@
+import { Api } from '../api/client';
+import { after, before, Stream, type Connection } from '../api/events';
+import { asProblem, type Problem } from '../api/problem';
+import type { Event, Folder, Member, Node, Peer } from '../api/types';
+import { blank, record, type Journal } from './journal';
+import { everything, Gather, stale, type Resource } from './stale';
+
+// history: how many earlier events a fresh page asks for.
+const history = 200;
+
+// Session is what the page knows of one node, kept fresh by the node's events.
+// Lists are null until they were read once; a failure keeps the last good one.
+export class Session {
+  readonly api: Api;
+  node = $state.raw<Node | null>(null);
+  peers = $state.raw<Peer[] | null>(null);
+  members = $state.raw<Member[] | null>(null);
+  folders = $state.raw<Folder[] | null>(null);
+  problems = $state.raw<Partial<Record<Resource, Problem>>>({});
+  journal = $state.raw<Journal>(blank);
+  connection = $state.raw<Connection>({ phase: 'connecting' });
+  // Some answer said that the token is missing or wrong.
+  locked = $state(false);
+
+  #stream: Stream | null = null;
+  #start = '';
+  #closed = false;
+  // One read of a list at a time; a change meanwhile asks for another one.
+  readonly #reading = new Map<Resource, { again: boolean }>();
+  readonly #gather = new Gather(due => void this.refresh(due));
+
+  constructor(api: Api) {
+    this.api = api;
+  }
+
+  admin = $derived(this.node?.role === 'admin');
+  own = $derived(this.folders?.filter(f => f.state !== 'offered') ?? null);
+  offered = $derived(this.folders?.filter(f => f.state === 'offered') ?? null);
+
+  async open(): Promise<void> {
+    await this.refresh(everything);
+    if (this.#closed || this.locked) return;
+    this.#start = this.node?.position ?? '';
+    this.#stream ??= new Stream(
+      {
+        url: since => this.api.eventsURL(since),
+        protocols: this.api.eventsProtocols,
+        onEvent: event => this.#heard(event),
+        onState: state => this.#moved(state),
+      },
+      before(this.#start, history),
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#gather.stop();
+    this.#stream?.close();
+  }
+
+  retry = (): void => {
+    if (this.#stream) this.#stream.retry();
+    else void this.open();
+  };
+
+  // unlock tries a token that somebody entered.
+  async unlock(token: string): Promise<boolean> {
+    this.api.token.set(token);
+    this.locked = false;
+    await this.open();
+    return !this.locked;
+  }
+
+  async refresh(what: readonly Resource[]): Promise<void> {
+    await Promise.all(what.map(resource => this.#read(resource)));
+  }
+
+  clearJournal(): void {
+    this.journal = { ...this.journal, events: [] };
+  }
+
+  async #read(resource: Resource): Promise<void> {
+    const running = this.#reading.get(resource);
+    if (running) {
+      running.again = true;
+      return;
+    }
+    const turn = { again: false };
+    this.#reading.set(resource, turn);
+    try {
+      do {
+        turn.again = false;
+        await this.#load(resource);
+      } while (turn.again && !this.#closed);
+      const { [resource]: _, ...rest } = this.problems;
+      if (_) this.problems = rest;
+    } catch (error) {
+      const problem = asProblem(error);
+      if (problem.status === 401) this.locked = true;
+      this.problems = { ...this.problems, [resource]: problem };
+    } finally {
+      this.#reading.delete(resource);
+    }
+  }
+
+  async #load(resource: Resource): Promise<void> {
+    if (resource === 'node') this.node = await this.api.node();
+    else if (resource === 'peers') this.peers = (await this.api.peers()).items;
+    else if (resource === 'members') this.members = (await this.api.members()).items;
+    else this.folders = (await this.api.folders()).items;
+  }
+
+  #heard(event: Event): void {
+    this.journal = record(this.journal, event);
+    // Earlier events are history: the lists already reflect them.
+    if (event.topic === 'reset' || after(event.id, this.#start)) this.#gather.add(stale(event.topic));
+  }
+
+  #moved(state: Connection): void {
+    const back = state.phase === 'open' && this.connection.phase !== 'open' && Object.keys(this.problems).length > 0;
+    this.connection = state;
+    if (back) this.#gather.add(everything);
+    // A refused token closes the socket without saying why: ask once.
+    if (state.phase === 'lost') this.#gather.add(['node']);
+  }
+}

@@ -1,0 +1,145 @@
+import { getContext, setContext } from 'svelte';
+import { Api } from '../api/client';
+import { asProblem } from '../api/problem';
+import { Token } from '../api/token';
+import type { LabNode } from '../api/types';
+import { arrival, parse, type Route } from './route';
+import { Session } from './session.svelte';
+
+export type Theme = 'auto' | 'light' | 'dark';
+export interface Toast {
+  id: number;
+  text: string;
+  tone: 'good' | 'bad';
+}
+export type Dialog = 'invite' | 'join' | 'share' | 'help' | null;
+
+const themeKey = 'shoal-theme';
+const labKey = 'shoal-lab';
+const context = Symbol('shell');
+
+// Shell is the frame around the pages: where we are, which node the page
+// speaks with, what is open on top.
+export class Shell {
+  readonly token: Token;
+  route = $state.raw<Route>(parse(''));
+  session = $state.raw<Session>(null as unknown as Session);
+  lab = $state.raw<LabNode[]>([]);
+  labIndex = $state(0);
+  dialog = $state<Dialog>(null);
+  // joinLink: the invitation that the page was opened with.
+  joinLink = $state('');
+  theme = $state<Theme>('auto');
+  toasts = $state.raw<Toast[]>([]);
+  now = $state(Date.now());
+  // focusSearch grows each time the search field shall take the focus.
+  focusSearch = $state(0);
+  #toast = 0;
+
+  constructor() {
+    const page = document.querySelector<HTMLMetaElement>('meta[name="shoal-token"]')?.content ?? '';
+    this.token = new Token(page, sessionStorage);
+    this.#arrive();
+    this.setTheme((localStorage.getItem(themeKey) as Theme | null) ?? 'auto');
+    this.session = new Session(new Api(location.origin, this.token));
+  }
+
+  async start(): Promise<() => void> {
+    const hash = () => this.#arrive();
+    const back = () => document.visibilityState === 'visible' && this.session.retry();
+    const clock = setInterval(() => (this.now = Date.now()), 5000);
+    window.addEventListener('hashchange', hash);
+    window.addEventListener('online', back);
+    document.addEventListener('visibilitychange', back);
+    void this.session.open().then(() => this.#findLab());
+    return () => {
+      clearInterval(clock);
+      window.removeEventListener('hashchange', hash);
+      window.removeEventListener('online', back);
+      document.removeEventListener('visibilitychange', back);
+      this.session.close();
+    };
+  }
+
+  selectLab(index: number): void {
+    const target = this.lab.find(node => node.index === index);
+    if (!target || (index === this.labIndex && this.session.api.base.endsWith(target.api))) return;
+    this.labIndex = index;
+    sessionStorage.setItem(labKey, String(index));
+    this.session.close();
+    this.session = new Session(new Api(location.origin + target.api, this.token));
+    void this.session.open();
+  }
+
+  setTheme(theme: Theme): void {
+    this.theme = theme;
+    if (theme === 'auto') {
+      localStorage.removeItem(themeKey);
+      delete document.documentElement.dataset['theme'];
+    } else {
+      localStorage.setItem(themeKey, theme);
+      document.documentElement.dataset['theme'] = theme;
+    }
+  }
+
+  say = (text: string, tone: Toast['tone'] = 'good'): void => {
+    const id = ++this.#toast;
+    this.toasts = [...this.toasts.slice(-2), { id, text, tone }];
+    setTimeout(() => this.dismiss(id), tone === 'bad' ? 12_000 : 5000);
+  };
+
+  dismiss(id: number): void {
+    this.toasts = this.toasts.filter(toast => toast.id !== id);
+  }
+
+  // attempt runs an action and says in a toast what went wrong.
+  attempt = async (action: () => Promise<unknown>, success = ''): Promise<boolean> => {
+    try {
+      await action();
+      if (success) this.say(success);
+      return true;
+    } catch (error) {
+      const problem = asProblem(error);
+      if (problem.status === 401) this.session.locked = true;
+      this.say([problem.message, problem.hint].filter(Boolean).join(' '), 'bad');
+      return false;
+    }
+  };
+
+  // #arrive reads the address. Secrets in it are taken out of sight at once.
+  #arrive(): void {
+    const { join, token } = arrival(location.hash);
+    if (join === undefined && token === undefined) {
+      this.route = parse(location.hash);
+      return;
+    }
+    history.replaceState(null, '', location.pathname + location.search + '#/');
+    this.route = parse('');
+    if (token !== undefined) {
+      this.token.set(token);
+      if (this.session?.locked) void this.session.unlock(token);
+    }
+    if (join !== undefined) {
+      this.joinLink = `${location.origin}/#join=${join}`;
+      this.dialog = 'join';
+    }
+  }
+
+  async #findLab(): Promise<void> {
+    try {
+      this.lab = (await this.session.api.lab()).items;
+      const index = Number(sessionStorage.getItem(labKey) ?? 0);
+      if (index > 0) this.selectLab(index);
+    } catch {
+      // An ordinary node: there is nothing to switch.
+    }
+  }
+}
+
+export function provideShell(shell: Shell): Shell {
+  return setContext(context, shell);
+}
+
+export function useShell(): Shell {
+  return getContext<Shell>(context);
+}
