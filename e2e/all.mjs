@@ -1,0 +1,116 @@
+// npm test: everything there is to test, on a fresh machine, in the order in
+// which a mistake shows soonest. It installs what is missing: the npm packages,
+// and Chromium where apt can. `npm test -- NAME…` runs only the steps whose name
+// contains one of the words.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+process.chdir(root);
+
+const steps = [
+  ["install", install],
+  ["go format", () => quiet("go tool gofumpt", ["go", "tool", "gofumpt", "-l", ...goDirs()])],
+  ["go vet", () => run("go", "vet", "./...")],
+  ["go staticcheck", () => run("go", "tool", "staticcheck", "./...")],
+  ["go errcheck", () => run("go", "tool", "errcheck", "-ignoretests", "-exclude", "e2e/errcheck.txt", "./...")],
+  ["go generated code", () => unchanged(["server/api/api.gen.go"], () => run("go", "generate", "./server/api"))],
+  ["go modules", () => unchanged(["go.mod", "go.sum"], () => run("go", "mod", "tidy"))],
+  ["web lint", () => run("npm", "run", "--silent", "lint")],
+  ["web types", () => run("npm", "run", "--silent", "check")],
+  ["web unit tests", () => run("npm", "run", "--silent", "test:unit")],
+  ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
+  ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
+  ["go test", () => run("go", "test", "-race", "-timeout", "15m", "./...")],
+  ["e2e", endToEnd],
+];
+
+const wanted = process.argv.slice(2);
+const results = [];
+for (const [name, step] of steps) {
+  if (name !== "install" && wanted.length > 0 && !wanted.some((w) => name.includes(w))) continue;
+  console.log(`\n── ${name}`);
+  const began = Date.now();
+  let outcome;
+  try {
+    outcome = step() ?? "passed";
+  } catch (err) {
+    console.error(String(err.message ?? err));
+    outcome = "failed";
+  }
+  results.push({ name, outcome, seconds: (Date.now() - began) / 1000 });
+}
+
+console.log("\n── summary");
+for (const r of results) console.log(`${r.outcome.padEnd(8)} ${r.seconds.toFixed(1).padStart(7)} s  ${r.name}`);
+const count = (o) => results.filter((r) => r.outcome === o).length;
+const skipped = count("skipped") > 0 ? `, ${count("skipped")} skipped` : "";
+console.log(`${count("passed")} passed, ${count("failed")} failed${skipped}`);
+process.exit(count("failed") > 0 ? 1 : 0);
+
+// run executes a command and fails with its name when it fails.
+function run(command, ...args) {
+  const { status, error } = spawnSync(command, args, { stdio: "inherit" });
+  if (error) throw new Error(`${command}: ${error.message}`);
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: exit ${status}`);
+}
+
+// quiet is run for a program that prints what is wrong and exits 0.
+function quiet(name, [command, ...args]) {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0 || stdout.trim() !== "") throw new Error(`${name}:\n${stdout}${stderr}`);
+}
+
+// unchanged fails when step changes what the given files and folders hold: they
+// are committed, and others build from them.
+function unchanged(paths, step) {
+  const before = digest(paths);
+  step();
+  if (digest(paths) !== before) throw new Error(`${paths.join(", ")}: not what the sources give; commit the new content`);
+}
+
+function digest(paths) {
+  const hash = createHash("sha256");
+  const visit = (path) => {
+    if (!existsSync(path)) return hash.update(`${path} is missing\n`);
+    if (!statSync(path).isDirectory()) return hash.update(`${path} ${createHash("sha256").update(readFileSync(path)).digest("hex")}\n`);
+    for (const name of readdirSync(path).sort()) visit(join(path, name));
+  };
+  paths.forEach(visit);
+  return hash.digest("hex");
+}
+
+function goDirs() {
+  return ["main.go", "migrations", "p2p", "server", "store", "web/embed.go", "e2e"];
+}
+
+// install brings the npm packages in line with the lockfile, once.
+function install() {
+  const stamp = "node_modules/.lock-digest";
+  const lock = digest(["package-lock.json"]);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  run("npm", "ci", "--no-audit", "--no-fund");
+  writeFileSync(stamp, lock);
+}
+
+function endToEnd() {
+  const chromium = findChromium();
+  if (!chromium) {
+    console.log("skipped: there is no Chromium here and apt cannot install one; set SHOAL_CHROMIUM to a browser's path");
+    return "skipped";
+  }
+  process.env.SHOAL_CHROMIUM = chromium;
+  run("npx", "--no-install", "playwright", "test", "--config", "e2e/playwright.config.ts");
+}
+
+function findChromium() {
+  const known = () =>
+    [process.env.SHOAL_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((p) => p && existsSync(p));
+  if (known() || process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/usr/bin/apt-get")) return known();
+  run("apt-get", "update", "-qq");
+  run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium");
+  return known();
+}
