@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,16 +81,21 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 		return err
 	}
 	defer listener.Close() // for the errors below; the server closes it before
+	api, err := server.New(server.Options{
+		Token: token, RequireToken: o.RequireToken, OpenReads: o.OpenReads, Hosts: o.AllowHost,
+		Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
+	})
+	if err != nil {
+		return err
+	}
+	failed := answer(api, listener)
+	defer closing(&err, api.Close)
 	n, err := startNode(ctx, o, s, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, n.Close)
-	api, err := server.New(server.Options{
-		Node: n, Token: token, RequireToken: o.RequireToken, OpenReads: o.OpenReads, Hosts: o.AllowHost,
-		Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
-	})
-	if err != nil {
+	if err := api.Attach(n); err != nil {
 		return err
 	}
 	forget, err := command.WriteAddress(dir, command.Reach(listener.Addr()))
@@ -106,16 +112,22 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 	if err != nil {
 		return err
 	}
-	return answer(ctx, api, listener)
+	return ready(ctx, api, failed)
 }
 
 // closing adds the error of close to err.
 func closing(err *error, close func() error) { *err = errors.Join(*err, close()) }
 
-// answer serves until ctx ends or the server fails.
-func answer(ctx context.Context, s *server.Server, l net.Listener) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
+// answer serves from now on: that the node is starting, while it does.
+func answer(s *server.Server, l net.Listener) (failed <-chan error) {
+	c := make(chan error, 1)
+	go func() { c <- s.Serve(l) }()
+	return c
+}
+
+// ready lets requests through to the node until ctx ends or the server fails. The
+// server is closed then, before the node: nothing asks one that is closed.
+func ready(ctx context.Context, s *server.Server, failed <-chan error) error {
 	s.SetReady(true)
 	select {
 	case err := <-failed:
@@ -134,12 +146,18 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, Logger: log, Version: version,
 	}
-	if options.Listen == "" {
-		options.Listen, options.AnyPort = command.DefaultP2P, true
+	if o.P2P == "" {
+		if options.Listen, err = lastPort(ctx, s); err != nil {
+			return nil, err
+		}
+		options.AnyPort = true
 	}
 	n, err := node.Start(ctx, options)
 	if err != nil {
 		return nil, err
+	}
+	if err := keepPort(ctx, s, n); err != nil {
+		return nil, errors.Join(err, n.Close())
 	}
 	for _, path := range folders {
 		if err := share(ctx, n, path); err != nil {
@@ -147,6 +165,27 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 		}
 	}
 	return n, nil
+}
+
+// settingPort is where a store keeps the p2p port of the last run: the other
+// members know it, so a node whose first choice was taken stays with its second.
+const settingPort = "p2p_port"
+
+// lastPort returns the address to listen on when none is given.
+func lastPort(ctx context.Context, s *store.Store) (string, error) {
+	port, ok, err := s.Setting(ctx, settingPort)
+	if err != nil || !ok {
+		return command.DefaultP2P, err
+	}
+	return ":" + port, nil
+}
+
+func keepPort(ctx context.Context, s *store.Store, n *node.Node) error {
+	addrs := n.Status().P2P
+	if len(addrs) == 0 {
+		return nil
+	}
+	return s.SetSetting(ctx, settingPort, strconv.Itoa(int(addrs[0].Port())))
 }
 
 // share shares the directory at path, which is made if there is none. One that
@@ -298,5 +337,5 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 	for i, n := range nodes.Nodes {
 		fmt.Fprintf(t.Stdout, "node %-5d %s  %s\n", i, n.Name(), n.ID())
 	}
-	return answer(ctx, api, listener)
+	return ready(ctx, api, answer(api, listener))
 }

@@ -48,7 +48,7 @@ func (a *attempts) wrong(now time.Time, addr netip.Addr, token [sha256.Size]byte
 	key := neighbourhood(addr)
 	t := a.by[key]
 	if t == nil {
-		a.makeRoom(now)
+		a.makeRoom()
 		t = &attempt{at: now}
 		a.by[key] = t
 	}
@@ -59,24 +59,16 @@ func (a *attempts) wrong(now time.Time, addr netip.Addr, token [sha256.Size]byte
 	}
 }
 
-// makeRoom forgets the addresses that have all their attempts back and, when
-// that is not enough, the one that is closest to it.
-func (a *attempts) makeRoom(now time.Time) {
+// makeRoom forgets some address when as many are remembered as may be. Somebody
+// who has thousands of addresses has thousands of bursts as well, so which one is
+// forgotten makes no difference; a map begins anywhere.
+func (a *attempts) makeRoom() {
 	if len(a.by) < attemptsKept {
 		return
 	}
-	var idle netip.Prefix
-	least := time.Duration(-1)
-	for key, t := range a.by {
-		t.refill(now)
-		if t.used == 0 {
-			delete(a.by, key)
-		} else if least < 0 || t.used < least {
-			idle, least = key, t.used
-		}
-	}
-	if len(a.by) >= attemptsKept {
-		delete(a.by, idle)
+	for key := range a.by {
+		delete(a.by, key)
+		return
 	}
 }
 

@@ -503,7 +503,7 @@ func write(ctx context.Context, t *testing.T, n *node.Node) {
 			}
 			delete(live, id)
 		}
-		time.Sleep(100 * time.Microsecond) // a pace, not a synchronisation
+		time.Sleep(time.Millisecond) // a pace, not a synchronisation
 	}
 }
 

@@ -32,16 +32,16 @@ type nodeAPI struct {
 // positionHeader tells which events a reply reflects.
 const positionHeader = "Shoal-Position"
 
-// router registers the route table: once for the node, and below /n/{i} for each
+// router registers the route table: once for the node n, and below /n/{i} for each
 // node of a lab.
-func (s *Server) router() (*echo.Echo, error) {
+func (s *Server) router(n *node.Node) (*echo.Echo, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(writerOf(c), c.Request(), err) }
 	spec, err := loadSpec()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.register(e, spec, "", s.options.Node); err != nil {
+	if err := s.register(e, spec, "", n); err != nil {
 		return nil, err
 	}
 	for i, n := range s.options.Lab {
@@ -98,7 +98,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.refuse(rep, r, err)
 		return
 	}
-	s.echo.ServeHTTP(rep, r)
+	if e := s.echo.Load(); e != nil {
+		e.ServeHTTP(rep, r)
+		return
+	}
+	s.refuse(rep, r, errStarting)
 }
 
 // finish counts a request and answers for a handler that panicked.

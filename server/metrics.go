@@ -17,12 +17,13 @@ import (
 // metrics are the counters of one server, in a registry of their own: several
 // servers may run in one process.
 type metrics struct {
+	registry *prometheus.Registry
 	handler  http.Handler
 	requests *prometheus.CounterVec
 	searches prometheus.Histogram
 }
 
-func newMetrics(n *node.Node, version string) *metrics {
+func newMetrics(version string) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_http_requests_total", Help: "HTTP requests, by route of the API and status; route none: no route fits.",
@@ -37,12 +38,15 @@ func newMetrics(n *node.Node, version string) *metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(build, m.requests, m.searches, nodeCollector{n},
+	m.registry = prometheus.NewRegistry()
+	m.registry.MustRegister(build, m.requests, m.searches,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.handler = promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true})
+	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{DisableCompression: true})
 	return m
 }
+
+// attach adds what the node itself counts.
+func (m *metrics) attach(n *node.Node) error { return m.registry.Register(nodeCollector{n}) }
 
 // request counts one request.
 func (m *metrics) request(route string, status int) {
@@ -74,6 +78,7 @@ var (
 	descReceived  = describeMetric("shoal_received_bytes_total", "Datagram payload received from members.")
 	descSent      = describeMetric("shoal_sent_bytes_total", "Datagram payload sent to members.")
 	descDocuments = describeMetric("shoal_documents", "Files and documents that this node can find.")
+	descTerms     = describeMetric("shoal_terms", "Different words in them.")
 	descFolders   = describeMetric("shoal_folders", "Folders shared here.")
 	descFiles     = describeMetric("shoal_files", "Files in the folders shared here.")
 	descEvents    = describeMetric("shoal_events_total", "Events since the node started.")
@@ -82,7 +87,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descMembers, descPeers, descReceived, descSent, descDocuments, descFolders, descFiles, descEvents,
+		descMembers, descPeers, descReceived, descSent, descDocuments, descTerms, descFolders, descFiles, descEvents,
 	} {
 		ch <- d
 	}
@@ -98,6 +103,7 @@ func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descMembers, float64(s.Members))
 	gauge(descPeers, float64(s.Peers))
 	gauge(descDocuments, float64(s.Documents))
+	gauge(descTerms, float64(s.Terms))
 	gauge(descFolders, float64(s.Folders))
 	var in, out, files float64
 	for _, p := range c.node.Peers() {

@@ -74,7 +74,7 @@ func TestOnlyTheTableIsServed(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range s.echo.Routes() {
+	for _, r := range s.echo.Load().Routes() {
 		key := r.Method + " " + r.Path
 		if !want[key] {
 			t.Errorf("%s is served and not in the table", key)

@@ -142,7 +142,7 @@ func queryOfStream(r *http.Request) (search.Query, error) {
 func apiAnswer(a search.Answer) (api.SearchAnswer, error) {
 	out := api.SearchAnswer{
 		Query: a.Query, Corrections: apiCorrections(a.Corrections), Hits: apiHits(a.Hits), Total: a.Total,
-		Truncated: a.Truncated, Partial: a.Partial, NodesAsked: a.NodesAsked, NodesAnswered: a.NodesAnswered,
+		Missing: a.Missing, Truncated: a.Truncated, Partial: a.Partial, NodesAsked: a.NodesAsked, NodesAnswered: a.NodesAnswered,
 		Nodes: make([]api.NodeAnswer, len(a.Nodes)), TookMs: milliseconds(a.Took), Next: cursor(a.Next),
 	}
 	for i, n := range a.Nodes {

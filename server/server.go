@@ -28,6 +28,8 @@ import (
 
 // Options are what a Server is made of. Only Node is required.
 type Options struct {
+	// Node is what the server answers for. Nil: it is given to Attach, once it
+	// has started.
 	Node *node.Node
 	// Lab holds all nodes of a lab, Node first. Empty: an ordinary node.
 	Lab []*node.Node
@@ -70,7 +72,7 @@ type Server struct {
 	log     *slog.Logger
 	guard   *guard
 	routes  []route
-	echo    *echo.Echo
+	echo    atomic.Pointer[echo.Echo] // nil before Attach
 	page    *page
 	metrics *metrics
 
@@ -96,9 +98,6 @@ const (
 // New returns a server of o that is not ready yet: until SetReady(true) the API
 // answers 503. It refuses to be bound beyond loopback without a token.
 func New(o Options) (*Server, error) {
-	if o.Node == nil {
-		return nil, errors.New("server: no node")
-	}
 	if strings.Trim(o.Token, tokenAlphabet) != "" {
 		return nil, errors.New("server: token: only letters, digits and !#$%&'*+-.^_`|~ may be in it")
 	}
@@ -122,11 +121,30 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, log: o.Logger, guard: g, page: p, routes: routes(), streams: make(chan struct{}, maxStreams)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.metrics = newMetrics(o.Node, o.Version)
-	if s.echo, err = s.router(); err != nil {
-		return nil, err
+	s.metrics = newMetrics(o.Version)
+	if o.Node != nil {
+		if err := s.Attach(o.Node); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
+}
+
+// Attach gives a server that was made without a node the one that it answers for.
+// Until then everything, the page too, is answered by 503.
+func (s *Server) Attach(n *node.Node) error {
+	if s.echo.Load() != nil {
+		return errors.New("server: attach: there is a node already")
+	}
+	e, err := s.router(n)
+	if err != nil {
+		return err
+	}
+	if err := s.metrics.attach(n); err != nil {
+		return fmt.Errorf("server: attach: %w", err)
+	}
+	s.echo.Store(e)
+	return nil
 }
 
 const tokenAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
@@ -163,7 +181,9 @@ func (s *Server) Serve(l net.Listener) error {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// net/http would answer "OPTIONS *" past the guards.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.mu.Lock()
 	if s.closed || s.http != nil {

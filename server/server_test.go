@@ -242,7 +242,6 @@ func samePath(template, path string) bool {
 func TestNewRefuses(t *testing.T) {
 	n := startNode(t)
 	for name, o := range map[string]Options{
-		"no node":              {},
 		"token of other chars": {Node: n, Token: "a/b"},
 		"no token, all":        {Node: n, Addr: "0.0.0.0:8080"},
 		"no token, all 6":      {Node: n, Addr: "[::]:8080"},
@@ -315,15 +314,41 @@ func TestPanicIsAProblem(t *testing.T) {
 	s := newServer(t, Options{Logger: textLogger(&log)})
 	i := slices.IndexFunc(s.routes, func(rt route) bool { return rt.op == "health" })
 	s.routes[i].raw = func(*nodeAPI, http.ResponseWriter, *http.Request) error { panic("secret " + testToken) }
-	var err error
-	if s.echo, err = s.router(); err != nil {
+	e, err := s.router(s.options.Node)
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.echo.Store(e)
 	w := do(t, s, good(t, s.routes[i]))
 	if w.Code != 500 || codeOf(t, w) != "internal" || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if !strings.Contains(log.String(), "handler panicked") || strings.Contains(log.String(), testToken) {
 		t.Errorf("log: %s", &log)
+	}
+}
+
+// Between the binding of its address and the start of its node a server says that
+// it is starting, whatever is asked.
+func TestBeforeAttach(t *testing.T) {
+	s, err := New(Options{Token: testToken, UI: testPage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, path := range []string{"/", "/healthz", "/api/node", "/nowhere"} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host, r.RemoteAddr = "localhost", "127.0.0.1:1"
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable || codeOf(t, w) != "starting" || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if err := s.Attach(startNode(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Attach(startNode(t)); err == nil {
+		t.Error("a second node was attached")
 	}
 }

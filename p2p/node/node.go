@@ -209,6 +209,9 @@ func (n *Node) announce() error {
 // maxAddrs is how many addresses a contact may have (p2p/member).
 const maxAddrs = 16
 
+// codeForbidden answers the calls of a guest.
+const codeForbidden = "forbidden"
+
 // handler finds who answers calls of a protocol, and lets nobody but members in:
 // a guest may only redeem its invitation.
 func (n *Node) handler(proto string) p2p.Handler {
@@ -218,7 +221,7 @@ func (n *Node) handler(proto string) p2p.Handler {
 	}
 	return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
 		if !member.Allowed(proto, n.isMember(from.Peer())) {
-			return nil, &p2p.CallError{Code: "forbidden", Message: "not a member of this network"}
+			return nil, &p2p.CallError{Code: codeForbidden, Message: "not a member of this network"}
 		}
 		return h(ctx, from, req)
 	}
@@ -231,11 +234,7 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() {
-		if err := n.members.Linked(ctx, l); err != nil && ctx.Err() == nil {
-			n.log.Warn("roster not exchanged", "peer", n.nameOf(l.Peer()), "error", err)
-		}
-	})
+	wg.Go(func() { n.exchange(ctx, l) })
 	for {
 		proto, conn, err := l.Accept(ctx)
 		if err != nil {
@@ -246,6 +245,29 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 			continue
 		}
 		wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
+	}
+}
+
+// exchange brings the rosters of both ends in line. The other end may not know
+// yet that this node is a member: it is still reading the answer to its own join,
+// or the admission of this node is on its way to it.
+func (n *Node) exchange(ctx context.Context, l p2p.Link) {
+	const longest = 3 * time.Second
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := n.members.Linked(ctx, l)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		var refused *p2p.CallError
+		if !errors.As(err, &refused) || refused.Code != codeForbidden || wait > longest {
+			n.log.Warn("roster not exchanged", "peer", n.nameOf(l.Peer()), "error", err)
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.Done():
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -286,7 +308,8 @@ type Status struct {
 	Members   int // of the network, this node included
 	Peers     int // of them linked now
 	Folders   int // shared here
-	Documents int // that this node can find
+	Documents int // that this node can find by itself
+	Terms     int // different words in them
 }
 
 // ID returns the node's ID.
@@ -300,12 +323,12 @@ func (n *Node) Events() *Events { return n.events }
 
 // Status returns what the node is and does now.
 func (n *Node) Status() Status {
-	self := n.members.Self()
+	self, index := n.members.Self(), n.index.Stats()
 	return Status{
 		ID: n.id, Name: n.name, Version: n.version, Started: n.started,
 		P2P: n.transport.Addrs(), Network: n.members.Network(), Role: self.Role,
 		Members: len(n.members.Members()), Peers: len(n.links.linked()),
-		Folders: len(n.folders.List()), Documents: n.index.Stats().Documents,
+		Folders: len(n.folders.List()), Documents: index.Documents, Terms: index.Terms,
 	}
 }
 

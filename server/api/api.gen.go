@@ -642,8 +642,11 @@ type Samples struct {
 
 // SearchAnswer defines model for SearchAnswer.
 type SearchAnswer struct {
-	Corrections   []Correction `json:"corrections"`
-	Hits          []Hit        `json:"hits"`
+	Corrections []Correction `json:"corrections"`
+	Hits        []Hit        `json:"hits"`
+
+	// Missing 0 when the hits have all words of the query; otherwise no document has all of them, and the hits lack this many
+	Missing       int          `json:"missing"`
 	Next          *string      `json:"next"`
 	Nodes         []NodeAnswer `json:"nodes"`
 	NodesAnswered int          `json:"nodes_answered"`
