@@ -1,6 +1,11 @@
 package store
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,4 +40,67 @@ func TestFoldersSurviveARestart(t *testing.T) {
 	if err != nil || got.Inode != row.Inode || got.Hash != row.Hash {
 		t.Errorf("after a restart: %+v, %v, want %+v", got, err, row)
 	}
+}
+
+// The same 20,000 files as in p2p/folder, with the index on the disk.
+func BenchmarkFolderScan(b *testing.B) {
+	dir := b.TempDir()
+	for d := range 200 {
+		at := filepath.Join(dir, fmt.Sprintf("%03d", d))
+		if err := os.Mkdir(at, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		for f := range 100 {
+			if err := os.WriteFile(filepath.Join(at, fmt.Sprintf("%03d.txt", f)), fmt.Appendf(nil, "%01024d", f), 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	scan := func(b *testing.B, s *folder.Service, id string) {
+		err := s.Scan(id)
+		if err == nil {
+			err = s.Wait(b.Context(), id)
+		}
+		f, got := s.Get(id)
+		if err := errors.Join(err, got); err != nil || f.Files != 20_000 {
+			b.Fatalf("%+v, %v", f, err)
+		}
+	}
+	start := func(b *testing.B) (*folder.Service, string) {
+		st, err := Open(b.Context(), b.TempDir(), Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s, err := folder.Open(folder.Options{Store: st.Folder()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		f, err := s.Add(b.Context(), folder.AddOptions{Path: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		b.Cleanup(func() {
+			cancel()
+			if err := errors.Join(<-done, st.Close()); err != nil {
+				b.Error(err)
+			}
+		})
+		return s, f.ID
+	}
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			s, id := start(b)
+			scan(b, s, id)
+		}
+	})
+	b.Run("unchanged", func(b *testing.B) {
+		s, id := start(b)
+		scan(b, s, id)
+		for b.Loop() {
+			scan(b, s, id)
+		}
+	})
 }

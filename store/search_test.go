@@ -1,6 +1,10 @@
 package store
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,4 +75,63 @@ func TestSearchAfterRestart(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// documents returns n documents of about 5 KB, with few frequent words and many
+// rare ones.
+func documents(n int) []search.Document {
+	rng := rand.New(rand.NewPCG(1, 1))
+	zipf := rand.NewZipf(rng, 1.07, 3, 40_000)
+	list := make([]search.Document, n)
+	for i := range list {
+		var text strings.Builder
+		for text.Len() < 5000 {
+			fmt.Fprintf(&text, "w%x ", zipf.Uint64()*2654435761%(1<<26))
+		}
+		list[i] = search.Document{ID: search.FileID("f", fmt.Sprint(i)), Path: fmt.Sprintf("dir%d/file-%d.txt", i%50, i), Text: text.String()}
+	}
+	return list
+}
+
+func BenchmarkSearchPut(b *testing.B) {
+	list := documents(1000)
+	b.SetBytes(1000 * 5000)
+	for b.Loop() {
+		x, err := search.Open(b.Context(), openSearch(b, b.TempDir()).Search())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := x.Put(b.Context(), list); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSearchOpen opens an index of 2,000 documents and reports what stays in
+// memory.
+func BenchmarkSearchOpen(b *testing.B) {
+	s := openSearch(b, b.TempDir())
+	x, err := search.Open(b.Context(), s.Search())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := x.Put(b.Context(), documents(2000)); err != nil {
+		b.Fatal(err)
+	}
+	x = nil
+	heap := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / 1e6
+	}
+	before := heap()
+	for b.Loop() {
+		if x, err = search.Open(b.Context(), s.Search()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(heap()-before, "MB-kept")
+	b.ReportMetric(float64(x.Stats().Postings)/1e6, "MB-postings")
+	b.ReportMetric(float64(x.Stats().Terms), "terms")
 }

@@ -102,7 +102,7 @@ func abort(conn net.Conn) {
 			return
 		}
 	}
-	conn.Close() // it is broken: there is nobody to tell
+	_ = conn.Close() // it is broken: there is nobody to tell
 }
 
 func (s *Service) serve(ctx context.Context, from p2p.ID, conn net.Conn) error {

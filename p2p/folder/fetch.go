@@ -118,7 +118,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.conn.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	if b.hash != nil {
-		b.hash.Write(p[:n]) // never fails (hash.Hash)
+		_, _ = b.hash.Write(p[:n]) // never fails (hash.Hash)
 	}
 	switch {
 	case b.left == 0:

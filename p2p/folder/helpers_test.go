@@ -43,7 +43,7 @@ func build(t testing.TB, dir string, lines ...string) string {
 	return dir
 }
 
-// tree builds in a new directory whose path has no symbolic links.
+// newTree builds in a new directory whose path has no symbolic links.
 func newTree(t testing.TB, lines ...string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -144,7 +144,7 @@ func (r *recorder) failing(fail func([]Update) error) {
 	r.fail = fail
 }
 
-// bench is a running service with its sink and events.
+// bench is a service with its sink and events.
 type bench struct {
 	*Service
 	t      testing.TB
@@ -197,7 +197,7 @@ func (b *bench) start() *bench {
 	return b
 }
 
-// share adds a folder and waits for its first scan.
+// add shares a directory and waits for its first scan.
 func (b *bench) add(dir string) Folder {
 	b.t.Helper()
 	f, err := b.Add(b.t.Context(), AddOptions{Path: dir})
@@ -285,8 +285,7 @@ func events[E p2p.Event](b *bench) []E {
 	return of
 }
 
-// old sets the times of everything in dir so far back that no file is racy but
-// by its change time, and returns when that is past.
+// touch sets the times of a file.
 func touch(t testing.TB, path string, at time.Time) {
 	t.Helper()
 	if err := os.Chtimes(path, at, at); err != nil {

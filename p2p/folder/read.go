@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
@@ -98,7 +99,7 @@ func hashStream(ctx context.Context, f *os.File, read *atomic.Int64) (Hash, erro
 	buf := make([]byte, readBuffer)
 	for {
 		n, err := f.Read(buf)
-		h.Write(buf[:n]) // never fails (hash.Hash)
+		_, _ = h.Write(buf[:n]) // never fails (hash.Hash)
 		read.Add(int64(n))
 		if err == io.EOF {
 			h.Sum(hash[:0])
@@ -124,7 +125,7 @@ func (c content) opener(t *tree) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		f, s, err := t.open(row.Path)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrChanged, err) // it could be opened when it was hashed
 		}
 		if !row.same(s) {
 			return nil, errors.Join(ErrChanged, f.Close())

@@ -223,10 +223,10 @@ func (r *runner) compare(ctx context.Context, s *scan, hints []hint) (totals, er
 		folder: s.folder, tree: s.tree, store: r.service.store, sink: r.service.sink,
 		present: r.stillThere,
 		applied: func(t totals) {
-			r.set(func() {
+			r.alter(func() {
 				r.files += t.files
 				r.bytes += t.bytes
-			})
+			}, t.changed+t.removed > 0)
 		},
 	}
 	g, ctx := errgroup.WithContext(ctx)

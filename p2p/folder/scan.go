@@ -188,7 +188,7 @@ func (s *scan) visit(ctx context.Context, t task) error {
 			return err
 		}
 	}
-	names, err := list(at, t.dir)
+	names, err := list(at)
 	if err != nil {
 		return err
 	}
@@ -209,15 +209,12 @@ func (s *scan) visit(ctx context.Context, t task) error {
 }
 
 // list returns the names in a directory, or none if not all could be read.
-func list(at *os.Root, dir string) ([]string, error) {
+func list(at *os.Root) ([]string, error) {
 	d, err := at.Open(".")
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close() // nothing was written
-	if dir != "" && isMountPoint(d) {
-		return nil, errMount
-	}
 	names, err := d.Readdirnames(-1)
 	if err != nil {
 		return nil, err

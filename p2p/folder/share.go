@@ -62,13 +62,16 @@ func (sh *share) count(ctx context.Context) error {
 
 // set changes fields and tells everybody who waits for a change, and the public
 // if it can see one.
-func (sh *share) set(change func()) {
+func (sh *share) set(change func()) { sh.alter(change, false) }
+
+// alter is set; with news the public is told in any case.
+func (sh *share) alter(change func(), news bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	change()
 	close(sh.turned)
 	sh.turned = make(chan struct{})
-	if now := sh.changed(); now != sh.told {
+	if now := sh.changed(); news || now != sh.told {
 		sh.told = now
 		// Publish never blocks, and in here the events keep their order.
 		sh.service.options.Publish.Emit(now)

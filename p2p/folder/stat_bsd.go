@@ -22,4 +22,4 @@ func system(info fs.FileInfo) (device, inode uint64, changed int64) {
 }
 
 // isMountPoint: here the comparison of devices must do.
-func isMountPoint(*os.File) bool { return false }
+func isMountPoint(*os.Root) bool { return false }

@@ -21,11 +21,16 @@ func system(info fs.FileInfo) (device, inode uint64, changed int64) {
 	return uint64(st.Dev), st.Ino, st.Ctim.Nano()
 }
 
-// isMountPoint reports whether something is mounted at the open directory d.
-// Unlike a comparison of devices it notices bind mounts, whose disappearance
-// must not look like a deletion either.
-func isMountPoint(d *os.File) bool {
-	conn, err := d.SyscallConn()
+// isMountPoint reports whether something is mounted at the directory d. Unlike a
+// comparison of devices it notices bind mounts, whose disappearance must not look
+// like a deletion either.
+func isMountPoint(d *os.Root) bool {
+	f, err := d.Open(".")
+	if err != nil {
+		return false // it cannot be listed either
+	}
+	defer f.Close() // nothing was written
+	conn, err := f.SyscallConn()
 	if err != nil {
 		return false
 	}

@@ -14,4 +14,4 @@ const openFlags = os.O_RDONLY
 // and time, and mount points are not noticed.
 func system(fs.FileInfo) (device, inode uint64, changed int64) { return 0, 0, 0 }
 
-func isMountPoint(*os.File) bool { return false }
+func isMountPoint(*os.Root) bool { return false }

@@ -147,7 +147,7 @@ func (t *tree) enter(at *os.Root, name string) (*os.Root, error) {
 	if err == nil && !os.SameFile(seen, is) {
 		err = errSwapped
 	}
-	if err == nil && statOf(is).device != t.stat.device {
+	if err == nil && (statOf(is).device != t.stat.device || isMountPoint(below)) {
 		err = errMount
 	}
 	if err != nil {

@@ -1,9 +1,11 @@
 package member
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -130,7 +132,7 @@ func verifyWelcome(inv Invitation, self p2p.ID, resp joinResponse) (*Roster, err
 		return nil, fmt.Errorf("the inviter answered for network %s: %w", roster.network.ID.Short(), ErrMalformed)
 	case !present || by.role != RoleAdmin && roster.network.Mode != ModeOpen:
 		return nil, fmt.Errorf("the inviter %s cannot show that it may admit: %w", inviter.Short(), ErrMalformed)
-	case !admitted || len(resp.Admission) != len(Hash{}) || mine.entry.hash != Hash(resp.Admission):
+	case !admitted || !slices.ContainsFunc(mine.inForce, func(a *act) bool { return bytes.Equal(a.hash[:], resp.Admission) }):
 		return nil, fmt.Errorf("the inviter did not admit this node: %w", ErrMalformed)
 	}
 	return roster, nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,8 +183,13 @@ func (inv Invitation) payload() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("member: encode invitation: %w", err)
 	}
+	return seal(body), nil
+}
+
+// seal makes the payload of a body.
+func seal(body []byte) string {
 	sum := sha256.Sum256(body)
-	return payloadEncoding.EncodeToString(append(body, sum[:checksumSize]...)), nil
+	return payloadEncoding.EncodeToString(append(slices.Clip(body), sum[:checksumSize]...))
 }
 
 func first[T any](s []T, n int) []T { return s[:min(n, len(s))] }

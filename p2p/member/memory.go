@@ -6,47 +6,58 @@ import (
 )
 
 // NewMemory returns a Store that forgets everything when the process ends.
-func NewMemory() Store { return &memory{held: map[Hash]bool{}} }
+func NewMemory() Store { return &memory{held: map[Hash]Statement{}} }
 
 type memory struct {
 	mu    sync.Mutex // guards all following fields
-	state State
-	held  map[Hash]bool // of state.Statements
+	state State      // but for the statements
+	order []Hash     // of the statements
+	held  map[Hash]Statement
 }
 
 func (m *memory) Load() (State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return copyState(m.state), nil
+	s := copyState(m.state)
+	for _, h := range m.order {
+		s.Statements = append(s.Statements, m.held[h])
+	}
+	return s, nil
 }
 
 func (m *memory) Install(s State) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state = copyState(s)
-	m.held = map[Hash]bool{}
-	for _, st := range s.Statements {
-		m.held[st.Hash()] = true
-	}
+	m.state, m.order, m.held = copyState(s), nil, map[Hash]Statement{}
+	m.add(s.Statements)
 	return nil
+}
+
+func (m *memory) add(statements []Statement) {
+	for _, st := range statements {
+		h := st.Hash()
+		if _, here := m.held[h]; !here {
+			m.held[h] = st
+			m.order = append(m.order, h)
+		}
+	}
+}
+
+func (m *memory) drop(hashes []Hash) {
+	for _, h := range hashes {
+		delete(m.held, h)
+	}
+	if len(hashes) > 0 {
+		m.order = slices.DeleteFunc(m.order, func(h Hash) bool { return slices.Contains(hashes, h) })
+	}
 }
 
 func (m *memory) Save(c Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := &m.state
-	if len(c.Drop) > 0 {
-		s.Statements = slices.DeleteFunc(s.Statements, func(st Statement) bool { return slices.Contains(c.Drop, st.Hash()) })
-	}
-	for _, h := range c.Drop {
-		delete(m.held, h)
-	}
-	for _, st := range c.Add {
-		if h := st.Hash(); !m.held[h] {
-			m.held[h] = true
-			s.Statements = append(s.Statements, st)
-		}
-	}
+	m.drop(c.Drop)
+	m.add(c.Add)
 	for _, in := range c.Invites {
 		s.Invites = slices.DeleteFunc(s.Invites, func(old Invite) bool { return old.ID == in.ID })
 		s.Invites = append(s.Invites, in)
@@ -63,8 +74,9 @@ func (m *memory) Save(c Change) error {
 	return nil
 }
 
+// copyState copies all but the statements.
 func copyState(s State) State {
-	s.Statements = slices.Clone(s.Statements)
+	s.Statements = nil
 	s.Invites = slices.Clone(s.Invites)
 	s.Redemptions = slices.Clone(s.Redemptions)
 	return s

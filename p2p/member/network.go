@@ -102,13 +102,13 @@ func CleanName(name string) string {
 		if r == utf8.RuneError || !unicode.IsGraphic(r) {
 			continue
 		}
-		if space && runes < maxNameRunes-1 {
+		if runes == maxNameRunes || space && runes == maxNameRunes-1 {
+			break
+		}
+		if space {
 			b.WriteByte(' ')
 			runes++
-		}
-		space = false
-		if runes == maxNameRunes {
-			break
+			space = false
 		}
 		b.WriteRune(r)
 		runes++

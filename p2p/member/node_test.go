@@ -16,6 +16,7 @@ import (
 type node struct {
 	*Service
 	t         *testing.T
+	net       *sim.Network
 	transport p2p.Transport
 
 	mu     sync.Mutex // guards all following fields
@@ -25,7 +26,7 @@ type node struct {
 
 func start(t *testing.T, net *sim.Network, name string, o Options) *node {
 	t.Helper()
-	n := &node{t: t, links: map[p2p.ID]p2p.Link{}}
+	n := &node{t: t, net: net, links: map[p2p.ID]p2p.Link{}}
 	o.Identity, o.Name = person(name), name
 	o.Publish = func(e p2p.Event) {
 		n.mu.Lock()

@@ -3,7 +3,6 @@ package member
 import (
 	"bytes"
 	"cmp"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,7 +44,8 @@ type Roster struct {
 	queue   []*record              // the same, oldest first
 
 	verdict verdict
-	stale   bool // verdict is older than the acts
+	stale   bool               // verdict is older than the acts
+	members map[p2p.ID]*Member // see described; what is not there has to be made
 }
 
 // offerKey is the slot of an offer. Signers do not overwrite each other's, so that
@@ -74,7 +74,7 @@ func NewRoster(genesis Statement) (*Roster, error) {
 		network: r.act.network, genesis: r.act,
 		records: map[Hash]*record{}, byKey: map[p2p.ID][]*act{}, bySelf: map[p2p.ID][]*act{},
 		contact: map[p2p.ID]*record{}, offers: map[offerKey]*record{}, offered: map[p2p.ID]int{},
-		waiting: map[waitsFor][]*record{},
+		waiting: map[waitsFor][]*record{}, members: map[p2p.ID]*Member{},
 	}
 	ro.insert(r)
 	return ro, nil
@@ -384,6 +384,7 @@ func (ro *Roster) insert(r *record) {
 	switch {
 	case r.contact != nil:
 		ro.contact[r.contact.ID()] = r
+		delete(ro.members, r.contact.ID())
 	case r.offer != nil:
 		ro.offers[r.offer.key()] = r
 		ro.offered[r.offer.signer]++
@@ -392,8 +393,14 @@ func (ro *Roster) insert(r *record) {
 	}
 }
 
-func (ro *Roster) insertAct(a *act) {
+// outdate forgets what followed from the acts.
+func (ro *Roster) outdate() {
 	ro.stale = true
+	clear(ro.members)
+}
+
+func (ro *Roster) insertAct(a *act) {
+	ro.outdate()
 	if a.kind != KindGenesis {
 		ro.bySelf[a.by] = append(ro.bySelf[a.by], a)
 	}
@@ -409,6 +416,7 @@ func (ro *Roster) remove(r *record) {
 	switch {
 	case r.contact != nil:
 		delete(ro.contact, r.contact.ID())
+		delete(ro.members, r.contact.ID())
 	case r.offer != nil:
 		delete(ro.offers, r.offer.key())
 		ro.offered[r.offer.signer]--
@@ -418,7 +426,7 @@ func (ro *Roster) remove(r *record) {
 }
 
 func (ro *Roster) removeAct(a *act) {
-	ro.stale = true
+	ro.outdate()
 	without := func(m map[p2p.ID][]*act, id p2p.ID) {
 		if m[id] = slices.DeleteFunc(m[id], func(b *act) bool { return b == a }); len(m[id]) == 0 {
 			delete(m, id)
@@ -486,12 +494,4 @@ func (ro *Roster) heads(signer p2p.ID) []Hash {
 		out = append(out, a.hash)
 	}
 	return out
-}
-
-// keyOf returns the public key of somebody who was admitted.
-func (ro *Roster) keyOf(id p2p.ID) ed25519.PublicKey {
-	if as := ro.byKey[id]; len(as) > 0 {
-		return as[0].key
-	}
-	return nil
 }

@@ -189,12 +189,22 @@ func (s *Service) Network() Network { return s.current.Load().network }
 func (s *Service) Self() Member { return s.current.Load().self }
 
 // Members returns the members of now, this node included, by name.
-func (s *Service) Members() []Member { return slices.Clone(s.current.Load().members) }
+func (s *Service) Members() []Member {
+	v := s.current.Load()
+	out := make([]Member, len(v.members))
+	for i, m := range v.members {
+		out[i] = *m
+	}
+	return out
+}
 
 // Member returns a member, or somebody who was one and is Revoked.
 func (s *Service) Member(id p2p.ID) (Member, bool) {
 	m, ok := s.current.Load().byID[id]
-	return m, ok
+	if !ok {
+		return Member{}, false
+	}
+	return *m, true
 }
 
 // Role returns the role of a member; not ok when id is none, or none any more.
@@ -203,7 +213,10 @@ func (s *Service) Role(id p2p.ID) (Role, bool) { return s.current.Load().role(id
 // Contact returns the newest contact of a member; not ok when there is none.
 func (s *Service) Contact(id p2p.ID) (p2p.Contact, bool) {
 	m, ok := s.current.Load().byID[id]
-	return m.Contact, ok && !m.Revoked && len(m.Contact.Sig) > 0
+	if !ok || m.Revoked || len(m.Contact.Sig) == 0 {
+		return p2p.Contact{}, false
+	}
+	return m.Contact, true
 }
 
 // Offers returns the folders that are offered, by ID, then creator.

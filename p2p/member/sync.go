@@ -81,7 +81,7 @@ func (r syncRequest) wellFormed() bool {
 // answer answers the questions of a well-formed request.
 func (s *Service) answer(r syncRequest) syncResponse {
 	var resp syncResponse
-	d := s.current.Load().digest
+	d := s.current.Load().digest()
 	switch {
 	case len(r.List) > 0:
 		var from Hash
@@ -127,11 +127,11 @@ func (s *Service) receive(statements []Statement, from, network p2p.ID) error {
 	if len(statements) == 0 {
 		return nil
 	}
-	return s.do(func() (tell func(), err error) {
+	return s.do(func() (func(), error) {
 		if s.roster.network.ID != network {
 			return nil, fmt.Errorf("member: receive: this node has left network %s", network.Short())
 		}
-		tell, err = s.apply(update{statements: statements, from: from})
+		tell, err := s.apply(update{statements: statements, from: from})
 		if err != nil || s.roster.contactSeq(s.self) <= s.mine.Seq {
 			return tell, err
 		}
@@ -169,7 +169,7 @@ type exchange struct {
 func (s *Service) exchange(ctx context.Context, peer p2p.ID, call func(context.Context, []byte) ([]byte, error)) error {
 	v := s.current.Load()
 	e := &exchange{s: s, peer: peer, network: v.network.ID, call: call}
-	if err := e.run(ctx, v.digest); err != nil {
+	if err := e.run(ctx, v.digest()); err != nil {
 		return fmt.Errorf("member: exchange rosters with %s: %w", peer.Short(), err)
 	}
 	return nil
@@ -187,7 +187,7 @@ func (e *exchange) run(ctx context.Context, mine digest) error {
 		if err := e.trade(ctx, missing, extra); err != nil || len(missing) <= maxHashes {
 			return err
 		}
-		mine = e.s.current.Load().digest
+		mine = e.s.current.Load().digest()
 	}
 }
 

@@ -2,8 +2,10 @@ package member
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -13,36 +15,50 @@ type view struct {
 	network Network
 	genesis Hash
 	self    Member
-	members []Member // of now, by name, then ID
-	byID    map[p2p.ID]Member
+	members []*Member // of now, by name, then ID
+	byID    map[p2p.ID]*Member
 	offers  []Offer // by folder, then creator
-	digest  digest
+	// digest is made when somebody first asks for it: many views come and go
+	// between two comparisons of rosters.
+	digest func() digest
 }
 
 func (ro *Roster) view(self p2p.ID) *view {
 	v := &view{
-		network: ro.network, genesis: ro.genesis.hash, byID: map[p2p.ID]Member{},
-		offers: ro.effectiveOffers(), digest: ro.digest(),
+		network: ro.network, genesis: ro.genesis.hash, byID: maps.Clone(ro.described(self)),
+		offers: ro.effectiveOffers(),
 	}
-	verdict := ro.judged()
-	for id, admissions := range ro.byKey {
-		m, ok := ro.member(id, admissions, verdict)
-		if !ok {
-			continue
-		}
-		m.Self = id == self
-		v.byID[id] = m
+	hashes := slices.AppendSeq(make([]Hash, 0, len(ro.records)), maps.Keys(ro.records))
+	v.digest = sync.OnceValue(func() digest { return newDigest(hashes) })
+	v.members = make([]*Member, 0, len(v.byID))
+	for _, m := range v.byID {
 		if !m.Revoked {
 			v.members = append(v.members, m)
 		}
 		if m.Self {
-			v.self = m
+			v.self = *m
 		}
 	}
-	slices.SortFunc(v.members, func(a, b Member) int {
+	slices.SortFunc(v.members, func(a, b *Member) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
 	})
 	return v
+}
+
+// described describes everybody who is or was a member. What did not change since the
+// last time is the same pointer, and what is pointed at never changes.
+func (ro *Roster) described(self p2p.ID) map[p2p.ID]*Member {
+	verdict := ro.judged()
+	for id, admissions := range ro.byKey {
+		if ro.members[id] != nil {
+			continue
+		}
+		if m, ok := ro.member(id, admissions, verdict); ok {
+			m.Self = id == self
+			ro.members[id] = &m
+		}
+	}
+	return ro.members
 }
 
 // member describes somebody who is or was a member. It is not ok when all its
@@ -66,7 +82,9 @@ func (ro *Roster) member(id p2p.ID, admissions []*act, verdict verdict) (Member,
 	if r := ro.contact[id]; r != nil {
 		m.Contact = *r.contact
 	}
-	m.Name = cmp.Or(CleanName(m.Contact.Name), id.Short())
+	if m.Name = CleanName(m.Contact.Name); m.Name == "" {
+		m.Name = id.Short()
+	}
 	return m, true
 }
 
@@ -106,7 +124,10 @@ func compareOffers(a, b Offer) int {
 // role returns the role of a member of now.
 func (v *view) role(id p2p.ID) (Role, bool) {
 	m, ok := v.byID[id]
-	return m.Role, ok && !m.Revoked
+	if !ok || m.Revoked {
+		return "", false
+	}
+	return m.Role, true
 }
 
 // changes tells what happened between two views of one network. Words are those of
@@ -116,6 +137,7 @@ func changes(from, to *view, words map[p2p.ID][4]string) []p2p.Event {
 	for _, m := range to.members {
 		old, known := from.byID[m.ID]
 		switch {
+		case old == m:
 		case !known || old.Revoked:
 			e := MemberJoined{ID: m.ID, Name: m.Name}
 			if w, ok := words[m.ID]; ok {

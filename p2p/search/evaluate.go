@@ -47,8 +47,8 @@ func (x *Index) evaluate(ctx context.Context, q request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	r, show := x.match(units, q)
-	if err := ctx.Err(); err != nil {
+	r, show, err := x.match(ctx, units, q)
+	if err != nil {
 		return response{}, err
 	}
 	if err := x.snippets(ctx, &r, show); err != nil {
@@ -58,8 +58,8 @@ func (x *Index) evaluate(ctx context.Context, q request) (response, error) {
 }
 
 // match finds and ranks; it returns the response without snippets and what they
-// are to show.
-func (x *Index) match(units []unit, q request) (response, wanted) {
+// are to show. The error is that of ctx.
+func (x *Index) match(ctx context.Context, units []unit, q request) (response, *wanted, error) {
 	s, _ := x.scratch.Get().(*scratch)
 	if s == nil {
 		s = new(scratch)
@@ -69,24 +69,29 @@ func (x *Index) match(units []unit, q request) (response, wanted) {
 	defer x.mu.RUnlock()
 
 	r := response{Hits: []wireHit{}}
-	all := x.expansions(units, q.Fuzz)
 	rank := ranking{index: x, scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
-	lists := make([][]match, len(all))
-	show := make(wanted)
-	for i := range all {
-		e := &all[i]
-		lists[i] = rank.unit(e)
+	lists := make([][]match, len(units))
+	show := new(wanted)
+	for i, u := range units {
+		if err := ctx.Err(); err != nil {
+			return response{}, nil, err
+		}
+		e := x.expansion(u, q.Fuzz)
+		lists[i] = rank.unit(&e)
 		for m := range e.words {
 			show.add(m.Word, i, m.Distance)
 		}
-		r.tell(e, q, len(lists[i]))
+		r.tell(&e, q, len(lists[i]))
 	}
-	found := rank.join(lists, rarities(lists, len(x.slots)))
+	found := lists[0]
+	if len(lists) > 1 {
+		found = rank.join(lists, rarities(lists, len(x.slots)))
+	}
 	x.pick(&r, found, len(units), q)
 	if q.Explain {
 		r.Documents = len(x.slots)
 	}
-	return r, show
+	return r, show, nil
 }
 
 // pick sets the hits and counts of r: of what was found, the documents with all
@@ -159,7 +164,7 @@ func (r *response) tell(e *expansion, q request, documents int) {
 
 // snippets adds the snippets to the hits. A document that was removed since it
 // was found has none.
-func (x *Index) snippets(ctx context.Context, r *response, show wanted) error {
+func (x *Index) snippets(ctx context.Context, r *response, show *wanted) error {
 	ids := make([]string, len(r.Hits))
 	for i := range r.Hits {
 		ids[i] = r.Hits[i].ID

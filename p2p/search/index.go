@@ -8,7 +8,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
@@ -157,16 +156,14 @@ func (x *Index) putBatch(ctx context.Context, t *tally, documents []Document) er
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if err := x.drop(old); err != nil {
-		return err
-	}
+	err = x.drop(old)
 	for i := range records {
 		if !x.add(&records[i]) {
-			return fmt.Errorf("search: put document %s: %w", records[i].ID, errTerms)
+			err = errors.Join(err, fmt.Errorf("search: put document %s: %w", records[i].ID, errTerms))
 		}
 	}
 	x.compact()
-	return nil
+	return err
 }
 
 // record makes the record of a document.
@@ -359,6 +356,3 @@ func (x *Index) squeeze() {
 	}
 	x.docs = docs
 }
-
-// time returns when the document was modified.
-func (d *doc) time() time.Time { return time.Unix(0, d.modified).UTC() }

@@ -98,20 +98,28 @@ func expand(v *fastss.Vocabulary, word string, fuzz int, prefix bool) []fastss.M
 	if fuzz == Auto {
 		fuzz = Tolerance(letters)
 	}
-	var found []fastss.Match
-	if fuzz > 0 {
-		found = v.Within(word, fuzz)
-	} else if m, ok := v.Find(word); ok {
-		found = append(found, m)
-	}
-	if !prefix {
-		return found
-	}
 	edits := 0
 	if fuzz > 0 && letters >= minTypoPrefix {
 		edits = 1
 	}
-	return nearest(append(found, v.PrefixWithin(word, edits)...))
+	var found []fastss.Match
+	switch {
+	case fuzz > 0 && prefix:
+		return nearest(append(v.Within(word, fuzz), v.PrefixWithin(word, edits)...))
+	case fuzz > 0:
+		return nearest(v.Within(word, fuzz))
+	case prefix:
+		// In the order of the alphabet, so that the word itself comes first.
+		found = v.PrefixWithin(word, 0)
+		if len(found) > 0 && found[0].Word == word {
+			found[0].Prefix = false
+		}
+	default:
+		if m, ok := v.Find(word); ok {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 // nearest keeps the better of two matches of one word and sorts by distance,
@@ -145,19 +153,16 @@ type expansion struct {
 	whole []fastss.Match   // empty when there is one part
 }
 
-func (x *Index) expansions(units []unit, fuzz int) []expansion {
-	all := make([]expansion, len(units))
-	for i, u := range units {
-		e := expansion{unit: u}
-		for j, part := range u.parts {
-			e.parts = append(e.parts, nearest(expand(&x.vocabulary, part, fuzz, u.last && j == len(u.parts)-1)))
-		}
-		if u.whole != "" {
-			e.whole = nearest(expand(&x.vocabulary, u.whole, fuzz, u.last))
-		}
-		all[i] = e
+// expansion looks a unit up. The caller holds mu.
+func (x *Index) expansion(u unit, fuzz int) expansion {
+	e := expansion{unit: u}
+	for i, part := range u.parts {
+		e.parts = append(e.parts, expand(&x.vocabulary, part, fuzz, u.last && i == len(u.parts)-1))
 	}
-	return all
+	if u.whole != "" {
+		e.whole = expand(&x.vocabulary, u.whole, fuzz, u.last)
+	}
+	return e
 }
 
 // words yields all words of the index that the expansion stands for.

@@ -73,7 +73,11 @@ type ranking struct {
 func (r *ranking) word(words []fastss.Match) []match {
 	x := r.index
 	r.scratch.begin(len(x.docs))
-	var found []match
+	n := 0
+	for _, w := range words {
+		n += w.Count
+	}
+	found := make([]match, 0, min(n, len(x.slots)))
 	for _, w := range words {
 		for c := x.lists[w.Number].walk(); c.advance(); {
 			d := &x.docs[c.slot]

@@ -27,14 +27,25 @@ type Snippet struct {
 	Marks [][2]int `json:"marks"` // [start, end) in code points of Text, in order, not overlapping
 }
 
-// wanted says which words of a document to mark: for each, the unit of the query
-// it stands for and at what distance.
-type wanted map[string]struct{ unit, distance int }
+// wanted says which words of a document to mark.
+type wanted struct {
+	words map[string]meaning
+	first [256]bool // by the first byte: whether any word begins so
+	least int       // smallest distance of the words
+}
+
+// meaning says which unit of a query a word stands for and at what distance.
+type meaning struct{ unit, distance int }
 
 // add notes a word; its nearest meaning counts.
-func (w wanted) add(word string, unit, distance int) {
-	if old, ok := w[word]; !ok || distance < old.distance {
-		w[word] = struct{ unit, distance int }{unit, distance}
+func (w *wanted) add(word string, unit, distance int) {
+	if w.words == nil {
+		w.words, w.least = make(map[string]meaning), distance
+	}
+	w.least = min(w.least, distance)
+	if old, ok := w.words[word]; !ok || distance < old.distance {
+		w.words[word] = meaning{unit, distance}
+		w.first[word[0]] = true
 	}
 }
 
@@ -44,13 +55,24 @@ type occurrence struct {
 	unit, distance int
 }
 
+// enough is how much of a text is searched for the best place in it; beyond, any
+// place will do where one of the nearest words is.
+const enough = 128 << 10
+
 // find returns the occurrences of wanted words in text, in order, without those
 // inside of others.
-func (w wanted) find(text string) []occurrence {
+func (w *wanted) find(text string) []occurrence {
 	var found []occurrence
+	done := false // one of the nearest words has been found
 	s := scanner{text: text}
 	s.scan(func(t token) bool {
-		m, ok := w[string(t.term)]
+		if done && t.start > enough {
+			return false
+		}
+		if !w.first[t.term[0]] {
+			return true
+		}
+		m, ok := w.words[string(t.term)]
 		if !ok {
 			return true
 		}
@@ -62,6 +84,7 @@ func (w wanted) find(text string) []occurrence {
 			found = found[:n]
 		}
 		found = append(found, occurrence{t.start, t.end, m.unit, m.distance})
+		done = done || m.distance == w.least
 		return true
 	})
 	return found
@@ -71,7 +94,7 @@ func (w wanted) find(text string) []occurrence {
 // together. Of the words that may stand for a unit only the nearest are shown
 // that occur in the text or in beside, which are the title and the path: beside
 // an exact match, a similar word is noise. Without any, it is how text begins.
-func (w wanted) snippet(text string, beside ...string) Snippet {
+func (w *wanted) snippet(text string, beside ...string) Snippet {
 	found := w.find(text)
 	nearest := make(map[int]int)
 	note := func(o occurrence) {
@@ -183,9 +206,11 @@ func begin(text string, at int) int {
 	}
 	// A script without spaces. The place may lie inside a character that is
 	// composed of several; what the second boundary begins is complete.
-	it := graphemes.FromString(text[far:at])
-	if it.Next() && it.Next() {
-		return far + it.End()
+	clusters := 0
+	for it := graphemes.FromString(text[far:at]); it.Next(); {
+		if clusters++; clusters == 2 {
+			return far + it.End()
+		}
 	}
 	return at
 }

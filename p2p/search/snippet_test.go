@@ -62,6 +62,17 @@ func TestTitleMatchesKeepSimilarWordsUnmarked(t *testing.T) {
 	}
 }
 
+// TestSnippetsOfLongTexts: wherever the only match is, it is shown.
+func TestSnippetsOfLongTexts(t *testing.T) {
+	long := strings.Repeat("lorem ipsum dolor ", 20_000)
+	x := indexOf(t, Document{ID: "a", Text: "a netwrok " + long + "the network " + long + "network peers"})
+	for query, want := range map[string]string{"network": "the [network]", "peers": "[peers]", "netwrok": "a [netwrok]"} {
+		if got := marked(ask(t, x, query).Hits[0].Snippet); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+}
+
 // checkSnippet tests what holds for every snippet.
 func checkSnippet(t interface{ Fatalf(string, ...any) }, s Snippet, length int) {
 	runes := []rune(s.Text)
@@ -94,7 +105,7 @@ func TestEverySnippetIsSound(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(piece, 0, 200).Draw(t, "text"), "")
-		w := make(wanted)
+		var w wanted
 		w.add("network", 0, 0)
 		w.add("netwrok", 0, 1)
 		w.add("peers", 1, 0)
@@ -104,7 +115,7 @@ func TestEverySnippetIsSound(t *testing.T) {
 		checkSnippet(t, s, snippetMax)
 		for _, m := range s.Marks {
 			term := Fold(string([]rune(s.Text)[m[0]:m[1]]))
-			if _, ok := w[term]; !ok {
+			if _, ok := w.words[term]; !ok {
 				t.Fatalf("marked %q in %q", term, s.Text)
 			}
 		}

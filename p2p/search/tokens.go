@@ -92,9 +92,19 @@ func (s *scanner) plain(start, end int) {
 			i++
 			continue
 		}
-		from := i
+		from, capitals := i, 0
 		for i < end && isPlain(s.text[i]) {
+			if s.text[i] <= 'Z' && s.text[i] >= 'A' && i > from {
+				capitals++
+			}
 			i++
+		}
+		alone := i == end || !isPlain(s.text[min(i+1, end-1)]) && s.text[i] != '_'
+		if alone && capitals == 0 && len(s.parts) == 0 {
+			// Most words: not part of a compound.
+			s.tell(token{term: s.folder.fold(s.text[from:i]), position: s.position, start: from, end: i})
+			s.position++
+			continue
 		}
 		s.run(from, i)
 	}

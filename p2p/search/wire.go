@@ -225,14 +225,15 @@ func (h *wireHit) check() error {
 	return nil
 }
 
-// validLabel reports whether s is a line of text of at most n bytes.
+// validLabel reports whether s is a line of at most n bytes that shows what it
+// says, wherever it is shown.
 func validLabel(s string, n int) bool {
 	return len(s) <= n && utf8.ValidString(s) && !containsControl(s)
 }
 
 func containsControl(s string) bool {
 	for _, r := range s {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || isDirection(r) {
 			return true
 		}
 	}
@@ -240,7 +241,7 @@ func containsControl(s string) bool {
 }
 
 func (a *assumption) check() error {
-	if !validLabel(a.From, 4*MaxQuery) || !validLabel(a.To, maxTermBytes) || a.Distance < 0 || a.Distance > maxDistance ||
+	if !utf8.ValidString(a.From) || len(a.From) > 4*MaxQuery || !validLabel(a.To, maxTermBytes) || a.Distance < 0 || a.Distance > maxDistance ||
 		a.Documents < 0 || a.Documents > maxTotal || (a.To == "") != (a.Distance == 0) {
 		return fmt.Errorf("assumption %.40q for %.40q", a.To, a.From)
 	}
@@ -248,7 +249,7 @@ func (a *assumption) check() error {
 }
 
 func (e *expanded) check() error {
-	if !validLabel(e.Word, 4*MaxQuery) || e.Tolerance < 0 || e.Tolerance > maxFuzz || e.Documents < 0 || e.Documents > maxTotal ||
+	if !utf8.ValidString(e.Word) || len(e.Word) > 4*MaxQuery || e.Tolerance < 0 || e.Tolerance > maxFuzz || e.Documents < 0 || e.Documents > maxTotal ||
 		e.Count < len(e.Candidates) || e.Count > maxTotal || len(e.Candidates) > maxCandidates {
 		return fmt.Errorf("expansion of %.40q", e.Word)
 	}

@@ -17,7 +17,10 @@ func TestVarint(t *testing.T) {
 		n    uint64
 		want string
 	}{
-		{0, "\x00"}, {127, "\x7f"}, {128, "\x80\x01"}, {300, "\xac\x02"},
+		{0, "\x00"},
+		{127, "\x7f"},
+		{128, "\x80\x01"},
+		{300, "\xac\x02"},
 		{math.MaxUint64, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"},
 	} {
 		enc := AppendVarint(nil, test.n)

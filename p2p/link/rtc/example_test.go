@@ -32,9 +32,9 @@ func Example() {
 		return t, p2p.Contact{PublicKey: id.PublicKey(), Addrs: t.Addrs()}
 	}
 	ann, _ := node(1)
-	defer ann.Close()
+	defer func() { _ = ann.Close() }()
 	ben, contact := node(2)
-	defer ben.Close()
+	defer func() { _ = ben.Close() }()
 
 	l, err := ann.Dial(ctx, contact, nil)
 	if err != nil {

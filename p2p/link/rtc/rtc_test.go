@@ -224,3 +224,26 @@ func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
 	}
 	return s.socket.WriteTo(b, to)
 }
+
+// Bound to all interfaces, a node offers what leads to it from outside, and an
+// announced address besides.
+func TestAllInterfaces(t *testing.T) {
+	announced := netip.MustParseAddrPort("203.0.113.7:4747")
+	everywhere := func(o *Options) { o.Listen, o.Announce = ":0", []netip.AddrPort{announced} }
+	a, b := newNode(t, 1, everywhere), newNode(t, 2, everywhere)
+	l := a.mustDial(t, b.contact())
+	addrs := b.Addrs()
+	if len(addrs) < 2 || addrs[len(addrs)-1] != announced {
+		t.Errorf("addresses %v", addrs)
+	}
+	own := addrs[:len(addrs)-1]
+	for _, x := range own {
+		if x.Port() != b.Port() || x.Addr().IsLoopback() != own[0].Addr().IsLoopback() {
+			t.Errorf("addresses %v", addrs)
+		}
+	}
+	p := l.Path()
+	if p.Kind != p2p.PathDirect || !slices.Contains(own, p.Remote) || !p.Local.Addr().IsValid() || p.Local.Addr().IsUnspecified() {
+		t.Errorf("path %+v", p)
+	}
+}

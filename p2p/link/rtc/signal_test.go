@@ -240,15 +240,18 @@ func pick(first bool, a, b []byte) []byte {
 // link that the two have does not notice.
 func TestReplayedOffer(t *testing.T) {
 	a, b, c := triangle(t)
-	var offer []byte
+	offers := make(chan []byte, 10)
+	c.mu.Lock()
 	c.alter = func(what string, m []byte) []byte {
 		if what == "request" {
-			offer = bytes.Clone(m)
+			offers <- bytes.Clone(m)
 		}
 		return m
 	}
+	c.mu.Unlock()
 	l := a.mustDial(t, b.hidden(c.id))
 	mustAccept(t, b)
+	offer := <-offers
 	made := b.Live()
 	reply, err := askSocket(t.Context(), b.port.addr(), offer)
 	if e, bad := open(reply); err != nil || bad != nil || e.Kind != answer {
