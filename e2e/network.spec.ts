@@ -1,11 +1,14 @@
 // What somebody with a shell sees: three node processes, over real WebRTC.
-import { expect, test } from "@playwright/test";
-import { type Node as Shoal, Node, build, until } from "./nodes";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "./fixture";
+import { type Node, until } from "./nodes";
 
 interface Peer {
   id: string;
   name: string;
   connected: boolean;
+  error: string;
   path?: { kind: string; why: string; proto: string };
 }
 interface Event {
@@ -28,55 +31,92 @@ interface Answer {
   nodes_answered: number;
 }
 
-let binary: string;
-const nodes: Shoal[] = [];
-
-test.beforeAll(() => {
-  binary = build();
-});
-test.afterEach(async () => {
-  await Promise.all(nodes.splice(0).map((n) => n.remove()));
-});
-
-async function node(name: string, ...args: string[]): Promise<Shoal> {
-  const n = await Node.start(binary, name, ...args);
-  nodes.push(n);
-  return n;
+async function memberID(asked: Node, name: string): Promise<string> {
+  const { items } = await asked.call<{ items: { id: string; name: string }[] }>("GET", "/api/members");
+  return items.find((m) => m.name === name)?.id ?? "";
 }
 
-async function three(): Promise<[Shoal, Shoal, Shoal]> {
-  const all = await Promise.all([node("alice"), node("bob"), node("chiara")]);
-  const link = await all[0].invite(2);
-  for (const n of all.slice(1)) await n.call("POST", "/api/join", { link });
-  await Promise.all(all.map((n) => n.linked(2)));
-  return all as [Shoal, Shoal, Shoal];
+async function peers(asked: Node): Promise<Peer[]> {
+  return (await asked.call<{ items: Peer[] }>("GET", "/api/peers")).items;
 }
 
-test("three nodes link directly to each other, with the same words on both sides", async () => {
+// events of the node since it started.
+async function events(asked: Node): Promise<Event[]> {
+  const { position } = await asked.call<{ position: string }>("GET", "/api/node");
+  return (await asked.call<{ items: Event[] }>("GET", `/api/events?since=${position.split(".")[0]}.0&timeout=0`)).items;
+}
+
+test("three nodes link directly to each other, with the same words on both sides", async ({ node }) => {
   const [alice, bob, chiara] = await Promise.all([node("alice"), node("bob"), node("chiara")]);
   const link = await alice.invite(2);
   for (const joiner of [bob, chiara]) {
     const { words } = await joiner.call<{ words: string[] }>("POST", "/api/join", { link });
     expect(words).toHaveLength(4);
-    const { items } = await alice.call<{ items: Event[] }>("GET", "/api/events?since=0.0&timeout=0");
-    expect(items.map((e) => e.topic)).toEqual(["reset"]);
     await until("the inviter sees the words", async () => {
-      const { position } = await alice.call<{ position: string }>("GET", "/api/node");
-      const all = await alice.call<{ items: Event[] }>("GET", `/api/events?since=${position.split(".")[0]}.0&timeout=0`);
-      return all.items.some((e) => e.topic === "member.joined" && JSON.stringify(e.data.words) === JSON.stringify(words));
+      return (await events(alice)).some((e) => e.topic === "member.joined" && JSON.stringify(e.data.words) === JSON.stringify(words));
     });
   }
   const joined = Date.now();
   await Promise.all([alice, bob, chiara].map((n) => n.linked(2)));
   console.log(`all linked ${Date.now() - joined} ms after the last join`);
-  const { items } = await bob.call<{ items: Peer[] }>("GET", "/api/peers");
-  const other = items.find((p) => p.name === "chiara");
+  const other = (await peers(bob)).find((p) => p.name === "chiara");
   expect(other?.path).toMatchObject({ kind: "direct", proto: "udp" });
   expect(other?.path?.why).not.toBe("");
+  const gap = await alice.call<{ items: Event[] }>("GET", "/api/events?since=0.0&timeout=0");
+  expect(gap.items.map((e) => e.topic)).toEqual(["reset"]);
 });
 
-test("a node that was stopped or killed comes back, also without the inviter", async () => {
-  const [alice, bob, chiara] = await three();
+test("an invitation of the command line joins by the command line", async ({ node }) => {
+  const [alice, bob] = await Promise.all([node("alice"), node("bob")]);
+  const invited = alice.shell("invite", "--uses", "1", "--expires", "2m");
+  expect(invited).toMatchObject({ status: 0 });
+  expect(invited.stdout).toMatch(/^http:\/\/localhost:8080\/#join=[\w-]+$/);
+  const joined = bob.shell("join", invited.stdout);
+  expect(joined).toMatchObject({ status: 0, stderr: "" });
+  await Promise.all([alice.linked(1), bob.linked(1)]);
+  const words = (await events(alice)).find((e) => e.topic === "member.joined")?.data.words ?? [];
+  expect(words).toHaveLength(4);
+  expect(joined.stdout).toContain(words.join(" "));
+  expect(bob.shell("peers").stdout).toMatch(/^alice /m);
+});
+
+test("nodes that start with --invite-file and --join @FILE find each other", async ({ node }) => {
+  const [carrier] = await Promise.all([node("carrier")]);
+  const file = join(carrier.dir, "invitation");
+  const early = await node("early", "--join", `@${file}`); // before there is a file
+  const host = await node("host", "--invite-file", file);
+  expect(existsSync(file)).toBe(true);
+  expect(readFileSync(file, "utf8")).toMatch(/^http:\/\/localhost:8080\/#join=[\w-]+\n$/);
+  const late = await node("late", "--join", `@${file}`);
+  await Promise.all([early, host, late].map((n) => n.linked(2)));
+  await late.stop();
+  await late.start("--join", `@${file}`); // a member already
+  await Promise.all([early, host, late].map((n) => n.linked(2)));
+});
+
+test("with a second admin the network grows and shrinks without the first", async ({ node }) => {
+  const [alice, bob, chiara] = await Promise.all([node("alice"), node("bob"), node("chiara")]);
+  await bob.call("POST", "/api/join", { link: await alice.invite() });
+  await Promise.all([alice, bob].map((n) => n.linked(1)));
+  expect(await bob.refusal("POST", "/api/invites", {})).toEqual({ status: 403, code: "not_admin" });
+  const [a, b] = [await memberID(alice, "alice"), await memberID(alice, "bob")];
+  expect(await alice.refusal("PATCH", `/api/members/${a}`, { role: "member" })).toEqual({ status: 409, code: "last_admin" });
+  await alice.call("PATCH", `/api/members/${b}`, { role: "admin" });
+  await until("bob knows that he is an admin", async () => (await bob.call<{ role: string }>("GET", "/api/node")).role === "admin");
+
+  await alice.kill();
+  await chiara.call("POST", "/api/join", { link: await bob.invite() });
+  await alice.start();
+  await Promise.all([alice, bob, chiara].map((n) => n.linked(2)));
+  await bob.call("PATCH", `/api/members/${a}`, { role: "member" });
+  await until("alice knows that she is none", async () => (await alice.call<{ role: string }>("GET", "/api/node")).role === "member");
+  await bob.call("DELETE", `/api/members/${a}`);
+  await Promise.all([bob, chiara].map((n) => n.linked(1)));
+  await alice.linked(0);
+});
+
+test("a node that was stopped or killed comes back, also without the inviter", async ({ trio }) => {
+  const [alice, bob, chiara] = await trio();
   await bob.stop();
   await alice.linked(1);
   await bob.start();
@@ -91,8 +131,8 @@ test("a node that was stopped or killed comes back, also without the inviter", a
   await Promise.all([alice, bob, chiara].map((n) => n.linked(2)));
 });
 
-test("any node finds what any node holds, with a typo, and reads it", async () => {
-  const [alice, bob, chiara] = await three();
+test("any node finds what any node holds, with a typo, and reads it", async ({ trio }) => {
+  const [alice, bob, chiara] = await trio();
   await alice.share("notes", { "plans/home.md": "# At home\n\nThe network in the attic needs a new cable.\n", "bread.md": "flour, water, salt\n" });
   await bob.share("work", { "report.txt": "Nothing about computers.\n" });
   await chiara.found("netwrk", (h) => h.path === "plans/home.md");
@@ -119,36 +159,35 @@ test("any node finds what any node holds, with a typo, and reads it", async () =
   console.log(`a change was found elsewhere after ${Date.now() - changed} ms`);
 });
 
-test("a revoked member is dropped and cannot come back", async () => {
-  const [alice, bob, chiara] = await three();
-  const { items } = await alice.call<{ items: { id: string; name: string }[] }>("GET", "/api/members");
-  const id = items.find((m) => m.name === "chiara")?.id;
-  await alice.call("DELETE", `/api/members/${id}`);
+test("a revoked member is dropped and cannot come back", async ({ trio }) => {
+  const [alice, bob, chiara] = await trio();
+  await alice.call("DELETE", `/api/members/${await memberID(alice, "chiara")}`);
   await Promise.all([alice, bob].map((n) => n.linked(1)));
   await chiara.linked(0);
   await chiara.stop();
+  const refused = () => [alice, bob].map((n) => n.log.match(/msg=refused/g)?.length ?? 0);
+  const before = refused();
   await chiara.start();
-  await bob.found("anything", () => true).catch(() => undefined);
-  expect((await bob.call<{ items: Peer[] }>("GET", "/api/peers")).items.map((p) => p.name)).toEqual(["alice"]);
+  await until("chiara is refused by both, or asks nobody", async () => {
+    const tried = await peers(chiara);
+    return tried.length === 0 || (tried.every((p) => !p.connected && p.error !== "") && refused().some((n, i) => n > before[i]));
+  });
+  for (const n of [alice, bob]) expect((await peers(n)).map((p) => p.name)).toEqual([n === alice ? "bob" : "alice"]);
 });
 
-test("a bad invitation is refused in words", async () => {
+test("a bad invitation is refused in words", async ({ node }) => {
   const [alice, bob, chiara] = await Promise.all([node("alice"), node("bob"), node("chiara")]);
-  const join = async (n: Shoal, link: string) => {
-    const response = await fetch(`${n.url}/api/join`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${n.token()}`, "content-type": "application/json" },
-      body: JSON.stringify({ link }),
-    });
-    return { status: response.status, code: ((await response.json()) as { code?: string }).code };
-  };
+  const join = (n: Node, link: string) => n.refusal("POST", "/api/join", { link });
   const link = await alice.invite(1);
   for (const bad of ["", "hello", link.slice(0, -9), link.replace(/.$/, (c) => (c === "A" ? "B" : "A"))]) {
     expect(await join(bob, bad), bad).toEqual({ status: 400, code: "invite_malformed" });
   }
-  expect((await join(bob, link)).status).toBe(200);
-  expect(await join(chiara, link)).toEqual({ status: 403, code: "invite_refused" });
-  expect(await join(bob, link)).toEqual({ status: 200, code: undefined });
-  await chiara.invite(1);
+  await bob.call("POST", "/api/join", { link });
+  await Promise.all([alice.linked(1), bob.linked(1)]);
+  expect.soft(await join(chiara, link), "used up").toEqual({ status: 403, code: "invite_refused" });
+  expect(await bob.call("POST", "/api/join", { link }), "a member already").toMatchObject({ members: 2, words: [] });
   expect(await join(alice, await chiara.invite(1))).toEqual({ status: 409, code: "network_not_empty" });
+  const gone = await chiara.invite(1);
+  await chiara.kill();
+  expect(await join(await node("dmitri"), gone)).toEqual({ status: 504, code: "inviter_unreachable" });
 });

@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-// build compiles the program once for a test run.
-export function build(): string {
-  const binary = join(mkdtempSync(join(tmpdir(), "shoal-e2e-bin-")), "shoal");
+// build compiles the program into dir and returns its path.
+export function build(dir: string): string {
+  const binary = join(dir, "shoal");
   const { status, stderr } = spawnSync("go", ["build", "-o", binary, "."], { cwd: root, encoding: "utf8" });
   if (status !== 0) throw new Error(`go build: ${stderr}`);
   return binary;
@@ -29,20 +29,74 @@ export function freePort(): Promise<number> {
   });
 }
 
-export class Node {
-  readonly dir: string;
+// Program is one process that serves a dashboard.
+class Program {
   readonly url: string;
   log = "";
   private process?: ChildProcess;
 
-  private constructor(
-    private readonly binary: string,
+  protected constructor(
+    protected readonly binary: string,
     readonly name: string,
-    private readonly http: number,
+    protected readonly http: number,
+  ) {
+    this.url = `http://localhost:${http}`;
+  }
+
+  // run starts the process and waits until it serves.
+  protected async run(args: string[]): Promise<void> {
+    this.process = spawn(this.binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [this.process.stdout, this.process.stderr]) stream?.on("data", (b: Buffer) => (this.log += b.toString()));
+    await until(`${this.name} serves`, async () => {
+      if (this.process?.exitCode != null) throw new Error(`${this.name} ended: ${this.log}`);
+      return (await fetch(`${this.url}/healthz`)).ok;
+    });
+  }
+
+  // kill ends the process as a power cut would.
+  kill(): Promise<void> {
+    return this.end("SIGKILL");
+  }
+
+  // stop ends the process cleanly.
+  stop(): Promise<void> {
+    return this.end("SIGTERM");
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+  }
+
+  private end(signal: NodeJS.Signals): Promise<void> {
+    const process = this.process;
+    if (!process || process.exitCode != null || process.signalCode != null) return Promise.resolve();
+    return new Promise((resolve) => {
+      process.once("exit", () => resolve());
+      process.kill(signal);
+    });
+  }
+}
+
+// Lab is a process with several nodes that forget everything.
+export class Lab extends Program {
+  static async start(binary: string, nodes: number): Promise<Lab> {
+    const lab = new Lab(binary, "lab", await freePort());
+    await lab.run(["lab", "--nodes", `${nodes}`, "--http", `127.0.0.1:${lab.http}`]);
+    return lab;
+  }
+}
+
+export class Node extends Program {
+  readonly dir: string;
+
+  private constructor(
+    binary: string,
+    name: string,
+    http: number,
     private readonly p2p: number,
   ) {
-    this.dir = mkdtempSync(join(tmpdir(), `shoal-e2e-${name}-`));
-    this.url = `http://localhost:${http}`;
+    super(binary, name, http);
+    this.dir = mkdtempSync(join(tmpdir(), "shoal-e2e-"));
   }
 
   static async start(binary: string, name: string, ...args: string[]): Promise<Node> {
@@ -51,49 +105,68 @@ export class Node {
     return node;
   }
 
-  // start runs the program and waits until it serves.
-  async start(...args: string[]): Promise<void> {
-    this.process = spawn(
-      this.binary,
-      ["serve", "--data", join(this.dir, "data"), "--http", `127.0.0.1:${this.http}`, "--p2p", `127.0.0.1:${this.p2p}`, "--name", this.name, ...args],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
-    for (const stream of [this.process.stdout, this.process.stderr]) stream?.on("data", (b: Buffer) => (this.log += b.toString()));
-    await until(`${this.name} serves`, async () => {
-      if (this.process?.exitCode != null) throw new Error(`${this.name} ended: ${this.log}`);
-      return (await fetch(`${this.url}/healthz`)).ok;
-    });
+  start(...args: string[]): Promise<void> {
+    const own = ["--data", this.data(), "--http", `127.0.0.1:${this.http}`, "--p2p", `127.0.0.1:${this.p2p}`, "--name", this.name];
+    return this.run(["serve", ...own, ...args]);
+  }
+
+  private data(): string {
+    return join(this.dir, "data");
   }
 
   // share puts files into a folder of this node's own and shares it.
   async share(label: string, files: Record<string, string>): Promise<string> {
-    const path = join(this.dir, label);
-    mkdirSync(path, { recursive: true });
-    for (const [name, text] of Object.entries(files)) this.write(label, name, text);
+    const path = this.files(label, files);
     await this.call("POST", "/api/folders", { path, label });
     return path;
   }
 
-  write(label: string, name: string, text: string): void {
-    const file = join(this.dir, label, name);
+  // files makes a folder that nobody shares yet.
+  files(folder: string, files: Record<string, string>): string {
+    const path = join(this.dir, folder);
+    mkdirSync(path, { recursive: true });
+    for (const [name, text] of Object.entries(files)) this.write(folder, name, text);
+    return path;
+  }
+
+  write(folder: string, name: string, text: string): void {
+    const file = join(this.dir, folder, name);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
   }
 
   token(): string {
-    return readFileSync(join(this.dir, "data", "token"), "utf8").trim();
+    return readFileSync(join(this.data(), "token"), "utf8").trim();
   }
 
   // call makes a request with the node's token and returns the JSON answer.
   async call<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await fetch(this.url + path, {
+    const response = await this.request(method, path, body);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${this.name}: ${method} ${path}: ${response.status} ${text}`);
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  // refusal makes a request that must fail and returns why it did.
+  async refusal(method: string, path: string, body?: unknown): Promise<{ status: number; code: string }> {
+    const response = await this.request(method, path, body);
+    const { code } = (await response.json()) as { code: string };
+    return { status: response.status, code };
+  }
+
+  private request(method: string, path: string, body?: unknown): Promise<Response> {
+    return fetch(this.url + path, {
       method,
       headers: { authorization: `Bearer ${this.token()}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${this.name}: ${method} ${path}: ${response.status} ${text}`);
-    return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  // shell runs a verb of the program against this node, as its user would.
+  shell(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+    const env = { ...process.env, SHOAL_DATA: this.data() };
+    const { status, stdout, stderr } = spawnSync(this.binary, args, { env, encoding: "utf8" });
+    return { status, stdout: stdout.trim(), stderr };
   }
 
   async invite(maxUses = 1): Promise<string> {
@@ -113,29 +186,18 @@ export class Node {
     });
   }
 
-  // kill ends the process as a power cut would.
-  kill(): Promise<void> {
-    return this.end("SIGKILL");
-  }
-
-  // stop ends the process cleanly.
-  stop(): Promise<void> {
-    return this.end("SIGTERM");
-  }
-
-  private end(signal: NodeJS.Signals): Promise<void> {
-    const process = this.process;
-    if (!process || process.exitCode != null || process.signalCode != null) return Promise.resolve();
-    return new Promise((resolve) => {
-      process.once("exit", () => resolve());
-      process.kill(signal);
-    });
-  }
-
-  async remove(): Promise<void> {
-    await this.kill();
+  override async remove(): Promise<void> {
+    await super.remove();
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+// network makes the first node invite the others, and waits until each is
+// linked to each.
+export async function network(first: Node, ...others: Node[]): Promise<void> {
+  const link = await first.invite(others.length);
+  for (const n of others) await n.call("POST", "/api/join", { link });
+  await Promise.all([first, ...others].map((n) => n.linked(others.length)));
 }
 
 // until asks again and again, 20 times a second, until the answer is yes. An

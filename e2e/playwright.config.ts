@@ -4,6 +4,7 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.ts",
+  globalSetup: "./setup.ts",
   timeout: 90_000,
   expect: { timeout: 10_000 },
   workers: 1, // the nodes of one test already fill two cores
@@ -13,6 +14,7 @@ export default defineConfig({
   use: {
     browserName: "chromium",
     viewport: { width: 1280, height: 900 },
+    reducedMotion: "reduce", // a colour that is on its way has no contrast to check
     trace: "retain-on-failure",
     launchOptions: {
       executablePath: process.env.SHOAL_CHROMIUM ?? "/usr/bin/chromium",
@@ -24,6 +26,8 @@ export default defineConfig({
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        // Nothing here may need a name of the internet.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
       ],
     },
   },

@@ -88,7 +88,10 @@ export class Api {
 
   document = (id: string, node: string, signal?: AbortSignal) =>
     unwrap(
-      this.#client.GET('/api/documents/{id}', { params: { path: { id }, query: node ? { node } : {} }, signal }),
+      this.#client.GET('/api/documents/{id}', {
+        params: { path: { id }, query: node ? { node } : {} },
+        signal,
+      }),
     );
 
   peers = () => unwrap(this.#client.GET('/api/peers'));
@@ -105,8 +108,10 @@ export class Api {
   changeFolder = (id: string, body: Schemas['FolderChange']) =>
     unwrap(this.#client.PATCH('/api/folders/{id}', { params: { path: { id } }, body }));
   removeFolder = (id: string) => done(this.#client.DELETE('/api/folders/{id}', { params: { path: { id } } }));
-  scanFolder = (id: string) => done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
-  skipped = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
+  scanFolder = (id: string) =>
+    done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
+  skipped = (id: string) =>
+    unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
   entries = (id: string, prefix: string, cursor?: string, signal?: AbortSignal) =>
     unwrap(
       this.#client.GET('/api/folders/{id}/entries', {
@@ -119,21 +124,23 @@ export class Api {
     return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?path=${encodeURIComponent(path)}`;
   }
 
-  // head reads the first bytes of a file; cut says that there are more.
+  // head reads the first bytes of a file and tells its whole size; cut says
+  // that there are more.
   async head(
     folder: string,
     path: string,
     signal?: AbortSignal,
-  ): Promise<{ bytes: Uint8Array; cut: boolean }> {
+  ): Promise<{ bytes: Uint8Array; size: number; cut: boolean }> {
     const headers = { Range: `bytes=0-${previewBytes - 1}`, ...this.#auth() };
     try {
       const response = await this.#fetch(this.contentURL(folder, path), { headers, signal });
       // A range of an empty file cannot be satisfied: there is nothing to show.
-      if (response.status === 416) return { bytes: new Uint8Array(), cut: false };
+      if (response.status === 416) return { bytes: new Uint8Array(), size: 0, cut: false };
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
       const bytes = await firstBytes(response, previewBytes);
-      const total = Number(/\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '')?.[1] ?? NaN);
-      return { bytes, cut: Number.isNaN(total) ? bytes.length >= previewBytes : total > bytes.length };
+      const range = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
+      const size = Number(range?.[1] ?? response.headers.get('Content-Length') ?? bytes.length);
+      return { bytes, size, cut: size > bytes.length };
     } catch (error) {
       if (aborted(error)) throw error;
       throw asProblem(error);
@@ -166,7 +173,8 @@ export class Api {
 
 async function unwrap<T>(reply: Reply<T>): Promise<T> {
   const data = await settled(reply);
-  if (data === undefined) throw new Problem({ code: 'answer_empty', detail: 'The node sent an empty answer.' });
+  if (data === undefined)
+    throw new Problem({ code: 'answer_empty', detail: 'The node sent an empty answer.' });
   return data;
 }
 

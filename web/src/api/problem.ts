@@ -58,7 +58,8 @@ const hints: Record<string, string> = {
   invite_malformed: 'Copy the whole link again, from “shoal://” or “http://” to its end.',
   invite_refused: 'The invitation was used up, withdrawn or is not for this network. Ask for a new one.',
   invite_expired: 'Ask for a new invitation; you can choose how long it lasts.',
-  inviter_unreachable: 'Start shoal on the computer that made the invitation, and check that both have a network.',
+  inviter_unreachable:
+    'Start shoal on the computer that made the invitation, and check that both have a network.',
   network_not_empty:
     'This computer already shares a network with others. A computer belongs to one network at a time: use a fresh data directory to join another one.',
   folder_overlap: 'Choose a folder that neither contains a shared one nor lies in one.',

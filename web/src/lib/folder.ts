@@ -7,7 +7,7 @@ const labels: Record<Folder['state'], string> = {
   paused: 'paused',
   held: 'held',
   offered: 'offered',
-  error: 'error',
+  error: 'not readable',
 };
 
 export function stateLabel(folder: Pick<Folder, 'state'>): string {
@@ -25,8 +25,8 @@ export function stateTone(folder: Pick<Folder, 'state' | 'error'>): 'good' | 'wa
 // advice says what to do about a folder's error, as far as its words tell.
 export function advice(folder: Pick<Folder, 'error' | 'path'>): string {
   const error = folder.error.toLowerCase();
-  if (error.includes('no such file') || error.includes('not exist') || error.includes('gone')) {
-    return 'Bring the folder back to this path (is a disk unplugged?), then rescan. Until then it counts as away, not as deleted.';
+  if (error.includes('connect it') || error.includes('no such file') || error.includes('not exist')) {
+    return 'Once it is back it is read again by itself. Until then its files count as away, not as deleted.';
   }
   if (error.includes('permission') || error.includes('access is denied')) {
     return 'Let the user that runs shoal read the folder, then rescan.';

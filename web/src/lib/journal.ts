@@ -12,7 +12,6 @@ export interface Journal {
 export interface Scan {
   files: number;
   bytes: number;
-  path: string;
 }
 
 export interface JoinedMember {
@@ -22,12 +21,14 @@ export interface JoinedMember {
 }
 
 export const keep = 1000;
+const scanning = 'folder.scanning';
 
 export const blank: Journal = { events: [], scans: {}, joined: [] };
 
 export function record(journal: Journal, event: Event): Journal {
   if (event.id && journal.events.some(e => e.id === event.id)) return journal;
-  const events = [event, ...journal.events].slice(0, keep);
+  const others = event.topic === scanning ? journal.events.filter(e => !sameScan(e, event)) : journal.events;
+  const events = [event, ...others].slice(0, keep);
   const next = { ...journal, events };
   if (event.topic === 'reset') return { ...next, scans: {} };
   if (event.topic === 'member.joined') {
@@ -38,15 +39,18 @@ export function record(journal: Journal, event: Event): Journal {
   return next;
 }
 
+// A scan tells how far it is several times a second: one line says it all.
+function sameScan(a: Event, b: Event): boolean {
+  return a.topic === b.topic && text(a, 'id') === text(b, 'id');
+}
+
 function scanned(scans: Record<string, Scan>, event: Event): Record<string, Scan> {
   const id = text(event, 'folder', 'id');
   if (!id) return scans;
-  if (event.topic === 'folder.progress' || event.topic === 'folder.scanning') {
-    return {
-      ...scans,
-      [id]: { files: number(event, 'files'), bytes: number(event, 'bytes'), path: text(event, 'path') },
-    };
+  if (event.topic === scanning && event.data['done'] !== true) {
+    return { ...scans, [id]: { files: number(event, 'files'), bytes: number(event, 'bytes') } };
   }
+  if (event.topic === 'folder.changed' && event.data['state'] === 'scanning') return scans;
   if (!(id in scans)) return scans;
   return Object.fromEntries(Object.entries(scans).filter(([key]) => key !== id));
 }

@@ -85,7 +85,14 @@ export class Search {
       this.#set({ ...nothing, query });
       return;
     }
-    this.#set({ ...this.#view, query, exact, phase: 'typing', stale: this.#view.hits.length > 0, problem: null });
+    this.#set({
+      ...this.#view,
+      query,
+      exact,
+      phase: 'typing',
+      stale: this.#view.hits.length > 0,
+      problem: null,
+    });
     this.#timer = setTimeout(() => void this.#run(), debounceMs);
   }
 
@@ -98,6 +105,15 @@ export class Search {
     }
     this.#set({ ...this.#view, query, exact, stale: this.#view.hits.length > 0, problem: null });
     void this.#run();
+  }
+
+  // expect adds computers that turned out to be asked too, while they are.
+  expect(): void {
+    if (this.#view.phase !== 'searching') return;
+    const known = new Set(this.#view.progress.map(p => p.id));
+    const late = this.#ports.computers().filter(computer => !known.has(computer.id));
+    if (late.length > 0)
+      this.#set({ ...this.#view, progress: [...this.#view.progress, ...late.map(waitingFor)] });
   }
 
   async more(): Promise<void> {

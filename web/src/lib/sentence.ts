@@ -1,5 +1,6 @@
-import type { Event } from '../api/types';
-import { bytes, millis, plural } from './format';
+import type { Event, Folder } from '../api/types';
+import { bytes, count, millis, plural } from './format';
+import { stateLabel } from './folder';
 import { number, text } from './journal';
 import { kindLabel } from './path';
 import { shortID } from './text';
@@ -14,12 +15,15 @@ export interface Sentence {
   parts: Part[];
 }
 
-type Writer = (event: Event) => Sentence;
+type Writer = (event: Event, labelOf: LabelOf) => Sentence;
+
+// LabelOf names a folder by its id; empty when it is not known here.
+export type LabelOf = (folder: string) => string;
 
 // sentence tells an event the way a person would. Topics it does not know are
 // shown with what they carry, so that a newer node is never silent.
-export function sentence(event: Event): Sentence {
-  return (writers[event.topic] ?? unknown)(event);
+export function sentence(event: Event, labelOf: LabelOf = () => ''): Sentence {
+  return (writers[event.topic] ?? unknown)(event, labelOf);
 }
 
 // topicsOf lists the groups of topics that occur, for the filter.
@@ -37,9 +41,10 @@ const who = (event: Event): Part => ({
   name: text(event, 'name', 'node_name') || shortID(text(event, 'id', 'node', 'by')) || 'A computer',
 });
 
-const folder = (event: Event): Part => ({
-  name: text(event, 'label') || shortID(text(event, 'folder', 'id')) || 'a folder',
-});
+const folder = (event: Event, labelOf: LabelOf): Part => {
+  const id = text(event, 'folder', 'id');
+  return { name: text(event, 'label') || labelOf(id) || shortID(id) || 'a folder' };
+};
 
 const because = (event: Event): Part[] => {
   const error = text(event, 'error', 'reason');
@@ -48,7 +53,11 @@ const because = (event: Event): Part[] => {
 
 const writers: Record<string, Writer> = {
   reset: () =>
-    said('plain', 'refresh', 'Some events are gone: the node restarted, or there were too many. Everything was read again.'),
+    said(
+      'plain',
+      'refresh',
+      'Some events are gone: the node restarted, or there were too many. Everything was read again.',
+    ),
   'node.started': () => said('good', 'home', 'The node started.'),
   'network.joined': e => said('good', 'peers', 'This computer joined ', who(e), '.'),
   'network.changed': e => said('plain', 'peers', 'The network changed: ', who(e), '.'),
@@ -58,18 +67,19 @@ const writers: Record<string, Writer> = {
   'peer.linked': e => said('good', 'link', 'Linked to ', who(e), ...way(e), '.'),
   'peer.lost': e => said('warn', 'unlink', 'The link to ', who(e), ' went down', ...because(e)),
   'peer.failed': e => said('warn', 'unlink', who(e), ' could not be reached', ...because(e)),
-  'offer.changed': e =>
+  'offer.changed': (e, of) =>
     e.data['gone'] === true
-      ? said('plain', 'folder', 'The folder ', folder(e), ' is not offered any more.')
-      : said('plain', 'folder', 'The folder ', folder(e), ' is offered to the network.'),
-  'folder.added': e => said('good', 'folder', 'The folder ', folder(e), ' is shared.'),
-  'folder.changed': e => said('plain', 'folder', 'The folder ', folder(e), ' changed.'),
-  'folder.removed': e => said('plain', 'folder', 'The folder ', folder(e), ' is not shared any more.'),
-  'folder.scanning': e => said('plain', 'scan', 'Looking through ', folder(e), '…'),
-  'folder.progress': e => said('plain', 'scan', 'Looking through ', folder(e), ': ', amount(e), ' so far.'),
-  'folder.scanned': e => said('plain', 'check', 'Looked through ', folder(e), ...found(e), '.'),
-  'folder.failed': e => said('bad', 'warning', 'The folder ', folder(e), ' cannot be read', ...because(e)),
-  'folder.error': e => said('bad', 'warning', 'The folder ', folder(e), ' cannot be read', ...because(e)),
+      ? said('plain', 'folder', 'The folder ', folder(e, of), ' is not offered any more.')
+      : said('plain', 'folder', 'The folder ', folder(e, of), ' is offered to the network.'),
+  'folder.added': (e, of) => said('good', 'folder', 'The folder ', folder(e, of), ' is shared.'),
+  'folder.changed': (e, of) => said('plain', 'folder', 'The folder ', folder(e, of), ...state(e), '.'),
+  'folder.removed': (e, of) =>
+    said('plain', 'folder', 'The folder ', folder(e, of), ' is not shared any more.'),
+  'folder.scanning': (e, of) =>
+    said('plain', 'scan', 'Looking through ', folder(e, of), `: ${amount(e)} so far.`),
+  'folder.scanned': (e, of) => said('plain', 'check', 'Looked through ', folder(e, of), ...found(e), '.'),
+  'folder.error': (e, of) =>
+    said('bad', 'warning', 'The folder ', folder(e, of), ' cannot be read', ...because(e)),
   'document.published': e => {
     const title = text(e, 'title');
     if (title) return said('good', 'document', 'The document ', { name: title }, ' can be found.');
@@ -81,7 +91,12 @@ const writers: Record<string, Writer> = {
   'search.answered': e =>
     text(e, 'error')
       ? said('warn', 'search', who(e), ' did not answer', ...because(e))
-      : said('plain', 'search', who(e), ` answered with ${plural(number(e, 'total'), 'result')} in ${millis(number(e, 'ms'))}.`),
+      : said(
+          'plain',
+          'search',
+          who(e),
+          ` answered with ${plural(number(e, 'total'), 'result')} in ${millis(number(e, 'ms'))}.`,
+        ),
 };
 
 function unknown(event: Event): Sentence {
@@ -108,6 +123,16 @@ function amount(event: Event): string {
 
 function found(event: Event): Part[] {
   if (!('files' in event.data)) return [];
+  const parts = [`: ${amount(event)}`];
   const changed = number(event, 'changed');
-  return [`: ${amount(event)}`, ...(changed > 0 ? [`, ${plural(changed, 'change')}`] : [])];
+  const removed = number(event, 'removed');
+  if (changed > 0) parts.push(`, ${count(changed)} new or changed`);
+  if (removed > 0) parts.push(`, ${count(removed)} gone`);
+  return parts;
+}
+
+function state(event: Event): Part[] {
+  const value = text(event, 'state');
+  const label = value ? stateLabel({ state: value as Folder['state'] }) : '';
+  return [label ? ` is ${label}` : ' changed', 'files' in event.data ? `: ${amount(event)}` : ''];
 }

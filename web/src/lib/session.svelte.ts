@@ -1,4 +1,4 @@
-import { Api } from '../api/client';
+import type { Api } from '../api/client';
 import { after, before, Stream, type Connection } from '../api/events';
 import { asProblem, type Problem } from '../api/problem';
 import type { Event, Folder, Member, Node, Peer } from '../api/types';
@@ -26,7 +26,7 @@ export class Session {
   #start = '';
   #closed = false;
   // One read of a list at a time; a change meanwhile asks for another one.
-  readonly #reading = new Map<Resource, { again: boolean }>();
+  readonly #reading: Partial<Record<Resource, { again: boolean }>> = {};
   readonly #gather = new Gather(due => void this.refresh(due));
 
   constructor(api: Api) {
@@ -80,13 +80,13 @@ export class Session {
   }
 
   async #read(resource: Resource): Promise<void> {
-    const running = this.#reading.get(resource);
+    const running = this.#reading[resource];
     if (running) {
       running.again = true;
       return;
     }
     const turn = { again: false };
-    this.#reading.set(resource, turn);
+    this.#reading[resource] = turn;
     try {
       do {
         turn.again = false;
@@ -99,7 +99,7 @@ export class Session {
       if (problem.status === 401) this.locked = true;
       this.problems = { ...this.problems, [resource]: problem };
     } finally {
-      this.#reading.delete(resource);
+      delete this.#reading[resource];
     }
   }
 
@@ -117,7 +117,8 @@ export class Session {
   }
 
   #moved(state: Connection): void {
-    const back = state.phase === 'open' && this.connection.phase !== 'open' && Object.keys(this.problems).length > 0;
+    const back =
+      state.phase === 'open' && this.connection.phase !== 'open' && Object.keys(this.problems).length > 0;
     this.connection = state;
     if (back) this.#gather.add(everything);
     // A refused token closes the socket without saying why: ask once.

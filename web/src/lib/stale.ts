@@ -6,6 +6,8 @@ export const everything: readonly Resource[] = ['node', 'peers', 'members', 'fol
 // transfer change none of the lists.
 export function stale(topic: string): readonly Resource[] {
   if (topic === 'reset') return everything;
+  // Its figures are in the event itself, several times a second.
+  if (topic === 'folder.scanning') return [];
   switch (topic.split('.')[0]) {
     case 'network':
     case 'node':

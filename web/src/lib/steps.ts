@@ -20,7 +20,12 @@ export function steps(node: Pick<Node, 'members' | 'role' | 'folders' | 'documen
       title: 'Pair a computer',
       text: 'Make an invitation, open it on the other one.',
     });
-    out.push({ action: 'join', icon: 'link', title: 'Join a network', text: 'You got an invitation? Paste it here.' });
+    out.push({
+      action: 'join',
+      icon: 'link',
+      title: 'Join a network',
+      text: 'You got an invitation? Paste it here.',
+    });
   }
   if (node.folders === 0) {
     out.push({
@@ -38,7 +43,12 @@ export function steps(node: Pick<Node, 'members' | 'role' | 'folders' | 'documen
       text: 'Publish a few documents and search them.',
     });
   } else if (out.length > 0) {
-    out.push({ action: 'search', icon: 'search', title: 'Search', text: 'Typos are fine: netwrk finds network.' });
+    out.push({
+      action: 'search',
+      icon: 'search',
+      title: 'Search',
+      text: 'Typos are fine: netwrk finds network.',
+    });
   }
   return out;
 }

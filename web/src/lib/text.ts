@@ -11,7 +11,6 @@ export interface Piece {
 // Control characters, direction overrides and isolates, invisible separators,
 // and halves of surrogate pairs. U+200C and U+200D stay: words and emoji need them.
 const unseen =
-  // eslint-disable-next-line no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 // pieces makes a name safe to show: unseen characters become visible escapes.

@@ -1,0 +1,402 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Event, Member, Peer } from '../api/types';
+import { curl, shell } from './curl';
+import { advice, stateLabel, stateTone } from './folder';
+import { bytes, date, millis, plural, relative } from './format';
+import { blank, keep, record } from './journal';
+import { Keys } from './keys';
+import { kindLabel, kindMeaning } from './path';
+import { needsSecondAdmin, people } from './people';
+import { decode, textLike } from './preview';
+import { qr } from './qr';
+import { arrival, href, parse } from './route';
+import { sentence, topicsOf } from './sentence';
+import { Gather, stale, type Resource } from './stale';
+import { steps } from './steps';
+import { baseName, dirName, initial, marked, pieces, plain, shortID } from './text';
+import { crumbs, depth } from './tree';
+
+const event = (topic: string, data: Record<string, unknown> = {}, id = 'e.1'): Event => ({
+  id,
+  time: '',
+  topic,
+  data,
+});
+
+describe('marks', () => {
+  const cut = (text: string, marks: number[][]) =>
+    marked(text, marks)
+      .map(p => (p.mark ? `[${p.text}]` : p.text))
+      .join('');
+  it.each([
+    ['the network', [[4, 11]], 'the [network]'],
+    ['🐟🐟net', [[2, 5]], '🐟🐟[net]'],
+    ['e\u0301a', [[0, 2]], '[e\u0301]a'],
+    ['abc', [], 'abc'],
+    [
+      'abc',
+      [
+        [0, 2],
+        [1, 3],
+      ],
+      '[abc]',
+    ],
+    [
+      'abc',
+      [
+        [2, 3],
+        [0, 1],
+      ],
+      '[a]b[c]',
+    ],
+    ['abc', [[2, 99]], 'ab[c]'],
+    ['abc', [[-5, 1]], '[a]bc'],
+    ['abc', [[2, 1]], 'abc'],
+    ['abc', [[7, 9]], 'abc'],
+    ['', [[0, 1]], ''],
+    ['a\nb', [[2, 3]], 'a [b]'],
+    ['<b>x</b>', [[3, 4]], '<b>[x]</b>'],
+  ])('%j %j', (text, marks, want) => expect(cut(text, marks)).toBe(want));
+  it('escape what is unseen inside of them', () => {
+    expect(marked('a\u202eb', [[0, 3]])).toEqual([
+      { text: 'a', mark: true, escape: false },
+      { text: '\\u{202e}', mark: true, escape: true },
+      { text: 'b', mark: true, escape: false },
+    ]);
+  });
+});
+
+describe('names', () => {
+  it.each([
+    ['plain.txt', 'plain.txt'],
+    ['a\u202egpj.exe', 'a\\u{202e}gpj.exe'],
+    ['nul\u0000', 'nul\\u{0}'],
+    ['new\nline\ttab\r', 'new\\nline\\ttab\\r'],
+    ['\u200bzero', '\\u{200b}zero'],
+    ['half\ud83d', 'half\\u{d83d}'],
+    ['\udc1fhalf', '\\u{dc1f}half'],
+    ['👩\u200d🔬 مرحبا', '👩\u200d🔬 مرحبا'],
+  ])('%j', (name, want) => {
+    expect(plain(name)).toBe(want);
+    expect(
+      pieces(name)
+        .map(p => p.text)
+        .join(''),
+    ).toBe(want);
+  });
+  it('have an initial and a short form', () => {
+    expect([initial(' zoë'), initial('🐟x'), initial('')]).toEqual(['Z', '🐟', '?']);
+    expect([shortID('abcdefghijklmnop'), shortID('short')]).toEqual(['abcdefgh…mnop', 'short']);
+  });
+  it('have a base and a directory', () => {
+    expect([baseName('a/b/c.txt'), baseName('c'), baseName('a/b/')]).toEqual(['c.txt', 'c', 'b/']);
+    expect([dirName('a/b/c.txt'), dirName('c'), dirName('a/b/')]).toEqual(['a/b', '', 'a']);
+  });
+});
+
+describe('format', () => {
+  it.each([
+    [0, '0 bytes'],
+    [1, '1 byte'],
+    [999, '999 bytes'],
+    [1000, '1 kB'],
+    [1234, '1.2 kB'],
+    [99_950, '100 kB'],
+    [999_500, '1 MB'],
+    [1e9, '1 GB'],
+    [8.2e12, '8.2 TB'],
+    [-5, '0 bytes'],
+  ])('%d bytes', (n, want) => expect(bytes(n)).toBe(want));
+  it.each([
+    [0.04, '0 ms'],
+    [0.84, '0.8 ms'],
+    [9.96, '10 ms'],
+    [24.6, '25 ms'],
+    [2003, '2 s'],
+    [1540, '1.5 s'],
+  ])('%d ms', (n, want) => expect(millis(n)).toBe(want));
+  it('counts things', () => {
+    expect([plural(1, 'file'), plural(0, 'file'), plural(1200, 'entry', 'entries')]).toEqual([
+      '1 file',
+      '0 files',
+      '1,200 entries',
+    ]);
+  });
+  it.each([
+    ['2026-01-01T12:00:00Z', 'just now'],
+    ['2026-01-01T11:59:00Z', '1 minute ago'],
+    ['2026-01-01T09:00:00Z', '3 hours ago'],
+    ['2025-12-31T11:00:00Z', 'yesterday'],
+    ['2026-01-02T13:00:00Z', 'tomorrow'],
+    ['2024-01-01T12:00:00Z', '2 years ago'],
+    ['0001-01-01T00:00:00Z', ''],
+    ['broken', ''],
+    [null, ''],
+  ])('%s', (time, want) => expect(relative(time, Date.parse('2026-01-01T12:00:00Z'))).toBe(want));
+  it('has no date for no time', () => expect([date(null), date('0001-01-01T00:00:00Z')]).toEqual(['', '']));
+});
+
+describe('routes', () => {
+  it.each([
+    ['', 'home', ''],
+    ['#/', 'home', ''],
+    ['#/search?q=a%20b', 'search', ''],
+    ['#/folders/ab%2Fc?at=x/', 'folders', 'ab/c'],
+    ['#/nothing', 'home', ''],
+    ['#/folders/%E0%A4', 'folders', '%E0%A4'],
+    ['#search', 'search', ''],
+  ])('%s', (hash, page, rest) => expect(parse(hash)).toMatchObject({ page, rest }));
+  it('round-trip', () => {
+    const route = parse(href('search', '', { q: 'a&b=ü #1', fuzz: '' }));
+    expect([...route.query]).toEqual([['q', 'a&b=ü #1']]);
+    expect(href('home')).toBe('#/');
+    expect(parse(href('folders', 'a/b', { at: 'x y/' })).query.get('at')).toBe('x y/');
+  });
+  it('carry secrets', () => {
+    expect(arrival('#join=AbC-_=')).toEqual({ join: 'AbC-_=' });
+    expect(arrival('#token=a%2Bb')).toEqual({ token: 'a+b' });
+    expect(arrival('#/search?q=token=x')).toEqual({});
+  });
+});
+
+describe('curl', () => {
+  it.each([
+    ['abc', 'abc'],
+    ['a b', "'a b'"],
+    ["it's", `'it'\\''s'`],
+    ['$(x)', "'$(x)'"],
+    ['', "''"],
+  ])('quotes %j', (text, want) => expect(shell(text)).toBe(want));
+  it('never contains the token', () => {
+    expect(curl('http://h/api/search?q=x', true)).toBe(
+      `curl -H "Authorization: Bearer $SHOAL_TOKEN" 'http://h/api/search?q=x'`,
+    );
+    expect(curl('http://h/api/node', false)).toBe('curl http://h/api/node');
+  });
+});
+
+describe('qr', () => {
+  it('draws the quiet zone and the first finder', () => {
+    const { size, path } = qr('http://localhost:8080/#join=abc');
+    expect(size).toBeGreaterThan(28);
+    expect(path).toMatch(/^M4 4h7v1h-7z/);
+    expect(path).not.toMatch(/M[0-3] |[^h]-|NaN/);
+  });
+});
+
+describe('what is stale', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+  it.each<[string, Resource[]]>([
+    ['reset', ['node', 'peers', 'members', 'folders']],
+    ['folder.scanned', ['node', 'folders']],
+    ['folder.scanning', []],
+    ['offer.changed', ['node', 'folders']],
+    ['document.published', ['node']],
+    ['search.asked', []],
+    ['unheard.of', []],
+  ])('%s', (topic, want) => expect(stale(topic)).toEqual(want));
+  it('is gathered, not asked for event by event', () => {
+    const flush = vi.fn();
+    const gather = new Gather(flush, 400);
+    gather.add([]);
+    expect(vi.getTimerCount()).toBe(0);
+    gather.add(['node']);
+    gather.add(['folders', 'node']);
+    vi.advanceTimersByTime(400);
+    gather.add(['peers']);
+    vi.advanceTimersByTime(400);
+    expect(flush.mock.calls).toEqual([[['node', 'folders']], [['peers']]]);
+    gather.add(['peers']);
+    gather.stop();
+    vi.advanceTimersByTime(1000);
+    expect(flush).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('journal', () => {
+  it('keeps the newest, each once', () => {
+    let journal = blank;
+    for (let i = 0; i < keep + 5; i++) journal = record(journal, event('x', {}, `e.${i}`));
+    journal = record(journal, event('x', {}, `e.${keep}`));
+    expect([journal.events.length, journal.events[0]?.id]).toEqual([keep, `e.${keep + 4}`]);
+  });
+  it('follows scans to their end', () => {
+    let journal = record(blank, event('folder.scanning', { folder: 'f', files: 3, bytes: 9 }));
+    expect(journal.scans['f']).toEqual({ files: 3, bytes: 9 });
+    journal = record(journal, event('folder.scanned', { folder: 'f' }, 'e.2'));
+    expect(journal.scans).toEqual({});
+  });
+  it('has one line for a scan, the last one', () => {
+    let journal = record(blank, event('folder.scanning', { id: 'f', files: 1 }));
+    journal = record(journal, event('folder.scanning', { id: 'g', files: 1 }, 'e.2'));
+    journal = record(journal, event('folder.scanning', { id: 'f', files: 2 }, 'e.3'));
+    expect(journal.events.map(e => e.id)).toEqual(['e.3', 'e.2']);
+    journal = record(journal, event('folder.changed', { id: 'f', state: 'scanning' }, 'e.4'));
+    journal = record(journal, event('folder.scanning', { id: 'g', files: 1, done: true }, 'e.5'));
+    expect(journal.scans).toEqual({ f: { files: 2, bytes: 0 } });
+  });
+  it('forgets scans at a reset, not who joined', () => {
+    let journal = record(blank, event('member.joined', { id: 'm', name: 'n', words: ['a', 'b', 3] }));
+    journal = record(journal, event('folder.scanning', { folder: 'f' }, 'e.2'));
+    journal = record(journal, event('reset', {}, ''));
+    expect(journal).toMatchObject({ scans: {}, joined: [{ id: 'm', name: 'n', words: ['a', 'b'] }] });
+  });
+  it('has words only from who admitted', () => {
+    expect(record(blank, event('member.joined', { id: 'm', name: 'n' })).joined).toEqual([]);
+  });
+});
+
+describe('sentences', () => {
+  const said = (e: Event) =>
+    sentence(e)
+      .parts.map(p => (typeof p === 'string' ? p : p.name))
+      .join('');
+  it.each<[string, Record<string, unknown>, string]>([
+    ['peer.linked', { name: 'nas', path: 'punched' }, 'Linked to nas (punched).'],
+    ['peer.lost', { name: 'nas', error: 'no answer' }, 'The link to nas went down: no answer'],
+    ['peer.lost', { id: 'abcdefghijklmnopq' }, 'The link to abcdefgh…nopq went down.'],
+    ['member.changed', { name: 'a', role: 'admin' }, 'a is known here as an admin.'],
+    ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
+    [
+      'folder.scanned',
+      { label: 'D', files: 2, bytes: 2000, changed: 1 },
+      'Looked through D: 2 files, 2 kB, 1 new or changed.',
+    ],
+    ['document.published', { id: '', title: '', count: 24 }, '24 documents can be found.'],
+    ['search.answered', { name: 'nas', total: 1, ms: 3.2 }, 'nas answered with 1 result in 3.2 ms.'],
+    ['search.answered', { name: 'nas', error: 'late' }, 'nas did not answer: late'],
+    ['folder.changed', { label: 'D', state: 'idle', files: 1 }, 'The folder D is up to date: 1 file.'],
+    ['folder.changed', { label: 'D' }, 'The folder D changed.'],
+    ['dht.hop', { bits: 17, path: ['x'] }, 'dht.hop: bits 17'],
+    ['peer.linked', {}, 'Linked to A computer.'],
+  ])('%s %j', (topic, data, want) => expect(said(event(topic, data))).toBe(want));
+  it('name folders that the event does not', () => {
+    const parts = sentence(event('folder.scanned', { id: 'f' }), id => (id === 'f' ? 'Docs' : '')).parts;
+    expect(parts).toContainEqual({ name: 'Docs' });
+  });
+  it('group topics', () => expect(topicsOf([event('b.x'), event('a.y'), event('b.z')])).toEqual(['a', 'b']));
+});
+
+describe('people', () => {
+  const member = (id: string, more: Partial<Member> = {}): Member => ({
+    id,
+    name: id,
+    role: 'member',
+    self: false,
+    connected: false,
+    admitted: '',
+    by: '',
+    key: '',
+    ...more,
+  });
+  const peer = (id: string, connected: boolean): Peer => ({
+    id,
+    name: id,
+    connected,
+    rtt_ms: 0,
+    bytes_in: 0,
+    bytes_out: 0,
+    since: null,
+    error: '',
+  });
+  const self = member('me', { self: true, role: 'admin' });
+  it('are this computer, then the linked ones, then the rest', () => {
+    const list = people([member('b'), member('c'), self, member('a')], [peer('b', false), peer('c', true)]);
+    expect(list.map(p => p.member.id)).toEqual(['me', 'c', 'a', 'b']);
+  });
+  it('need a second admin when there is one with company', () => {
+    expect(needsSecondAdmin(people([self], []))).toBeNull();
+    expect(needsSecondAdmin(people([self, member('a'), member('b')], [peer('b', true)]))?.member.id).toBe(
+      'b',
+    );
+    expect(needsSecondAdmin(people([self, member('a', { role: 'admin' })], []))).toBeNull();
+    expect(
+      needsSecondAdmin(people([member('me', { self: true }), member('a', { role: 'admin' })], [])),
+    ).toBeNull();
+  });
+});
+
+describe('steps', () => {
+  const does = (members: number, folders: number, documents: number, role: 'admin' | 'member' = 'admin') =>
+    steps({ members, folders, documents, role }).map(s => s.action);
+  it('change with the state', () => {
+    expect(does(1, 0, 0)).toEqual(['invite', 'join', 'share', 'samples']);
+    expect(does(1, 1, 9)).toEqual(['invite', 'join', 'search']);
+    expect(does(2, 0, 0)).toEqual(['share', 'samples']);
+    expect(does(3, 1, 9)).toEqual([]);
+  });
+});
+
+describe('keys', () => {
+  const key = (name: string, more = {}) => ({
+    key: name,
+    ctrlKey: false,
+    metaKey: false,
+    altKey: false,
+    typing: false,
+    ...more,
+  });
+  it('work anywhere but in fields and chords', () => {
+    const keys = new Keys();
+    expect(keys.command(key('/'), 0)).toBe('search');
+    expect(keys.command(key('?'), 0)).toBe('help');
+    expect(keys.command(key('/', { typing: true }), 0)).toBeNull();
+    expect(keys.command(key('/', { ctrlKey: true }), 0)).toBeNull();
+  });
+  it('go to a page with g and a letter, in time', () => {
+    const keys = new Keys();
+    keys.command(key('g'), 0);
+    expect(keys.command(key('f'), 500)).toBe('folders');
+    expect(keys.command(key('f'), 600)).toBeNull();
+    keys.command(key('g'), 1000);
+    expect(keys.command(key('p'), 2100)).toBeNull();
+  });
+});
+
+describe('preview', () => {
+  it.each([
+    ['markdown', 'a', true],
+    ['pdf', 'a.pdf', false],
+    ['', 'x/Makefile', true],
+    ['', 'a.GO', true],
+    ['image', 'a.png', false],
+    ['text/plain', 'a', true],
+  ])('%s %s', (type, path, want) => expect(textLike(type, path)).toBe(want));
+  it('decodes text and refuses the rest', () => {
+    expect(decode(new TextEncoder().encode('hé'), false)).toBe('hé');
+    expect(decode(new Uint8Array([0x68, 0xc3]), true)).toBe('h');
+    expect(decode(new Uint8Array([0x68, 0xc3]), false)).toBe('h\ufffd');
+    expect(decode(new Uint8Array([0xff, 0xfe, 0x68, 0]), false)).toBe('h');
+    expect(decode(new Uint8Array([1, 0, 2]), false)).toBeNull();
+  });
+});
+
+describe('folders', () => {
+  it('say how they are', () => {
+    expect(stateLabel({ state: 'idle' })).toBe('up to date');
+    expect([
+      stateTone({ state: 'idle', error: '' }),
+      stateTone({ state: 'idle', error: 'x' }),
+      stateTone({ state: 'held', error: '' }),
+    ]).toEqual(['good', 'bad', 'warn']);
+  });
+  it.each([
+    ['open /x: no such file or directory', 'not as deleted'],
+    ['Permission denied', 'user that runs shoal'],
+    ['no space left', 'Free some space'],
+    ['odd', 'Mend the cause'],
+  ])('advise on %s', (error, want) => expect(advice({ error, path: '' })).toContain(want));
+  it('are trees', () => {
+    expect([depth('a', ''), depth('a/b/c', ''), depth('a/b/c', 'a/'), depth('d/', '')]).toEqual([0, 2, 1, 0]);
+    expect(crumbs('a/b/').map(c => c.prefix)).toEqual(['', 'a/', 'a/b/']);
+    expect(crumbs('')).toHaveLength(1);
+  });
+});
+
+describe('paths', () => {
+  it('have words, also when they are new', () => {
+    expect([kindLabel('relayed'), kindLabel('tunnelled')]).toEqual(['Relayed', 'tunnelled']);
+    expect([kindMeaning('direct').length > 0, kindMeaning('tunnelled')]).toEqual([true, '']);
+  });
+});

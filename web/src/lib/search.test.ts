@@ -1,0 +1,256 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Problem } from '../api/problem';
+import type { SearchParams } from '../api/client';
+import type { Hit, SearchAnswer, SearchPart } from '../api/types';
+import { debounceMs, headline, missing, Search, type View } from './search';
+
+const hit = (node: string, path: string, score: number): Hit => ({
+  id: path,
+  title: path,
+  folder: 'f',
+  path,
+  node,
+  node_name: node,
+  local: false,
+  type: 'text',
+  size: 1,
+  modified: '',
+  score,
+  distance: 0,
+  snippet: { text: '', marks: [] },
+});
+const part = (node: string, hits: Hit[], error = ''): SearchPart => ({
+  node,
+  node_name: node,
+  hits,
+  total: hits.length,
+  corrections: [{ from: 'netwrk', to: 'network', distance: 1 }],
+  took_ms: 3,
+  error,
+});
+const answer = (hits: Hit[], more: Partial<SearchAnswer> = {}): SearchAnswer => ({
+  query: '',
+  corrections: [],
+  hits,
+  total: hits.length,
+  truncated: false,
+  partial: false,
+  nodes_asked: 1,
+  nodes_answered: 1,
+  nodes: [{ node: 'a', node_name: 'a', hits: hits.length, took_ms: 2, error: '' }],
+  took_ms: 9,
+  next: null,
+  ...more,
+});
+
+interface Question {
+  params: SearchParams;
+  each: (part: SearchPart) => void;
+  signal: AbortSignal;
+  answer: (answer: SearchAnswer) => void;
+  fail: (error: unknown) => void;
+}
+
+function setup(computers = [{ id: 'a', name: 'a' }]) {
+  const asked: Question[] = [];
+  const paged: Question[] = [];
+  const into =
+    (list: Question[]) => (params: SearchParams, each: (p: SearchPart) => void, signal: AbortSignal) =>
+      new Promise<SearchAnswer>((answer, fail) => list.push({ params, each, signal, answer, fail }));
+  const views: View[] = [];
+  const search = new Search({
+    stream: into(asked),
+    page: (params, signal) => into(paged)(params, () => undefined, signal),
+    computers: () => computers,
+    onChange: view => views.push(view),
+  });
+  return { search, asked, paged, views, computers };
+}
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const pause = () => vi.advanceTimersByTimeAsync(debounceMs);
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe('search as you type', () => {
+  it('asks once, after the pause', async () => {
+    const { search, asked } = setup();
+    for (const text of ['n', 'ne', 'net']) {
+      search.type(text, false);
+      await vi.advanceTimersByTimeAsync(debounceMs - 1);
+    }
+    expect(asked).toHaveLength(0);
+    await pause();
+    expect(asked.map(q => q.params)).toEqual([{ q: 'net' }]);
+  });
+  it('aborts the older question and drops what still comes of it', async () => {
+    const { search, asked } = setup();
+    search.type('old', false);
+    await pause();
+    search.type('new', false);
+    expect(asked[0]?.signal.aborted).toBe(true);
+    asked[0]?.each(part('a', [hit('a', 'late', 1)]));
+    asked[0]?.answer(answer([hit('a', 'late', 1)]));
+    await settle();
+    expect(search.view.hits).toEqual([]);
+    await pause();
+    asked[1]?.answer(answer([hit('a', 'new', 1)]));
+    await settle();
+    expect(search.view).toMatchObject({ phase: 'done', query: 'new' });
+  });
+  it('keeps the last hits, as stale, until new ones come', async () => {
+    const { search, asked } = setup();
+    search.submit('one', false);
+    asked[0]?.answer(answer([hit('a', 'x', 1)]));
+    await settle();
+    search.type('two', false);
+    expect(search.view).toMatchObject({ stale: true, phase: 'typing' });
+    await pause();
+    asked[1]?.each(part('a', [hit('a', 'y', 1)]));
+    expect(search.view.hits.map(h => h.path)).toEqual(['y']);
+    expect(search.view.stale).toBe(false);
+  });
+  it('is empty for blanks, without asking', async () => {
+    const { search, asked } = setup();
+    search.type('  ', false);
+    search.submit('', false);
+    await pause();
+    expect(asked).toHaveLength(0);
+    expect(search.view.phase).toBe('empty');
+  });
+  it('asks exactly when told to', async () => {
+    const { search, asked } = setup();
+    search.submit('netwrk', true);
+    expect(asked[0]?.params).toEqual({ q: 'netwrk', fuzz: '0' });
+  });
+  it('does not ask the same again, unless submitted', async () => {
+    const { search, asked } = setup();
+    search.submit('x', false);
+    search.type('x', false);
+    await pause();
+    expect(asked).toHaveLength(1);
+    search.submit('x', false);
+    expect(asked).toHaveLength(2);
+  });
+});
+
+describe('progress', () => {
+  it('follows each computer', async () => {
+    const { search, asked } = setup([
+      { id: 'a', name: 'a' },
+      { id: 'b', name: 'b' },
+    ]);
+    search.submit('x', false);
+    expect(search.view.progress.map(p => p.state)).toEqual(['waiting', 'waiting']);
+    asked[0]?.each(part('a', [hit('a', '1', 1)]));
+    asked[0]?.each(part('b', [], 'no answer in 2 s'));
+    asked[0]?.each(part('c', [hit('c', '2', 2)]));
+    expect(search.view.progress.map(p => [p.id, p.state])).toEqual([
+      ['a', 'answered'],
+      ['b', 'failed'],
+      ['c', 'answered'],
+    ]);
+    expect(missing(search.view).map(p => p.error)).toEqual(['no answer in 2 s']);
+  });
+  it('puts the best hits first and corrections once', async () => {
+    const { search, asked } = setup();
+    search.submit('x', false);
+    asked[0]?.each(part('a', [hit('a', 'low', 1)]));
+    asked[0]?.each(part('b', [hit('b', 'high', 2), hit('b', 'high', 2)]));
+    asked[0]?.each(part('b', [hit('b', 'high', 2)]));
+    expect(search.view.hits[0]?.path).toBe('high');
+    expect(search.view.corrections).toHaveLength(1);
+  });
+  it('learns of computers that come late', async () => {
+    const { search, computers } = setup();
+    search.expect();
+    expect(search.view.progress).toEqual([]);
+    search.submit('x', false);
+    computers.push({ id: 'b', name: 'b' });
+    search.expect();
+    search.expect();
+    expect(search.view.progress.map(p => p.id)).toEqual(['a', 'b']);
+  });
+  it('drops who was not asked after all', async () => {
+    const { search, asked } = setup([
+      { id: 'a', name: 'a' },
+      { id: 'gone', name: 'g' },
+    ]);
+    search.submit('x', false);
+    asked[0]?.answer(answer([]));
+    await settle();
+    expect(search.view.progress.map(p => p.id)).toEqual(['a']);
+  });
+});
+
+describe('failure', () => {
+  it('shows the problem, and typing goes on', async () => {
+    const { search, asked } = setup();
+    search.submit('x', false);
+    asked[0]?.fail(new Problem({ code: 'c', detail: 'd' }));
+    await settle();
+    expect(search.view).toMatchObject({ phase: 'failed', query: 'x', hits: [] });
+    expect(headline(search.view)).toBe('The search failed');
+    search.type('x', false);
+    await pause();
+    expect(asked).toHaveLength(2);
+  });
+  it('of an aborted question is none', async () => {
+    const { search, asked } = setup();
+    search.submit('x', false);
+    asked[0]?.fail(new DOMException('', 'AbortError'));
+    await settle();
+    expect(search.view.phase).toBe('searching');
+  });
+});
+
+describe('more', () => {
+  async function withNext() {
+    const all = setup();
+    all.search.submit('x', false);
+    all.asked[0]?.answer(answer([hit('a', '1', 5)], { next: 'c1' }));
+    await settle();
+    return all;
+  }
+  it('adds the next page by its cursor, each hit once', async () => {
+    const { search, paged } = await withNext();
+    void search.more();
+    void search.more();
+    expect(paged.map(q => q.params)).toEqual([{ q: 'x', cursor: 'c1' }]);
+    paged[0]?.answer(answer([hit('a', '1', 5), hit('a', '2', 9)]));
+    await settle();
+    expect(search.view.hits.map(h => h.path)).toEqual(['1', '2']);
+    expect(search.view).toMatchObject({ next: null, loadingMore: false });
+  });
+  it('keeps what is there when it fails', async () => {
+    const { search, paged } = await withNext();
+    void search.more();
+    paged[0]?.fail(new Problem({ code: 'cursor_invalid', detail: 'd' }));
+    await settle();
+    expect(search.view).toMatchObject({ phase: 'done', next: 'c1', loadingMore: false });
+    expect(search.view.problem?.code).toBe('cursor_invalid');
+  });
+  it('is dropped by a new question', async () => {
+    const { search, paged } = await withNext();
+    void search.more();
+    search.type('y', false);
+    paged[0]?.answer(answer([hit('a', '2', 9)]));
+    await settle();
+    expect(search.view.hits.map(h => h.path)).toEqual(['1']);
+  });
+});
+
+describe('headline', () => {
+  it('says what came out', async () => {
+    const { search, asked } = setup();
+    expect(headline(search.view)).toBe('');
+    search.submit('x', false);
+    expect(headline(search.view)).toBe('Searching…');
+    asked[0]?.each(part('a', [hit('a', '1', 1)]));
+    expect(headline(search.view)).toBe('1 so far…');
+    asked[0]?.answer(answer([hit('a', '1', 1)]));
+    await settle();
+    expect(headline(search.view)).toBe('1 result from one computer');
+  });
+});
