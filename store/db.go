@@ -86,8 +86,7 @@ func openDB(ctx context.Context, dir string, p profile) (*DB, error) {
 	d.readers.SetConnMaxIdleTime(idle)
 	// The writer first: only it may turn the log on.
 	if err := errors.Join(d.writer.PingContext(ctx), d.readers.PingContext(ctx)); err != nil {
-		d.closeConnections()
-		return nil, fmt.Errorf("store: open %s: %w", d.path, err)
+		return nil, errors.Join(fmt.Errorf("store: open %s: %w", d.path, err), d.closeConnections())
 	}
 	return d, nil
 }

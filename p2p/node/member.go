@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,6 +77,9 @@ func (n *Node) Join(ctx context.Context, link string) (Joined, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	l, err := n.knock(ctx, inv)
+	if errors.Is(err, p2p.ErrRefused) {
+		return Joined{}, fmt.Errorf("node: join: %s does not take the invitation: %w", inv.Inviter.Name, errors.Join(member.ErrRefused, err))
+	}
 	if err != nil {
 		return Joined{}, fmt.Errorf("node: join: reaching %s: %w", inv.Inviter.Name, err)
 	}
