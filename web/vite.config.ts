@@ -9,6 +9,7 @@ const node = process.env['SHOAL_HTTP'] ?? '127.0.0.1:8080';
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
+  cacheDir: '../node_modules/.vite',
   plugins: [
     svelte({
       configFile: false,

@@ -267,7 +267,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -289,7 +289,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -309,7 +309,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -329,7 +329,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -349,7 +349,7 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -518,6 +518,8 @@ export interface components {
             corrections: components["schemas"]["Correction"][];
             hits: components["schemas"]["Hit"][];
             total: number;
+            /** @description 0 when the hits have all words of the query; otherwise no document has all of them, and the hits lack this many */
+            missing: number;
             /** @description A limit cut the answer */
             truncated: boolean;
             /** @description A member did not answer in time */
@@ -771,7 +773,7 @@ export interface components {
     parameters: {
         DocumentID: string;
         MemberID: string;
-        /** @description The folder's id */
+        /** @description The folder's id, or a label that only one folder has */
         FolderID: string;
     };
     requestBodies: never;
@@ -1193,7 +1195,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1217,7 +1219,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1239,7 +1241,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1267,7 +1269,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1294,7 +1296,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1318,7 +1320,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
@@ -1344,14 +1346,14 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The folder's id */
+                /** @description The folder's id, or a label that only one folder has */
                 id: components["parameters"]["FolderID"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The whole file */
+            /** @description The whole file, as attachment */
             200: {
                 headers: {
                     [name: string]: unknown;

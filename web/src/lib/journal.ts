@@ -7,6 +7,8 @@ export interface Journal {
   events: Event[];
   scans: Record<string, Scan>;
   joined: JoinedMember[];
+  // labels of folders by id: later events name only the id
+  labels: Record<string, string>;
 }
 
 export interface Scan {
@@ -23,11 +25,11 @@ export interface JoinedMember {
 export const keep = 1000;
 const scanning = 'folder.scanning';
 
-export const blank: Journal = { events: [], scans: {}, joined: [] };
+export const blank: Journal = { events: [], scans: {}, joined: [], labels: {} };
 
 export function record(journal: Journal, event: Event): Journal {
   if (event.id && journal.events.some(e => e.id === event.id)) return journal;
-  const others = event.topic === scanning ? journal.events.filter(e => !sameScan(e, event)) : journal.events;
+  const others = repeats(event) ? journal.events.filter(e => !sameScan(e, event)) : journal.events;
   const events = [event, ...others].slice(0, keep);
   const next = { ...journal, events };
   if (event.topic === 'reset') return { ...next, scans: {} };
@@ -35,13 +37,20 @@ export function record(journal: Journal, event: Event): Journal {
     const one = { id: text(event, 'id'), name: text(event, 'name'), words: texts(event, 'words') };
     return one.words.length > 0 ? { ...next, joined: [...journal.joined, one] } : next;
   }
-  if (event.topic.startsWith('folder.')) return { ...next, scans: scanned(journal.scans, event) };
+  const folder = text(event, 'folder', 'id');
+  const label = text(event, 'label');
+  if (folder && label) next.labels = { ...journal.labels, [folder]: label };
+  if (event.topic.startsWith('folder.')) next.scans = scanned(journal.scans, event);
   return next;
 }
 
 // A scan tells how far it is several times a second: one line says it all.
+function repeats(event: Event): boolean {
+  return event.topic === scanning || (event.topic === 'folder.changed' && event.data['state'] === 'scanning');
+}
+
 function sameScan(a: Event, b: Event): boolean {
-  return a.topic === b.topic && text(a, 'id') === text(b, 'id');
+  return a.topic === b.topic && repeats(a) && text(a, 'id') === text(b, 'id');
 }
 
 function scanned(scans: Record<string, Scan>, event: Event): Record<string, Scan> {

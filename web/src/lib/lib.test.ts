@@ -236,6 +236,12 @@ describe('journal', () => {
     journal = record(journal, event('folder.scanning', { id: 'g', files: 1, done: true }, 'e.5'));
     expect(journal.scans).toEqual({ f: { files: 2, bytes: 0 } });
   });
+  it('remembers what folders are called', () => {
+    let journal = record(blank, event('folder.added', { id: 'f', label: 'Docs' }));
+    journal = record(journal, event('offer.changed', { folder: 'g', label: 'Music' }, 'e.2'));
+    journal = record(journal, event('folder.removed', { id: 'f' }, 'e.3'));
+    expect(journal.labels).toEqual({ f: 'Docs', g: 'Music' });
+  });
   it('forgets scans at a reset, not who joined', () => {
     let journal = record(blank, event('member.joined', { id: 'm', name: 'n', words: ['a', 'b', 3] }));
     journal = record(journal, event('folder.scanning', { folder: 'f' }, 'e.2'));

@@ -37,6 +37,7 @@ const answer = (hits: Hit[], more: Partial<SearchAnswer> = {}): SearchAnswer => 
   partial: false,
   nodes_asked: 1,
   nodes_answered: 1,
+  missing: 0,
   nodes: [{ node: 'a', node_name: 'a', hits: hits.length, took_ms: 2, error: '' }],
   took_ms: 9,
   next: null,
@@ -238,6 +239,19 @@ describe('more', () => {
     paged[0]?.answer(answer([hit('a', '2', 9)]));
     await settle();
     expect(search.view.hits.map(h => h.path)).toEqual(['1']);
+  });
+});
+
+describe('words that nothing has', () => {
+  it('are told with the answer, and forgotten with the next', async () => {
+    const { search, asked } = setup();
+    search.submit('net whale', false);
+    asked[0]?.answer({ ...answer([hit('a', '1', 1)]), missing: 1 });
+    await settle();
+    expect(search.view.lacking).toBe(1);
+    search.submit('net', false);
+    asked[1]?.each(part('a', [hit('a', '2', 1)]));
+    expect(search.view.lacking).toBe(0);
   });
 });
 

@@ -25,6 +25,8 @@ export interface View {
   total: number;
   corrections: Correction[];
   progress: Progress[];
+  // lacking: no document has all words of the query; these lack so many.
+  lacking: number;
   partial: boolean;
   truncated: boolean;
   tookMs: number;
@@ -53,6 +55,7 @@ export const nothing: View = {
   total: 0,
   corrections: [],
   progress: [],
+  lacking: 0,
   partial: false,
   truncated: false,
   tookMs: 0,
@@ -186,7 +189,7 @@ function waitingFor(computer: Computer): Progress {
 }
 
 export function withPart(view: View, part: SearchPart): View {
-  const old = view.stale ? { ...view, hits: [], total: 0, corrections: [] } : view;
+  const old = view.stale ? { ...view, hits: [], total: 0, corrections: [], lacking: 0 } : view;
   const known = old.corrections.map(c => `${c.from} ${c.to}`);
   return {
     ...old,
@@ -226,6 +229,7 @@ export function withAnswer(view: View, answer: SearchAnswer): View {
     corrections: answer.corrections,
     // Who went away between the question and the answer was not asked.
     progress: progress.filter(p => p.state !== 'waiting'),
+    lacking: answer.missing,
     partial: answer.partial,
     truncated: answer.truncated,
     tookMs: answer.took_ms,

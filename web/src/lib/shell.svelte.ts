@@ -71,6 +71,12 @@ export class Shell {
     void this.session.open();
   }
 
+  // go changes the page at once; the browser tells of the new address only later.
+  go(hash: string): void {
+    location.hash = hash;
+    this.#arrive();
+  }
+
   setTheme(theme: Theme): void {
     this.theme = theme;
     if (theme === 'auto') {
