@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -46,6 +48,9 @@ var (
 	errPeerFailed    = errors.New("the member could not do it")
 	errInternal      = errors.New("the node met an error that it has no name for; its log tells more")
 )
+
+// packages are those whose errors begin with their name.
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -142,7 +147,7 @@ func problemOf(err error) api.Problem {
 	if !known && errors.As(err, &peer) {
 		f, known = explain(reasonOf(peer))
 	}
-	detail := err.Error()
+	detail := plain(err.Error())
 	if !known {
 		detail = errInternal.Error()
 	}
@@ -151,6 +156,18 @@ func problemOf(err error) api.Problem {
 		p.Hint = &f.hint
 	}
 	return p
+}
+
+// plain returns an error's text without the names of the packages that it begins
+// with: they help who reads a log, and nobody else.
+func plain(text string) string {
+	for {
+		name, rest, found := strings.Cut(text, ": ")
+		if !found || !slices.Contains(packages, name) {
+			return text
+		}
+		text = rest
+	}
 }
 
 // reasonOf is for what another member reports, by its own codes.

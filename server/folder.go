@@ -124,7 +124,7 @@ func (a *nodeAPI) ListSkipped(_ context.Context, r api.ListSkippedRequestObject)
 func apiFolder(f node.Folder) api.Folder {
 	out := api.Folder{
 		Id: f.ID, Label: f.Label, Path: f.Path, State: api.FolderState(f.State), Access: api.Access(f.Access),
-		Files: f.Files, Bytes: f.Bytes, Error: f.Error, Warning: f.Warning, Node: f.Node.String(), NodeName: f.NodeName,
+		Files: f.Files, Bytes: f.Bytes, Error: plain(f.Error), Warning: f.Warning, Node: f.Node.String(), NodeName: f.NodeName,
 		Skipped: f.Skipped, Scanned: when(f.Scanned),
 	}
 	if f.Offered {

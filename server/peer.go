@@ -23,7 +23,7 @@ func (a *nodeAPI) ListPeers(context.Context, api.ListPeersRequestObject) (api.Li
 func apiPeer(p node.Peer) api.Peer {
 	out := api.Peer{
 		Id: p.ID.String(), Name: p.Name, Connected: p.Connected, RttMs: milliseconds(p.Stats.RTT),
-		BytesIn: int64(p.Stats.BytesIn), BytesOut: int64(p.Stats.BytesOut), Since: when(p.Since), Error: p.Error,
+		BytesIn: int64(p.Stats.BytesIn), BytesOut: int64(p.Stats.BytesOut), Since: when(p.Since), Error: plain(p.Error),
 	}
 	if p.Connected {
 		path := apiPath(p.Path)

@@ -548,6 +548,9 @@ type Node struct {
 	Http string `json:"http"`
 	Id   string `json:"id"`
 
+	// Lab Whether this process runs a lab: GET /api/lab lists its nodes
+	Lab bool `json:"lab"`
+
 	// Members Members of the network, this node included
 	Members int     `json:"members"`
 	Name    string  `json:"name"`

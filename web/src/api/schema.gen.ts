@@ -101,7 +101,8 @@ export interface paths {
         };
         /**
          * Search the folders and documents of all members
-         * @description Words must all occur; typos are tolerated by length (up to 3 letters 0, up
+         * @description Words must all occur; when no document has all of them, those that have most
+         *     are found, and `missing` says how many words they lack. Typos are tolerated by length (up to 3 letters 0, up
          *     to 5 letters 1, up to 9 letters 2, longer 3); the last word also matches as
          *     a prefix. With `Accept: text/event-stream` the answer comes in parts: an
          *     event `part` for each node as it answers (schema SearchPart), then `done`
@@ -455,6 +456,8 @@ export interface components {
             folders: number;
             /** @description Files and documents that this node can find */
             documents: number;
+            /** @description Whether this process runs a lab: GET /api/lab lists its nodes */
+            lab: boolean;
             position: string;
         };
         Samples: {

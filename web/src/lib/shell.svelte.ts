@@ -132,12 +132,13 @@ export class Shell {
   }
 
   async #findLab(): Promise<void> {
+    if (!this.session.node?.lab) return;
     try {
       this.lab = (await this.session.api.lab()).items;
       const index = Number(sessionStorage.getItem(labKey) ?? 0);
       if (index > 0) this.selectLab(index);
-    } catch {
-      // An ordinary node: there is nothing to switch.
+    } catch (error) {
+      this.say(asProblem(error).message, 'bad');
     }
   }
 }
