@@ -164,15 +164,15 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// calling measures 20,000 calls of 64 bytes with 1000 in flight all the time, and
+// calling measures 100,000 calls of 64 bytes with 1000 in flight all the time, and
 // then one at a time.
 func calling(ctx context.Context, _ *bench) error {
-	l, _, done, err := linked(ctx)
+	l, far, done, err := linked(ctx)
 	if err != nil {
 		return err
 	}
 	for _, flight := range []int{1000, 1} {
-		total := 20 * max(flight, 50)
+		total := 100 * max(flight, 50)
 		took := make([]time.Duration, total)
 		next := make(chan int, total)
 		for i := range total {
@@ -180,6 +180,11 @@ func calling(ctx context.Context, _ *bench) error {
 		}
 		close(next)
 		errs := make([]error, flight)
+		farBefore, err := cpu(far.Process.Pid)
+		if err != nil {
+			return err
+		}
+		before, start := ownCPU(), time.Now()
 		var wg sync.WaitGroup
 		for w := range flight {
 			wg.Go(func() {
@@ -200,7 +205,14 @@ func calling(ctx context.Context, _ *bench) error {
 				return err
 			}
 		}
-		report(fmt.Sprintf("calls of 64 bytes, %d in flight", flight), "p50 %.2f ms, p99 %.2f ms of %d", ms(quantile(took, .5)), ms(quantile(took, .99)), total)
+		lasted := time.Since(start)
+		farAfter, err := cpu(far.Process.Pid)
+		if err != nil {
+			return err
+		}
+		used := ownCPU() - before + farAfter - farBefore
+		report(fmt.Sprintf("calls of 64 bytes, %d in flight", flight), "p50 %.2f ms, p99 %.2f ms of %d; %.0f per second, %.1f µs of CPU each, both ends",
+			ms(quantile(took, .5)), ms(quantile(took, .99)), total, float64(total)/lasted.Seconds(), float64(used)/float64(total)/1e3)
 	}
 	return done()
 }

@@ -21,8 +21,7 @@
 // proves the folder, not the device number, because many file systems get
 // another number at every mount. Where no marker can be written, on read-only
 // media, the directory's inode is remembered instead, and while the program runs
-// its device. [Service.Remove] removes the marker, if it is this folder's, and
-// touches nothing else.
+// its device. [Service.Remove] leaves the marker where it is.
 //
 // # What is in a folder
 //

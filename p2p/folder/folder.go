@@ -91,6 +91,7 @@ const (
 	ReasonLong       Reason = "path too long"
 	ReasonUnreadable Reason = "cannot be read"
 	ReasonChanging   Reason = "changed while it was read"
+	ReasonNode       Reason = "data directory of a node"
 )
 
 // Skips is what the last complete scan left out, with what was met since.

@@ -68,25 +68,6 @@ func (t *tree) mark(id string) error {
 	return at.Rename(fresh, markerFile)
 }
 
-// unmark removes the marker of id, and its directory if nothing else is in it.
-func (t *tree) unmark(id string) error {
-	if is, err := t.marker(); err != nil || is != id {
-		return err // not ours
-	}
-	at, err := t.enter(t.root, markerDir)
-	if err != nil {
-		return err
-	}
-	err = at.Remove(markerFile)
-	if err = errors.Join(err, at.Close()); err != nil {
-		return err
-	}
-	if err := t.root.Remove(markerDir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-		return err
-	}
-	return nil
-}
-
 // readOnly reports that a directory cannot be written by this process.
 func readOnly(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)

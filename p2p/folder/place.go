@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -19,11 +20,17 @@ func resolve(path string) (string, error) {
 	if path == "" || strings.IndexByte(path, 0) >= 0 {
 		return unusable("not the path of a directory")
 	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return unusable(err.Error())
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return unusable("the home directory is not known; name the whole path")
+		}
+		path = filepath.Join(home, path[1:])
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	if !filepath.IsAbs(path) {
+		return unusable("not a whole path; it begins with " + string(filepath.Separator) + " or ~")
+	}
+	real, err := filepath.EvalSymlinks(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return unusable("it does not exist; create it first")
@@ -42,7 +49,36 @@ func resolve(path string) (string, error) {
 			return unusable(reserved + " is this program's own directory")
 		}
 	}
+	if why := forbidden(real); why != "" {
+		return unusable(why)
+	}
 	return real, readable(real, unusable)
+}
+
+// forbidden says why nobody should share a directory that could be: it is made by
+// the system, or holds the keys of a node, be it another one.
+func forbidden(dir string) string {
+	if runtime.GOOS == "linux" {
+		for _, made := range []string{"/proc", "/sys", "/dev"} {
+			if dir == made || below(dir, made) {
+				return made + " is made by the system and holds no files of yours"
+			}
+		}
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if holdsNode(func(name string) bool { _, err := os.Lstat(filepath.Join(at, name)); return err == nil }) {
+			return at + " is the data directory of a node"
+		}
+		if at == filepath.Dir(at) {
+			return ""
+		}
+	}
+}
+
+// holdsNode reports whether a directory is a node's data directory (package store),
+// with its key and its token, by the names in it.
+func holdsNode(has func(name string) bool) bool {
+	return has("state.db") && has("index.db") && has("lock")
 }
 
 // readable tries to list the directory.

@@ -192,6 +192,10 @@ func (s *scan) visit(ctx context.Context, t task) error {
 	if err != nil {
 		return err
 	}
+	if holdsNode(func(name string) bool { _, found := slices.BinarySearch(names, name); return found }) {
+		s.skips.add(t.dir, ReasonNode)
+		names = nil // whatever was known of it is gone
+	}
 	known, err := s.store.Children(ctx, s.folder.ID, t.dir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)

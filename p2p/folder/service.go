@@ -157,7 +157,7 @@ func (s *Service) start(sh *share) {
 
 // AddOptions describe a folder to share.
 type AddOptions struct {
-	Path   string // of the directory; relative to the working directory unless absolute
+	Path   string // of the directory: absolute, or below "~", the home of the program's user
 	Label  string // for people; empty: the last part of the path
 	Access string // AccessWrite or AccessRead; empty: AccessWrite
 }
@@ -278,9 +278,10 @@ func defaultLabel(path string) string {
 	return label
 }
 
-// Remove forgets a folder here. Its files are not touched; the marker is removed
-// if it is this folder's. The Sink is not told: whoever removes a folder drops
-// what it made of it. Errors: ErrNotFound.
+// Remove forgets a folder here and touches nothing in it. The marker stays too: it
+// may be that of another node that shares the same directory, and a directory that
+// is added again is the same folder again. The Sink is not told: whoever removes a
+// folder drops what it made of it. Errors: ErrNotFound.
 func (s *Service) Remove(ctx context.Context, id string) error {
 	s.registry.Lock()
 	defer s.registry.Unlock()
@@ -300,22 +301,8 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 		s.mu.Unlock()
 		return fmt.Errorf("folder: remove %s: %w", r.Path, err)
 	}
-	if err := unmark(r); err != nil {
-		s.log.Info("folder: the marker stays", "path", r.Path, "error", err)
-	}
 	s.options.Publish.Emit(Removed{ID: r.ID, Label: r.Label})
 	return nil
-}
-
-func unmark(r Record) error {
-	if !r.Marked {
-		return nil
-	}
-	t, err := openTree(r.Path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(t.unmark(r.ID), t.close())
 }
 
 // Changes are what Update changes; nil leaves as it is.

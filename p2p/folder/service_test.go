@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -32,9 +33,8 @@ func TestAddIsIdempotent(t *testing.T) {
 	if told := events[Added](b); len(told) != 1 || told[0] != (Added{ID: first.ID, Label: "x", Path: first.Path}) {
 		t.Errorf("events: %+v", told)
 	}
-	t.Chdir(dir)
-	again, err := b.Add(t.Context(), AddOptions{Path: "x"})
-	if err != nil || again.ID != first.ID {
+	t.Chdir(dir) // that of the program is nothing a person thinks of
+	if again, err := b.Add(t.Context(), AddOptions{Path: "x"}); !errors.Is(err, ErrUnusable) {
 		t.Errorf("relative path: %+v, %v", again, err)
 	}
 }
@@ -156,8 +156,8 @@ func TestRemoveLeavesTheFiles(t *testing.T) {
 	if err := b.Remove(t.Context(), f.ID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removed twice: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".shoal", "id")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("marker: %v", err)
+	if got := markerIn(t, dir); got != f.ID {
+		t.Errorf("marker after the removal: %q, want %q", got, f.ID)
 	}
 	for _, kept := range []string{"a", ".shoal/mine"} {
 		if _, err := os.Stat(filepath.Join(dir, kept)); err != nil {
@@ -167,17 +167,43 @@ func TestRemoveLeavesTheFiles(t *testing.T) {
 	if rows, err := store.Under(t.Context(), f.ID, "", "", 10); err != nil || len(rows) != 0 {
 		t.Errorf("rows: %v, %v", rows, err)
 	}
-	again := b.add(dir)
-	if again.ID == f.ID {
-		t.Error("a folder added anew has the old ID")
+	if again := b.add(dir); again.ID != f.ID {
+		t.Errorf("added again as %s, was %s", again.ID, f.ID)
 	}
-	// Somebody else's marker is not touched.
-	build(t, dir, ".shoal/id="+strings.Repeat("a", 26)+"\n")
-	if err := b.Remove(t.Context(), again.ID); err != nil {
-		t.Fatal(err)
+}
+
+// Nobody wants to share the keys of a node, whosever they are, or what the system
+// makes up.
+func TestForbidden(t *testing.T) {
+	dir := newTree(t, "node/state.db=s", "node/index.db=i", "node/lock=", "node/token=secret", "node/d/", "also/state.db=1", "also/a=2")
+	b := newBench(t, Options{}).start()
+	for _, path := range []string{filepath.Join(dir, "node"), filepath.Join(dir, "node", "d"), "/proc", "/sys/kernel", "/dev", "relative", "~nobody"} {
+		if runtime.GOOS != "linux" && path[0] == '/' && !strings.HasPrefix(path, dir) {
+			continue
+		}
+		if _, err := b.Add(t.Context(), AddOptions{Path: path}); !errors.Is(err, ErrUnusable) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
-	if markerIn(t, dir) != strings.Repeat("a", 26) {
-		t.Error("the marker of another folder was removed")
+	f := b.add(dir)
+	b.wait(f.ID)
+	want := []string{"also/", "also/a=2", "also/state.db=1", "node/"}
+	if diff := cmp.Diff(want, b.sink.has()); diff != "" {
+		t.Error(diff)
+	}
+	skips, err := b.Skipped(f.ID)
+	if err != nil || skips.Counts[ReasonNode] != 1 {
+		t.Errorf("skipped %+v, %v", skips, err)
+	}
+}
+
+func TestHome(t *testing.T) {
+	home := newTree(t, "docs/a=1")
+	t.Setenv("HOME", home)
+	b := newBench(t, Options{})
+	f, err := b.Add(t.Context(), AddOptions{Path: "~/docs"})
+	if err != nil || f.Path != filepath.Join(home, "docs") {
+		t.Errorf("~/docs: %+v, %v", f, err)
 	}
 }
 
