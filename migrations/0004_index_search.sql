@@ -1,13 +1,12 @@
--- The documents that this node can find: the files of its folders and what was
--- published without a file. Both tables can be built again by a scan, except for
--- the published documents, which are only here. A document is in both tables or
--- in neither.
+-- The files that this node can find. Both tables can be built again by a scan;
+-- documents published without a file cannot, and are in state.db. When the file
+-- is lost, table file is lost with it, so that the next scan reads everything.
 CREATE TABLE search_document (
 	number   INTEGER PRIMARY KEY,
 	id       TEXT    NOT NULL UNIQUE,
 	title    TEXT    NOT NULL,
-	folder   TEXT    NOT NULL, -- the folder's ID; empty without a file
-	path     TEXT    NOT NULL, -- in the folder; empty without a file
+	folder   TEXT    NOT NULL CHECK (folder <> ''), -- the folder's ID
+	path     TEXT    NOT NULL, -- in the folder
 	type     TEXT    NOT NULL, -- "markdown", "image", …
 	size     INTEGER NOT NULL, -- bytes
 	modified INTEGER NOT NULL, -- nanoseconds since 1970, UTC

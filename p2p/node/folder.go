@@ -107,6 +107,20 @@ func (n *Node) RemoveFolder(ctx context.Context, id string) error {
 	return errors.Join(n.index.RemoveFolder(ctx, f.ID), n.syncOffers())
 }
 
+// forgetOrphans removes from the index what is left of folders that are shared no
+// more: RemoveFolder was interrupted after the folder was forgotten.
+func (n *Node) forgetOrphans(ctx context.Context) error {
+	for _, id := range n.index.Folders() {
+		if _, err := n.folders.Get(id); !errors.Is(err, folder.ErrNotFound) {
+			continue
+		}
+		if err := n.index.RemoveFolder(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ScanFolder looks at all files of a folder now, and returns when that has begun.
 func (n *Node) ScanFolder(_ context.Context, id string) error {
 	f, err := n.ownFolder(id)

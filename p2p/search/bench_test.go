@@ -34,8 +34,10 @@ func corpus(n int) []Document {
 			b.WriteString(words[zipf.Uint64()])
 			b.WriteString(" ")
 		}
-		documents[i] = Document{ID: fmt.Sprintf("doc%06d", i), Title: words[rng.IntN(len(words))] + " notes", Folder: "f",
-			Path: fmt.Sprintf("dir%d/%s-%d.txt", i%50, words[rng.IntN(len(words))], i), Type: TypeText, Size: 5000, Text: b.String()}
+		documents[i] = Document{
+			ID: fmt.Sprintf("doc%06d", i), Title: words[rng.IntN(len(words))] + " notes", Folder: "f",
+			Path: fmt.Sprintf("dir%d/%s-%d.txt", i%50, words[rng.IntN(len(words))], i), Type: TypeText, Size: 5000, Text: b.String(),
+		}
 	}
 	return documents
 }

@@ -9,6 +9,8 @@ import (
 
 // codec compresses texts. It allocates nothing before it is used.
 type codec struct {
+	buffers sync.Pool // of *[]byte, for texts
+
 	mu sync.Mutex // guards all following fields; what they point to needs no guard
 	e  *zstd.Encoder
 	d  *zstd.Decoder
@@ -61,9 +63,15 @@ func (c *codec) expand(b []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("expand text: %w", err)
 	}
-	text, err := d.DecodeAll(b, nil)
+	buffer, _ := c.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	defer c.buffers.Put(buffer)
+	text, err := d.DecodeAll(b, (*buffer)[:0])
 	if err != nil {
 		return "", fmt.Errorf("expand text: %w", err)
 	}
+	*buffer = text
 	return string(text), nil
 }

@@ -163,7 +163,7 @@ func (r *response) tell(e *expansion, q request, documents int) {
 }
 
 // snippets adds the snippets to the hits. A document that was removed since it
-// was found has none.
+// was found has none, nor has one whose text is damaged: the others are shown.
 func (x *Index) snippets(ctx context.Context, r *response, show *wanted) error {
 	ids := make([]string, len(r.Hits))
 	for i := range r.Hits {
@@ -180,9 +180,10 @@ func (x *Index) snippets(ctx context.Context, r *response, show *wanted) error {
 		h := &r.Hits[i]
 		text, err := x.codec.expand(texts[h.ID])
 		if err != nil {
-			return fmt.Errorf("search: document %s: %w", h.ID, err)
+			continue
 		}
-		h.setSnippet(show.snippet(text, h.Title, h.Path))
+		markup := hasMarkup(h.Type)
+		h.setSnippet(show.snippet(body(text, h.Title, markup), markup, h.Title, h.Path))
 	}
 	return nil
 }
@@ -199,7 +200,7 @@ const placeVersion = 1
 // fingerprint tells queries apart that cannot continue each other.
 func (q Query) fingerprint() uint32 {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%s\x00%d\x00%t", q.Text, q.Fuzz, q.Scope == ScopeLocal)
+	_, _ = fmt.Fprintf(h, "%s\x00%d\x00%t", q.Text, q.Fuzz, q.Scope == ScopeLocal) // a hash never fails
 	return h.Sum32()
 }
 

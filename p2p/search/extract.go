@@ -94,10 +94,21 @@ func (e *Extracted) read(text string) {
 // magic tells a type by the signature of the file format.
 func magic(b []byte) string {
 	for _, m := range []struct{ begin, kind string }{
-		{"%PDF-", TypePDF}, {"\x89PNG\r\n", TypeImage}, {"\xff\xd8\xff", TypeImage}, {"GIF8", TypeImage},
-		{"PK\x03\x04", TypeArchive}, {"\x1f\x8b", TypeArchive}, {"7z\xbc\xaf", TypeArchive}, {"BZh", TypeArchive},
-		{"\xfd7zXZ", TypeArchive}, {"\x28\xb5\x2f\xfd", TypeArchive}, {"Rar!", TypeArchive},
-		{"OggS", TypeAudio}, {"fLaC", TypeAudio}, {"ID3", TypeAudio}, {"\x1aE\xdf\xa3", TypeVideo},
+		{"%PDF-", TypePDF},
+		{"\x89PNG\r\n", TypeImage},
+		{"\xff\xd8\xff", TypeImage},
+		{"GIF8", TypeImage},
+		{"PK\x03\x04", TypeArchive},
+		{"\x1f\x8b", TypeArchive},
+		{"7z\xbc\xaf", TypeArchive},
+		{"BZh", TypeArchive},
+		{"\xfd7zXZ", TypeArchive},
+		{"\x28\xb5\x2f\xfd", TypeArchive},
+		{"Rar!", TypeArchive},
+		{"OggS", TypeAudio},
+		{"fLaC", TypeAudio},
+		{"ID3", TypeAudio},
+		{"\x1aE\xdf\xa3", TypeVideo},
 	} {
 		if bytes.HasPrefix(b, []byte(m.begin)) {
 			return m.kind

@@ -33,8 +33,10 @@ func TestExtract(t *testing.T) {
 		{"x.md", "---\nother: 1\n---\n## Heading", Extracted{Title: "Heading", Text: "---\nother: 1\n---\n## Heading", Type: TypeMarkdown}},
 		{"x.md", "```\n# no\n```\n# yes", Extracted{Title: "yes", Text: "```\n# no\n```\n# yes", Type: TypeMarkdown}},
 		{"x.md", "#hashtag\n", Extracted{Title: "x.md", Text: "#hashtag\n", Type: TypeMarkdown}},
-		{"x.html", "<title>A &amp; B</title><script>var evil</script><p>one<p>two<b>three</b><style>p{}</style>",
-			Extracted{Title: "A & B", Text: "one\ntwothree\n", Type: TypeHTML}},
+		{
+			"x.html", "<title>A &amp; B</title><script>var evil</script><p>one<p>two<b>three</b><style>p{}</style>",
+			Extracted{Title: "A & B", Text: "one\ntwothree\n", Type: TypeHTML},
+		},
 		{"x.html", "<h1>Big <i>news</i></h1>text", Extracted{Title: "Big news", Text: "Big news\ntext", Type: TypeHTML}},
 		{"x.html", "no tags", Extracted{Title: "x.html", Text: "no tags", Type: TypeHTML}},
 		{"main.go", "package main", Extracted{Title: "main.go", Text: "package main", Type: TypeCode}},

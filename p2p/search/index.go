@@ -3,17 +3,24 @@ package search
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
 
-// batchSize is the number of documents that are put in one transaction.
-const batchSize = 256
+const (
+	// batchSize is the number of documents that are put in one transaction.
+	batchSize = 256
+	// heldSize is the number of documents for which queries wait at once.
+	heldSize = 16
+	// maxTally is the number of words after which a tally starts anew.
+	maxTally = 64 << 10
+)
 
 // Index finds the documents of one node. The words are in memory, compact; the
 // texts stay in the Store and are read for snippets only. Methods may be called
@@ -37,6 +44,7 @@ type Index struct {
 	bytes      uint64            // of all texts
 
 	scratch sync.Pool // of *scratch
+	tallies sync.Pool // of *tally
 }
 
 // doc is what is known of a document without asking the store.
@@ -78,17 +86,20 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 	return x, nil
 }
 
-// reread indexes documents again from their texts. What has no readable text
-// either is removed: files come back with the next scan.
+// reread indexes documents again from their texts. A file without a readable text
+// is removed, since the next scan brings it back. What was published is nowhere
+// else: it stays in the store as it is, and is found by what can be read.
 func (x *Index) reread(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		d, err := x.Document(ctx, id)
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return err
-		}
-		if err == nil {
+		case err == nil:
 			err = x.Put(ctx, []Document{d})
-		} else {
+		case d.Folder == "" && d.ID != "":
+			err = x.insertUnread(d)
+		default:
 			err = x.store.Remove(ctx, []string{id})
 		}
 		if err != nil {
@@ -96,6 +107,31 @@ func (x *Index) reread(ctx context.Context, ids []string) error {
 		}
 	}
 	return nil
+}
+
+// insertUnread adds what could be read of a document to memory alone.
+func (x *Index) insertUnread(d Document) error {
+	r, err := x.record(new(tally), &d)
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.insert(&r)
+	return nil
+}
+
+// Folders returns the IDs of all folders of which there are documents.
+func (x *Index) Folders() []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	folders := make(map[string]bool)
+	for i := range x.docs {
+		if folder := x.docs[i].folder; folder != "" {
+			folders[folder] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(folders))
 }
 
 // Stats returns the present sizes.
@@ -117,31 +153,18 @@ func (x *Index) Put(ctx context.Context, documents []Document) error {
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	var t tally
-	for len(documents) > 0 {
-		n := min(batchSize, len(documents))
-		if err := x.putBatch(ctx, &t, documents[:n]); err != nil {
+	for batch := range slices.Chunk(documents, batchSize) {
+		if err := x.putBatch(ctx, batch); err != nil {
 			return err
 		}
-		documents = documents[n:]
 	}
 	return nil
 }
 
-func (x *Index) putBatch(ctx context.Context, t *tally, documents []Document) error {
-	records := make([]Record, 0, len(documents))
-	place := make(map[string]int, len(documents))
-	for i := range documents {
-		r, err := x.record(t, &documents[i])
-		if err != nil {
-			return err
-		}
-		if at, twice := place[r.ID]; twice {
-			records[at] = r
-			continue
-		}
-		place[r.ID] = len(records)
-		records = append(records, r)
+func (x *Index) putBatch(ctx context.Context, documents []Document) error {
+	records, err := x.records(documents)
+	if err != nil {
+		return err
 	}
 	ids := make([]string, len(records))
 	for i := range records {
@@ -154,16 +177,41 @@ func (x *Index) putBatch(ctx context.Context, t *tally, documents []Document) er
 	if err := x.store.Put(ctx, records); err != nil {
 		return fmt.Errorf("search: put %d documents: %w", len(records), err)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	err = x.drop(old)
-	for i := range records {
-		if !x.add(&records[i]) {
-			err = errors.Join(err, fmt.Errorf("search: put document %s: %w", records[i].ID, errTerms))
+	for some := range slices.Chunk(records, heldSize) {
+		x.mu.Lock()
+		for i := range some {
+			x.drop(some[i].ID, old[some[i].ID])
+			x.insert(&some[i])
 		}
+		x.mu.Unlock()
 	}
 	x.compact()
-	return err
+	return nil
+}
+
+// records makes the records of documents, of several with the same ID that of
+// the last.
+func (x *Index) records(documents []Document) ([]Record, error) {
+	t, _ := x.tallies.Get().(*tally)
+	if t == nil || len(t.words) > maxTally {
+		t = new(tally)
+	}
+	defer x.tallies.Put(t)
+	records := make([]Record, 0, len(documents))
+	place := make(map[string]int, len(documents))
+	for i := range documents {
+		r, err := x.record(t, &documents[i])
+		if err != nil {
+			return nil, err
+		}
+		if at, twice := place[r.ID]; twice {
+			records[at] = r
+			continue
+		}
+		place[r.ID] = len(records)
+		records = append(records, r)
+	}
+	return records, nil
 }
 
 // record makes the record of a document.
@@ -205,12 +253,10 @@ func (x *Index) known(ids []string) []string {
 func (x *Index) Remove(ctx context.Context, ids ...string) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	for known := x.known(ids); len(known) > 0; {
-		n := min(batchSize, len(known))
-		if err := x.removeBatch(ctx, known[:n]); err != nil {
+	for batch := range slices.Chunk(x.known(ids), batchSize) {
+		if err := x.removeBatch(ctx, batch); err != nil {
 			return err
 		}
-		known = known[n:]
 	}
 	return nil
 }
@@ -223,11 +269,15 @@ func (x *Index) removeBatch(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("search: remove %d documents: %w", len(ids), err)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	err = x.drop(old)
+	for some := range slices.Chunk(ids, heldSize) {
+		x.mu.Lock()
+		for _, id := range some {
+			x.drop(id, old[id])
+		}
+		x.mu.Unlock()
+	}
 	x.compact()
-	return err
+	return nil
 }
 
 // RemoveFolder forgets all documents of a folder.
@@ -243,7 +293,8 @@ func (x *Index) RemoveFolder(ctx context.Context, folder string) error {
 	return x.Remove(ctx, ids...)
 }
 
-// Document returns a document with its text. Errors: ErrNotFound.
+// Document returns a document with its text. Errors: ErrNotFound. With another
+// error, what could be read is there all the same.
 func (x *Index) Document(ctx context.Context, id string) (Document, error) {
 	r, err := x.store.Get(ctx, id)
 	if err != nil {
@@ -254,26 +305,32 @@ func (x *Index) Document(ctx context.Context, id string) (Document, error) {
 		Size: r.Size, Modified: r.Modified,
 	}
 	if d.Text, err = x.codec.expand(r.Text); err != nil {
-		return Document{}, fmt.Errorf("search: document %s: %w", id, err)
+		return d, fmt.Errorf("search: document %s: %w", id, err)
 	}
 	if len(r.Fields) > 0 {
 		if err := json.Unmarshal(r.Fields, &d.Fields); err != nil {
-			return Document{}, fmt.Errorf("search: document %s: fields: %w", id, err)
+			return d, fmt.Errorf("search: document %s: fields: %w", id, err)
 		}
 	}
 	return d, nil
 }
 
-// add puts a record into memory under a new slot. It reports whether the words
-// could be read; if not, nothing has changed. The caller holds mu.
+// add is insert for a record from the store. It reports whether the words could be
+// read; if not, nothing has changed. The caller holds mu.
 func (x *Index) add(r *Record) bool {
-	slot := uint32(len(x.docs))
-	// Read first, so that damaged words do not get in by half.
 	l, err := unpack(r.Terms, func([]byte, uint32) {})
 	if err != nil || l.words > math.MaxUint32 || l.text > math.MaxUint32 {
 		return false
 	}
-	_, _ = unpack(r.Terms, func(word []byte, code uint32) {
+	x.insert(r)
+	return true
+}
+
+// insert puts a record into memory under a new slot; its words are sound. The
+// caller holds mu.
+func (x *Index) insert(r *Record) {
+	slot := uint32(len(x.docs))
+	l, _ := unpack(r.Terms, func(word []byte, code uint32) {
 		number := x.vocabulary.Add(word, 1)
 		for int(number) >= len(x.lists) {
 			x.lists = append(x.lists, list{})
@@ -291,7 +348,6 @@ func (x *Index) add(r *Record) bool {
 	x.slots[r.ID] = slot
 	x.words += l.words
 	x.bytes += l.text
-	return true
 }
 
 func (x *Index) label(s string) string {
@@ -302,35 +358,31 @@ func (x *Index) label(s string) string {
 	return x.labels[s]
 }
 
-// drop takes documents out of memory, given their words. Their postings stay
-// until compact, but nobody finds their slots any more. The caller holds mu.
-func (x *Index) drop(terms map[string][]byte) error {
-	var failed error
-	for id, packed := range terms {
-		slot, ok := x.slots[id]
-		if !ok {
-			continue
-		}
-		_, err := unpack(packed, func(word []byte, _ uint32) {
-			if number, gone := x.vocabulary.Remove(word, 1); gone {
-				x.lists[number] = list{}
-			}
-		})
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("search: remove document %s: %w", id, err))
-		}
-		d := &x.docs[slot]
-		x.words -= uint64(d.words)
-		x.bytes -= uint64(d.bytes)
-		x.docs[slot] = doc{}
-		delete(x.slots, id)
+// drop takes a document out of memory, if it is there, given its words; those that
+// cannot be read count as if the document was still there. Its postings stay until
+// compact, but nobody finds its slot any more. The caller holds mu.
+func (x *Index) drop(id string, terms []byte) {
+	slot, ok := x.slots[id]
+	if !ok {
+		return
 	}
-	return failed
+	_, _ = unpack(terms, func(word []byte, _ uint32) {
+		if number, gone := x.vocabulary.Remove(word, 1); gone {
+			x.lists[number] = list{}
+		}
+	})
+	d := &x.docs[slot]
+	x.words -= uint64(d.words)
+	x.bytes -= uint64(d.bytes)
+	x.docs[slot] = doc{}
+	delete(x.slots, id)
 }
 
 // compact numbers the slots anew once so many are empty that walking past them
-// costs more than that. The caller holds mu.
+// costs more than that.
 func (x *Index) compact() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	empty := len(x.docs) - len(x.slots)
 	if empty >= batchSize && empty >= len(x.slots)/4 {
 		x.squeeze()

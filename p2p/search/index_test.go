@@ -57,8 +57,11 @@ func TestRanking(t *testing.T) {
 			{ID: "one", Text: "alpha"}, {ID: "both", Text: "beta and alpha"}, {ID: "other", Text: "beta"},
 		}, "alpha beta", "both"},
 		{"rare words decide", []Document{
-			{ID: "a", Title: "common", Text: "rarely"}, {ID: "b", Title: "rarely", Text: "common"},
-			{ID: "c", Text: "common"}, {ID: "d", Text: "common"}, {ID: "e", Text: "common"},
+			{ID: "a", Title: "common", Text: "rarely"},
+			{ID: "b", Title: "rarely", Text: "common"},
+			{ID: "c", Text: "common"},
+			{ID: "d", Text: "common"},
+			{ID: "e", Text: "common"},
 		}, "common rarely", "b a"},
 		{"most words when none has all", []Document{
 			{ID: "one", Title: "alpha"}, {ID: "two", Text: "alpha beta"}, {ID: "none", Text: "delta"},
@@ -214,8 +217,10 @@ func TestDocument(t *testing.T) {
 		t.Errorf("unknown document: %v", err)
 	}
 	h := ask(t, x, "bocek").Hits[0]
-	want2 := Hit{ID: "a", Title: "Title", Folder: "f", Path: "p/q.md", Local: true, Type: TypeMarkdown, Size: 9, Modified: want.Modified,
-		Score: h.Score, Snippet: Snippet{Text: "some text", Marks: [][2]int{}}}
+	want2 := Hit{
+		ID: "a", Title: "Title", Folder: "f", Path: "p/q.md", Local: true, Type: TypeMarkdown, Size: 9, Modified: want.Modified,
+		Score: h.Score, Snippet: Snippet{Text: "some text", Marks: [][2]int{}},
+	}
 	if diff := cmp.Diff(want2, h); diff != "" {
 		t.Errorf("hit (-want +got):\n%s", diff)
 	}
@@ -388,6 +393,19 @@ func TestPostingsAreCompacted(t *testing.T) {
 	}
 }
 
+func TestFolders(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Title: "none"}, Document{ID: "b", Folder: "g"}, Document{ID: "c", Folder: "f"}, Document{ID: "d", Folder: "g"})
+	if got := x.Folders(); !slices.Equal(got, []string{"f", "g"}) {
+		t.Errorf("folders %q", got)
+	}
+	if err := x.RemoveFolder(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if got := x.Folders(); !slices.Equal(got, []string{"f"}) {
+		t.Errorf("folders %q after removing one", got)
+	}
+}
+
 // TestDamagedWordsAreReadAgain opens stores of another version.
 func TestDamagedWordsAreReadAgain(t *testing.T) {
 	store := NewMemory()
@@ -395,7 +413,7 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := x.Put(t.Context(), []Document{{ID: "a", Title: "A", Text: "network"}, {ID: "b", Text: "network peers"}, {ID: "c", Text: "network"}}); err != nil {
+	if err := x.Put(t.Context(), []Document{{ID: "a", Title: "A", Text: "network"}, {ID: "b", Text: "network peers"}, {ID: "c", Folder: "f", Text: "network"}, {ID: "d", Title: "D", Text: "network"}}); err != nil {
 		t.Fatal(err)
 	}
 	damage := func(id string, change func(r *Record)) {
@@ -411,12 +429,16 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 	damage("a", func(r *Record) { r.Terms[0]++ })
 	damage("b", func(r *Record) { r.Terms = r.Terms[:len(r.Terms)-1] })
 	damage("c", func(r *Record) { r.Terms, r.Text = nil, []byte("no text") })
+	damage("d", func(r *Record) { r.Terms, r.Text = nil, []byte("no text") })
 	x, err = Open(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := ids(ask(t, x, "network").Hits); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("found %v", got)
+	}
+	if a := ask(t, x, "d"); len(a.Hits) != 1 || a.Hits[0].Snippet.Text != "" || x.Stats().Documents != 3 {
+		t.Errorf("what was published is found by its title: %+v of %d", a.Hits, x.Stats().Documents)
 	}
 }
 

@@ -94,7 +94,8 @@ func (w *wanted) find(text string) []occurrence {
 // together. Of the words that may stand for a unit only the nearest are shown
 // that occur in the text or in beside, which are the title and the path: beside
 // an exact match, a similar word is noise. Without any, it is how text begins.
-func (w *wanted) snippet(text string, beside ...string) Snippet {
+// With markup, marks at the beginning of lines are left out.
+func (w *wanted) snippet(text string, markup bool, beside ...string) Snippet {
 	found := w.find(text)
 	nearest := make(map[int]int)
 	note := func(o occurrence) {
@@ -112,10 +113,10 @@ func (w *wanted) snippet(text string, beside ...string) Snippet {
 	}
 	found = slices.DeleteFunc(found, func(o occurrence) bool { return o.distance > nearest[o.unit] })
 	if len(found) == 0 {
-		return cut(text, 0, nil, snippetLength)
+		return cut(text, markup, 0, nil, snippetLength)
 	}
 	first, last := densest(text, found)
-	return cut(text, found[first].start, found[first:last], snippetLength)
+	return cut(text, markup, found[first].start, found[first:last], snippetLength)
 }
 
 // densest returns the occurrences [first, last) that fit a snippet and have the
@@ -158,10 +159,16 @@ const ellipsis = '…'
 // cut returns the piece of text of about length code points around the byte at,
 // with marks for those of found that lie in it. Both ends fall between words if
 // a space is near, else between user-perceived characters.
-func cut(text string, at int, found []occurrence, length int) Snippet {
+func cut(text string, markup bool, at int, found []occurrence, length int) Snippet {
 	start := begin(text, at)
 	end := finish(text, start, length, found)
-	b := builder{marks: [][2]int{}}
+	b := builder{runes: make([]rune, 0, snippetMax), marks: [][2]int{}}
+	shown := func(from, to int) string { return text[from:to] }
+	if markup {
+		line := lineStart(text, start)
+		plain := unmark(text[line:end], line > 0 && text[line-1] != '\n')
+		shown = func(from, to int) string { return plain[from-line : to-line] }
+	}
 	if start > 0 {
 		b.runes = append(b.runes, ellipsis)
 	}
@@ -169,13 +176,13 @@ func cut(text string, at int, found []occurrence, length int) Snippet {
 		if o.start < start || o.end > end {
 			continue
 		}
-		b.write(text[start:o.start])
+		b.write(shown(start, o.start))
 		from := len(b.runes)
-		b.write(text[o.start:o.end])
+		b.write(shown(o.start, o.end))
 		b.marks = append(b.marks, [2]int{from, len(b.runes)})
 		start = o.end
 	}
-	b.write(text[start:end])
+	b.write(shown(start, end))
 	if n := len(b.runes); n > 0 && b.runes[n-1] == ' ' {
 		b.runes = b.runes[:n-1]
 	}
@@ -183,6 +190,18 @@ func cut(text string, at int, found []occurrence, length int) Snippet {
 		b.runes = append(b.runes, ellipsis)
 	}
 	return Snippet{Text: string(b.runes), Marks: b.marks}
+}
+
+// lineStart returns where the line of the byte at begins, or at if that is far.
+func lineStart(text string, at int) int {
+	near := max(0, at-snippetLead)
+	if n := strings.LastIndexByte(text[near:at], '\n'); n >= 0 {
+		return near + n + 1
+	}
+	if near == 0 {
+		return 0
+	}
+	return at
 }
 
 // begin returns where a snippet starts that shows the byte at: the beginning of
@@ -251,9 +270,9 @@ func (s Snippet) shortened(length int) Snippet {
 		found = append(found, o)
 	}
 	if len(found) == 0 {
-		return cut(s.Text, 0, nil, length)
+		return cut(s.Text, false, 0, nil, length)
 	}
-	return cut(s.Text, found[0].start, found, length)
+	return cut(s.Text, false, found[0].start, found, length)
 }
 
 // runeBytes returns the number of bytes of the first n code points of s.

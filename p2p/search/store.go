@@ -29,10 +29,13 @@ type Record struct {
 // Store keeps the documents of an Index. Package searchtest holds the tests of
 // what is promised here. Methods may be called by several goroutines at once.
 type Store interface {
-	// Put keeps records, replacing those of the same ID: all of them or, with an
-	// error, none, also when the process is killed meanwhile.
+	// Put keeps records, replacing those of the same ID: all those with a folder
+	// or none of them, and all those without one or none, also when the process
+	// is killed meanwhile. Those without are durable when Put returns, because
+	// they are nowhere else; the others may be lost at any time, but then what
+	// is known of their folders is lost with them.
 	Put(ctx context.Context, records []Record) error
-	// Remove forgets documents, all or none; unknown IDs are no error.
+	// Remove forgets documents, as Put keeps them; unknown IDs are no error.
 	Remove(ctx context.Context, ids []string) error
 	// Load calls each with every record, but without Fields and Text, until it
 	// returns an error, which Load returns. Terms are valid until each returns.

@@ -149,7 +149,7 @@ func (s *scanner) run(start, end int) {
 		// getUser: a capital behind a small letter. HTTPServer: the last of
 		// several capitals, when a small letter follows.
 		at := start + i
-		if i > 0 && unicode.IsUpper(r) && (unicode.IsLower(here)) {
+		if i > 0 && unicode.IsUpper(r) && unicode.IsLower(here) {
 			s.parts = append(s.parts, span{from, at})
 			from = at
 		} else if i > 0 && unicode.IsLower(r) && unicode.IsUpper(here) && unicode.IsUpper(before) {

@@ -34,13 +34,18 @@ func Store(t *testing.T, open func(t *testing.T) search.Store) {
 	}
 }
 
-// record returns a record in which every field says n.
+// record returns a record in which every field says n. Those of even numbers were
+// published without a file.
 func record(n int) search.Record {
-	return search.Record{
+	r := search.Record{
 		ID: fmt.Sprintf("id-%03d", n), Title: fmt.Sprint("title ", n), Folder: "folder", Path: fmt.Sprintf("dir/ä %d.md", n),
 		Type: "markdown", Size: int64(n) << 33, Modified: time.Unix(int64(n), 123456789).UTC(),
 		Fields: []byte(`{"n":1}`), Terms: fmt.Append(nil, "terms ", n), Text: fmt.Append(nil, "text\x00", n),
 	}
+	if n%2 == 0 {
+		r.Folder, r.Path = "", ""
+	}
+	return r
 }
 
 var emptyIsNil = cmpopts.EquateEmpty()
@@ -123,7 +128,16 @@ func testPut(t *testing.T, s search.Store) {
 
 func testReplace(t *testing.T, s search.Store) {
 	put(t, s, record(1), record(2))
-	changed := record(3)
+	for _, n := range []int{3, 4, 6, 5} { // of both kinds, in place of both kinds
+		testReplaceBy(t, s, record(n))
+	}
+	put(t, s, record(1))
+	if got, _ := s.Get(t.Context(), record(1).ID); string(got.Text) != string(record(1).Text) {
+		t.Errorf("text after replacing again: %q", got.Text)
+	}
+}
+
+func testReplaceBy(t *testing.T, s search.Store, changed search.Record) {
 	changed.ID, changed.Text, changed.Fields = record(1).ID, nil, nil
 	put(t, s, changed)
 	got, err := s.Get(t.Context(), changed.ID)
@@ -135,10 +149,6 @@ func testReplace(t *testing.T, s search.Store) {
 	}
 	if all := load(t, s); len(all) != 2 {
 		t.Errorf("%d records, want 2", len(all))
-	}
-	put(t, s, record(1))
-	if got, _ := s.Get(t.Context(), changed.ID); string(got.Text) != string(record(1).Text) {
-		t.Errorf("text after replacing again: %q", got.Text)
 	}
 }
 
