@@ -21,6 +21,7 @@ const steps = [
   ["go modules", () => unchanged(["go.mod", "go.sum"], () => run("go", "mod", "tidy"))],
   ["web lint", () => run("npm", "run", "--silent", "lint")],
   ["web types", () => run("npm", "run", "--silent", "check")],
+  ["e2e types", () => run("npx", "--no-install", "tsc", "--noEmit", "-p", "e2e/tsconfig.json")],
   ["web unit tests", () => run("npm", "run", "--silent", "test:unit")],
   ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],

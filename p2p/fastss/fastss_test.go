@@ -219,7 +219,6 @@ func ExampleVocabulary() {
 	// network 1
 	// networks 2
 	// test 1
-
 }
 
 func ExampleMetric_Matrix() {

@@ -75,8 +75,15 @@ func TestRelate(t *testing.T) {
 		a, b string
 		want relation
 	}{
-		{"a", "a", equal}, {"a/b", "a", inside}, {"a", "a/b/c", around}, {"a", "ab", apart}, {"ab", "a", apart},
-		{"a/missing", "a", inside}, {"a", "a/missing/deep", around}, {"missing", "missing2", apart}, {"missing", "missing", equal},
+		{"a", "a", equal},
+		{"a/b", "a", inside},
+		{"a", "a/b/c", around},
+		{"a", "ab", apart},
+		{"ab", "a", apart},
+		{"a/missing", "a", inside},
+		{"a", "a/missing/deep", around},
+		{"missing", "missing2", apart},
+		{"missing", "missing", equal},
 	} {
 		if got := relate(at(c.a), at(c.b)); got != c.want {
 			t.Errorf("%s to %s: %v, want %v", c.a, c.b, got, c.want)
