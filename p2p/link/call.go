@@ -136,7 +136,7 @@ func (b *body) message(scratch []byte) (msg []byte, used *chunk, more bool) {
 		msg = wire.AppendFrame(msg, wire.Frame{Type: wire.Ask, Stream: b.id, Payload: []byte(b.proto)})
 	}
 	b.begun = true
-	n := min(len(b.data), maxData)
+	n := min(len(b.data), maxData(b.id))
 	msg = wire.AppendFrame(msg, wire.Frame{Type: wire.Data, Stream: b.id, Payload: b.data[:n]})
 	b.data = b.data[n:]
 	if len(b.data) > 0 {
@@ -324,6 +324,10 @@ func (l *Link) answer(id uint64, s *serving, reply []byte, err error) {
 		l.mu.Lock()
 		delete(l.serving, id)
 		l.mu.Unlock()
+	}
+	if l.ended() != nil { // what a handler says of its end is no answer
+		done()
+		return
 	}
 	if err == nil && len(reply) > wire.MaxMessage {
 		err = &p2p.CallError{Code: CallTooLarge, Message: fmt.Sprintf("answer of %d bytes, at most %d", len(reply), wire.MaxMessage)}

@@ -29,6 +29,14 @@ const (
 	// MaxPacket is the longest message on channel 1: with the headers of SCTP,
 	// DTLS, UDP and IPv6 it stays one packet on every path.
 	MaxPacket = 1200
+	// packetful is how much of a message goes into one packet of a carrier over
+	// WebRTC: 1191 bytes of SCTP less 32 of headers, in steps of four. Messages
+	// of a whole number of them leave no small packet behind: each packet costs
+	// the same whatever is in it, and packets of one size cross the kernel
+	// together.
+	packetful = 1156
+	// fullMessage is the longest such message within MaxFrame.
+	fullMessage = MaxFrame / packetful * packetful
 )
 
 // Carrier is what a transport hands to link: six message channels between two

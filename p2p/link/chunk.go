@@ -1,20 +1,24 @@
 package link
 
+import "github.com/shoal-p2p/shoal/p2p/wire"
+
 // A chunk holds one message of a lane, so that bytes of a stream are copied once
 // on their way out, from the writer, and once on their way in, to the reader.
 // Outgoing payload leaves room for the frame headers before it, OPEN, STOP and
-// DATA at the most, and for a FIN behind it.
+// DATA at the most; a FIN fits behind a full message.
 type chunk struct {
 	r, w int // the payload that is left is buf[r:w]
 	buf  [MaxFrame]byte
 }
 
-const (
-	headroom = 160
-	tailroom = 16
-	// maxData is the most payload of one DATA frame.
-	maxData = MaxFrame - headroom - tailroom
-)
+const headroom = 160
+
+// maxData is the most payload of one DATA frame of a stream or body: with the
+// frame's header, and without others in its message, it makes a full message.
+func maxData(id uint64) int {
+	var head [wire.MaxHeader]byte
+	return fullMessage - len(wire.AppendHeader(head[:0], wire.Frame{Type: wire.Data, Stream: id}, fullMessage))
+}
 
 func (l *Link) chunk() *chunk { return l.chunks.Get().(*chunk) }
 

@@ -246,6 +246,13 @@ func (l *Link) leave(code uint64, text string) {
 	}
 }
 
+// crowded reports whether many calls are under way.
+func (l *Link) crowded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting)+len(l.serving) >= crowd
+}
+
 // ended returns the error for what was attempted on a link that has ended, or nil.
 func (l *Link) ended() error {
 	select {

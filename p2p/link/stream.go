@@ -25,6 +25,7 @@ type Stream struct {
 	id    uint64
 	proto string
 	lane  *queue
+	full  int // where the payload of a full chunk ends
 
 	// mu guards all following fields.
 	mu        sync.Mutex
@@ -64,7 +65,7 @@ type Stream struct {
 var _ net.Conn = (*Stream)(nil)
 
 func newStream(l *Link, id uint64, proto string) *Stream {
-	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)]}
+	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)], full: headroom + maxData(id)}
 	s.readable.L, s.writable.L = &s.mu, &s.mu
 	return s
 }
@@ -243,12 +244,12 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		}
 		s.writing, mine = true, true
 		c := s.out.last()
-		if c == nil || c.w == MaxFrame-tailroom {
+		if c == nil || c.w >= s.full {
 			c = s.link.chunk()
 			c.r, c.w = headroom, headroom
 			s.out.push(c)
 		}
-		k := copy(c.buf[c.w:MaxFrame-tailroom], p)
+		k := copy(c.buf[c.w:s.full], p)
 		c.w += k
 		s.unsent += k
 		n += k
