@@ -3,16 +3,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,7 +73,7 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 	}
 	s, err := store.Open(ctx, dir, store.Options{Logger: log})
 	if err != nil {
-		return err
+		return notOpened(dir, err)
 	}
 	defer closing(&err, s.Close)
 	token, err := command.Token(dir, o.Token)
@@ -90,7 +94,11 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 	}
 	failed := answer(api, listener)
 	defer closing(&err, api.Close)
-	n, err := startNode(ctx, o, s, log)
+	kept, err := s.Member().Load() // now, while the node does not write there yet
+	if err != nil {
+		return err
+	}
+	n, err := startNode(ctx, o, s, log, t.Stdout)
 	if err != nil {
 		return err
 	}
@@ -107,12 +115,21 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 		fmt.Fprintln(t.Stdout, moved)
 	}
 	greet(t.Stdout, n, listener, dir, o.RequireToken || o.Token != "")
-	stop, err := introduce(ctx, n, o, log, t.Stdout)
+	stop, err := introduce(ctx, n, kept, o, log, t.Stdout)
 	defer stop()
 	if err != nil {
 		return err
 	}
 	return ready(ctx, api, failed)
+}
+
+// notOpened says what helps when dir may not be written: not to change the owner of
+// what is there, since a path is mistyped as easily as it is forbidden.
+func notOpened(dir string, err error) error {
+	if errors.Is(err, store.ErrUnusable) && errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("data directory %s: permission denied: choose another with --data, or make it writable for user %d", dir, os.Getuid())
+	}
+	return err
 }
 
 // closing adds the error of close to err.
@@ -138,7 +155,7 @@ func ready(ctx context.Context, s *server.Server, failed <-chan error) error {
 }
 
 // startNode starts the node of a data directory with the folders it is to share.
-func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.Logger) (*node.Node, error) {
+func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.Logger, out io.Writer) (*node.Node, error) {
 	folders, err := o.Folders()
 	if err != nil {
 		return nil, err
@@ -160,7 +177,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 		return nil, errors.Join(err, n.Close())
 	}
 	for _, path := range folders {
-		if err := share(ctx, n, path); err != nil {
+		if err := share(ctx, n, path, out); err != nil {
 			return nil, errors.Join(err, n.Close())
 		}
 	}
@@ -188,16 +205,21 @@ func keepPort(ctx context.Context, s *store.Store, n *node.Node) error {
 	return s.SetSetting(ctx, settingPort, strconv.Itoa(int(addrs[0].Port())))
 }
 
-// share shares the directory at path, which is made if there is none. One that
-// is shared already and missing is not: its disk is away.
-func share(ctx context.Context, n *node.Node, path string) error {
+// share shares the directory at path, which is made if there is none, and says so:
+// the path may be mistyped. One that is shared already and missing is not made: its
+// disk is away.
+func share(ctx context.Context, n *node.Node, path string, out io.Writer) error {
 	for _, f := range n.Folders() {
 		if f.Path == path {
 			return nil
 		}
 	}
+	_, missing := os.Stat(path)
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return fmt.Errorf("share folder: %w", err)
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		fmt.Fprintln(out, "created", command.Printable(path))
 	}
 	_, err := n.AddFolder(ctx, folder.AddOptions{Path: path})
 	return err
@@ -206,23 +228,18 @@ func share(ctx context.Context, n *node.Node, path string) error {
 // introduce does what --join and --invite-file ask for, and says who joins, until
 // stop is called. Without --join the invitation is written before this node says
 // that it serves, so that who waits for that finds it.
-func introduce(ctx context.Context, n *node.Node, o command.Serve, log *slog.Logger, out io.Writer) (stop func(), err error) {
+func introduce(ctx context.Context, n *node.Node, kept member.State, o command.Serve, log *slog.Logger, out io.Writer) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait() }
 	happened := n.Events().Subscribe(ctx, "")
 	running.Go(func() { tell(happened, out) })
 	if o.Join == "" {
-		return stop, invite(ctx, n, o.InviteFile)
-	}
-	if !strings.HasPrefix(o.Join, "@") {
-		if _, err := member.ParseInvitation(o.Join); err != nil {
-			return stop, command.UsageError{Reason: "--join: " + err.Error()}
-		}
+		return stop, invite(ctx, n, kept, o)
 	}
 	running.Go(func() {
 		join(ctx, n, o, log)
-		if err := invite(ctx, n, o.InviteFile); err != nil {
+		if err := invite(ctx, n, kept, o); err != nil {
 			log.Error("no invitation written", "error", err)
 		}
 	})
@@ -246,12 +263,21 @@ func tell(happened iter.Seq[node.Message], out io.Writer) {
 // uses is how many computers can join with the invitation of --invite-file.
 const uses = 100
 
-// invite writes an invitation to file, if that is given.
-func invite(ctx context.Context, n *node.Node, file string) error {
-	if file == "" {
-		return nil
+// leastTime is how long an invitation must still work to be written again.
+const leastTime = time.Hour
+
+// invite writes an invitation to the file of --invite-file, if that is given. One
+// that is there is good for another start, so that a node which is started again
+// and again does not make one each time; it is written with the addresses of now.
+func invite(ctx context.Context, n *node.Node, kept member.State, o command.Serve) error {
+	file, err := o.InvitePath()
+	if err != nil || file == "" {
+		return err
 	}
-	inv, err := n.Invite(ctx, member.InviteOptions{MaxUses: uses})
+	inv, err := written(file, n, kept)
+	if err != nil {
+		inv, err = n.Invite(ctx, member.InviteOptions{MaxUses: uses})
+	}
 	if err != nil {
 		return fmt.Errorf("invitation for %s: %w", file, err)
 	}
@@ -259,6 +285,39 @@ func invite(ctx context.Context, n *node.Node, file string) error {
 		return fmt.Errorf("write the invitation: %w", err)
 	}
 	return nil
+}
+
+// written returns the invitation in file if it is one that this node kept when it
+// was started and it is good for another while; the error says why not.
+func written(file string, n *node.Node, kept member.State) (member.Invitation, error) {
+	link, err := command.ReadLink("@"+file, nil)
+	if err != nil {
+		return member.Invitation{}, err
+	}
+	inv, err := member.ParseInvitation(link)
+	if err != nil {
+		return member.Invitation{}, err
+	}
+	self, ok := n.Member(n.ID())
+	if !ok || self.Role != member.RoleAdmin || inv.Network != n.Status().Network.ID || !good(kept, inv, time.Now().Add(leastTime)) {
+		return member.Invitation{}, fmt.Errorf("%s: not good for another start", file)
+	}
+	inv.Inviter = p2p.Contact{PublicKey: self.Contact.PublicKey, Name: self.Name, Addrs: self.Contact.Addrs, Relays: inv.Inviter.Relays}
+	return inv, nil
+}
+
+// good reports whether inv is one of the invitations in state, for its network, and
+// somebody can still join with it at the time given.
+func good(state member.State, inv member.Invitation, at time.Time) bool {
+	used := 0
+	for _, r := range state.Redemptions {
+		if r.Invite == inv.ID {
+			used++
+		}
+	}
+	return state.Network == inv.Network && slices.ContainsFunc(state.Invites, func(i member.Invite) bool {
+		return i.ID == inv.ID && i.Secret == inv.Secret && i.Role == inv.Role && !i.Ended && at.Before(i.Expires) && used < i.MaxUses
+	})
 }
 
 // join tries to join until it succeeds or cannot. The inviter may start later
@@ -298,7 +357,7 @@ func passes(err error) bool {
 // greet says where the node is and what to do next.
 func greet(out io.Writer, n *node.Node, l net.Listener, dir string, tokenAsked bool) {
 	s := n.Status()
-	fmt.Fprintf(out, "dashboard  http://%s\n", command.Reach(l.Addr()))
+	fmt.Fprint(out, addresses(l))
 	fmt.Fprintf(out, "node       %s  %s\n", command.Printable(s.Name), s.ID)
 	fmt.Fprintf(out, "network    %s, members: %d\n", command.Printable(s.Network.Name), s.Members)
 	fmt.Fprintf(out, "data       %s\n", dir)
@@ -306,6 +365,17 @@ func greet(out io.Writer, n *node.Node, l net.Listener, dir string, tokenAsked b
 		fmt.Fprintf(out, "token      in %s\n", filepath.Join(dir, "token"))
 	}
 	fmt.Fprintln(out, "invite     with the dashboard, or: shoal invite")
+}
+
+// addresses are the lines that say where the dashboard is, for this computer and,
+// when l listens everywhere, for others.
+func addresses(l net.Listener) string {
+	lines := fmt.Sprintf("dashboard  http://%s\n", command.Reach(l.Addr()))
+	own, err := net.InterfaceAddrs()
+	if lan := command.LAN(l.Addr(), own); err == nil && lan != "" {
+		lines += fmt.Sprintf("           http://%s from other computers\n", lan)
+	}
+	return lines
 }
 
 // lab runs several nodes, which forget everything, on one address.
@@ -327,13 +397,21 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 		return err
 	}
 	defer closing(&err, nodes.Close)
+	// A token that was given is somebody's secret; the one made here ends with the lab.
+	made, shown := "", "as given"
+	if o.Token == "" {
+		made = rand.Text()
+		shown = made
+	}
 	api, err := server.New(server.Options{
-		Node: nodes.Nodes[0], Lab: nodes.Nodes, Token: o.Token, Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
+		Node: nodes.Nodes[0], Lab: nodes.Nodes, Token: cmp.Or(o.Token, made), Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(t.Stdout, "dashboard  http://%s\n", command.Reach(listener.Addr()))
+	fmt.Fprint(t.Stdout, addresses(listener))
+	fmt.Fprintf(t.Stdout, "token      %s\n", shown)
+	fmt.Fprintf(t.Stdout, "use        shoal --http %s --token %s invite\n", command.Reach(listener.Addr()), cmp.Or(made, "…"))
 	for i, n := range nodes.Nodes {
 		fmt.Fprintf(t.Stdout, "node %-5d %s  %s\n", i, n.Name(), n.ID())
 	}

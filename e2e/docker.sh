@@ -39,7 +39,7 @@ node() {
   shift 3
   mkdir "$work/$name" && chown 1000:1000 "$work/$name"
   buildah run --isolation=chroot --user 1000:1000 -v "$work/$name:/data" -v "$work/invite:/invite" \
-    -v "$PWD/p2p/node/samples:/documents:ro" -e SHOAL_DATA=/data -e SHOAL_TOKEN=of-this-test \
+    -v "$PWD/p2p/node/samples:/documents:ro" -e SHOAL_DATA=/data -e SHOAL_TOKEN=only-for-this-test \
     -e SHOAL_HTTP="0.0.0.0:$http" -e SHOAL_P2P="0.0.0.0:$p2p" -e SHOAL_OPEN_READS=127.0.0.0/8 "$@" \
     "$(buildah from --pull-never localhost/shoal)" -- shoal serve --name "$name" >"$work/$name.log" 2>&1 &
   pids+=($!)

@@ -184,6 +184,9 @@ func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
 		}
 		return existing.snapshot(), nil
 	}
+	if why := forbidden(path); why != "" {
+		return Folder{}, fmt.Errorf("folder: %s: %w: %s", path, ErrUnusable, why)
+	}
 	r := Record{Label: o.Label, Path: path, Access: o.Access, Created: time.Now().UTC().Truncate(time.Millisecond)}
 	if err := s.claim(&r); err != nil {
 		return Folder{}, err

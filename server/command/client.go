@@ -6,14 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -32,14 +36,32 @@ const answerLimit = 64 << 20
 type problem struct{ api.Problem }
 
 func (p *problem) Error() string {
-	text := p.Detail
+	text := sentence(p.Detail)
 	if text == "" {
-		text = p.Title
+		text = sentence(p.Title)
 	}
-	if p.Hint != nil && *p.Hint != "" {
-		text += ": " + *p.Hint
+	if p.Hint != nil && !says(text, *p.Hint) {
+		text += ". " + sentence(*p.Hint)
 	}
 	return fmt.Sprintf("%s (%s)", text, p.Code)
+}
+
+// sentence leaves out the full stop, which the caller sets where one is due.
+func sentence(text string) string { return strings.TrimRight(strings.TrimSpace(text), ".") }
+
+// says reports whether every word of hint is in text already: then the hint would
+// only repeat it. The short words do not count.
+func says(text, hint string) bool {
+	words := func(s string) []string {
+		return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	}
+	said := words(text)
+	for _, w := range words(hint) {
+		if len(w) > 2 && !slices.Contains(said, w) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *problem) exitCode() int {
@@ -63,23 +85,27 @@ type node struct {
 }
 
 // node finds the node that the verb is for: by flag or variable, by DIR/http, or
-// at the default address.
+// at the default address. Who names a data directory means the node that runs
+// with it, not whichever has the default address.
 func (c *console) node() (node, error) {
+	given := c.global.HTTP != "" && !portZero(c.global.HTTP)
 	dir, err := c.global.dir(c.Getenv)
-	if err != nil && c.global.HTTP == "" {
+	if err != nil && !given {
 		return node{}, err
 	}
 	var n node
-	kept := ""
+	kept, missing := "", error(nil)
 	if dir != "" {
-		kept = firstLine(filepath.Join(dir, addressFile))
+		kept, missing = keptAddress(dir)
 	}
-	at, given := kept, c.global.HTTP != "" && !portZero(c.global.HTTP)
+	at := kept
 	switch {
 	case given:
 		at, n.told = c.global.HTTP, "as given"
 	case kept != "":
 		n.told = "as " + filepath.Join(dir, addressFile) + " says"
+	case c.global.Data != "":
+		return node{}, nobody(dir, missing)
 	default:
 		at, n.told = DefaultHTTP, "the default"
 	}
@@ -94,6 +120,26 @@ func (c *console) node() (node, error) {
 		n.token = firstLine(filepath.Join(dir, tokenFile))
 	}
 	return n, nil
+}
+
+// keptAddress is what serve wrote into DIR/http.
+func keptAddress(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, addressFile))
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSpace(line), err
+}
+
+// nobody says that no node is known to run with dir; err is why DIR/http was not
+// read, nil if it is empty.
+func nobody(dir string, err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return outcome{errUnreachable, fmt.Sprintf("no node runs with %s (start one: shoal --data %s)", dir, dir)}
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return outcome{errUnreachable, fmt.Sprintf("no node is known to run with %s: %s cannot be read: %v", dir, filepath.Join(dir, addressFile), err)}
 }
 
 // baseURL reads an address as --http takes it, or a whole URL, such as that of

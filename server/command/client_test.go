@@ -1,6 +1,7 @@
 package command
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,7 +9,7 @@ import (
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
-// TestWhichNode: flag, variable, DIR/http, default, in this order; and the token
+// TestWhichNode: flag, variable, DIR/http, in this order; and the token
 // on disk goes to the node that put it there.
 func TestWhichNode(t *testing.T) {
 	for _, tc := range []struct {
@@ -16,7 +17,6 @@ func TestWhichNode(t *testing.T) {
 		kept              string // DIR/http
 		base, sent        string
 	}{
-		{name: "default", base: "http://127.0.0.1:8080"},
 		{name: "kept", kept: "127.0.0.1:8099", base: "http://127.0.0.1:8099", sent: "disk"},
 		{name: "kept beyond loopback", kept: "192.0.2.1:8099", base: "http://192.0.2.1:8099", sent: "disk"},
 		{name: "given", http: "localhost:1", kept: "127.0.0.1:8099", base: "http://localhost:1", sent: "disk"},
@@ -49,6 +49,66 @@ func TestWhichNode(t *testing.T) {
 				t.Errorf("%s with token %q, want %s with %q", n.base, n.token, tc.base, tc.sent)
 			}
 		})
+	}
+}
+
+// TestDefaultNode: without any place named, the default address is asked, without
+// the token of whoever was there before.
+func TestDefaultNode(t *testing.T) {
+	home := t.TempDir()
+	c := console{Terminal: Terminal{Getenv: func(name string) string { return map[string]string{"XDG_DATA_HOME": home, "HOME": home}[name] }}}
+	dir, err := c.global.dir(c.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := WritePrivate(filepath.Join(dir, tokenFile), "disk\n"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.node(); err != nil || n.base.String() != "http://127.0.0.1:8080" || n.token != "" {
+		t.Errorf("%v with token %q, %v", n.base, n.token, err)
+	}
+}
+
+// TestNobodyRunsThere: who names a data directory is never given another node.
+func TestNobodyRunsThere(t *testing.T) {
+	dir := t.TempDir()
+	want := "shoal: no node runs with " + dir + " (start one: shoal --data " + dir + ")\n"
+	for _, r := range []result{
+		shoal(t, map[string]string{"SHOAL_DATA": dir}, "status"),
+		shoal(t, nil, "status", "--data", dir),
+		shoal(t, map[string]string{"SHOAL_HTTP": "127.0.0.1:0"}, "search", "x", "--data="+dir),
+	} {
+		if r.code != ExitUnreachable || r.stderr != want {
+			t.Errorf("%+v, want exit code 3 and %q", r, want)
+		}
+	}
+	for err, want := range map[error]string{
+		&fs.PathError{Op: "open", Path: "x", Err: fs.ErrPermission}: "no node is known to run with /d: /d/http cannot be read: permission denied",
+		&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}:   "no node runs with /d (start one: shoal --data /d)",
+		nil: "no node runs with /d (start one: shoal --data /d)",
+	} {
+		if got := nobody("/d", err); got.Error() != want || exitCode(got) != ExitUnreachable {
+			t.Errorf("%v: exit code %d, %q, want %q", err, exitCode(got), got, want)
+		}
+	}
+}
+
+func TestProblemText(t *testing.T) {
+	for _, tc := range []struct{ title, detail, hint, want string }{
+		{"Title", "it happened", "Do this.", "it happened. Do this (code)"},
+		{"Title", "it happened.", "", "it happened (code)"},
+		{"Title", "", "Do this.", "Title. Do this (code)"},
+		{"", "the files are away", "Is the disk mounted?", "the files are away. Is the disk mounted? (code)"},
+		{"", "it met an error; the node's log tells more", "The node's log tells more.", "it met an error; the node's log tells more (code)"},
+		{"", "it happened", " ", "it happened (code)"},
+	} {
+		p := problem{api.Problem{Title: tc.title, Detail: tc.detail, Hint: &tc.hint, Code: "code"}}
+		if got := p.Error(); got != tc.want {
+			t.Errorf("%q, %q, %q: %q, want %q", tc.title, tc.detail, tc.hint, got, tc.want)
+		}
 	}
 }
 

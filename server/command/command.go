@@ -59,6 +59,7 @@ type grammar struct {
 	Join    joinCmd    `cmd:"" help:"Join the network of an invitation."`
 	Members membersCmd `cmd:"" help:"List who belongs to the network."`
 	Peers   peersCmd   `cmd:"" help:"List the other members and how they are linked."`
+	Delta   deltaCmd   `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
 	Lab     Lab        `cmd:"" help:"Run many nodes in one process, with sample documents."`
 	Health  healthCmd  `cmd:"" help:"Ask whether the node serves."`
 	Version versionCmd `cmd:"" help:"Show the version of this program."`
@@ -76,6 +77,7 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.ValueFormatter(helpWithVariable),
 		kong.Resolvers(variables(t.Getenv)),
+		values(),
 	)
 	if err != nil {
 		panic("command: grammar: " + err.Error()) // the grammar is a constant
@@ -89,7 +91,7 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 	}
 	c := &console{Terminal: t, ctx: ctx, program: p, global: g.Global, style: newStyle(t)}
 	if err != nil {
-		c.complain(err)
+		c.complain(mistake(err))
 		fmt.Fprintln(t.Stderr, `Run "shoal --help" for how it is used.`)
 		return ExitUsage
 	}
@@ -133,9 +135,13 @@ type console struct {
 	style   style
 }
 
-// complain tells an error in one line.
+// complain tells an error in one line, several that were joined in one each.
 func (c *console) complain(err error) {
-	fmt.Fprintln(c.Stderr, "shoal: "+Printable(err.Error()))
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintln(c.Stderr, "shoal: "+oneLine(line))
+		}
+	}
 }
 
 // UsageError says that the command line is wrong, not what it was to do.
@@ -145,6 +151,15 @@ func (e UsageError) Error() string { return e.Reason }
 
 // errPartial: the answer was printed but is not whole. The message says why.
 var errPartial = errors.New("partial result")
+
+// outcome is an error of some kind that is told in other words.
+type outcome struct {
+	kind   error
+	reason string
+}
+
+func (o outcome) Error() string { return o.reason }
+func (o outcome) Unwrap() error { return o.kind }
 
 // exitCode is the one place where errors become exit codes.
 func exitCode(err error) int {

@@ -156,7 +156,7 @@ version  1.2.3
 `, "GET /api/node"},
 		{"peers", `NAME  ID            LINK        RTT     IN      OUT    REMOTE
 bob   bbbbbbbbbbbb  direct udp  1.2 ms  1.5 MB  999 B  192.0.2.2:4747
--     cccccccccccc  none        -       0 B     0 B    no route
+-     cccccccccccc  none        -       0 B     0 B    off or unreachable
 `, "GET /api/peers"},
 		{"members", `NAME   ID            ROLE    LINKED     ADMITTED          BY
 alice  aaaaaaaaaaaa  admin   this node  2026-11-20 12:00  founder
@@ -164,12 +164,16 @@ bob    bbbbbbbbbbbb  member  yes        2026-11-20 12:00  alice
 `, "GET /api/members"},
 		{"folders", `LABEL  ID  FILES  SIZE     NODE   PATH               STATE
 notes  f1  3      12.3 kB  alice  /home/alice/notes  idle
-films  f2  0      0 B      bob    -                  offered: gone
+films  f2  -      -        bob    -                  offered: gone
 `, "GET /api/folders"},
 		{"folders add pictures --label new --access read", `LABEL  ID  FILES  SIZE  NODE   PATH  STATE
 new    f3  0      0 B   alice  /new  scanning
 `, `POST /api/folders {"access":"read","label":"new","path":"` + here + `"}`},
 		{"folders remove notes", "", "DELETE /api/folders/notes"},
+		{"folders rm notes", "", "DELETE /api/folders/notes"},
+		{"folders share --access read --label new pictures", `LABEL  ID  FILES  SIZE  NODE   PATH  STATE
+new    f3  0      0 B   alice  /new  scanning
+`, `POST /api/folders {"access":"read","label":"new","path":"` + here + `"}`},
 		{"folders scan f1", "", "POST /api/folders/f1/scan"},
 		{"invite --uses 2 --expires 90m --role admin", "http://localhost:8080/#join=abc\n", `POST /api/invites {"expires_in":5400,"max_uses":2,"role":"admin"}`},
 		{"join shoal://join#arg", "joined home, 2 members\ncompare with the one who invited you: one two three four\n", `POST /api/join {"link":"shoal://join#arg"}`},
@@ -257,7 +261,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		{"invite", f.URL, ExitUnauthorized, `what\nhappened: do this (not_admin)`},
+		{"invite", f.URL, ExitUnauthorized, "shoal: what\nshoal: happened. do this (not_admin)\n"},
 		{"peers", f.URL, ExitUnauthorized, "token_missing"},
 		{"members", f.URL, ExitError, "internal"},
 		{"join x", f.URL, ExitError, "invite_expired"},
@@ -270,20 +274,33 @@ func TestExitCodes(t *testing.T) {
 		{"status", closed.Addr().String(), ExitUnreachable, "no node answers at " + closed.Addr().String()},
 		{"health", closed.Addr().String(), ExitUnreachable, "refused"},
 		{"frobnicate", f.URL, ExitUsage, "frobnicate"},
-		{"search", f.URL, ExitUsage, "query"},
+		{"search", f.URL, ExitUsage, "what for? e.g. shoal search netwrk"},
 		{"search --fuzz 9 x", f.URL, ExitUsage, "fuzz"},
 		{"status --data", f.URL, ExitUsage, "data"},
 		{"status", "ftp://x", ExitUsage, "not an address"},
 		{"status", "http://", ExitUsage, "not an address"},
 		{"lab --nodes 0", "", ExitUsage, "at least one"},
+		{"invite --uses 0", f.URL, ExitUsage, "--uses 0: 1 to 1000"},
+		{"invite --uses 1001", f.URL, ExitUsage, "--uses 1001: 1 to 1000"},
+		{"invite --uses many", f.URL, ExitUsage, "--uses many: not a whole number"},
+		{"invite --expires 59s", f.URL, ExitUsage, "--expires 59s: between 1m and 8760h"},
+		{"invite --expires 8761h", f.URL, ExitUsage, "between 1m and 8760h"},
+		{"invite --expires soon", f.URL, ExitUsage, "--expires soon: not a time such as 90m or 24h"},
+		{"search --limit 0 x", f.URL, ExitUsage, "--limit 0: 1 to 200"},
+		{"search -n 201 x", f.URL, ExitUsage, "--limit 201: 1 to 200"},
 	} {
 		got := shoal(t, map[string]string{"SHOAL_HTTP": tc.http}, strings.Fields(tc.args)...)
 		if got.code != tc.code || !strings.Contains(got.stderr, tc.says) || got.stdout != "" {
 			t.Errorf("%s: exit code %d, want %d; stderr %q, want %q; stdout %q", tc.args, got.code, tc.code, got.stderr, tc.says, got.stdout)
 		}
 	}
-	if got := shoal(t, nil, "search", " "); got.code != ExitUsage {
-		t.Errorf("blank query: %+v", got)
+	f.asked = nil
+	for _, args := range [][]string{
+		{"search", " "}, {"folders", "add", ""}, {"folders", "share", ""}, {"folders", "rm", ""}, {"folders", "scan", ""}, {"join", ""}, {"join", " "},
+	} {
+		if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, args...); got.code != ExitUsage || len(f.asked) > 0 {
+			t.Errorf("%q: %+v, asked %q", args, got, f.asked)
+		}
 	}
 }
 
@@ -307,6 +324,7 @@ func TestServeFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	link := linkUntil(noon)
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -318,19 +336,23 @@ func TestServeFlags(t *testing.T) {
 			"http= p2p= name=HOST folders=[] announce=[] token= require=false reads=[] hosts=[] join= invite= INFO text",
 		},
 		{
-			"flags without the verb", []string{"--http", "127.0.0.1:9", "--p2p=:5", "--name", "alice", "--folder", "a,b", "--folder", "/c", "--announce", "192.0.2.1:4747", "--token", "t", "--require-token", "--open-reads", "10.0.0.0/8", "--allow-host", "nas", "--join", "link", "--invite-file", "f", "--log-level", "debug", "--log-format", "json"}, nil,
-			"http=127.0.0.1:9 p2p=:5 name=alice folders=[" + here + "/a,b /c] announce=[192.0.2.1:4747] token=t require=true reads=[10.0.0.0/8] hosts=[nas] join=link invite=f DEBUG json",
+			"flags without the verb",
+			[]string{"--http", "127.0.0.1:9", "--p2p=:5", "--name", "alice", "--folder", "a,b", "--folder", "/c", "--announce", "192.0.2.1:4747", "--token", "t", "--require-token", "--open-reads", "10.0.0.0/8", "--allow-host", "nas", "--join", link, "--invite-file", "f", "--log-level", "debug", "--log-format", "json"},
+			nil,
+			"http=127.0.0.1:9 p2p=:5 name=alice folders=[" + here + "/a,b /c] announce=[192.0.2.1:4747] token=t require=true reads=[10.0.0.0/8] hosts=[nas] join=LINK invite=f DEBUG json",
 		},
 		{
-			"variables", []string{"serve"},
+			"variables",
+			[]string{"serve"},
 			map[string]string{
 				"SHOAL_HTTP": "[::1]:9", "SHOAL_P2P": ":5", "SHOAL_NAME": " bob ", "SHOAL_FOLDERS": "\n/x y \r\n\n/z\n", "SHOAL_ANNOUNCE": "192.0.2.1:1,[2001:db8::1]:2",
-				"SHOAL_TOKEN": "t", "SHOAL_REQUIRE_TOKEN": "1", "SHOAL_OPEN_READS": "10.0.0.0/8,172.16.0.0/12", "SHOAL_HOSTS": "nas,nas.lan", "SHOAL_JOIN": "link", "SHOAL_INVITE_FILE": "f",
+				"SHOAL_TOKEN": "t", "SHOAL_REQUIRE_TOKEN": "1", "SHOAL_OPEN_READS": "10.0.0.0/8,172.16.0.0/12", "SHOAL_HOSTS": "nas,nas.lan", "SHOAL_JOIN": link, "SHOAL_INVITE_FILE": "f",
 			},
-			"http=[::1]:9 p2p=:5 name=bob folders=[/x y /z] announce=[192.0.2.1:1 [2001:db8::1]:2] token=t require=true reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=link invite=f INFO text",
+			"http=[::1]:9 p2p=:5 name=bob folders=[/x y /z] announce=[192.0.2.1:1 [2001:db8::1]:2] token=t require=true reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=LINK invite=f INFO text",
 		},
 		{
-			"flags win over variables, empty variables are none", []string{"--name", "carol"},
+			"flags win over variables, empty variables are none",
+			[]string{"--name", "carol"},
 			map[string]string{"SHOAL_NAME": "dave", "SHOAL_HTTP": " ", "SHOAL_REQUIRE_TOKEN": "", "SHOAL_FOLDERS": ""},
 			"http= p2p= name=carol folders=[] announce=[] token= require=false reads=[] hosts=[] join= invite= INFO text",
 		},
@@ -354,7 +376,7 @@ func TestServeFlags(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := strings.Replace(tc.want, "HOST", host, 1); got != want {
+			if want := strings.NewReplacer("HOST", host, "LINK", link).Replace(tc.want); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
@@ -379,10 +401,15 @@ func TestServeRefuses(t *testing.T) {
 		{"--token a/b", "token"},
 		{"--token " + strings.Repeat("x", 300), "token"},
 		{"lab --token a/b", "token"},
-		{"--announce nas:4747", "announce"},
-		{"--open-reads 10.0.0.1", "open-reads"},
-		{"--log-level loud", "log-level"},
+		{"--http 0.0.0.0:8080 --token 0123456789abcde", "--token: 15 characters are too few where other computers can try: take at least 16, such as what openssl rand -hex 16 prints"},
+		{"lab --http [::]:0 --token t", "--token: 1 character "},
+		{"--announce nas:4747", "--announce nas:4747: not an address with a port such as 203.0.113.7:4747"},
+		{"--open-reads foo", "--open-reads foo: not a range such as 192.168.1.0/24"},
+		{"--open-reads 10.0.0.0/8,10.0.0.1", "--open-reads 10.0.0.1: not a range"},
+		{"--log-level loud", "--log-level loud: debug, info, warn or error"},
+		{"lab --log-level INFO+1", "--log-level INFO+1: debug, info, warn or error"},
 		{"extra", "extra"},
+		{"--join half", "--join: This is not a whole invitation link."},
 		{"--folder notes=/srv/notes", "this version"},
 	} {
 		got := shoalWith(t, started, nil, strings.Fields(tc.args)...)
@@ -391,7 +418,7 @@ func TestServeRefuses(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"--http 0.0.0.0:8080 --token t", "--folder ./a=b", "--http localhost:1", "--http [::1]:1", "--http 127.1.2.3:0", "lab --nodes 64", "",
+		"--http 0.0.0.0:8080 --token 0123456789abcdef", "--folder ./a=b", "--http localhost:1", "--http [::1]:1", "--http 127.1.2.3:0", "lab --nodes 64", "",
 	} {
 		if got := shoalWith(t, started, nil, strings.Fields(args)...); got.code != ExitOK {
 			t.Errorf("%s: %+v", args, got)

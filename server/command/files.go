@@ -19,6 +19,23 @@ const (
 // tokenLimit bounds a token's length.
 const tokenLimit = 256
 
+// leastToken is how long a token is at least that other computers can try.
+const leastToken = 16
+
+// wholePath makes a path absolute. It expands a leading ~/ as well, which shells
+// do not within --flag=~/path.
+func wholePath(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if ok && (rest == "" || os.IsPathSeparator(rest[0])) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(home, rest)
+	}
+	return filepath.Abs(path)
+}
+
 // Token returns the token that the node in dir wants to see: the given one,
 // which is kept, or the one kept, which is made on the first start.
 func Token(dir, given string) (string, error) {

@@ -42,6 +42,21 @@ func TestToken(t *testing.T) {
 	}
 }
 
+func TestWholePath(t *testing.T) {
+	t.Setenv("HOME", "/home/ann")
+	t.Chdir("/")
+	for in, want := range map[string]string{
+		"~": "/home/ann", "~/x y": "/home/ann/x y", "/a/../b": "/b", "a/~": "/a/~", "~bob/x": "/~bob/x", "./~/x": "/~/x",
+	} {
+		if got, err := wholePath(in); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", in, got, err, want)
+		}
+	}
+	if got, err := (Serve{Folder: []string{"~/notes"}}).Folders(); err != nil || got[0] != "/home/ann/notes" {
+		t.Errorf("--folder=~/notes: %q, %v", got, err)
+	}
+}
+
 func TestWriteAddress(t *testing.T) {
 	dir := t.TempDir()
 	remove, err := WriteAddress(dir, "127.0.0.1:8081")

@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strconv"
 
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
 type foldersCmd struct {
-	List   folderListCmd   `cmd:"" default:"withargs" help:"List the folders shared here and offered by others (default)."`
-	Add    folderAddCmd    `cmd:"" help:"Share a folder."`
-	Remove folderRemoveCmd `cmd:"" help:"Stop sharing a folder; its files stay as they are."`
+	List   folderListCmd   `cmd:"" aliases:"ls" default:"withargs" help:"List the folders shared here and offered by others (default)."`
+	Add    folderAddCmd    `cmd:"" aliases:"share" help:"Share a folder."`
+	Remove folderRemoveCmd `cmd:"" aliases:"rm" help:"Stop sharing a folder; its files stay as they are."`
 	Scan   folderScanCmd   `cmd:"" help:"Look at all files of a folder now."`
 }
 
@@ -42,8 +41,12 @@ func (c *console) printFolders(folders []api.Folder) error {
 		if why := f.Error + f.Warning; why != "" {
 			state += ": " + why
 		}
+		files, size := strconv.Itoa(f.Files), bytesText(f.Bytes)
+		if f.State == api.Offered && f.Files == 0 {
+			files, size = "", "" // only the one who has it knows
+		}
 		rows = append(rows, []string{
-			orDash(f.Label), f.Id, strconv.Itoa(f.Files), bytesText(f.Bytes), nodeName(f.NodeName, f.Node), orDash(f.Path), state,
+			orDash(f.Label), f.Id, orDash(files), orDash(size), nodeName(f.NodeName, f.Node), orDash(f.Path), state,
 		})
 	}
 	return table(c.Stdout, []string{"LABEL", "ID", "FILES", "SIZE", "NODE", "PATH", "STATE"}, rows)
@@ -59,7 +62,10 @@ type folderAddCmd struct {
 // Run shares a folder. The node may have been started elsewhere, so it is told
 // the whole path.
 func (a folderAddCmd) Run(c *console) error {
-	path, err := filepath.Abs(a.Path)
+	if a.Path == "" {
+		return UsageError{"folders add: which directory? e.g. shoal folders add ~/Documents"}
+	}
+	path, err := wholePath(a.Path)
 	if err != nil {
 		return fmt.Errorf("share %s: %w", a.Path, err)
 	}
@@ -82,6 +88,9 @@ type folderRemoveCmd struct {
 
 // Run forgets a folder.
 func (r folderRemoveCmd) Run(c *console) error {
+	if r.ID == "" {
+		return UsageError{"folders remove: which folder? shoal folders lists them"}
+	}
 	_, err := c.call(http.MethodDelete, "/api/folders/"+url.PathEscape(r.ID), nil, nil)
 	return err
 }
@@ -92,6 +101,9 @@ type folderScanCmd struct {
 
 // Run starts a scan.
 func (s folderScanCmd) Run(c *console) error {
+	if s.ID == "" {
+		return UsageError{"folders scan: which folder? shoal folders lists them"}
+	}
 	_, err := c.call(http.MethodPost, "/api/folders/"+url.PathEscape(s.ID)+"/scan", nil, nil)
 	return err
 }

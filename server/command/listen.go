@@ -87,6 +87,41 @@ func Reach(addr net.Addr) string {
 	return at.String()
 }
 
+// LAN returns the address at which other computers reach a listener that listens
+// everywhere, "" if none is known or needed. Of this computer's addresses, own, it
+// takes the first private one of IPv4, else the first that is routed at all.
+func LAN(addr net.Addr, own []net.Addr) string {
+	at, err := netip.ParseAddrPort(addr.String())
+	if err != nil || !at.Addr().IsUnspecified() {
+		return ""
+	}
+	rank := func(a netip.Addr) int {
+		switch {
+		case !a.IsGlobalUnicast() || a.Is6() && at.Addr().Is4():
+			return 0
+		case a.Is4() && a.IsPrivate():
+			return 3
+		case a.Is4():
+			return 2
+		}
+		return 1
+	}
+	var best netip.Addr
+	for _, o := range own {
+		p, err := netip.ParsePrefix(o.String())
+		if err != nil {
+			continue
+		}
+		if a := p.Addr().Unmap(); rank(a) > rank(best) {
+			best = a
+		}
+	}
+	if !best.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(best, at.Port()).String()
+}
+
 // by says who holds addr, as far as that can be known; err is why it was refused.
 func by(ctx context.Context, addr string, err error) string {
 	if !errors.Is(err, syscall.EADDRINUSE) {

@@ -66,6 +66,38 @@ func TestReach(t *testing.T) {
 	}
 }
 
+func TestLAN(t *testing.T) {
+	own := func(cidrs ...string) (addrs []net.Addr) {
+		for _, c := range cidrs {
+			ip, n, err := net.ParseCIDR(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addrs = append(addrs, &net.IPNet{IP: ip, Mask: n.Mask})
+		}
+		return addrs
+	}
+	home := own("127.0.0.1/8", "::1/128", "fe80::1/64", "2001:db8::7/64", "203.0.113.7/24", "192.168.1.20/24", "172.17.0.1/16")
+	for _, tc := range []struct {
+		addr string
+		own  []net.Addr
+		want string
+	}{
+		{"0.0.0.0:8080", home, "192.168.1.20:8080"},
+		{"[::]:8080", home, "192.168.1.20:8080"},
+		{"0.0.0.0:8080", own("127.0.0.1/8", "203.0.113.7/24"), "203.0.113.7:8080"},
+		{"[::]:8080", own("::1/128", "fe80::1/64", "2001:db8::7/64"), "[2001:db8::7]:8080"},
+		{"0.0.0.0:8080", own("2001:db8::7/64"), ""},
+		{"0.0.0.0:8080", own("127.0.0.1/8"), ""},
+		{"127.0.0.1:8080", home, ""},
+		{"192.168.1.20:8080", home, ""},
+	} {
+		if got := LAN(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tc.addr)), tc.own); got != tc.want {
+			t.Errorf("LAN(%s, %v) = %q, want %q", tc.addr, tc.own, got, tc.want)
+		}
+	}
+}
+
 func TestShoalAtOtherPrograms(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"html":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },

@@ -1,18 +1,27 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
+// What an invitation can be, as the API has it.
+const (
+	minExpiry = time.Minute
+	maxExpiry = 365 * 24 * time.Hour
+	maxUses   = 1000
+)
+
 type inviteCmd struct {
-	Expires time.Duration `default:"24h" help:"How long the link works."`
-	Uses    int           `default:"1" help:"How many computers can join with it."`
+	Expires time.Duration `default:"24h" help:"How long the link works: 1m to 8760h."`
+	Uses    int           `default:"1" help:"How many computers can join with it: 1 to 1000."`
 	Role    string        `default:"member" enum:"member,admin" help:"What who joins becomes: member or admin."`
 	JSON    bool          `name:"json" help:"Print the API's answer."`
 }
@@ -20,6 +29,12 @@ type inviteCmd struct {
 // Run makes an invitation. The link alone goes to the standard output, so that
 // scripts can pass it on.
 func (i inviteCmd) Run(c *console) error {
+	switch {
+	case i.Uses < 1 || i.Uses > maxUses:
+		return UsageError{fmt.Sprintf("--uses %d: 1 to %d", i.Uses, maxUses)}
+	case i.Expires < minExpiry || i.Expires > maxExpiry:
+		return UsageError{fmt.Sprintf("--expires %v: between 1m and 8760h", i.Expires)}
+	}
 	seconds, role := int(i.Expires/time.Second), api.Role(i.Role)
 	var inv api.Invite
 	done, err := c.post("/api/invites", api.InviteNew{ExpiresIn: &seconds, MaxUses: &i.Uses, Role: &role}, &inv, i.JSON)
@@ -39,32 +54,63 @@ type joinCmd struct {
 
 // Run joins the network of an invitation.
 func (j joinCmd) Run(c *console) error {
-	link, err := readLink(j.Link, c.Stdin)
+	link, err := ReadLink(j.Link, c.Stdin)
 	if err != nil {
 		return err
 	}
 	var joined api.Joined
 	done, err := c.post("/api/join", api.JoinNew{Link: link}, &joined, j.JSON)
-	if done || err != nil {
+	if err != nil {
+		return notJoined(err, link, time.Now())
+	}
+	if done {
+		return nil
+	}
+	network := fmt.Sprintf("%s, %s", oneLine(joined.Network.Name), count(joined.Members, "member"))
+	if len(joined.Words) == 0 { // nobody was met, so there is nothing to compare
+		fmt.Fprintln(c.Stdout, "already in", network)
+		return nil
+	}
+	fmt.Fprintf(c.Stdout, "joined %s\ncompare with the one who invited you: %s\n", network, oneLine(strings.Join(joined.Words, " ")))
+	return nil
+}
+
+// notWhole is said of text that is no invitation: most often a part of one.
+const notWhole = "This is not a whole invitation link. Copy all of it, from http to the end."
+
+// notJoined says why link does not let this node join, in the words of the one who
+// holds it.
+func notJoined(err error, link string, now time.Time) error {
+	var p *problem
+	if !errors.As(err, &p) {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "joined %s, %s\n", oneLine(joined.Network.Name), count(joined.Members, "member"))
-	if len(joined.Words) > 0 {
-		fmt.Fprintf(c.Stdout, "compare with the one who invited you: %s\n", oneLine(strings.Join(joined.Words, " ")))
+	switch p.Code {
+	case "invite_malformed":
+		return outcome{err, notWhole}
+	case "invite_expired":
+		if inv, parseErr := member.ParseInvitation(link); parseErr == nil && inv.Expired(now) {
+			return outcome{err, fmt.Sprintf("The invitation expired at %s. Ask for a new one.", clock(inv.Expires, now))}
+		}
 	}
-	return nil
+	return err
 }
 
 // linkLimit is more than any invitation has.
 const linkLimit = 8 << 10
 
-// readLink takes an invitation from where the argument says it is.
-func readLink(arg string, stdin io.Reader) (string, error) {
+// ReadLink returns the invitation that arg is, or that is in the file which @FILE
+// names, or in stdin for -.
+func ReadLink(arg string, stdin io.Reader) (string, error) {
 	var from io.Reader
 	name, isFile := strings.CutPrefix(arg, "@")
 	switch {
 	case isFile:
-		f, err := os.Open(name)
+		path, err := wholePath(name)
+		if err != nil {
+			return "", fmt.Errorf("read the invitation: %w", err)
+		}
+		f, err := os.Open(path)
 		if err != nil {
 			return "", fmt.Errorf("read the invitation: %w", err)
 		}
@@ -72,6 +118,8 @@ func readLink(arg string, stdin io.Reader) (string, error) {
 		from = f
 	case arg == "-":
 		from = stdin
+	case strings.TrimSpace(arg) == "":
+		return "", UsageError{"join: which invitation? Give its link, from http to the end"}
 	default:
 		return strings.TrimSpace(arg), nil
 	}
@@ -141,9 +189,10 @@ func (p peersCmd) Run(c *console) error {
 	return table(c.Stdout, []string{"NAME", "ID", "LINK", "RTT", "IN", "OUT", "REMOTE"}, rows)
 }
 
-// peerRow says how one peer is linked, or why it is not.
+// peerRow says how one peer is linked. Why one is not is long and of use to few:
+// the API's answer has it.
 func peerRow(p api.Peer) []string {
-	link, rtt, remote := "none", "-", p.Error
+	link, rtt, remote := "none", "-", "off or unreachable"
 	if p.Connected {
 		link = "linked"
 		rtt = fmt.Sprintf("%.1f ms", p.RttMs)

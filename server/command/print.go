@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -155,6 +156,28 @@ func bytesText(n int64) string {
 
 // timeText writes a moment in local time.
 func timeText(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// clock writes a moment in local time, without the day if that is today's.
+func clock(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04")
+	}
+	return timeText(t)
+}
+
+// enumerate writes names as one does in a sentence; of many only the first ones.
+func enumerate(names []string) string {
+	const most = 3
+	if n := len(names); n > most+1 {
+		names = append(slices.Clone(names[:most]), strconv.Itoa(n-most)+" others")
+	}
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
 
 // shortID is what people see of an ID.
 func shortID(id string) string {

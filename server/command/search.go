@@ -4,15 +4,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
+// maxHits is how many hits the API gives at once.
+const maxHits = 200
+
 type searchCmd struct {
-	Query   []string `arg:"" name:"query" help:"Words to find; typos are tolerated."`
-	Limit   int      `short:"n" default:"20" help:"Hits to show at most (up to 200)."`
+	Query   []string `arg:"" optional:"" name:"query" help:"Words to find; typos are tolerated."`
+	Limit   int      `short:"n" default:"20" help:"Hits to show at most: 1 to 200."`
 	Fuzz    string   `default:"auto" enum:"auto,0,1,2,3" help:"Edits allowed in a word: auto, 0, 1, 2 or 3."`
 	Via     string   `default:"auto" enum:"auto,local,mesh" help:"Whom to ask: auto, local (this node only) or mesh."`
 	Cursor  string   `help:"Continue a search: the answer's next." placeholder:"CURSOR"`
@@ -24,7 +28,10 @@ type searchCmd struct {
 func (s searchCmd) Run(c *console) error {
 	text := strings.TrimSpace(strings.Join(s.Query, " "))
 	if text == "" {
-		return UsageError{"search: nothing to search for"}
+		return UsageError{"what for? e.g. shoal search netwrk"}
+	}
+	if s.Limit < 1 || s.Limit > maxHits {
+		return UsageError{fmt.Sprintf("--limit %d: 1 to %d", s.Limit, maxHits)}
 	}
 	q := url.Values{"q": {text}, "limit": {strconv.Itoa(s.Limit)}, "fuzz": {s.Fuzz}, "via": {s.Via}}
 	if s.Cursor != "" {
@@ -43,24 +50,53 @@ func (s searchCmd) Run(c *console) error {
 			return err
 		}
 	}
-	return partial(a)
+	if a.Partial {
+		return c.partial(a)
+	}
+	return nil
 }
 
-// partial returns an error that names the nodes which did not answer.
-func partial(a api.SearchAnswer) error {
-	if !a.Partial {
-		return nil
+// partial returns an error that names the nodes which did not answer, in as few
+// words as tell whether to wait, to switch a computer on, or to look further.
+func (c *console) partial(a api.SearchAnswer) error {
+	off, silent := c.missing(a)
+	var lines []string
+	if len(off) > 0 {
+		lines = append(lines, notSearched(off, "is off", "are off"))
 	}
-	var missing []string
+	if len(silent) > 0 {
+		lines = append(lines, notSearched(silent, "did not answer", "did not answer"))
+	}
+	if len(lines) == 0 {
+		lines = append(lines, fmt.Sprintf("%d of %s answered", a.NodesAnswered, count(a.NodesAsked, "node")))
+	}
+	return outcome{errPartial, fmt.Sprintf("%s (exit %d)", strings.Join(lines, "\n"), ExitPartial)}
+}
+
+// missing names the nodes that gave no answer: those without a link, and the rest.
+func (c *console) missing(a api.SearchAnswer) (off, silent []string) {
+	var peers api.PeerList
+	// Without that list all that is known is that they did not answer.
+	_, err := c.get("/api/peers", nil, &peers, false)
 	for _, n := range a.Nodes {
-		if n.Error != "" {
-			missing = append(missing, fmt.Sprintf("%s: %s", nodeName(n.NodeName, n.Node), n.Error))
+		if n.Error == "" {
+			continue
+		}
+		unlinked := slices.ContainsFunc(peers.Items, func(p api.Peer) bool { return p.Id == n.Node && !p.Connected })
+		if err == nil && unlinked {
+			off = append(off, nodeName(n.NodeName, n.Node))
+		} else {
+			silent = append(silent, nodeName(n.NodeName, n.Node))
 		}
 	}
-	if len(missing) == 0 {
-		return fmt.Errorf("%w: %d of %d nodes answered", errPartial, a.NodesAnswered, a.NodesAsked)
+	return off, silent
+}
+
+func notSearched(names []string, does, do string) string {
+	if len(names) == 1 {
+		return fmt.Sprintf("%s %s: its files were not searched", names[0], does)
 	}
-	return fmt.Errorf("%w: %d of %d nodes answered (%s)", errPartial, a.NodesAnswered, a.NodesAsked, strings.Join(missing, "; "))
+	return fmt.Sprintf("%s %s: their files were not searched", enumerate(names), do)
 }
 
 func (c *console) printAnswer(a api.SearchAnswer) error {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -61,14 +62,40 @@ func TestSearchWithoutFolderNames(t *testing.T) {
 }
 
 func TestSearchPartial(t *testing.T) {
-	a := searchAnswer()
-	a.Partial, a.NodesAsked = true, 3
-	a.Nodes = append(a.Nodes, api.NodeAnswer{NodeName: "carol", Error: "deadline exceeded"})
-	f := newFake(t, map[string]any{"GET /api/search": a})
-	for _, args := range []string{"search x", "search --json x"} {
-		got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, strings.Fields(args)...)
-		if got.code != ExitPartial || !strings.Contains(got.stdout, "Overlay") || !strings.Contains(got.stderr, "2 of 3 nodes answered (carol: deadline exceeded)") {
-			t.Errorf("%s: %+v", args, got)
+	id := func(name string) string { return strings.Repeat(name[:1], 52) }
+	linked := api.PeerList{Items: []api.Peer{
+		{Id: id("bob"), Name: "bob"},
+		{Id: id("carol"), Name: "carol"},
+		{Id: id("dan"), Name: "dan"},
+		{Id: id("emi"), Name: "emi"},
+		{Id: id("farid"), Name: "farid"},
+		{Id: id("grace"), Name: "grace", Connected: true},
+		{Id: id("hugo"), Name: "hugo", Connected: true},
+	}}
+	for _, tc := range []struct {
+		missing []string
+		peers   any
+		want    string
+	}{
+		{[]string{"bob"}, linked, "shoal: bob is off: its files were not searched (exit 5)\n"},
+		{[]string{"bob", "carol"}, linked, "shoal: bob and carol are off: their files were not searched (exit 5)\n"},
+		{[]string{"bob", "carol", "dan", "emi"}, linked, "shoal: bob, carol, dan and emi are off: their files were not searched (exit 5)\n"},
+		{[]string{"bob", "carol", "dan", "emi", "farid"}, linked, "shoal: bob, carol, dan and 2 others are off: their files were not searched (exit 5)\n"},
+		{[]string{"bob", "grace", "hugo"}, linked, "shoal: bob is off: its files were not searched\nshoal: grace and hugo did not answer: their files were not searched (exit 5)\n"},
+		{[]string{"bob"}, http.StatusNotFound, "shoal: bob did not answer: its files were not searched (exit 5)\n"},
+		{nil, linked, "shoal: 2 of 3 nodes answered (exit 5)\n"},
+	} {
+		a := searchAnswer()
+		a.Partial, a.NodesAsked = true, 3
+		for _, name := range tc.missing {
+			a.Nodes = append(a.Nodes, api.NodeAnswer{Node: id(name), NodeName: name, Error: "search: no"})
+		}
+		f := newFake(t, map[string]any{"GET /api/search": a, "GET /api/peers": tc.peers})
+		for _, args := range []string{"search x", "search --json x"} {
+			got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, strings.Fields(args)...)
+			if got.code != ExitPartial || !strings.Contains(got.stdout, "Overlay") || got.stderr != tc.want {
+				t.Errorf("%s without %v: %+v, want %q", args, tc.missing, got, tc.want)
+			}
 		}
 	}
 }

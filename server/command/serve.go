@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p/member"
 )
 
 // Defaults of addresses that are not given.
@@ -60,6 +62,11 @@ func (s Serve) Check() error {
 	if _, err := s.Folders(); err != nil {
 		return err
 	}
+	if s.Join != "" && !strings.HasPrefix(s.Join, "@") {
+		if _, err := member.ParseInvitation(s.Join); err != nil {
+			return UsageError{"--join: " + notWhole}
+		}
+	}
 	return s.checkToken()
 }
 
@@ -83,8 +90,12 @@ func (g Global) checkHTTP() error {
 	if err != nil {
 		return UsageError{fmt.Sprintf("--http %s: %v (such as 127.0.0.1:8080)", g.HTTP, err)}
 	}
-	if g.Token == "" && !loopback(host) {
-		return UsageError{fmt.Sprintf("--http %s can be reached from other computers: choose a token with --token or SHOAL_TOKEN, or listen on 127.0.0.1", g.HTTP)}
+	switch {
+	case loopback(host):
+	case g.Token == "":
+		return UsageError{fmt.Sprintf("--http %s can be reached from other computers: choose a token with --token or SHOAL_TOKEN, such as what openssl rand -hex 16 prints, or listen on 127.0.0.1", g.HTTP)}
+	case len(g.Token) < leastToken:
+		return UsageError{fmt.Sprintf("--token: %s are too few where other computers can try: take at least %d, such as what openssl rand -hex 16 prints", count(len(g.Token), "character"), leastToken)}
 	}
 	return nil
 }
@@ -111,7 +122,7 @@ func (s Serve) Folders() ([]string, error) {
 		if _, err := os.Stat(p); offered && err != nil && !strings.ContainsRune(id, filepath.Separator) {
 			return nil, UsageError{fmt.Sprintf("--folder %s: this version shares folders of this computer only; a path with = in its name is written ./%s", p, p)}
 		}
-		whole, err := filepath.Abs(p)
+		whole, err := wholePath(p)
 		if err != nil {
 			return nil, fmt.Errorf("folder %s: %w", p, err)
 		}
@@ -138,7 +149,15 @@ func (s Serve) Invitation() (string, error) {
 	if s.Join == "" {
 		return "", nil
 	}
-	return readLink(s.Join, strings.NewReader(""))
+	return ReadLink(s.Join, strings.NewReader(""))
+}
+
+// InvitePath is the file of --invite-file, "" without one.
+func (s Serve) InvitePath() (string, error) {
+	if s.InviteFile == "" {
+		return "", nil
+	}
+	return wholePath(s.InviteFile)
 }
 
 // Logger writes as the flags say.
@@ -179,7 +198,7 @@ func (s Serve) Dir(getenv func(string) string) (string, error) { return s.dir(ge
 
 func (g Global) dir(getenv func(string) string) (string, error) {
 	if g.Data != "" {
-		return filepath.Abs(g.Data)
+		return wholePath(g.Data)
 	}
 	parent := ""
 	home := getenv("HOME")

@@ -1,0 +1,461 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/shoal-p2p/shoal/p2p/delta"
+)
+
+// deltaCmd brings a file up to date by what has changed in it. It needs no node.
+type deltaCmd struct {
+	Sign  deltaSignCmd  `cmd:"" help:"Write the signature of an old file."`
+	Diff  deltaDiffCmd  `cmd:"" help:"Write what makes a new file out of the old one, whose signature is enough."`
+	Patch deltaPatchCmd `cmd:"" help:"Make the new file out of the old one and the delta."`
+	Show  deltaShowCmd  `cmd:"" help:"Show what a delta copies and what it brings."`
+}
+
+type deltaSignCmd struct {
+	File  string `arg:"" help:"The old file."`
+	Block int    `placeholder:"BYTES" help:"Length of the blocks in bytes (default: about the square root of the file's length)."`
+}
+
+// Run writes a signature to the standard output.
+func (s deltaSignCmd) Run(c *console) error {
+	if s.Block < 0 || s.Block > delta.MaxBlock {
+		return UsageError{fmt.Sprintf("--block is from 1 to %d", delta.MaxBlock)}
+	}
+	if err := c.notATerminal(); err != nil {
+		return err
+	}
+	f, size, err := openRegular(s.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sig, err := delta.Sign(readWhile{c.ctx, f}, delta.SignOptions{Size: size, Block: s.Block})
+	if err != nil {
+		return fmt.Errorf("sign %s: %w", s.File, err)
+	}
+	if sig.Size() != size {
+		return fmt.Errorf("sign %s: it changed while it was read", s.File)
+	}
+	_, err = sig.WriteTo(c.Stdout)
+	return err
+}
+
+type deltaDiffCmd struct {
+	Signature string `arg:"" help:"What \"shoal delta sign\" wrote; - is the standard input."`
+	NewFile   string `arg:"" name:"newfile" help:"The new file."`
+}
+
+// Run writes a delta to the standard output.
+func (d deltaDiffCmd) Run(c *console) error {
+	if err := c.notATerminal(); err != nil {
+		return err
+	}
+	sig, err := c.readSignature(d.Signature)
+	if err != nil {
+		return err
+	}
+	f, size, err := openRegular(d.NewFile)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = delta.Encode(c.Stdout, sig, readWhile{c.ctx, f}, size)
+	switch {
+	case errors.Is(err, delta.ErrLength):
+		return fmt.Errorf("compare %s: it changed while it was read: %w", d.NewFile, err)
+	case err != nil:
+		return fmt.Errorf("compare %s: %w", d.NewFile, err)
+	}
+	return nil
+}
+
+func (c *console) readSignature(name string) (*delta.Signature, error) {
+	in, closeInput, err := c.input(name)
+	if err != nil {
+		return nil, err
+	}
+	defer closeInput()
+	sig, err := delta.ReadSignature(in)
+	if err == nil {
+		err = atEnd(in)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the signature %s: %w", name, err)
+	}
+	return sig, nil
+}
+
+type deltaPatchCmd struct {
+	OldFile string `arg:"" name:"oldfile" help:"The old file, as it was when it was signed."`
+	Delta   string `arg:"" help:"What \"shoal delta diff\" wrote; - is the standard input."`
+	NewFile string `arg:"" name:"newfile" help:"The file to make."`
+	Force   bool   `help:"Replace the new file if it is there already; it may be the old one."`
+}
+
+// Run makes the new file. Nobody sees it before it is whole, checked and on the
+// disk.
+func (p deltaPatchCmd) Run(c *console) error {
+	mode := fs.FileMode(0)
+	switch st, err := os.Lstat(p.NewFile); {
+	case err == nil && !st.Mode().IsRegular():
+		return fmt.Errorf("%s is there already and is not a regular file", p.NewFile)
+	case err == nil && !p.Force:
+		return errThere(p.NewFile)
+	case err == nil:
+		mode = st.Mode().Perm()
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	old, size, err := openRegular(p.OldFile)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if mode == 0 {
+		st, err := old.Stat()
+		if err != nil {
+			return err
+		}
+		mode = st.Mode().Perm()
+	}
+	in, closeInput, err := c.input(p.Delta)
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	return c.replace(p.NewFile, mode, p.Force, func(w io.Writer) error {
+		if err := apply(old, size, in, w); err != nil {
+			return fmt.Errorf("apply %s to %s: %w", p.Delta, p.OldFile, err)
+		}
+		return nil
+	})
+}
+
+// apply writes what the delta makes out of the old file, which has size bytes.
+func apply(old *os.File, size int64, in *bufio.Reader, w io.Writer) error {
+	d, err := delta.NewReader(in)
+	if err != nil {
+		return err
+	}
+	if want := d.Header().BaseSize; want != size {
+		return fmt.Errorf("the old file has %d bytes, the one that was signed had %d", size, want)
+	}
+	_, err = d.Patch(old, w)
+	if errors.Is(err, delta.ErrMismatch) || errors.Is(err, delta.ErrOutside) {
+		if other, sumErr := isOther(old, d.Header().Base); sumErr != nil || other {
+			return errors.Join(errors.New("the old file is not the one that was signed"), sumErr)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return atEnd(in)
+}
+
+// isOther reports whether the file has another sum.
+func isOther(f *os.File, sum delta.Sum) (bool, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	sig, err := delta.Sign(f, delta.SignOptions{Block: delta.MaxBlock})
+	if err != nil {
+		return false, err
+	}
+	return sig.Sum() != sum, nil
+}
+
+func errThere(path string) error {
+	return fmt.Errorf("%s is there already; --force replaces it", path)
+}
+
+// replace writes a file beside path, and gives it the name when it is whole and
+// on the disk. Without force, a file that has the name by then keeps it.
+func (c *console) replace(path string, mode fs.FileMode, force bool, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriterSize(writeWhile{c.ctx, f}, delta.MaxData)
+	if err = write(b); err == nil {
+		err = b.Flush()
+	}
+	if err == nil {
+		err = errors.Join(f.Chmod(mode), f.Sync())
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = install(f.Name(), path, force)
+	}
+	if err != nil {
+		if gone := os.Remove(f.Name()); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// install gives the file temp the name path.
+func install(temp, path string, force bool) error {
+	if force {
+		return os.Rename(temp, path)
+	}
+	// A link is refused if the name is taken, a rename is not.
+	err := os.Link(temp, path)
+	if err == nil {
+		return os.Remove(temp)
+	}
+	if _, there := os.Lstat(path); !errors.Is(there, fs.ErrNotExist) {
+		return errThere(path)
+	}
+	return os.Rename(temp, path) // the file system has no links
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" { // directories cannot be flushed
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+type deltaShowCmd struct {
+	Delta string `arg:"" help:"What \"shoal delta diff\" wrote; - is the standard input."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Run prints the operations as they are read, then the totals.
+func (s deltaShowCmd) Run(c *console) error {
+	in, closeInput, err := c.input(s.Delta)
+	if err != nil {
+		return err
+	}
+	defer closeInput()
+	out := bufio.NewWriter(writeWhile{c.ctx, c.Stdout})
+	show := showText
+	if s.JSON {
+		show = showJSON
+	}
+	d, err := delta.NewReader(in)
+	if err == nil {
+		err = show(d, out)
+	}
+	if err == nil {
+		err = atEnd(in)
+	}
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return fmt.Errorf("show %s: %w", s.Delta, err)
+	}
+	return nil
+}
+
+// shownOp is an operation as it is shown.
+type shownOp struct {
+	Op     string `json:"op"`               // "copy" or "data"
+	At     int64  `json:"at"`               // where in the new file
+	Length int64  `json:"length"`           // in bytes
+	Offset *int64 `json:"offset,omitempty"` // where in the old file, of a copy
+	text   string // how the data begins
+}
+
+// shownTotals is what the operations come to.
+type shownTotals struct {
+	Size     int64  `json:"size"`
+	BaseSize int64  `json:"base_size"`
+	Matched  int64  `json:"matched_bytes"`
+	Literal  int64  `json:"literal_bytes"`
+	Base     string `json:"base_blake3"`
+	Sum      string `json:"blake3"`
+}
+
+// shownText is how much of the data is shown, in bytes.
+const shownText = 24
+
+// eachOp calls show for every operation. Data that comes in pieces is one.
+func eachOp(d *delta.Reader, show func(shownOp) error) (shownTotals, error) {
+	h := d.Header()
+	t := shownTotals{Size: h.Size, BaseSize: h.BaseSize, Base: h.Base.String()}
+	var last shownOp
+	for op, err := range d.Ops() {
+		if err != nil {
+			return t, err
+		}
+		at := t.Matched + t.Literal
+		t.Matched += op.Length
+		t.Literal += int64(len(op.Data))
+		if last.Op == "data" && op.Data != nil {
+			last.Length += op.Size()
+			continue
+		}
+		if last.Op != "" {
+			if err := show(last); err != nil {
+				return t, err
+			}
+		}
+		last = shownOp{Op: "copy", At: at, Length: op.Size(), Offset: &op.Offset}
+		if op.Data != nil {
+			last.Op, last.Offset, last.text = "data", nil, beginning(op.Data)
+		}
+	}
+	sum, _ := d.Sum()
+	t.Sum = sum.String()
+	if last.Op == "" {
+		return t, nil
+	}
+	return t, show(last)
+}
+
+// beginning quotes the first bytes.
+func beginning(data []byte) string {
+	text := strconv.Quote(string(data[:min(len(data), shownText)]))
+	if len(data) > shownText {
+		text += " …"
+	}
+	return Printable(text)
+}
+
+func showText(d *delta.Reader, w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "%12s  %-4s  %12s  %s\n", "AT", "OP", "LENGTH", "FROM"); err != nil {
+		return err
+	}
+	t, err := eachOp(d, func(o shownOp) error {
+		from := o.text
+		if o.Offset != nil {
+			from = strconv.FormatInt(*o.Offset, 10)
+		}
+		_, err := fmt.Fprintf(w, "%12d  %-4s  %12d  %s\n", o.At, o.Op, o.Length, from)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "new file  %d bytes, BLAKE3 %s\nold file  %d bytes, BLAKE3 %s\nmatched   %d bytes\nliteral   %d bytes\n",
+		t.Size, t.Sum, t.BaseSize, t.Base, t.Matched, t.Literal)
+	return err
+}
+
+// showJSON writes one object as it goes: {"ops":[…],"totals":{…}}.
+func showJSON(d *delta.Reader, w io.Writer) error {
+	before := `{"ops":[`
+	t, err := eachOp(d, func(o shownOp) error {
+		err := writeJSON(w, before, o)
+		before = ","
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if before == "," {
+		before = ""
+	}
+	if err := writeJSON(w, before+`],"totals":`, t); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, "}\n")
+	return err
+}
+
+func writeJSON(w io.Writer, before string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, before+string(text))
+	return err
+}
+
+// notATerminal refuses to write what is not text where a person would see it.
+func (c *console) notATerminal() error {
+	if f, ok := c.Stdout.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		return UsageError{"the output is not text: send it to a file with > FILE"}
+	}
+	return nil
+}
+
+// openRegular opens a file that has a length and an end.
+func openRegular(path string) (*os.File, int64, error) {
+	// Looked at first, because opening a pipe waits for somebody to write to it.
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if st, err = f.Stat(); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, st.Size(), nil
+}
+
+// input opens a file, or the standard input as "-".
+func (c *console) input(name string) (in *bufio.Reader, closeInput func(), err error) {
+	if name == "-" {
+		return bufio.NewReader(readWhile{c.ctx, c.Stdin}), func() {}, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return bufio.NewReader(readWhile{c.ctx, f}), func() { f.Close() }, nil
+}
+
+// atEnd refuses what follows after the end.
+func atEnd(in *bufio.Reader) error {
+	switch _, err := in.ReadByte(); {
+	case err == nil:
+		return errors.New("something follows after its end")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// readWhile reads as long as ctx lasts.
+type readWhile struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (w readWhile) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.r.Read(p)
+}
+
+// writeWhile writes as long as ctx lasts.
+type writeWhile struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (w writeWhile) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.w.Write(p)
+}
