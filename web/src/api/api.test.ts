@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Api } from './client';
 import { after, backoff, before, Stream, type Connection, type Socket } from './events';
-import type { Problem } from './problem';
-import { asProblem, problemFrom } from './problem';
+import { asProblem, Problem, problemFrom } from './problem';
 import { readSSE, SSE } from './sse';
 import { subprotocols, Token } from './token';
 import type { Event, SearchPart } from './types';
@@ -79,10 +78,38 @@ describe('problem', () => {
   });
   it.each([
     [502, '<html>', 'http_502', '<html>'],
-    [401, null, 'token_missing', 'The node answered with status 401.'],
+    [401, null, 'token_required', 'The node answered with status 401.'],
     [500, { code: 7 }, 'http_500', 'The node answered with status 500.'],
   ])('reads a foreign body (%s)', (status, body, code, message) => {
     expect(problemFrom(status, body)).toMatchObject({ code, message });
+  });
+  it('has no advice about headers', () => {
+    const problem = problemFrom(401, {
+      code: 'token_required',
+      detail: 'none',
+      hint: 'Send the header Authorization',
+    });
+    expect([problem.aboutToken, problem.hint]).toEqual([true, expect.stringContaining('Enter the token')]);
+    expect(problemFrom(403, { code: 'token_wrong', detail: 'd' }).aboutToken).toBe(true);
+    expect(problemFrom(403, { code: 'not_admin', detail: 'd' }).aboutToken).toBe(false);
+  });
+  it.each([
+    ['Ask again', 'Ask again.', 'Ask again'],
+    [
+      'A query has at most 1000 characters',
+      'a query has at most 1000 characters',
+      'A query has at most 1000 characters',
+    ],
+    [
+      'query of 1200 characters, at most 1000: query too long',
+      'A query has at most 1000 characters.',
+      'query of 1200 characters, at most 1000: query too long',
+    ],
+    ['It is late.', 'Ask for a new one.', 'It is late. Ask for a new one.'],
+    ['It is late:', 'Ask', 'It is late. Ask'],
+    ['It is late', '', 'It is late'],
+  ])('says nothing twice: %s %s', (detail, hint, whole) => {
+    expect(new Problem({ code: 'x', detail, hint }).whole).toBe(whole);
   });
   it('tells a dead node from a broken page', () => {
     expect(asProblem(new TypeError('fetch failed')).code).toBe('node_unreachable');
@@ -106,6 +133,24 @@ describe('client', () => {
   it('throws the problem of an answer', async () => {
     const { api: a } = api(() => reply({ code: 'last_admin', detail: 'no' }, 409));
     expect(await failure(a.setRole('x', 'member'))).toMatchObject({ code: 'last_admin', status: 409 });
+  });
+  it('tells when the token is refused, and with which', async () => {
+    const { api: a } = api(() => reply({ code: 'token_wrong', detail: 'no' }, 403), 'old');
+    const refused = vi.fn();
+    a.onRefused = refused;
+    expect((await failure(a.node())).code).toBe('token_wrong');
+    expect((await failure(a.head('f', 'p'))).code).toBe('token_wrong');
+    expect(refused.mock.calls.map(([p, token]) => [(p as Problem).code, token as string])).toEqual([
+      ['token_wrong', 'old'],
+      ['token_wrong', 'old'],
+    ]);
+  });
+  it('takes another refusal for no matter of the token', async () => {
+    const { api: a } = api(() => reply({ code: 'not_admin', detail: 'no' }, 403), 'good');
+    const refused = vi.fn();
+    a.onRefused = refused;
+    await failure(a.revoke('x'));
+    expect(refused).not.toHaveBeenCalled();
   });
   it('takes an empty success of a deletion', async () => {
     const { api: a, seen } = api(() => new Response(null, { status: 204 }));

@@ -18,6 +18,9 @@ export interface SearchParams {
 // previewBytes is how much of a file the side panel reads.
 export const previewBytes = 200_000;
 
+// refusals are the statuses that may be about the token.
+const refusals = new Set([401, 403, 429]);
+
 // Api speaks with one node. Every method throws a Problem when it fails, and
 // an AbortError when its signal ends it.
 export class Api {
@@ -25,12 +28,23 @@ export class Api {
   readonly token: Token;
   readonly #client: Client<paths>;
   readonly #fetch: typeof fetch;
+  // onRefused is told when the node does not take the token that a request had.
+  onRefused: (problem: Problem, token: string) => void = () => undefined;
 
   // base is origin and prefix of the node, such as "http://localhost:8080/n/3".
   constructor(base: string, token: Token, fetcher: typeof fetch = (...args) => fetch(...args)) {
     this.base = base.replace(/\/$/, '');
     this.token = token;
-    this.#fetch = fetcher;
+    this.#fetch = async (input, init) => {
+      const headers = input instanceof Request ? input.headers : new Headers(init?.headers);
+      const sent = headers.get('Authorization')?.replace(/^Bearer /, '') ?? '';
+      const response = await fetcher(input, init);
+      if (refusals.has(response.status)) {
+        const problem = problemFrom(response.status, await bodyOf(response.clone()));
+        if (problem.aboutToken) this.onRefused(problem, sent);
+      }
+      return response;
+    };
     this.#client = createClient<paths>({
       baseUrl: this.base,
       fetch: request => this.#fetch(request),

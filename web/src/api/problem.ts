@@ -14,7 +14,29 @@ export class Problem extends Error {
     this.code = fields.code;
     this.status = fields.status ?? 0;
     this.title = fields.title ?? '';
-    this.hint = fields.hint ?? hintFor(fields.code);
+    // What the node says about tokens is meant for programs that send headers.
+    this.hint = this.aboutToken ? hintFor(fields.code) : (fields.hint ?? hintFor(fields.code));
+  }
+
+  // aboutToken: the node did not take the token of the request, or missed one.
+  get aboutToken(): boolean {
+    return this.status === 401 || tokenCodes.has(this.code);
+  }
+
+  // repeatable: the same request may succeed later.
+  get repeatable(): boolean {
+    return !settledCodes.has(this.code);
+  }
+
+  // advice is the hint when it says more than the message does.
+  get advice(): string {
+    const said = words(this.message);
+    return words(this.hint).every(word => said.includes(word)) ? '' : this.hint;
+  }
+
+  // whole is message and advice, for places with one line.
+  get whole(): string {
+    return this.advice ? `${this.message.replace(/[.:\s]+$/, '')}. ${this.advice}` : this.message;
   }
 }
 
@@ -29,7 +51,7 @@ export function problemFrom(status: number, body: unknown): Problem {
   }
   const text = typeof body === 'string' ? body.trim().slice(0, 300) : '';
   return new Problem({
-    code: status === 401 ? 'token_missing' : `http_${status}`,
+    code: status === 401 ? 'token_required' : `http_${status}`,
     status,
     title: 'Unexpected answer',
     detail: text || `The node answered with status ${status}.`,
@@ -50,9 +72,29 @@ export function aborted(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
 
+const tokenCodes = new Set(['token_required', 'token_wrong', 'too_many_attempts']);
+
+// Asking the same again gets the same answer.
+const settledCodes = new Set([
+  'query_too_long',
+  'query_empty',
+  'request_invalid',
+  'path_invalid',
+  'cursor_invalid',
+  'not_admin',
+]);
+
+// words of a text that carry its meaning, for telling whether one says more.
+function words(text: string): string[] {
+  const all = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+  return all.filter(word => !['a', 'an', 'the', 'has', 'is', 'it', 'of'].includes(word));
+}
+
 const hints: Record<string, string> = {
   node_unreachable: 'Check that shoal still runs on this computer, then try again.',
-  token_missing: 'Enter the token of this node. It is in the file “token” of the data directory.',
+  token_required: 'Enter the token of this node. It is in the file “token” of the data directory.',
+  token_wrong: 'The right one is in the file “token” of the data directory.',
+  too_many_attempts: 'Wait a minute, then try again.',
   not_admin: 'Ask an admin of this network to do it, or to make this computer an admin.',
   last_admin: 'A network needs an admin. Make another computer an admin first.',
   invite_malformed: 'Copy the whole link again, from “shoal://” or “http://” to its end.',

@@ -22,6 +22,13 @@ export function stateTone(folder: Pick<Folder, 'state' | 'error'>): 'good' | 'wa
   return '';
 }
 
+// upkeep tells how the node keeps up with a folder's files. A warning says that
+// not every change is seen at once.
+export function upkeep(folder: Pick<Folder, 'state' | 'warning'>, look: string): string {
+  const watched = folder.state === 'idle' && folder.warning === '';
+  return watched ? `watched · last full look ${look}` : `looked through ${look}`;
+}
+
 // advice says what to do about a folder's error, as far as its words tell.
 export function advice(folder: Pick<Folder, 'error' | 'path'>): string {
   const error = folder.error.toLowerCase();

@@ -53,6 +53,21 @@ function sameScan(a: Event, b: Event): boolean {
   return a.topic === b.topic && repeats(a) && text(a, 'id') === text(b, 'id');
 }
 
+// told is what people are shown of the events, newest first: of a scan its end,
+// or how far it is while it runs. That a folder's state goes to and fro with it
+// is no news; that somebody paused it is.
+export function told(events: readonly Event[]): Event[] {
+  const over = new Set<string>();
+  return events.filter(event => {
+    if (!event.topic.startsWith('folder.')) return true;
+    const id = text(event, 'folder', 'id');
+    if (event.topic === 'folder.changed') return ['paused', 'held'].includes(text(event, 'state'));
+    if (event.topic === scanning) return event.data['done'] !== true && !over.has(id);
+    over.add(id);
+    return true;
+  });
+}
+
 function scanned(scans: Record<string, Scan>, event: Event): Record<string, Scan> {
   const id = text(event, 'folder', 'id');
   if (!id) return scans;

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Event, Member, Peer } from '../api/types';
 import { curl, shell } from './curl';
-import { advice, stateLabel, stateTone } from './folder';
+import { advice, stateLabel, stateTone, upkeep } from './folder';
 import { bytes, date, millis, plural, relative } from './format';
-import { blank, keep, record } from './journal';
+import { blank, keep, record, told } from './journal';
 import { Keys } from './keys';
 import { kindLabel, kindMeaning } from './path';
-import { needsSecondAdmin, people } from './people';
+import { cause, linkLoss, searchLoss } from './outage';
+import { admins, needsSecondAdmin, people } from './people';
 import { decode, textLike } from './preview';
 import { qr } from './qr';
 import { arrival, href, parse } from './route';
@@ -248,6 +249,24 @@ describe('journal', () => {
     journal = record(journal, event('reset', {}, ''));
     expect(journal).toMatchObject({ scans: {}, joined: [{ id: 'm', name: 'n', words: ['a', 'b'] }] });
   });
+  it('tells a scan in one line, and no state that goes to and fro', () => {
+    const run = [
+      event('folder.added', { id: 'f' }, 'e.1'),
+      event('folder.changed', { id: 'f', state: 'scanning' }, 'e.2'),
+      event('folder.scanning', { id: 'f', files: 3 }, 'e.3'),
+      event('folder.scanning', { id: 'g', files: 3 }, 'e.4'),
+      event('folder.scanned', { id: 'f', files: 3 }, 'e.5'),
+      event('folder.changed', { id: 'f', state: 'idle' }, 'e.6'),
+      event('folder.scanning', { id: 'h', done: true }, 'e.7'),
+      event('folder.changed', { id: 'f', state: 'paused' }, 'e.8'),
+      event('peer.linked', { id: 'p' }, 'e.9'),
+    ];
+    expect(told(run.toReversed()).map(e => e.id)).toEqual(['e.9', 'e.8', 'e.5', 'e.4', 'e.1']);
+  });
+  it('tells a scan that runs after one that ended', () => {
+    const run = [event('folder.scanning', { id: 'f' }, 'e.2'), event('folder.scanned', { id: 'f' }, 'e.1')];
+    expect(told(run).map(e => e.id)).toEqual(['e.2', 'e.1']);
+  });
   it('has words only from who admitted', () => {
     expect(record(blank, event('member.joined', { id: 'm', name: 'n' })).joined).toEqual([]);
   });
@@ -260,18 +279,31 @@ describe('sentences', () => {
       .join('');
   it.each<[string, Record<string, unknown>, string]>([
     ['peer.linked', { name: 'nas', path: 'punched' }, 'Linked to nas (punched).'],
-    ['peer.lost', { name: 'nas', error: 'no answer' }, 'The link to nas went down: no answer'],
+    [
+      'peer.lost',
+      { name: 'nas', error: 'no answer' },
+      'nas stopped answering: it is off, asleep or out of reach.',
+    ],
     ['peer.lost', { id: 'abcdefghijklmnopq' }, 'The link to abcdefgh…nopq went down.'],
     ['member.changed', { name: 'a', role: 'admin' }, 'a is known here as an admin.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
     [
       'folder.scanned',
       { label: 'D', files: 2, bytes: 2000, changed: 1 },
-      'Looked through D: 2 files, 2 kB, 1 new or changed.',
+      'D: looked through, 2 files, 2 kB, 1 changed.',
     ],
     ['document.published', { id: '', title: '', count: 24 }, '24 documents can be found.'],
     ['search.answered', { name: 'nas', total: 1, ms: 3.2 }, 'nas answered with 1 result in 3.2 ms.'],
-    ['search.answered', { name: 'nas', error: 'late' }, 'nas did not answer: late'],
+    [
+      'search.answered',
+      { name: 'nas', error: 'node: no link to abcdefghijkl: peer not reachable' },
+      'nas is off or not linked: its files were not searched.',
+    ],
+    [
+      'folder.error',
+      { label: 'D', error: 'folder: scan D: permission denied' },
+      'The folder D cannot be read: permission denied',
+    ],
     ['folder.changed', { label: 'D', state: 'idle', files: 1 }, 'The folder D is up to date: 1 file.'],
     ['folder.changed', { label: 'D' }, 'The folder D changed.'],
     ['dht.hop', { bits: 17, path: ['x'] }, 'dht.hop: bits 17'],
@@ -282,6 +314,27 @@ describe('sentences', () => {
     expect(parts).toContainEqual({ name: 'Docs' });
   });
   it('group topics', () => expect(topicsOf([event('b.x'), event('a.y'), event('b.z')])).toEqual(['a', 'b']));
+});
+
+describe('what went wrong with another computer', () => {
+  it.each([
+    ['link to r2fy closed: carrier: rtc: receive: io: EOF', 'closed the link or is off'],
+    ['link: closed by the peer', 'closed the link or is off'],
+    ['', 'closed the link or is off'],
+    ['link: no sign of life in 9s', 'stopped answering'],
+    ['link: closed by this node', 'this computer closed the link'],
+    ['node: dial r2fy: peer not reachable', 'cannot be reached'],
+    ['forbidden: not a member of this network', 'does not let this computer in'],
+  ])('link: %s', (error, want) => expect(linkLoss(error)).toContain(want));
+  it.each([
+    ['search: ask vgba: no answer in 2s', 'no answer', 'did not answer in time'],
+    ['search: ask vgba: node: no link to vgba: peer not reachable', 'off', 'is off or not linked'],
+    ['link to r2fy closed: carrier: EOF', 'off', 'is off or not linked'],
+    ['odd', 'failed', 'could not search'],
+  ])('search: %s', (error, chip, says) => expect(searchLoss(error)).toEqual({ chip, says }));
+  it('has a cause at its end', () => {
+    expect([cause('a: b: no such file'), cause('plain'), cause('')]).toEqual(['no such file', 'plain', '']);
+  });
 });
 
 describe('people', () => {
@@ -310,6 +363,13 @@ describe('people', () => {
   it('are this computer, then the linked ones, then the rest', () => {
     const list = people([member('b'), member('c'), self, member('a')], [peer('b', false), peer('c', true)]);
     expect(list.map(p => p.member.id)).toEqual(['me', 'c', 'a', 'b']);
+  });
+  it('who may invite are asked, the linked ones first', () => {
+    const list = people(
+      [member('me', { self: true }), member('a', { role: 'admin' }), member('b', { role: 'admin' })],
+      [peer('a', false), peer('b', true)],
+    );
+    expect(admins(list).map(m => m.id)).toEqual(['b', 'a']);
   });
   it('need a second admin when there is one with company', () => {
     expect(needsSecondAdmin(people([self], []))).toBeNull();
@@ -393,6 +453,17 @@ describe('folders', () => {
     ['no space left', 'Free some space'],
     ['odd', 'Mend the cause'],
   ])('advise on %s', (error, want) => expect(advice({ error, path: '' })).toContain(want));
+  it('are watched, unless something hinders it', () => {
+    expect([
+      upkeep({ state: 'idle', warning: '' }, '2 hours ago'),
+      upkeep({ state: 'idle', warning: 'too many directories' }, '2 hours ago'),
+      upkeep({ state: 'paused', warning: '' }, '2 hours ago'),
+    ]).toEqual([
+      'watched · last full look 2 hours ago',
+      'looked through 2 hours ago',
+      'looked through 2 hours ago',
+    ]);
+  });
   it('are trees', () => {
     expect([depth('a', ''), depth('a/b/c', ''), depth('a/b/c', 'a/'), depth('d/', '')]).toEqual([0, 2, 1, 0]);
     expect(crumbs('a/b/').map(c => c.prefix)).toEqual(['', 'a/', 'a/b/']);

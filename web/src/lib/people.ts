@@ -21,11 +21,16 @@ export function linked(person: Person): boolean {
   return person.peer?.connected ?? person.member.connected;
 }
 
+// admins are those who can invite, the linked ones first: whom to ask.
+export function admins(list: readonly Person[]): Member[] {
+  return list.filter(p => p.member.role === 'admin').map(p => p.member);
+}
+
 // needsSecondAdmin is whom to make an admin when this computer is the only one
 // of a network with others; null when there is no need.
 export function needsSecondAdmin(list: readonly Person[]): Person | null {
-  const admins = list.filter(p => p.member.role === 'admin');
-  if (admins.length !== 1 || !admins[0]?.member.self) return null;
+  const [one, ...more] = admins(list);
+  if (!one?.self || more.length > 0) return null;
   const others = list.filter(p => !p.member.self);
   return others.find(linked) ?? others[0] ?? null;
 }

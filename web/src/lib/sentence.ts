@@ -2,12 +2,14 @@ import type { Event, Folder } from '../api/types';
 import { bytes, count, millis, plural } from './format';
 import { stateLabel } from './folder';
 import { number, text } from './journal';
+import { cause, linkLoss, searchLoss } from './outage';
 import { kindLabel } from './path';
 import { shortID } from './text';
 import type { IconName } from '../ui/icons';
 
-// A part that is a name comes from another computer and is shown as such.
-export type Part = string | { name: string };
+// A part that is a name or words of another computer is shown as such; quiet
+// ones do not stand out.
+export type Part = string | { name: string; quiet?: boolean };
 
 export interface Sentence {
   icon: IconName;
@@ -47,8 +49,8 @@ const folder = (event: Event, labelOf: LabelOf): Part => {
 };
 
 const because = (event: Event): Part[] => {
-  const error = text(event, 'error', 'reason');
-  return error ? [': ', { name: error }] : ['.'];
+  const error = cause(text(event, 'error', 'reason'));
+  return error ? [': ', { name: error, quiet: true }] : ['.'];
 };
 
 const writers: Record<string, Writer> = {
@@ -65,7 +67,11 @@ const writers: Record<string, Writer> = {
   'member.changed': e => said('plain', 'peers', who(e), ' is known here', ...role(e), '.'),
   'member.revoked': e => said('warn', 'minus', who(e), ' was removed from the network.'),
   'peer.linked': e => said('good', 'link', 'Linked to ', who(e), ...way(e), '.'),
-  'peer.lost': e => said('warn', 'unlink', 'The link to ', who(e), ' went down', ...because(e)),
+  'peer.lost': e => {
+    const error = text(e, 'error', 'reason');
+    if (!error) return said('warn', 'unlink', 'The link to ', who(e), ' went down.');
+    return said('warn', 'unlink', who(e), ` ${linkLoss(error)}.`);
+  },
   'peer.failed': e => said('warn', 'unlink', who(e), ' could not be reached', ...because(e)),
   'offer.changed': (e, of) =>
     e.data['gone'] === true
@@ -77,7 +83,7 @@ const writers: Record<string, Writer> = {
     said('plain', 'folder', 'The folder ', folder(e, of), ' is not shared any more.'),
   'folder.scanning': (e, of) =>
     said('plain', 'scan', 'Looking through ', folder(e, of), `: ${amount(e)} so far.`),
-  'folder.scanned': (e, of) => said('plain', 'check', 'Looked through ', folder(e, of), ...found(e), '.'),
+  'folder.scanned': (e, of) => said('plain', 'check', folder(e, of), ': looked through', ...found(e), '.'),
   'folder.error': (e, of) =>
     said('bad', 'warning', 'The folder ', folder(e, of), ' cannot be read', ...because(e)),
   'document.published': e => {
@@ -90,7 +96,7 @@ const writers: Record<string, Writer> = {
   'search.asked': e => said('plain', 'search', 'Asked ', who(e), '.'),
   'search.answered': e =>
     text(e, 'error')
-      ? said('warn', 'search', who(e), ' did not answer', ...because(e))
+      ? said('warn', 'search', who(e), ` ${searchLoss(text(e, 'error')).says}: its files were not searched.`)
       : said(
           'plain',
           'search',
@@ -123,10 +129,10 @@ function amount(event: Event): string {
 
 function found(event: Event): Part[] {
   if (!('files' in event.data)) return [];
-  const parts = [`: ${amount(event)}`];
+  const parts = [`, ${amount(event)}`];
   const changed = number(event, 'changed');
   const removed = number(event, 'removed');
-  if (changed > 0) parts.push(`, ${count(changed)} new or changed`);
+  if (changed > 0) parts.push(`, ${count(changed)} changed`);
   if (removed > 0) parts.push(`, ${count(removed)} gone`);
   return parts;
 }

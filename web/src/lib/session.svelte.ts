@@ -19,8 +19,11 @@ export class Session {
   problems = $state.raw<Partial<Record<Resource, Problem>>>({});
   journal = $state.raw<Journal>(blank);
   connection = $state.raw<Connection>({ phase: 'connecting' });
-  // Some answer said that the token is missing or wrong.
-  locked = $state(false);
+  // refusal: the node did not take this tab's token, or wants one. Nothing is
+  // asked until somebody enters another one.
+  refusal = $state.raw<Problem | null>(null);
+  // unlocked counts how often a token let this tab in.
+  unlocked = $state(0);
 
   #stream: Stream | null = null;
   #start = '';
@@ -31,7 +34,13 @@ export class Session {
 
   constructor(api: Api) {
     this.api = api;
+    api.onRefused = (problem, token) => {
+      // An answer to a token that was replaced meanwhile says nothing.
+      if (!this.#closed && token === api.token.value) this.#lock(problem);
+    };
   }
+
+  locked = $derived(this.refusal !== null);
 
   admin = $derived(this.node?.role === 'admin');
   own = $derived(this.folders?.filter(f => f.state !== 'offered') ?? null);
@@ -59,14 +68,23 @@ export class Session {
   }
 
   retry = (): void => {
+    if (this.locked) return;
     if (this.#stream) this.#stream.retry();
     else void this.open();
   };
 
-  // unlock tries a token that somebody entered.
+  // unlock tries a token that somebody entered, and says whether it fits.
   async unlock(token: string): Promise<boolean> {
     this.api.token.set(token);
-    this.locked = false;
+    try {
+      this.node = await this.api.node();
+    } catch (error) {
+      if (this.locked) this.refusal = asProblem(error);
+      return false;
+    }
+    this.refusal = null;
+    this.problems = {};
+    this.unlocked++;
     await this.open();
     return !this.locked;
   }
@@ -87,20 +105,17 @@ export class Session {
     }
     const turn = { again: false };
     this.#reading[resource] = turn;
-    try {
-      do {
-        turn.again = false;
+    do {
+      turn.again = false;
+      try {
         await this.#load(resource);
-      } while (turn.again && !this.#closed);
-      const { [resource]: _, ...rest } = this.problems;
-      if (_) this.problems = rest;
-    } catch (error) {
-      const problem = asProblem(error);
-      if (problem.status === 401) this.locked = true;
-      this.problems = { ...this.problems, [resource]: problem };
-    } finally {
-      delete this.#reading[resource];
-    }
+        const { [resource]: _, ...rest } = this.problems;
+        if (_) this.problems = rest;
+      } catch (error) {
+        this.problems = { ...this.problems, [resource]: asProblem(error) };
+      }
+    } while (turn.again && !this.#closed);
+    delete this.#reading[resource];
   }
 
   async #load(resource: Resource): Promise<void> {
@@ -108,6 +123,16 @@ export class Session {
     else if (resource === 'peers') this.peers = (await this.api.peers()).items;
     else if (resource === 'members') this.members = (await this.api.members()).items;
     else this.folders = (await this.api.folders()).items;
+  }
+
+  // #lock stops everything that would ask again and again with a wrong token.
+  #lock(problem: Problem): void {
+    if (problem.code === 'token_wrong') this.api.token.set('');
+    this.refusal = problem;
+    this.#gather.stop();
+    this.#stream?.close();
+    this.#stream = null;
+    this.connection = { phase: 'connecting' };
   }
 
   #heard(event: Event): void {

@@ -35,6 +35,8 @@ export class Shell {
   // focusSearch grows each time the search field shall take the focus.
   focusSearch = $state(0);
   #toast = 0;
+  // #address is what the address bar shows after the page's path.
+  #address = '#/';
 
   constructor() {
     const page = document.querySelector<HTMLMetaElement>('meta[name="shoal-token"]')?.content ?? '';
@@ -69,6 +71,11 @@ export class Shell {
     this.session.close();
     this.session = new Session(new Api(location.origin + target.api, this.token));
     void this.session.open();
+  }
+
+  // unlock tries a token, and goes on with what the page could not do without.
+  async unlock(token: string): Promise<void> {
+    if (await this.session.unlock(token)) await this.#findLab();
   }
 
   // go changes the page at once; the browser tells of the new address only later.
@@ -106,8 +113,8 @@ export class Shell {
       return true;
     } catch (error) {
       const problem = asProblem(error);
-      if (problem.status === 401) this.session.locked = true;
-      this.say([problem.message, problem.hint].filter(Boolean).join(' '), 'bad');
+      // The prompt for the token says it already.
+      if (!problem.aboutToken) this.say(problem.whole, 'bad');
       return false;
     }
   };
@@ -116,14 +123,16 @@ export class Shell {
   #arrive(): void {
     const { join, token } = arrival(location.hash);
     if (join === undefined && token === undefined) {
+      this.#address = location.hash || '#/';
       this.route = parse(location.hash);
       return;
     }
-    history.replaceState(null, '', location.pathname + location.search + '#/');
-    this.route = parse('');
+    // The page that was open stays.
+    history.replaceState(null, '', location.pathname + location.search + this.#address);
     if (token !== undefined) {
-      this.token.set(token);
-      if (this.session?.locked) void this.session.unlock(token);
+      // Before the session there is nothing to unlock.
+      if (this.session) void this.unlock(token);
+      else this.token.set(token);
     }
     if (join !== undefined) {
       this.joinLink = `${location.origin}/#join=${join}`;
@@ -132,7 +141,7 @@ export class Shell {
   }
 
   async #findLab(): Promise<void> {
-    if (!this.session.node?.lab) return;
+    if (!this.session.node?.lab || this.lab.length > 0) return;
     try {
       this.lab = (await this.session.api.lab()).items;
       const index = Number(sessionStorage.getItem(labKey) ?? 0);

@@ -36,6 +36,7 @@ describe('trouble', () => {
   });
   it('has no button where trying again makes no sense', () => {
     render(Trouble, { problem: new Problem({ code: 'x', detail: 'what' }) });
+    render(Trouble, { problem: new Problem({ code: 'query_too_long', detail: 'what' }), retry: vi.fn() });
     expect(screen.queryByRole('button')).toBeNull();
   });
 });
