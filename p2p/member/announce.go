@@ -93,11 +93,13 @@ func (s *Service) SetOffer(o Offer) error {
 	})
 }
 
-// signOffer signs o as newer than all that is known of it. The caller holds s.mu.
+// signOffer signs o as newer than what has effect of it, and than what this node
+// has said of it before. Others' offers that have no effect do not count: their
+// numbers may be anything. The caller holds s.mu.
 func (s *Service) signOffer(o Offer) (Statement, error) {
 	var last uint64
 	for key, r := range s.roster.offers {
-		if key.folder == o.Folder && key.creator == o.By {
+		if key.folder == o.Folder && key.creator == o.By && (key.signer == s.self || s.roster.empowered(r.offer)) {
 			last = max(last, r.offer.Seq)
 		}
 	}
@@ -105,22 +107,34 @@ func (s *Service) signOffer(o Offer) (Statement, error) {
 	return offerStatement(s.o.Identity, s.roster.network.ID, o)
 }
 
-// adopted returns the offers of a member that is about to be revoked, signed again
-// by this admin: a folder does not end because a computer was lost. The caller
-// holds s.mu.
-func (s *Service) adopted(id p2p.ID) ([]Statement, error) {
-	var out []Statement
-	for _, o := range s.current.Load().offers {
-		if id == s.self || o.By != id || o.signer != id || o.Gone {
-			continue
+// orphans returns the offers of a member that end with its membership: those that
+// only itself has signed. A folder need not end because a computer was lost.
+func (s *Service) orphans(id p2p.ID) []Offer {
+	if id == s.self {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.current.Load().offers), func(o Offer) bool {
+		return o.By != id || o.signer != id || o.Gone
+	})
+}
+
+// adopt offers a folder of somebody who was revoked, unless another admin has done
+// so.
+func (s *Service) adopt(o Offer) error {
+	return s.do(func() (func(), error) {
+		v := s.current.Load()
+		if role, _ := v.role(s.self); role != RoleAdmin {
+			return nil, ErrNotAdmin
+		}
+		if _, found := slices.BinarySearchFunc(v.offers, o, compareOffers); found {
+			return nil, nil
 		}
 		statement, err := s.signOffer(o)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, statement)
-	}
-	return out, nil
+		return s.apply(update{statements: []Statement{statement}, own: true})
+	})
 }
 
 // SetName changes how this node calls itself; an empty name becomes the short ID.

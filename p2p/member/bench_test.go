@@ -46,7 +46,7 @@ func BenchmarkReceive(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for _, st := range news {
-				if err := s.receive([]Statement{st}, p2p.ID{}, s.roster.network.ID); err != nil {
+				if err := s.receive(update{statements: []Statement{st}}, s.roster.network.ID); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -65,5 +65,31 @@ func BenchmarkJudge(b *testing.B) {
 				s.roster.judged()
 			}
 		})
+	}
+}
+
+// BenchmarkJudgeFlood evaluates the largest roster that one rogue admin and its
+// puppets can make: everybody revokes everybody.
+func BenchmarkJudgeFlood(b *testing.B) {
+	r := newRogue()
+	ro := r.roster(b, r.eve, r.bob)
+	var targets []Statement
+	for i := 0; ro.Len() < MaxStatements/10; i++ {
+		puppet := r.admit("eve", r.eve, fmt.Sprint("p", i), RoleAdmin)
+		targets = append(targets, puppet)
+		if _, err := ro.Add(puppet); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := 0; ro.Len() < MaxStatements-1; i++ {
+		n := i % len(targets)
+		if _, err := ro.Add(r.revoke(fmt.Sprint("p", n), targets[n], targets[(n+1+i/len(targets))%len(targets)])); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		ro.stale = true
+		ro.judged()
 	}
 }

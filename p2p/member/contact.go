@@ -55,6 +55,18 @@ func readContact(s Statement) (*p2p.Contact, ed25519.PublicKey, error) {
 	if err := wire.Unmarshal(s.Body, &c); err != nil {
 		return nil, nil, err
 	}
+	// The decoder cuts and pads byte strings that are read as IDs.
+	var exact struct {
+		Relays [][]byte `cbor:"4,keyasint"`
+	}
+	if err := wire.Unmarshal(s.Body, &exact); err != nil {
+		return nil, nil, err
+	}
+	for _, id := range exact.Relays {
+		if len(id) != len(p2p.ID{}) {
+			return nil, nil, fmt.Errorf("relay ID of %d bytes", len(id))
+		}
+	}
 	if len(c.Sig) != 0 {
 		return nil, nil, errors.New("a signature within what is signed")
 	}

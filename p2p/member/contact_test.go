@@ -97,3 +97,18 @@ func TestNewestWins(t *testing.T) {
 		}
 	})
 }
+
+// TestContactRelaysAreIDs: the decoder would cut and pad them.
+func TestContactRelaysAreIDs(t *testing.T) {
+	for length, ok := range map[int]bool{0: false, 31: false, 32: true, 33: false} {
+		st := mustSign(person("ann"), KindContact, struct {
+			PublicKey []byte   `cbor:"1,keyasint"`
+			Name      string   `cbor:"2,keyasint"`
+			Relays    [][]byte `cbor:"4,keyasint"`
+			Seq       uint64   `cbor:"5,keyasint"`
+		}{person("ann").PublicKey(), "ann", [][]byte{make([]byte, length)}, 1})
+		if _, err := check(st); (err == nil) != ok {
+			t.Errorf("relay of %d bytes: %v", length, err)
+		}
+	}
+}

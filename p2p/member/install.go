@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
@@ -14,7 +16,7 @@ import (
 // Join redeems an invitation over a link to its inviter, and leaves this node's own
 // network, which must have no other members, for the inviter's. It is safe to
 // repeat. For the network that this node is a member of already it changes nothing
-// and needs no link.
+// and needs no link; with one, it first finds out whether that is still so.
 //
 // Errors: ErrExpired; ErrRefused when the invitation is used up, withdrawn or
 // forged; ErrNotEmpty; ErrMalformed when the answer does not prove what it must.
@@ -27,19 +29,20 @@ func (s *Service) Join(ctx context.Context, l p2p.Link, inv Invitation) (Joined,
 }
 
 func (s *Service) join(ctx context.Context, l p2p.Link, inv Invitation) (Joined, error) {
-	v := s.current.Load()
-	if _, present := v.role(s.self); present && v.network.ID == inv.Network {
+	err := s.mayJoin(inv)
+	if errors.Is(err, ErrAlready) && l != nil && s.learnRevoked(ctx, l) {
+		err = s.mayJoin(inv)
+	}
+	if errors.Is(err, ErrAlready) {
+		v := s.current.Load()
 		joined := Joined{Network: v.network, Members: len(v.members), Already: true}
 		if l != nil {
 			joined.Words = Words(l.Binding())
 		}
 		return joined, nil
 	}
-	if err := v.leavable(); err != nil {
+	if err != nil {
 		return Joined{}, err
-	}
-	if inv.Expired(s.o.Now()) {
-		return Joined{}, ErrExpired
 	}
 	if l.Peer() != p2p.IDOf(inv.Inviter.PublicKey) {
 		return Joined{}, fmt.Errorf("%s is not the inviter: %w", l.Peer().Short(), ErrRefused)
@@ -59,6 +62,31 @@ func (s *Service) join(ctx context.Context, l p2p.Link, inv Invitation) (Joined,
 	})
 	joined.More = resp.More
 	return joined, err
+}
+
+// MayJoin says, before anybody is dialled, why Join would fail: nil if nothing
+// is known to stand in its way. ErrAlready: this node is a member of that network,
+// as far as it knows, and Join would change nothing. ErrNotEmpty, ErrExpired: as
+// Join. A node that knows that it was revoked may join any network, the same one too.
+func (s *Service) MayJoin(inv Invitation) error {
+	if err := s.mayJoin(inv); err != nil {
+		return fmt.Errorf("member: join network %s: %w", inv.Network.Short(), err)
+	}
+	return nil
+}
+
+func (s *Service) mayJoin(inv Invitation) error {
+	v := s.current.Load()
+	if _, present := v.role(s.self); present && v.network.ID == inv.Network {
+		return ErrAlready
+	}
+	if err := v.leavable(); err != nil {
+		return err
+	}
+	if inv.Expired(s.o.Now()) {
+		return ErrExpired
+	}
+	return nil
 }
 
 // leavable reports whether the node would leave nobody behind. One that was revoked
@@ -160,7 +188,7 @@ func (s *Service) install(roster *Roster, words [4]string) (Joined, error) {
 		return Joined{}, fmt.Errorf("install: %w", err)
 	}
 	v := roster.view(s.self)
-	s.roster, s.invites = roster, map[[16]byte]*invite{}
+	s.roster, s.invites, s.hurry = roster, map[[16]byte]*invite{}, map[p2p.ID]*rate.Limiter{}
 	s.mine = v.self.Contact
 	s.current.Store(v)
 	s.o.Publish.Emit(NetworkJoined{ID: v.network.ID, Name: v.network.Name, Members: len(v.members), Words: words[:]})

@@ -148,6 +148,8 @@ func (b invitationBody) invitation() (Invitation, error) {
 		return Invitation{}, fmt.Errorf("network ID of %d bytes", len(b.Network))
 	case len(b.ID) != len(b.Secret) || (len(b.ID) != 0 && len(b.ID) != len(inv.ID)):
 		return Invitation{}, fmt.Errorf("ID of %d bytes, secret of %d", len(b.ID), len(b.Secret))
+	case len(b.ID) != 0 && [16]byte(b.ID) == [16]byte{}:
+		return Invitation{}, fmt.Errorf("the ID that stands for none")
 	case len(b.Relays) > maxInviteRelays:
 		return Invitation{}, fmt.Errorf("%d relays, at most %d", len(b.Relays), maxInviteRelays)
 	}

@@ -102,6 +102,18 @@ func TestInvitationBodies(t *testing.T) {
 	}
 }
 
+// TestInvitationWithoutIDHasNoSecret: the ID of zeros stands for none.
+func TestInvitationWithoutIDHasNoSecret(t *testing.T) {
+	inv := sample()
+	body := mustMarshal(invitationBody{
+		Version: invitationVersion, Network: inv.Network[:], Inviter: contactBody{Key: inv.Inviter.PublicKey},
+		ID: make([]byte, 16), Secret: inv.Secret[:], Expires: 1,
+	})
+	if _, err := ParseInvitation(seal(body)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestKeysAreApart(t *testing.T) {
 	inv := sample()
 	pass := inv.Pass()
@@ -208,6 +220,13 @@ func FuzzInvitationBody(f *testing.F) {
 		inv, err := parseInvitation(seal(body))
 		if err == nil && (len(inv.Relays) > maxInviteRelays || len(inv.Inviter.PublicKey) != 32) {
 			t.Errorf("%+v", inv)
+		}
+		if err != nil {
+			return
+		}
+		again, err := ParseInvitation(inv.Link(""))
+		if err != nil || again.Network != inv.Network || again.ID != inv.ID || again.Secret != inv.Secret || !again.Expires.Equal(inv.Expires) {
+			t.Errorf("%+v came back as %+v, %v", inv, again, err)
 		}
 	})
 }

@@ -26,8 +26,11 @@ const (
 )
 
 // Allowed reports whether a protocol may be used over a link whose peer is a member
-// or is not. A guest may join and do nothing else.
-func Allowed(proto string, isMember bool) bool { return isMember || proto == ProtoJoin }
+// or is not. A guest may join and, if it was a member, be told by "member/1" that it
+// is none any more; it learns nothing else there.
+func Allowed(proto string, isMember bool) bool {
+	return isMember || proto == ProtoJoin || proto == ProtoMember
+}
 
 // joinRequest asks to be admitted. Invite and MAC are empty in open networks.
 type joinRequest struct {
@@ -72,7 +75,9 @@ func (s *Service) serveJoin(_ context.Context, from p2p.Link, req []byte) ([]byt
 		return tell, err
 	})
 	if err != nil {
-		s.log.Info("join refused", "peer", from.Peer().Short(), "error", err)
+		if !errors.Is(err, errManyProofs) {
+			s.log.Info("join refused", "peer", from.Peer().Short(), "error", err)
+		}
 		return nil, refusal(err)
 	}
 	return wire.Marshal(resp)
@@ -114,6 +119,9 @@ func (s *Service) redeem(from p2p.Link, r joinRequest) (joinResponse, func(), er
 	return s.admit(from, in, role, r.Contact)
 }
 
+// errManyProofs is a wrong proof that is one too many for the log.
+var errManyProofs = fmt.Errorf("%w: wrong proofs", ErrRefused)
+
 // proven returns the invitation whose secret the peer knows; nil in an open
 // network, where none is needed.
 func (s *Service) proven(from p2p.Link, r joinRequest) (*invite, error) {
@@ -127,12 +135,11 @@ func (s *Service) proven(from p2p.Link, r joinRequest) (*invite, error) {
 	if in == nil {
 		return nil, fmt.Errorf("%w: unknown invitation", ErrRefused)
 	}
-	if in.failures.TokensAt(now) < 1 {
-		return nil, fmt.Errorf("%w: too many wrong proofs", ErrRefused)
-	}
 	want := joinProof(s.roster.network.ID, in.ID, in.Secret, from.Binding(), from.PublicKey())
 	if !hmac.Equal(want, r.MAC) {
-		in.failures.AllowN(now, 1)
+		if !in.failures.AllowN(now, 1) {
+			return nil, errManyProofs
+		}
 		return nil, fmt.Errorf("%w: wrong proof", ErrRefused)
 	}
 	return in, nil
@@ -205,23 +212,4 @@ func (s *Service) welcome(admission Hash) joinResponse {
 		}
 	}
 	return resp
-}
-
-// support returns an act and all that it rests on, in the order of arrival.
-func (ro *Roster) support(h Hash) []*record {
-	var out []*record
-	seen := map[Hash]bool{}
-	var climb func(Hash)
-	climb = func(h Hash) {
-		r := ro.records[h]
-		if r == nil || seen[h] {
-			return
-		}
-		seen[h] = true
-		climb(r.act.under)
-		climb(r.act.base)
-		out = append(out, r)
-	}
-	climb(h)
-	return out
 }

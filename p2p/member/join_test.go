@@ -218,7 +218,7 @@ func TestStranger(t *testing.T) {
 		}
 		for _, req := range [][]byte{nil, {0xa0}, []byte("?")} {
 			var refused *p2p.CallError
-			if _, err := l.Call(t.Context(), ProtoMember, req); !errors.As(err, &refused) || refused.Code != "no_protocol" {
+			if _, err := l.Call(t.Context(), ProtoMember, req); !errors.As(err, &refused) || refused.Code != CodeForbidden {
 				t.Errorf("a guest asks for the roster: %v", err)
 			}
 			if _, err := ann.serveSync(t.Context(), l, req); err == nil {
@@ -237,12 +237,9 @@ func TestStranger(t *testing.T) {
 		for range failuresAtOnce + 1 {
 			_, _ = eve.Join(t.Context(), l, forged)
 		}
-		if _, err := eve.Join(t.Context(), l, inv); !errors.Is(err, ErrRefused) {
-			t.Errorf("after too many wrong proofs: %v", err)
-		}
-		time.Sleep(failuresRecovery)
+		// Others' wrong proofs do not close the invitation to who holds its secret.
 		if _, err := eve.Join(t.Context(), l, inv); err != nil {
-			t.Errorf("some time later: %v", err)
+			t.Errorf("after many wrong proofs: %v", err)
 		}
 	})
 }

@@ -74,131 +74,173 @@ type standing struct {
 // Seniority is fixed when somebody is admitted, and whomever a thief admits comes
 // after the thief. An act by which it could be gained later would let a thief take
 // over by signing more statements.
+//
+// # How it is computed
+//
+// From the most senior revocation to the most junior one: whether one holds depends
+// only on seniors. One that holds kills what it cuts and all that rests on that, and
+// an act dies once. So the time is that of sorting the revocations, plus, for each
+// one that holds, the number of acts signed under the admission that it revokes,
+// and there are few revocations of one admission (see Roster.room).
 func judge(acts []*act) verdict {
 	j := newJudgement(acts)
-	j.attack()
-	for _, r := range j.revocations {
-		if j.holds(r) {
-			j.upheld[r.target] = true
+	for _, r := range j.bySeniority() {
+		if !j.dead[r] && !j.futile(r) {
+			j.holds[r] = true
+			j.upheld[j.target(r)] = true
+			j.kill(r)
 		}
 	}
 	return j.verdict()
 }
 
-// judgement is the work in progress of judge.
+// judgement is the work in progress of judge. It names acts by their place in a
+// list, and -1 is none: maps of ten thousand hashes would take most of the time.
 type judgement struct {
-	acts        []*act
-	byHash      map[Hash]*act
-	signed      map[Hash][]*act // acts by what they were signed under
-	raised      map[Hash][]*act // admissions by their base
-	revocations []*act
+	acts  []*act
+	place map[Hash]int32
 
-	cutBy     map[*act][]*act // revocations that cut an act
-	attackers map[*act][]*act // senior revocations that attack a revocation
-	futile    map[*act]bool   // revocations that cut what they rest on
-	held      map[*act]bool   // memo of holds
-	upheld    map[Hash]bool   // admissions that a revocation that holds names
-	validity  map[*act]bool   // memo of valid
+	under, base, prev []int32
+	signed, raised    [][]int32 // by admission: what was signed under it, what raises it
+
+	dead   []bool // what revocations that hold cut, and all that rests on it
+	holds  []bool // revocations
+	upheld []bool // admissions that a revocation that holds names
+
+	kept, seen  []int32 // who was met in round
+	round       int32
+	keptBy      int32 // the revocation whose kept acts are marked
+	keptInRound int32
 }
 
+const nobody int32 = -1
+
 func newJudgement(acts []*act) *judgement {
+	n := len(acts)
 	j := &judgement{
-		acts: acts, byHash: make(map[Hash]*act, len(acts)),
-		signed: map[Hash][]*act{}, raised: map[Hash][]*act{},
-		cutBy: map[*act][]*act{}, attackers: map[*act][]*act{}, futile: map[*act]bool{},
-		held: map[*act]bool{}, upheld: map[Hash]bool{}, validity: make(map[*act]bool, len(acts)),
+		acts: acts, place: make(map[Hash]int32, n),
+		under: make([]int32, n), base: make([]int32, n), prev: make([]int32, n),
+		signed: make([][]int32, n), raised: make([][]int32, n),
+		dead: make([]bool, n), holds: make([]bool, n), upheld: make([]bool, n),
+		kept: make([]int32, n), seen: make([]int32, n), keptBy: nobody,
 	}
-	for _, a := range acts {
-		j.byHash[a.hash] = a
-		if a.kind == KindGenesis {
-			continue
+	for i, a := range acts {
+		j.place[a.hash] = int32(i)
+	}
+	for i, a := range acts {
+		j.under[i], j.base[i], j.prev[i] = j.find(a.under), j.find(a.base), j.find(a.prev)
+		if u := j.under[i]; u != nobody {
+			j.signed[u] = append(j.signed[u], int32(i))
 		}
-		j.signed[a.under] = append(j.signed[a.under], a)
-		if !a.base.IsZero() {
-			j.raised[a.base] = append(j.raised[a.base], a)
-		}
-		if a.kind == KindRevocation {
-			j.revocations = append(j.revocations, a)
+		if b := j.base[i]; b != nobody {
+			j.raised[b] = append(j.raised[b], int32(i))
 		}
 	}
 	return j
 }
 
-// attack applies rule 2, and keeps of the attacks those that rule 3 asks for.
-func (j *judgement) attack() {
-	for _, r := range j.revocations {
-		for _, cut := range j.cuts(r) {
-			j.cutBy[cut] = append(j.cutBy[cut], r)
-		}
+func (j *judgement) find(h Hash) int32 {
+	if at, ok := j.place[h]; ok && !h.IsZero() {
+		return at
 	}
-	for _, r := range j.revocations {
-		for _, by := range j.attacking(r) {
-			if by == r {
-				j.futile[r] = true
-			} else if senior(by, r) {
-				j.attackers[r] = append(j.attackers[r], by)
-			}
-		}
-	}
+	return nobody
 }
 
-// cuts lists the acts that r cuts.
-func (j *judgement) cuts(r *act) []*act {
-	var cut []*act
-	var kept map[Hash]bool
-	for _, grant := range append([]*act{j.byHash[r.target]}, j.raised[r.target]...) {
-		for _, a := range j.signed[grant.hash] {
-			if kept == nil {
-				kept = j.chain(r.heads, a.by)
-			}
-			if a != r && !kept[a.hash] {
-				cut = append(cut, a)
-			}
+func (j *judgement) target(r int32) int32 { return j.place[j.acts[r].target] }
+
+// bySeniority returns the revocations, the most senior one first.
+func (j *judgement) bySeniority() []int32 {
+	var rs []int32
+	for i, a := range j.acts {
+		if a.kind == KindRevocation {
+			rs = append(rs, int32(i))
 		}
 	}
-	return cut
+	slices.SortFunc(rs, func(a, b int32) int {
+		if senior(j.acts[a], j.acts[b]) {
+			return -1
+		}
+		return 1
+	})
+	return rs
 }
 
-// chain is heads and what the same signer signed before them.
-func (j *judgement) chain(heads []Hash, signer p2p.ID) map[Hash]bool {
-	kept := map[Hash]bool{}
-	for _, h := range heads {
-		for a := j.byHash[h]; a != nil && a.by == signer && !kept[a.hash]; {
-			kept[a.hash] = true
-			prev := j.byHash[a.prev]
-			if prev != nil && prev.number != a.number-1 {
+// cuts applies rule 2 to one act.
+func (j *judgement) cuts(r, a int32) bool {
+	u, t := j.under[a], j.target(r)
+	return a != r && u != nobody && (u == t || j.base[u] == t) && !j.keeps(r, a)
+}
+
+// keeps reports whether a is one of r's heads or before one of them.
+func (j *judgement) keeps(r, a int32) bool {
+	if j.keptBy != r {
+		j.markKept(r)
+	}
+	return j.kept[a] == j.keptInRound
+}
+
+func (j *judgement) markKept(r int32) {
+	j.round++
+	j.keptBy, j.keptInRound = r, j.round
+	signer := j.acts[j.target(r)].member
+	for _, h := range j.acts[r].heads {
+		for a := j.find(h); a != nobody && j.acts[a].by == signer && j.kept[a] != j.round; {
+			j.kept[a] = j.round
+			p := j.prev[a]
+			if p != nobody && j.acts[p].number != j.acts[a].number-1 {
 				break
 			}
-			a = prev
+			a = p
 		}
 	}
-	return kept
 }
 
-// attacking lists, each once, the revocations that cut r or what it rests on.
-func (j *judgement) attacking(r *act) []*act {
-	if len(j.cutBy) == 0 {
-		return nil
-	}
-	var by []*act
-	seen, met := map[*act]bool{}, map[*act]bool{}
-	var climb func(*act)
-	climb = func(a *act) {
-		if a == nil || seen[a] {
-			return
+// futile reports whether r cuts what itself rests on.
+func (j *judgement) futile(r int32) bool {
+	j.round++
+	round := j.round
+	var climb func(int32) bool
+	climb = func(a int32) bool {
+		if a == nobody || j.seen[a] == round {
+			return false
 		}
-		seen[a] = true
-		for _, c := range j.cutBy[a] {
-			if !met[c] {
-				met[c] = true
-				by = append(by, c)
+		j.seen[a] = round
+		return j.cuts(r, a) || climb(j.under[a]) || climb(j.base[a])
+	}
+	return climb(j.under[r])
+}
+
+// kill marks what r cuts, and all that rests on it.
+func (j *judgement) kill(r int32) {
+	t := j.target(r)
+	var doomed []int32
+	for _, grant := range append([]int32{t}, j.raised[t]...) {
+		for _, a := range j.signed[grant] {
+			if !j.dead[a] && j.cuts(r, a) {
+				doomed = append(doomed, a)
 			}
 		}
-		climb(j.byHash[a.under])
-		climb(j.byHash[a.base])
 	}
-	climb(r)
-	return by
+	for len(doomed) > 0 {
+		a := doomed[len(doomed)-1]
+		doomed = doomed[:len(doomed)-1]
+		if !j.dead[a] {
+			j.dead[a] = true
+			doomed = append(append(doomed, j.signed[a]...), j.raised[a]...)
+		}
+	}
+}
+
+// valid applies the first half of rule 4.
+func (j *judgement) valid(a int32) bool {
+	if j.acts[a].kind == KindRevocation {
+		return j.holds[a]
+	}
+	return !j.dead[a]
+}
+
+func (j *judgement) inForce(a int32) bool {
+	return !j.dead[a] && !j.upheld[a] && (j.base[a] == nobody || j.inForce(j.base[a]))
 }
 
 // senior reports whether revocation a is senior to b.
@@ -211,48 +253,12 @@ func senior(a, b *act) bool {
 	) < 0
 }
 
-// holds applies rule 3. It ends because attackers are senior.
-func (j *judgement) holds(r *act) bool {
-	if held, known := j.held[r]; known {
-		return held
-	}
-	held := !j.futile[r] && !slices.ContainsFunc(j.attackers[r], j.holds)
-	j.held[r] = held
-	return held
-}
-
-// valid applies the first half of rule 4.
-func (j *judgement) valid(a *act) bool {
-	if a == nil {
-		return false
-	}
-	if v, known := j.validity[a]; known {
-		return v
-	}
-	var v bool
-	switch a.kind {
-	case KindGenesis:
-		v = true
-	case KindRevocation:
-		v = j.holds(a)
-	default:
-		v = !slices.ContainsFunc(j.cutBy[a], j.holds) &&
-			j.valid(j.byHash[a.under]) && (a.base.IsZero() || j.valid(j.byHash[a.base]))
-	}
-	j.validity[a] = v
-	return v
-}
-
-func (j *judgement) inForce(a *act) bool {
-	return j.valid(a) && !j.upheld[a.hash] && (a.base.IsZero() || j.inForce(j.byHash[a.base]))
-}
-
 // verdict applies the second half of rule 4.
 func (j *judgement) verdict() verdict {
 	v := verdict{standing: map[p2p.ID]standing{}, valid: make(map[Hash]bool, len(j.acts))}
-	for _, a := range j.acts {
-		v.valid[a.hash] = j.valid(a)
-		if a.kind == KindRevocation || !j.inForce(a) {
+	for i, a := range j.acts {
+		v.valid[a.hash] = j.valid(int32(i))
+		if a.kind == KindRevocation || !j.inForce(int32(i)) {
 			continue
 		}
 		s := v.standing[a.member]

@@ -223,12 +223,34 @@ func powerless(ro *Roster, a *act) bool {
 			others = append(others, r.act)
 		}
 	}
-	before := newJudgement(others)
+	before := newOracle(others)
 	before.attack()
-	all := newJudgement(append(others, a))
+	all := newOracle(append(others, a))
 	all.attack()
 	return slices.ContainsFunc(all.attacking(a), func(r *act) bool {
 		return r != a && before.holds(r) && (a.kind == KindAdmission || senior(r, a))
+	})
+}
+
+// TestJudgeIsTheRules: what judge computes is what its rules say.
+func TestJudgeIsTheRules(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newScribe(drawMode(t), "ann")
+		ro, err := rosterOf(append([]Statement{w.genesis}, history(t, w)...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var acts []*act
+		for _, r := range ro.records {
+			acts = append(acts, r.act)
+		}
+		got, want := judge(acts), oracleJudge(acts)
+		if diff := cmp.Diff(want.valid, got.valid); diff != "" {
+			t.Errorf("valid (-rules +judge):\n%s", diff)
+		}
+		if diff := cmp.Diff(want.standing, got.standing, cmp.AllowUnexported(standing{}), cmp.Comparer(func(a, b *act) bool { return a == b })); diff != "" {
+			t.Errorf("standing (-rules +judge):\n%s", diff)
+		}
 	})
 }
 

@@ -84,8 +84,12 @@ func FuzzSyncRequest(f *testing.F) {
 	}
 	all, h := everything(), st.Hash()
 	for _, r := range []syncRequest{
-		{Sum: make([]byte, 32)}, {List: all[:], From: make([]byte, 32)}, {Want: h[:]}, {Give: []Statement{contact, w.genesis}},
-		{Want: make([]byte, 33)}, {List: []byte{1}},
+		{Sum: make([]byte, 32)},
+		{List: all[:], From: make([]byte, 32)},
+		{Want: h[:]},
+		{Give: []Statement{contact, w.genesis}},
+		{Want: make([]byte, 33)},
+		{List: []byte{1}},
 	} {
 		r.Network = w.network[:]
 		f.Add(mustMarshal(r))
@@ -167,8 +171,14 @@ func TestAllowed(t *testing.T) {
 		member bool
 		want   bool
 	}{
-		{ProtoJoin, false, true}, {ProtoJoin, true, true}, {ProtoMember, false, false}, {ProtoMember, true, true},
-		{"search/1", false, false}, {"signal/1", false, false}, {"", false, false}, {"search/1", true, true},
+		{ProtoJoin, false, true},
+		{ProtoJoin, true, true},
+		{ProtoMember, false, true},
+		{ProtoMember, true, true},
+		{"search/1", false, false},
+		{"signal/1", false, false},
+		{"", false, false},
+		{"search/1", true, true},
 	} {
 		if got := Allowed(test.proto, test.member); got != test.want {
 			t.Errorf("Allowed(%q, %v) = %v", test.proto, test.member, got)

@@ -159,9 +159,12 @@ func (p *pen) demote(st standing) error {
 	return p.revokeAll(slices.DeleteFunc(slices.Clone(st.inForce), func(a *act) bool { return a.role != RoleAdmin }))
 }
 
-// Revoke ends the membership of a node, this one's too. Folders that it offers are
-// offered on by this node. Errors: ErrNotAdmin, ErrUnknownMember, ErrLastAdmin.
+// Revoke ends the membership of a node, this one's too. When that is stored, and on
+// its way to the members, folders that the node offered are offered on by this one,
+// as far as that is possible: nothing that a member says of itself can keep it in.
+// Errors: ErrNotAdmin, ErrUnknownMember, ErrLastAdmin.
 func (s *Service) Revoke(id p2p.ID) error {
+	var orphans []Offer
 	err := s.do(func() (func(), error) {
 		p, err := s.adminPen()
 		if err != nil {
@@ -177,14 +180,16 @@ func (s *Service) Revoke(id p2p.ID) error {
 		if err := p.revokeAll(standing.inForce); err != nil {
 			return nil, err
 		}
-		offers, err := s.adopted(id)
-		if err != nil {
-			return nil, err
-		}
-		return s.apply(update{statements: append(p.statements, offers...), own: true})
+		orphans = s.orphans(id)
+		return s.apply(update{statements: p.statements, own: true})
 	})
 	if err != nil {
 		return fmt.Errorf("member: revoke %s: %w", id.Short(), err)
+	}
+	for _, o := range orphans {
+		if err := s.adopt(o); err != nil {
+			s.log.Warn("folder of a revoked member not offered on", "member", id.Short(), "folder", o.Folder, "error", err)
+		}
 	}
 	return nil
 }

@@ -10,22 +10,6 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 )
 
-// Bounds of a roster. They are far above what people do and keep a member that
-// means harm, or a program that went wrong, from filling everybody's memory.
-const (
-	MaxMembers    = 2000  // of a network, at once
-	MaxStatements = 10000 // of all kinds
-
-	maxKeys             = 2 * MaxMembers // that were ever admitted
-	maxDepth            = 96             // admissions between an act and the genesis: what it rests on fits a message
-	maxPending          = 256            // statements that wait for what they rest on
-	maxOffers           = 256            // by one signer
-	maxUnseatings       = 512            // revocations of admins; judge compares each with each
-	maxSignerUnseatings = 64             // the same, by one signer
-	// OpenQuota is how many nodes one member of an open network may admit.
-	OpenQuota = 64
-)
-
 // Roster is the grow-only set of a network's signed statements, and what it
 // means. Of the contacts of one node, and of the offers of one folder by one
 // signer, it keeps the newest. It is not safe for concurrent use.
@@ -38,14 +22,15 @@ type Roster struct {
 	bySelf  map[p2p.ID][]*act  // admissions and revocations by signer
 	contact map[p2p.ID]*record // newest
 	offers  map[offerKey]*record
-	offered map[p2p.ID]int // offers by signer
-	unseats int
+	offered map[p2p.ID]int         // offers by signer
+	revoked map[Hash][]*act        // revocations by the admission that they name
 	waiting map[waitsFor][]*record // by the hash or the ID of what they wait for
 	queue   []*record              // the same, oldest first
 
 	verdict verdict
 	stale   bool               // verdict is older than the acts
 	members map[p2p.ID]*Member // see described; what is not there has to be made
+	trusted bool               // what is added was held before: bounds were checked then
 }
 
 // offerKey is the slot of an offer. Signers do not overwrite each other's, so that
@@ -74,7 +59,7 @@ func NewRoster(genesis Statement) (*Roster, error) {
 		network: r.act.network, genesis: r.act,
 		records: map[Hash]*record{}, byKey: map[p2p.ID][]*act{}, bySelf: map[p2p.ID][]*act{},
 		contact: map[p2p.ID]*record{}, offers: map[offerKey]*record{}, offered: map[p2p.ID]int{},
-		waiting: map[waitsFor][]*record{}, members: map[p2p.ID]*Member{},
+		revoked: map[Hash][]*act{}, waiting: map[waitsFor][]*record{}, members: map[p2p.ID]*Member{},
 	}
 	ro.insert(r)
 	return ro, nil
@@ -126,6 +111,11 @@ type Added struct {
 // first statement that nobody can have meant: those before it are added, those
 // after it are not.
 func (ro *Roster) Add(statements ...Statement) (Added, error) {
+	return ro.take(statements, nil)
+}
+
+// take is Add for what welcome, unless it is nil, does not turn away.
+func (ro *Roster) take(statements []Statement, welcome func(*record) bool) (Added, error) {
 	var out Added
 	for _, s := range statements {
 		if ro.Has(s.Hash()) {
@@ -135,7 +125,9 @@ func (ro *Roster) Add(statements ...Statement) (Added, error) {
 		if err != nil {
 			return out, err
 		}
-		ro.add(r, &out)
+		if welcome == nil || welcome(r) {
+			ro.add(r, &out)
+		}
 	}
 	return out, nil
 }
@@ -216,117 +208,6 @@ func (ro *Roster) revert(a Added) {
 	}
 }
 
-// fits reports whether r has a place in this roster: nil, waitsFor, or why not.
-// Except for waitsFor and ErrFull the answer is the same at any time, because it
-// looks only at what r names by hash, and at no verdict.
-func (ro *Roster) fits(r *record) error {
-	if len(ro.records) >= MaxStatements && ro.rival(r) == nil {
-		return fmt.Errorf("%d statements are held: %w", len(ro.records), ErrFull)
-	}
-	switch {
-	case r.act != nil:
-		return ro.fitsAct(r.act)
-	case r.contact != nil:
-		return ro.admittedOnce(r.contact.ID())
-	}
-	o := r.offer
-	if o.network != ro.network.ID {
-		return errors.New("of another network")
-	}
-	if ro.offered[o.signer] >= maxOffers && ro.rival(r) == nil {
-		return fmt.Errorf("offers of %s: %w", o.signer.Short(), ErrFull)
-	}
-	return cmp.Or(ro.admittedOnce(o.signer), ro.admittedOnce(o.By))
-}
-
-func (ro *Roster) admittedOnce(id p2p.ID) error {
-	if len(ro.byKey[id]) == 0 {
-		return waitsFor(id)
-	}
-	return nil
-}
-
-// fitsAct checks what the proof of judge asks for: that an act rests on an
-// admission of its signer, with a role that can sign it.
-func (ro *Roster) fitsAct(a *act) error {
-	if a.kind == KindGenesis || a.network.ID != ro.network.ID {
-		return errors.New("of another network")
-	}
-	grant, err := ro.admission(a.under)
-	if err != nil {
-		return err
-	}
-	admitsMember := a.kind == KindAdmission && a.role == RoleMember && a.base.IsZero()
-	open := ro.network.Mode == ModeOpen && admitsMember && a.number <= OpenQuota
-	switch {
-	case grant.member != a.by:
-		return errors.New("signed under somebody else's admission")
-	case grant.role != RoleAdmin && !open:
-		return errors.New("signed under an admission that allows it not")
-	case grant.depth >= maxDepth:
-		return fmt.Errorf("%d admissions from the genesis: %w", maxDepth, ErrFull)
-	}
-	a.depth = grant.depth + 1
-	if a.kind == KindRevocation {
-		return ro.fitsRevocation(a)
-	}
-	return ro.fitsAdmission(a, grant)
-}
-
-func (ro *Roster) fitsRevocation(a *act) error {
-	target, err := ro.admission(a.target)
-	if err != nil || target.role != RoleAdmin {
-		return err
-	}
-	mine := 0
-	for _, b := range ro.bySelf[a.by] {
-		if ro.unseats > 0 && ro.unseating(b) {
-			mine++
-		}
-	}
-	if ro.unseats >= maxUnseatings || mine >= maxSignerUnseatings {
-		return fmt.Errorf("revocations of admins: %w", ErrFull)
-	}
-	return nil
-}
-
-func (ro *Roster) fitsAdmission(a, grant *act) error {
-	if !a.base.IsZero() {
-		base, err := ro.admission(a.base)
-		if err != nil {
-			return err
-		}
-		if !base.base.IsZero() || base.member != a.member || base.nonce != a.nonce {
-			return errors.New("raises an admission that it does not fit")
-		}
-	}
-	if grant.role != RoleAdmin {
-		// Numbers bound an honest member; this bounds one that uses a number twice.
-		n := 0
-		for _, b := range ro.bySelf[a.by] {
-			if b.under == a.under {
-				n++
-			}
-		}
-		if n >= 2*OpenQuota {
-			return fmt.Errorf("admissions by %s: %w", a.by.Short(), ErrFull)
-		}
-	}
-	if len(ro.byKey[a.member]) == 0 && len(ro.byKey) >= maxKeys {
-		return fmt.Errorf("%d nodes were admitted: %w", len(ro.byKey), ErrFull)
-	}
-	return nil
-}
-
-// unseating reports whether a revokes the admission of an admin.
-func (ro *Roster) unseating(a *act) bool {
-	if a.kind != KindRevocation {
-		return false
-	}
-	target := ro.records[a.target]
-	return target != nil && target.act.role == RoleAdmin
-}
-
 // admission returns the genesis or admission named h.
 func (ro *Roster) admission(h Hash) (*act, error) {
 	r := ro.records[h]
@@ -370,6 +251,17 @@ func newer(a, b *record) bool {
 	return cmp.Or(cmp.Compare(a.seq(), b.seq()), bytes.Compare(a.hash[:], b.hash[:])) > 0
 }
 
+// author is whose statement r is.
+func (r *record) author() p2p.ID {
+	switch {
+	case r.contact != nil:
+		return r.contact.ID()
+	case r.offer != nil:
+		return r.offer.signer
+	}
+	return r.act.by
+}
+
 func (r *record) seq() uint64 {
 	if r.contact != nil {
 		return r.contact.Seq
@@ -406,8 +298,8 @@ func (ro *Roster) insertAct(a *act) {
 	}
 	if a.kind != KindRevocation {
 		ro.byKey[a.member] = append(ro.byKey[a.member], a)
-	} else if ro.unseating(a) {
-		ro.unseats++
+	} else {
+		ro.revoked[a.target] = append(ro.revoked[a.target], a)
 	}
 }
 
@@ -427,16 +319,17 @@ func (ro *Roster) remove(r *record) {
 
 func (ro *Roster) removeAct(a *act) {
 	ro.outdate()
-	without := func(m map[p2p.ID][]*act, id p2p.ID) {
-		if m[id] = slices.DeleteFunc(m[id], func(b *act) bool { return b == a }); len(m[id]) == 0 {
-			delete(m, id)
-		}
-	}
-	without(ro.bySelf, a.by)
+	without(ro.bySelf, a.by, a)
 	if a.kind != KindRevocation {
-		without(ro.byKey, a.member)
-	} else if ro.unseating(a) {
-		ro.unseats--
+		without(ro.byKey, a.member, a)
+	} else {
+		without(ro.revoked, a.target, a)
+	}
+}
+
+func without[K comparable](m map[K][]*act, key K, a *act) {
+	if m[key] = slices.DeleteFunc(m[key], func(b *act) bool { return b == a }); len(m[key]) == 0 {
+		delete(m, key)
 	}
 }
 
@@ -451,7 +344,6 @@ func (ro *Roster) judged() verdict {
 			acts = append(acts, r.act)
 		}
 	}
-	slices.SortFunc(acts, func(a, b *act) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 	ro.verdict, ro.stale = judge(acts), false
 	return ro.verdict
 }
@@ -493,5 +385,24 @@ func (ro *Roster) heads(signer p2p.ID) []Hash {
 	for _, a := range first(heads, maxHeads) {
 		out = append(out, a.hash)
 	}
+	return out
+}
+
+// support returns an act and all that it rests on, in the order of arrival.
+func (ro *Roster) support(h Hash) []*record {
+	var out []*record
+	seen := map[Hash]bool{}
+	var climb func(Hash)
+	climb = func(h Hash) {
+		r := ro.records[h]
+		if r == nil || seen[h] {
+			return
+		}
+		seen[h] = true
+		climb(r.act.under)
+		climb(r.act.base)
+		out = append(out, r)
+	}
+	climb(h)
 	return out
 }

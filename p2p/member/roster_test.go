@@ -232,34 +232,6 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestJudgeAtTheBounds is the worst case that the bounds leave: everybody revokes
-// everybody.
-func TestJudgeAtTheBounds(t *testing.T) {
-	w := newScribe(ModeClosed, "ann")
-	ro := w.roster(t)
-	var grants []Statement
-	for i := range maxUnseatings / maxSignerUnseatings {
-		st := w.admit("ann", w.genesis, fmt.Sprint("p", i), RoleAdmin)
-		grants = append(grants, st)
-		if _, err := ro.Add(st); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, under := range grants {
-		for n := range maxSignerUnseatings + 3 {
-			if _, err := ro.Add(w.revoke(fmt.Sprint("p", i), under, grants[(i+1+n%(len(grants)-1))%len(grants)])); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if ro.unseats != maxUnseatings {
-		t.Errorf("%d revocations of admins are held, want %d", ro.unseats, maxUnseatings)
-	}
-	if len(ro.judged().standing) < 2 {
-		t.Error("the senior of those who revoke each other is gone")
-	}
-}
-
 func TestActTimes(t *testing.T) {
 	w := newScribe(ModeClosed, "ann")
 	r, err := check(w.admit("ann", w.genesis, "bob", RoleMember))

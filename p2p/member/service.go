@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shoal-p2p/shoal/p2p"
 )
 
@@ -54,7 +56,10 @@ type Service struct {
 	mu      sync.Mutex
 	roster  *Roster
 	invites map[[16]byte]*invite
-	mine    p2p.Contact // what the newest contact of this node says
+	mine    p2p.Contact              // what the newest contact of this node says
+	hurry   map[p2p.ID]*rate.Limiter // see unhurried
+
+	doors doors // of revoked members that knock
 
 	outbox outbox
 }
@@ -81,7 +86,7 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{o: o, self: o.Identity.ID(), log: o.Logger, invites: map[[16]byte]*invite{}, outbox: newOutbox()}
+	s := &Service{o: o, self: o.Identity.ID(), log: o.Logger, invites: map[[16]byte]*invite{}, hurry: map[p2p.ID]*rate.Limiter{}, outbox: newOutbox()}
 	state, err := o.Store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("member: open: load: %w", err)
@@ -148,7 +153,15 @@ func rosterOf(statements ...Statement) (*Roster, error) {
 }
 
 func (s *Service) restore(state State) error {
-	roster, err := rosterOf(state.Statements...)
+	if len(state.Statements) == 0 {
+		return fmt.Errorf("member: restore roster without a genesis: %w", ErrMalformed)
+	}
+	roster, err := NewRoster(state.Statements[0])
+	if err == nil {
+		roster.trusted = true
+		_, err = roster.Add(state.Statements[1:]...)
+		roster.trusted = false
+	}
 	if err != nil {
 		return fmt.Errorf("member: restore roster of %d statements: %w", len(state.Statements), err)
 	}
@@ -170,9 +183,12 @@ func (s *Service) restore(state State) error {
 }
 
 // nextSeq numbers contacts and offers by the clock, so that a node that lost what
-// it had stored does not fall behind what others hold of it.
+// it had stored does not fall behind what others hold of it. At the highest
+// number, which nobody reaches honestly, they stop: of equal ones the hash decides.
+// No number is refused for being too far ahead, because members whose clocks differ
+// would disagree about that.
 func (s *Service) nextSeq(last uint64) uint64 {
-	return max(last+1, uint64(max(s.o.Now().UnixMilli(), 0)))
+	return min(max(last+1, uint64(max(s.o.Now().UnixMilli(), 0))), maxSeq)
 }
 
 func (s *Service) nonce() (n [nonceSize]byte, err error) {
@@ -229,6 +245,7 @@ type update struct {
 	statements []Statement
 	own        bool                 // of this node: all of them or none, and it is an error
 	from       p2p.ID               // who sent them
+	pushed     bool                 // unasked
 	change     Change               // what else is stored with them
 	words      map[p2p.ID][4]string // of whom this node admits
 }
@@ -237,7 +254,11 @@ type update struct {
 // caller holds s.mu, and after unlocking calls tell unless it is nil. ErrMalformed
 // comes with what stood before it applied.
 func (s *Service) apply(u update) (tell func(), err error) {
-	added, malformed := s.roster.Add(u.statements...)
+	var welcome func(*record) bool
+	if u.pushed {
+		welcome = s.unhurried
+	}
+	added, malformed := s.roster.take(u.statements, welcome)
 	if u.own && len(added.New) < len(u.statements) {
 		s.roster.revert(added)
 		return nil, fmt.Errorf("member: own statement has no place: %w", cmp.Or(malformed, added.Refused, ErrRefused))

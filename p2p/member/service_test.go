@@ -166,6 +166,16 @@ func TestRevocationReachesEverybody(t *testing.T) {
 			if got := took[MemberRevoked](n); len(got) != 1 || got[0].Name != "eve" {
 				t.Errorf("%s was told %+v", n.Self().Name, got)
 			}
+			// She is let in once, to be told, and may do nothing else.
+			l, err := eve.transport.Dial(t.Context(), n.Self().Contact, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refused *p2p.CallError
+			if _, err := l.Call(t.Context(), "search/1", nil); !errors.As(err, &refused) || refused.Code != "no_protocol" {
+				t.Errorf("the revoked member asks %s: %v", n.Self().Name, err)
+			}
+			_ = l.Close()
 			if _, err := eve.transport.Dial(t.Context(), n.Self().Contact, nil); !errors.Is(err, p2p.ErrRefused) {
 				t.Errorf("the revoked member dials %s: %v", n.Self().Name, err)
 			}

@@ -25,6 +25,10 @@ var (
 	// ErrNotEmpty: this node's network has other members; it cannot be left for
 	// another one.
 	ErrNotEmpty = errors.New("this node's network has other members")
+	// ErrAlready: this node is a member of that network already.
+	ErrAlready = errors.New("this node is a member already")
+	// ErrRevoked: this node was a member, and learnt that it is none any more.
+	ErrRevoked = errors.New("this node was revoked")
 	// ErrNotAdmin: only admins may do this, and this node is none.
 	ErrNotAdmin = errors.New("this node is not an admin")
 	// ErrLastAdmin: without its last admin a network could never change again.

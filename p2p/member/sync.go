@@ -39,8 +39,8 @@ const (
 	// sums first: what that wastes is less than a round trip.
 	smallRoster = 512
 	// maxRounds bounds an exchange, whatever the other side answers: the largest
-	// rosters that differ in everything need 2 · MaxStatements · MaxBody / maxPage.
-	maxRounds = 2*MaxStatements*MaxBody/maxPage + 16
+	// rosters that differ in everything need 2 · maxHeld · MaxBody / maxPage.
+	maxRounds = 2*maxHeld*MaxBody/maxPage + 16
 )
 
 // Handlers returns the handlers of "join/1" and "member/1".
@@ -52,6 +52,9 @@ func (s *Service) Handlers() map[string]p2p.Handler {
 func (s *Service) serveSync(_ context.Context, from p2p.Link, req []byte) ([]byte, error) {
 	v := s.current.Load()
 	if _, ok := v.role(from.Peer()); !ok {
+		if give := s.revocation(from.Peer()); len(give) > 0 {
+			return wire.Marshal(syncResponse{Give: give})
+		}
 		return nil, &p2p.CallError{Code: CodeForbidden, Message: "not a member"}
 	}
 	var r syncRequest
@@ -61,7 +64,7 @@ func (s *Service) serveSync(_ context.Context, from p2p.Link, req []byte) ([]byt
 	if p2p.ID(r.Network) != v.network.ID {
 		return nil, &p2p.CallError{Code: CodeForbidden, Message: "of another network"}
 	}
-	if err := s.receive(r.Give, from.Peer(), v.network.ID); errors.Is(err, ErrMalformed) {
+	if err := s.receive(update{statements: r.Give, from: from.Peer(), pushed: true}, v.network.ID); errors.Is(err, ErrMalformed) {
 		return nil, &p2p.CallError{Code: CodeMalformed, Message: "a statement that is none"}
 	} else if err != nil {
 		s.log.Error("roster not updated", "peer", from.Peer().Short(), "error", err)
@@ -123,15 +126,15 @@ func (s *Service) page(names []Hash, limit int) []Statement {
 }
 
 // receive takes in statements that a member of a network sent.
-func (s *Service) receive(statements []Statement, from, network p2p.ID) error {
-	if len(statements) == 0 {
+func (s *Service) receive(u update, network p2p.ID) error {
+	if len(u.statements) == 0 {
 		return nil
 	}
 	return s.do(func() (func(), error) {
 		if s.roster.network.ID != network {
 			return nil, fmt.Errorf("member: receive: this node has left network %s", network.Short())
 		}
-		tell, err := s.apply(update{statements: statements, from: from})
+		tell, err := s.apply(u)
 		if err != nil || s.roster.contactSeq(s.self) <= s.mine.Seq {
 			return tell, err
 		}
@@ -150,7 +153,8 @@ func (s *Service) receive(statements []Statement, from, network p2p.ID) error {
 }
 
 // Linked makes the rosters of both ends of a link the same: call it for each new
-// link to a member. Ordinary networks need at most two calls.
+// link to a member. Ordinary networks need at most two calls. ErrRevoked: the peer
+// has shown that this node is no member any more, and this node knows now.
 func (s *Service) Linked(ctx context.Context, l p2p.Link) error {
 	return s.exchange(ctx, l.Peer(), func(ctx context.Context, req []byte) ([]byte, error) {
 		return l.Call(ctx, ProtoMember, req)
@@ -207,7 +211,7 @@ func (e *exchange) compare(ctx context.Context, mine digest) (missing, extra []H
 		}
 	}
 	theirs := split(resp.Hashes)
-	for len(resp.Next) > 0 && len(theirs) <= MaxStatements {
+	for len(resp.Next) > 0 && len(theirs) <= maxHeld {
 		if resp, err = e.ask(ctx, syncRequest{List: sel[:], From: resp.Next}); err != nil {
 			return nil, nil, err
 		}
@@ -270,7 +274,24 @@ func (e *exchange) ask(ctx context.Context, r syncRequest) (syncResponse, error)
 	if !resp.wellFormed() {
 		return syncResponse{}, fmt.Errorf("answer: %w", ErrMalformed)
 	}
-	return resp, e.s.receive(resp.Give, e.peer, e.network)
+	_, before := e.s.Role(e.s.self)
+	err = e.s.receive(update{statements: asked(resp.Give, r.Want), from: e.peer}, e.network)
+	if _, after := e.s.Role(e.s.self); err == nil && before && !after {
+		err = ErrRevoked
+	}
+	return resp, err
+}
+
+// asked leaves out contacts and offers that nobody asked for: what comes unasked is
+// limited, see unhurried.
+func asked(give []Statement, want []byte) []Statement {
+	wanted := map[Hash]bool{}
+	for _, h := range split(want) {
+		wanted[h] = true
+	}
+	return slices.DeleteFunc(slices.Clone(give), func(st Statement) bool {
+		return (st.Kind == KindContact || st.Kind == KindOffer) && !wanted[st.Hash()]
+	})
 }
 
 func (r syncResponse) wellFormed() bool {

@@ -96,12 +96,10 @@ func (ro *Roster) effectiveOffers() []Offer {
 		folder  string
 		creator p2p.ID
 	}
-	standing := ro.judged().standing
 	best := map[of]*record{}
 	for _, r := range ro.offers {
 		o := r.offer
-		s, present := standing[o.signer]
-		if !present || o.signer != o.By && s.role != RoleAdmin {
+		if !ro.empowered(o) {
 			continue
 		}
 		key := of{o.Folder, o.By}
@@ -115,6 +113,12 @@ func (ro *Roster) effectiveOffers() []Offer {
 	}
 	slices.SortFunc(out, compareOffers)
 	return out
+}
+
+// empowered reports whether the signer of o has the power to make it now.
+func (ro *Roster) empowered(o *Offer) bool {
+	s, present := ro.judged().standing[o.signer]
+	return present && (o.signer == o.By || s.role == RoleAdmin)
 }
 
 func compareOffers(a, b Offer) int {
@@ -144,7 +148,7 @@ func changes(from, to *view, words map[p2p.ID][4]string) []p2p.Event {
 				e.Words = w[:]
 			}
 			out = append(out, e)
-		case old.Name != m.Name || old.Role != m.Role || old.Contact.Seq != m.Contact.Seq:
+		case old.Name != m.Name || old.Role != m.Role || !sameReach(old.Contact, m.Contact):
 			out = append(out, MemberChanged{ID: m.ID, Name: m.Name, Role: m.Role})
 		}
 	}
@@ -154,6 +158,12 @@ func changes(from, to *view, words map[p2p.ID][4]string) []p2p.Event {
 		}
 	}
 	return append(out, offerChanges(from.offers, to.offers)...)
+}
+
+// sameReach reports whether two contacts of one node differ in nothing but number
+// and signature.
+func sameReach(a, b p2p.Contact) bool {
+	return slices.Equal(a.Addrs, b.Addrs) && slices.Equal(a.Relays, b.Relays)
 }
 
 // offerChanges walks both sorted lists at once.
