@@ -3,7 +3,7 @@ package fastss
 import (
 	"cmp"
 	"iter"
-	"math/bits"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,10 +29,27 @@ type entry struct {
 }
 
 // bucket holds the words of one length. The masks lie side by side because they
-// are all that is read of most words.
+// are all that is read of most words. A word never moves, so that a scan that is
+// interrupted misses none; what it leaves behind is a gap for the next word.
 type bucket struct {
 	masks   []uint64
-	numbers []uint32
+	numbers []uint32 // gap: no word
+	gaps    []uint32
+}
+
+// gap is no word's number.
+const gap = math.MaxUint32
+
+// put adds a word and returns its place.
+func (b *bucket) put(mask uint64, number uint32) uint32 {
+	if last := len(b.gaps) - 1; last >= 0 {
+		place := b.gaps[last]
+		b.gaps = b.gaps[:last]
+		b.masks[place], b.numbers[place] = mask, number
+		return place
+	}
+	b.masks, b.numbers = append(b.masks, mask), append(b.numbers, number)
+	return uint32(len(b.numbers) - 1)
 }
 
 // Match is a word that was found.
@@ -71,10 +88,7 @@ func (v *Vocabulary) insert(word string, count uint32) uint32 {
 	for len(v.lengths) <= n {
 		v.lengths = append(v.lengths, bucket{})
 	}
-	b := &v.lengths[n]
-	v.entries[number] = entry{word: word, count: count, place: uint32(len(b.numbers))}
-	b.masks = append(b.masks, letters(word))
-	b.numbers = append(b.numbers, number)
+	v.entries[number] = entry{word: word, count: count, place: v.lengths[n].put(letters(word), number)}
 	if v.numbers == nil {
 		v.numbers = make(map[string]uint32)
 	}
@@ -98,10 +112,8 @@ func (v *Vocabulary) Remove(word []byte, n int) (number uint32, gone bool) {
 	v.sorted.remove(v, number)
 	delete(v.numbers, e.word)
 	b := &v.lengths[utf8.RuneCountInString(e.word)]
-	last := len(b.numbers) - 1
-	b.masks[e.place], b.numbers[e.place] = b.masks[last], b.numbers[last]
-	v.entries[b.numbers[e.place]].place = e.place
-	b.masks, b.numbers = b.masks[:last], b.numbers[:last]
+	b.numbers[e.place] = gap
+	b.gaps = append(b.gaps, e.place)
 	*e = entry{}
 	v.free = append(v.free, number)
 	return number, true
@@ -116,23 +128,15 @@ func (v *Vocabulary) Find(word string) (Match, bool) {
 	return v.match(number, 0, false), true
 }
 
+// Holds reports whether m's word still has m's number.
+func (v *Vocabulary) Holds(m Match) bool {
+	return int(m.Number) < len(v.entries) && v.entries[m.Number].word == m.Word
+}
+
 // Within returns every word at distance k or less (OSA), the nearest first, then
 // by the alphabet.
 func (v *Vocabulary) Within(word string, k int) []Match {
-	p, n, mask := OSA.Compile(word), utf8.RuneCountInString(word), letters(word)
-	var found []Match
-	for l := max(0, n-k); l <= n+k && l < len(v.lengths); l++ {
-		b := &v.lengths[l]
-		for i, m := range b.masks {
-			if bits.OnesCount64(m&^mask) > k || bits.OnesCount64(mask&^m) > k {
-				continue
-			}
-			number := b.numbers[i]
-			if d := p.Distance(v.entries[number].word, k); d <= k {
-				found = append(found, v.match(number, d, false))
-			}
-		}
-	}
+	found := v.Scan(word, k, false, always)
 	slices.SortFunc(found, compareMatches)
 	return found
 }
@@ -140,30 +144,14 @@ func (v *Vocabulary) Within(word string, k int) []Match {
 // PrefixWithin returns every word that begins with something at distance k or
 // less (OSA) from prefix, the nearest first, then by the alphabet.
 func (v *Vocabulary) PrefixWithin(prefix string, k int) []Match {
-	var found []Match
-	if k <= 0 {
-		for m := range v.Prefix(prefix) {
-			found = append(found, m)
-		}
-		return found
+	found := v.Scan(prefix, k, true, always)
+	if k > 0 { // otherwise they are in the order of the alphabet
+		slices.SortFunc(found, compareMatches)
 	}
-	p, n, mask := OSA.Compile(prefix), utf8.RuneCountInString(prefix), letters(prefix)
-	for l := max(0, n-k); l < len(v.lengths); l++ {
-		b := &v.lengths[l]
-		for i, m := range b.masks {
-			// The beginning has no letters that the word has not.
-			if bits.OnesCount64(mask&^m) > k {
-				continue
-			}
-			number := b.numbers[i]
-			if d := p.PrefixDistance(v.entries[number].word, k); d <= k {
-				found = append(found, v.match(number, d, true))
-			}
-		}
-	}
-	slices.SortFunc(found, compareMatches)
 	return found
 }
+
+func always(int) bool { return true }
 
 // Prefix yields the words that begin with prefix in the order of the alphabet.
 // The vocabulary must not change meanwhile.

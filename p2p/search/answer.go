@@ -68,9 +68,9 @@ type Part struct {
 	Name        string
 	Local       bool
 	Hits        []Hit
-	Total       int // documents that match, of which Hits are some
-	Missing     int // words that none of the documents has; see Answer.Missing
-	Truncated   bool
+	Total       int  // documents that match, of which Hits are some
+	Missing     int  // words that none of the documents has; see Answer.Missing
+	Truncated   bool // as of Answer
 	Corrections []Correction
 	Took        time.Duration // until the answer was here
 	Err         error         // why there is none
@@ -96,8 +96,11 @@ type Answer struct {
 	// Missing is 0 when the hits have all words of the query. When no document
 	// has, the hits have as many as any document has, and Missing is how many
 	// they lack.
-	Missing       int
-	Truncated     bool // a limit other than Query.Limit cut the answer; Next leads on
+	Missing int
+	// Truncated says that a limit other than Query.Limit cut the answer: a message
+	// was full, and Next leads on, or the query asked for more work than a node
+	// does for one, and words or documents that match less well may be missing.
+	Truncated     bool
 	Partial       bool // a node did not answer
 	NodesAsked    int  // this one included
 	NodesAnswered int

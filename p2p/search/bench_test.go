@@ -65,6 +65,21 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
+// BenchmarkHostileQuery asks for as much work as fits a query.
+func BenchmarkHostileQuery(b *testing.B) {
+	documents := corpus(2000)
+	x := indexOf(b, documents...)
+	var text strings.Builder
+	for i := 0; text.Len() < MaxQuery-20; i++ {
+		text.WriteString(strings.Fields(documents[i].Title)[0] + " ")
+	}
+	for b.Loop() {
+		if _, err := x.evaluate(context.Background(), request{Text: text.String(), Fuzz: maxFuzz, Limit: MaxLimit}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkIndex(b *testing.B) {
 	documents := corpus(1000)
 	var size int64

@@ -9,5 +9,10 @@
 // comes, and merges them; each member expands and scores the query for itself,
 // so one round trip is enough.
 //
+// What members ask is held to bounds: of the queries that run at once, of the
+// words in which typos are looked for, and of the work for one query; an answer
+// that a bound made shorter says so. Queries and changes of an index take turns,
+// so neither waits for a long one of the other.
+//
 // [Extract] turns a file into a document's text.
 package search

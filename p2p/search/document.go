@@ -120,8 +120,8 @@ func (d Document) check() (Document, error) {
 		return d, fmt.Errorf("search: document %.80q: id: %w", d.ID, ErrUnusable)
 	case !validLabel(d.Folder, maxLabel) || !validLabel(d.Type, maxLabel):
 		return d, fmt.Errorf("search: document %s: folder or type too long or not one line of UTF-8: %w", d.ID, ErrUnusable)
-	case len(d.Path) > MaxPath || !utf8.ValidString(d.Path):
-		return d, fmt.Errorf("search: document %s: path too long or not UTF-8: %w", d.ID, ErrUnusable)
+	case !validPath(d.Path):
+		return d, fmt.Errorf("search: document %s: path too long, not UTF-8 or with a NUL: %w", d.ID, ErrUnusable)
 	case d.Size < 0 || d.Size > maxSize:
 		return d, fmt.Errorf("search: document %s: size %d: %w", d.ID, d.Size, ErrUnusable)
 	case len(d.Fields) > MaxFields:

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -23,8 +25,19 @@ func (x *Index) Query(ctx context.Context, q Query) (Answer, error) {
 	return m.Ask(ctx, q, nil, nil)
 }
 
-// Handler answers "search/1".
-func (x *Index) Handler(ctx context.Context, _ p2p.Link, b []byte) ([]byte, error) {
+// Handler answers "search/1". Of each peer two queries run at once, and of all
+// together about as many as there are processors; others wait a moment and are
+// then refused with the code "busy". Query does not wait for them.
+func (x *Index) Handler(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
+	var peer p2p.ID
+	if from != nil {
+		peer = from.Peer()
+	}
+	leave, err := x.gate.enter(ctx, peer)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	q, err := decodeRequest(b)
 	if err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
@@ -65,75 +78,130 @@ func (x *Index) match(ctx context.Context, units []unit, q request) (response, *
 		s = new(scratch)
 	}
 	defer x.scratch.Put(s)
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-
-	r := response{Hits: []wireHit{}}
-	rank := ranking{index: x, scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
-	lists := make([][]match, len(units))
-	show := new(wanted)
-	for i, u := range units {
-		if err := ctx.Err(); err != nil {
+	for {
+		r, all, err := x.attempt(ctx, s, units, q)
+		if errors.Is(err, errRenumbered) {
+			continue // which happens only after many documents have gone
+		}
+		if err != nil {
 			return response{}, nil, err
 		}
-		e := x.expansion(u, q.Fuzz)
-		lists[i] = rank.unit(&e)
-		for m := range e.words {
-			show.add(m.Word, i, m.Distance)
+		show := new(wanted)
+		for i := range all {
+			for m := range all[i].words {
+				show.add(m.Word, i, m.Distance)
+			}
+			r.tell(&all[i], q)
 		}
-		r.tell(&e, q, len(lists[i]))
+		return r, show, ctx.Err()
+	}
+}
+
+// attempt is match but for what needs no look at the index, which it returns the
+// expansions for. The error may also be errRenumbered.
+func (x *Index) attempt(ctx context.Context, s *scratch, units []unit, q request) (response, []expansion, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	rank := ranking{reading: x.read(ctx), scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
+	r := response{Hits: []wireHit{}}
+	documents := len(x.slots)
+	edits := rank.tolerances(units, q.Fuzz)
+	all := make([]expansion, len(units))
+	lists := make([][]match, len(units))
+	for i, u := range units {
+		all[i] = rank.expansion(u, edits[i])
+		lists[i] = rank.unit(&all[i])
+		all[i].documents = len(lists[i])
+		if rank.err != nil {
+			return response{}, nil, rank.err
+		}
 	}
 	found := lists[0]
 	if len(lists) > 1 {
-		found = rank.join(lists, rarities(lists, len(x.slots)))
+		found = rank.join(lists, rarities(lists, max(documents, longest(lists))))
 	}
-	x.pick(&r, found, len(units), q)
+	rank.pick(&r, found, len(units), q)
 	if q.Explain {
-		r.Documents = len(x.slots)
+		r.Documents = documents
 	}
-	return r, show, nil
+	r.Shortened = rank.shortened
+	return r, all, rank.err
+}
+
+// longest returns the length of the longest list.
+func longest(lists [][]match) int {
+	n := 0
+	for _, list := range lists {
+		n = max(n, len(list))
+	}
+	return n
 }
 
 // pick sets the hits and counts of r: of what was found, the documents with all
 // units or, when there are none, with as many as any document has.
-func (x *Index) pick(r *response, found []match, units int, q request) {
+func (r *ranking) pick(to *response, found []match, units int, q request) {
 	most := 0
-	for _, m := range found {
-		most = max(most, int(m.units))
+	for m, d := range r.documents(found) {
+		if d.id != "" {
+			most = max(most, int(m.units))
+		}
 	}
 	if q.After != nil {
 		most = units - q.After.Missing
 	}
-	r.Missing = 0
 	if most > 0 {
-		r.Missing = units - most
+		to.Missing = units - most
 	}
 	best := top{limit: q.Limit}
-	for _, m := range found {
-		if int(m.units) != most {
+	for m, d := range r.documents(found) {
+		if int(m.units) != most || d.id == "" {
 			continue
 		}
-		r.Total++
-		k := ranked{key{r.Missing, int(m.distance), m.rounded(), x.docs[m.slot].id}, m.slot}
-		if q.After == nil || q.After.precedes(k.key) {
-			r.Rest++
-			best.add(k)
+		to.Total++
+		k := key{to.Missing, int(m.distance), m.rounded(), d.id}
+		if q.After == nil || q.After.precedes(k) {
+			to.Rest++
+			if best.wants(k) {
+				best.add(ranked{k, *d})
+			}
 		}
 	}
 	if q.After != nil {
-		r.Missing = q.After.Missing
+		to.Missing = q.After.Missing
 	}
-	for _, k := range best.list {
-		d := &x.docs[k.slot]
-		r.Hits = append(r.Hits, wireHit{
-			ID: d.id, Title: d.title, Folder: d.folder, Path: d.path, Type: d.kind,
-			Size: d.size, Modified: d.modified, Score: k.score, Distance: k.distance,
-		})
+	for i := range best.list {
+		to.Hits = append(to.Hits, best.list[i].hit())
 	}
 }
 
-// tell adds to r what was made of a unit that so many documents have.
-func (r *response) tell(e *expansion, q request, documents int) {
+// documents yields what was found with its documents, as they are now, until the
+// query ends early.
+func (r *ranking) documents(found []match) iter.Seq2[match, *doc] {
+	return func(yield func(match, *doc) bool) {
+		for some := range slices.Chunk(found, stepSize) {
+			if !r.step(len(some)) {
+				return
+			}
+			docs := r.index.docs
+			for _, m := range some {
+				if !yield(m, &docs[m.slot]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (k *ranked) hit() wireHit {
+	d := &k.doc
+	return wireHit{
+		ID: d.id, Title: d.title, Folder: d.folder, Path: d.path, Type: d.kind,
+		Size: d.size, Modified: d.modified, Score: k.score, Distance: k.distance,
+	}
+}
+
+// tell adds to r what was made of a unit.
+func (r *response) tell(e *expansion, q request) {
 	if len(r.Words) < maxWords {
 		if e.exact() {
 			r.Words = append(r.Words, assumption{From: e.unit.typed})
@@ -145,11 +213,7 @@ func (r *response) tell(e *expansion, q request, documents int) {
 	if !q.Explain || len(r.Expanded) == maxWords {
 		return
 	}
-	tolerance := q.Fuzz
-	if tolerance == Auto {
-		tolerance = Tolerance(len([]rune(e.unit.parts[0])))
-	}
-	told := expanded{Word: e.unit.typed, Tolerance: tolerance, Documents: documents}
+	told := expanded{Word: e.unit.typed, Tolerance: e.edits, Documents: e.documents}
 	var words []fastss.Match
 	for m := range e.words {
 		words = append(words, m)
@@ -162,28 +226,42 @@ func (r *response) tell(e *expansion, q request, documents int) {
 	r.Expanded = append(r.Expanded, told)
 }
 
+// Bounds of the snippets of one query.
+const (
+	// textsAtOnce is the number of texts in memory.
+	textsAtOnce = 32
+	// longTexts is the number of bytes that are read of texts after the first
+	// enough of each.
+	longTexts = 8 << 20
+)
+
 // snippets adds the snippets to the hits. A document that was removed since it
 // was found has none, nor has one whose text is damaged: the others are shown.
 func (x *Index) snippets(ctx context.Context, r *response, show *wanted) error {
-	ids := make([]string, len(r.Hits))
-	for i := range r.Hits {
-		ids[i] = r.Hits[i].ID
-	}
-	texts, err := x.store.Texts(ctx, ids)
-	if err != nil {
-		return fmt.Errorf("search: texts of %d hits: %w", len(ids), err)
-	}
-	for i := range r.Hits {
-		if err := ctx.Err(); err != nil {
-			return err
+	left := longTexts
+	for hits := range slices.Chunk(r.Hits, textsAtOnce) {
+		ids := make([]string, len(hits))
+		for i := range hits {
+			ids[i] = hits[i].ID
 		}
-		h := &r.Hits[i]
-		text, err := x.codec.expand(texts[h.ID])
+		texts, err := x.store.Texts(ctx, ids)
 		if err != nil {
-			continue
+			return fmt.Errorf("search: texts of %d hits: %w", len(ids), err)
 		}
-		markup := hasMarkup(h.Type)
-		h.setSnippet(show.snippet(body(text, h.Title, markup), markup, h.Title, h.Path))
+		for i := range hits {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			h := &hits[i]
+			text, err := x.codec.expand(texts[h.ID])
+			if err != nil {
+				continue
+			}
+			markup := hasMarkup(h.Type)
+			text = cutBytes(body(text, h.Title, markup), enough+left)
+			left -= max(len(text)-enough, 0)
+			h.setSnippet(show.snippet(text, markup, h.Title, h.Path))
+		}
 	}
 	return nil
 }

@@ -16,8 +16,9 @@ import (
 const (
 	// batchSize is the number of documents that are put in one transaction.
 	batchSize = 256
-	// heldSize is the number of documents for which queries wait at once.
-	heldSize = 16
+	// heldWords is the number of words of documents that come or go for which
+	// queries wait at once.
+	heldWords = 2048
 	// maxTally is the number of words after which a tally starts anew.
 	maxTally = 64 << 10
 )
@@ -28,6 +29,8 @@ const (
 type Index struct {
 	store Store
 	codec codec
+	gate  *gate // of peers' queries
+	turn  int   // turnSteps, but for tests
 
 	// writing is held while documents change, from the look at what is there to
 	// the end, so that store and memory stay the same. Lock order: writing, mu.
@@ -42,6 +45,8 @@ type Index struct {
 	labels     map[string]string // one copy of each folder ID and type
 	words      uint64            // of all texts
 	bytes      uint64            // of all texts
+	squeezed   uint64            // how often slots were numbered anew
+	held       int               // words since mu was let go of last
 
 	scratch sync.Pool // of *scratch
 	tallies sync.Pool // of *tally
@@ -67,7 +72,10 @@ type Stats struct {
 // Open returns the index of what store holds. Nobody else may change the store
 // while the index is used.
 func Open(ctx context.Context, store Store) (*Index, error) {
-	x := &Index{store: store}
+	x := &Index{
+		store: store, gate: newGate(maxEach, maxWait), turn: turnSteps,
+		slots: make(map[string]uint32), labels: make(map[string]string),
+	}
 	var stale []string
 	x.mu.Lock()
 	err := store.Load(ctx, func(r Record) error {
@@ -177,14 +185,12 @@ func (x *Index) putBatch(ctx context.Context, documents []Document) error {
 	if err := x.store.Put(ctx, records); err != nil {
 		return fmt.Errorf("search: put %d documents: %w", len(records), err)
 	}
-	for some := range slices.Chunk(records, heldSize) {
-		x.mu.Lock()
-		for i := range some {
-			x.drop(some[i].ID, old[some[i].ID])
-			x.insert(&some[i])
-		}
-		x.mu.Unlock()
+	x.mu.Lock()
+	for i := range records {
+		x.insert(&records[i])
+		x.forget(old[records[i].ID])
 	}
+	x.mu.Unlock()
 	x.compact()
 	return nil
 }
@@ -269,13 +275,12 @@ func (x *Index) removeBatch(ctx context.Context, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("search: remove %d documents: %w", len(ids), err)
 	}
-	for some := range slices.Chunk(ids, heldSize) {
-		x.mu.Lock()
-		for _, id := range some {
-			x.drop(id, old[id])
-		}
-		x.mu.Unlock()
+	x.mu.Lock()
+	for _, id := range ids {
+		x.drop(id)
+		x.forget(old[id])
 	}
+	x.mu.Unlock()
 	x.compact()
 	return nil
 }
@@ -326,25 +331,26 @@ func (x *Index) add(r *Record) bool {
 	return true
 }
 
-// insert puts a record into memory under a new slot; its words are sound. The
-// caller holds mu.
+// insert puts a record into memory under a new slot, in place of the document of
+// the same ID; its words are sound. Nobody finds it before all of its words are
+// there. The caller holds mu.
 func (x *Index) insert(r *Record) {
 	slot := uint32(len(x.docs))
+	x.docs = append(x.docs, doc{})
 	l, _ := unpack(r.Terms, func(word []byte, code uint32) {
 		number := x.vocabulary.Add(word, 1)
 		for int(number) >= len(x.lists) {
 			x.lists = append(x.lists, list{})
 		}
 		x.lists[number].add(slot, code)
+		x.breathe()
 	})
-	if x.slots == nil {
-		x.slots, x.labels = make(map[string]uint32), make(map[string]string)
-	}
-	x.docs = append(x.docs, doc{
+	x.drop(r.ID)
+	x.docs[slot] = doc{
 		id: r.ID, title: r.Title, folder: x.label(r.Folder), path: r.Path, kind: x.label(r.Type),
 		size: r.Size, modified: r.Modified.UnixNano(),
 		words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
-	})
+	}
 	x.slots[r.ID] = slot
 	x.words += l.words
 	x.bytes += l.text
@@ -358,19 +364,14 @@ func (x *Index) label(s string) string {
 	return x.labels[s]
 }
 
-// drop takes a document out of memory, if it is there, given its words; those that
-// cannot be read count as if the document was still there. Its postings stay until
-// compact, but nobody finds its slot any more. The caller holds mu.
-func (x *Index) drop(id string, terms []byte) {
+// drop takes a document out of memory, if it is there. Its words are still to be
+// forgotten; its postings stay until compact, but nobody finds its slot any more.
+// The caller holds mu.
+func (x *Index) drop(id string) {
 	slot, ok := x.slots[id]
 	if !ok {
 		return
 	}
-	_, _ = unpack(terms, func(word []byte, _ uint32) {
-		if number, gone := x.vocabulary.Remove(word, 1); gone {
-			x.lists[number] = list{}
-		}
-	})
 	d := &x.docs[slot]
 	x.words -= uint64(d.words)
 	x.bytes -= uint64(d.bytes)
@@ -378,33 +379,61 @@ func (x *Index) drop(id string, terms []byte) {
 	delete(x.slots, id)
 }
 
-// compact numbers the slots anew once so many are empty that walking past them
-// costs more than that.
-func (x *Index) compact() {
+// forget takes the words of a document that was dropped from the vocabulary; those
+// that cannot be read count as if the document was still there. The caller holds
+// mu.
+func (x *Index) forget(terms []byte) {
+	_, _ = unpack(terms, func(word []byte, _ uint32) {
+		if number, gone := x.vocabulary.Remove(word, 1); gone {
+			x.lists[number] = list{}
+		}
+		x.breathe()
+	})
+}
+
+// breathe lets go of mu for a moment once in a while, so that queries do not wait
+// for the end of what is written. The caller holds mu and writing, so nobody else
+// changes anything meanwhile.
+func (x *Index) breathe() {
+	if x.held++; x.held < heldWords {
+		return
+	}
+	x.held = 0
+	x.mu.Unlock()
 	x.mu.Lock()
-	defer x.mu.Unlock()
+}
+
+// compact numbers the slots anew once so many are empty that walking past them
+// costs more than that. The caller holds writing.
+func (x *Index) compact() {
 	empty := len(x.docs) - len(x.slots)
 	if empty >= batchSize && empty >= len(x.slots)/4 {
 		x.squeeze()
 	}
 }
 
-// squeeze leaves no slot empty. The caller holds mu.
+// squeeze leaves no slot empty. The caller holds writing, so what is there stays
+// as it is; mu is needed only to put the copy in its place.
 func (x *Index) squeeze() {
 	const gone = math.MaxUint32
 	to := make([]uint32, len(x.docs))
 	docs := make([]doc, 0, len(x.slots))
+	slots := make(map[string]uint32, len(x.slots))
 	for i, d := range x.docs {
 		if d.id == "" {
 			to[i] = gone
 			continue
 		}
 		to[i] = uint32(len(docs))
-		x.slots[d.id] = to[i]
+		slots[d.id] = to[i]
 		docs = append(docs, d)
 	}
+	lists := make([]list, len(x.lists))
 	for i := range x.lists {
-		x.lists[i] = x.lists[i].renumber(to, gone)
+		lists[i] = x.lists[i].renumber(to, gone)
 	}
-	x.docs = docs
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.docs, x.slots, x.lists = docs, slots, lists
+	x.squeezed++
 }

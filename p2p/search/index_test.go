@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -186,6 +185,8 @@ func TestUnusableDocuments(t *testing.T) {
 		"id with spaces": {ID: "a b"},
 		"negative size":  {ID: "a", Size: -1},
 		"long path":      {ID: "a", Path: strings.Repeat("a", MaxPath+1)},
+		"path with NUL":  {ID: "a", Path: "a\x00b"},
+		"path not UTF-8": {ID: "a", Path: "a\xffb"},
 		"folder":         {ID: "a", Folder: "a\nb"},
 		"empty field":    {ID: "a", Fields: map[string]Value{"": Number(1)}},
 		"bad field":      {ID: "a", Fields: map[string]Value{"x": Text("\xff")}},
@@ -440,37 +441,6 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 	if a := ask(t, x, "d"); len(a.Hits) != 1 || a.Hits[0].Snippet.Text != "" || x.Stats().Documents != 3 {
 		t.Errorf("what was published is found by its title: %+v of %d", a.Hits, x.Stats().Documents)
 	}
-}
-
-// TestQueriesWhileDocumentsChange is for the race detector; what stays the same
-// must always be found.
-func TestQueriesWhileDocumentsChange(t *testing.T) {
-	x := indexOf(t, Document{ID: "stays", Title: "network", Text: "stays here"})
-	var all sync.WaitGroup
-	for worker := range 2 {
-		all.Go(func() {
-			for i := range 30 {
-				d := Document{ID: fmt.Sprint(worker, "-", i%7), Folder: "f", Text: fmt.Sprint("network word", i)}
-				if err := x.Put(t.Context(), []Document{d}); err != nil {
-					t.Error(err)
-				}
-				if i%10 == 9 {
-					if err := x.RemoveFolder(t.Context(), "f"); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		})
-		all.Go(func() {
-			for range 30 {
-				if a := ask(t, x, "netwrk"); !slices.Contains(ids(a.Hits), "stays") || a.Total != len(a.Hits) {
-					t.Errorf("found %v of %d", ids(a.Hits), a.Total)
-				}
-				x.Stats()
-			}
-		})
-	}
-	all.Wait()
 }
 
 func FuzzUnpack(f *testing.F) {

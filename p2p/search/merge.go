@@ -24,6 +24,7 @@ func merge(q Query, replies []reply) Answer {
 		report := NodeReport{Node: r.part.Node, Name: r.part.Name, Took: r.part.Took, Err: r.part.Err}
 		if r.part.Err == nil {
 			a.NodesAnswered++
+			a.Truncated = a.Truncated || r.Shortened
 		} else {
 			a.Partial = true
 		}

@@ -175,7 +175,7 @@ func (r reply) finish() reply {
 	for i := range p.Hits {
 		p.Hits[i] = r.response.Hits[i].hit(node, p.Local)
 	}
-	p.Total, p.Missing, p.Truncated = r.Total, r.response.Missing, r.Cut
+	p.Total, p.Missing, p.Truncated = r.Total, r.response.Missing, r.Cut || r.Shortened
 	p.Corrections = []Correction{}
 	for _, w := range r.Words {
 		if w.To != "" {

@@ -220,6 +220,8 @@ func TestLiars(t *testing.T) {
 		"control character":  func(r *response) { r.Hits[0].Title = "\x1b[2J" },
 		"long snippet":       func(r *response) { r.Hits[0].Snippet = strings.Repeat("x", snippetMax+1) },
 		"path":               func(r *response) { r.Hits[0].Path = strings.Repeat("x", MaxPath+1) },
+		"path with NUL":      func(r *response) { r.Hits[0].Path = "a\x00b" },
+		"path not UTF-8":     func(r *response) { r.Hits[0].Path = "a\xffb" },
 		"size":               func(r *response) { r.Hits[0].Size = -1 },
 		"order": func(r *response) {
 			r.Hits = append(r.Hits, r.Hits[0])

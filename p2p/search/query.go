@@ -19,6 +19,17 @@ type unit struct {
 	last  bool     // of the query: may be unfinished
 }
 
+// words returns the parts and then the whole, if there is one.
+func (u unit) words() []string {
+	if u.whole == "" {
+		return u.parts
+	}
+	return append(u.parts[:len(u.parts):len(u.parts)], u.whole)
+}
+
+// unfinished reports whether the word i may be the beginning of one.
+func (u unit) unfinished(i int) bool { return u.last && i >= len(u.parts)-1 }
+
 // parse takes a query text apart. A unit that comes twice is wanted once.
 // Errors: ErrEmpty, ErrTooLong.
 func parse(text string) ([]unit, error) {
@@ -91,37 +102,6 @@ func Tolerance(letters int) int {
 // an edit in it.
 const minTypoPrefix = 4
 
-// expand returns the words of the vocabulary that may be meant by word, the
-// nearest first, each once.
-func expand(v *fastss.Vocabulary, word string, fuzz int, prefix bool) []fastss.Match {
-	letters := utf8.RuneCountInString(word)
-	if fuzz == Auto {
-		fuzz = Tolerance(letters)
-	}
-	edits := 0
-	if fuzz > 0 && letters >= minTypoPrefix {
-		edits = 1
-	}
-	var found []fastss.Match
-	switch {
-	case fuzz > 0 && prefix:
-		return nearest(append(v.Within(word, fuzz), v.PrefixWithin(word, edits)...))
-	case fuzz > 0:
-		return nearest(v.Within(word, fuzz))
-	case prefix:
-		// In the order of the alphabet, so that the word itself comes first.
-		found = v.PrefixWithin(word, 0)
-		if len(found) > 0 && found[0].Word == word {
-			found[0].Prefix = false
-		}
-	default:
-		if m, ok := v.Find(word); ok {
-			found = append(found, m)
-		}
-	}
-	return found
-}
-
 // nearest keeps the better of two matches of one word and sorts by distance,
 // whole words before beginnings, frequent words before rare ones.
 func nearest(found []fastss.Match) []fastss.Match {
@@ -149,26 +129,17 @@ func compareBool(a, b bool) int {
 // expansion is a unit with the words of an index that may be meant.
 type expansion struct {
 	unit  unit
-	parts [][]fastss.Match // as unit.parts
-	whole []fastss.Match   // empty when there is one part
-}
+	parts []guess // as unit.parts
+	whole guess   // without words when there is one part
+	edits int     // that were allowed in the first part
 
-// expansion looks a unit up. The caller holds mu.
-func (x *Index) expansion(u unit, fuzz int) expansion {
-	e := expansion{unit: u}
-	for i, part := range u.parts {
-		e.parts = append(e.parts, expand(&x.vocabulary, part, fuzz, u.last && i == len(u.parts)-1))
-	}
-	if u.whole != "" {
-		e.whole = expand(&x.vocabulary, u.whole, fuzz, u.last)
-	}
-	return e
+	documents int // that have the unit
 }
 
 // words yields all words of the index that the expansion stands for.
 func (e *expansion) words(yield func(fastss.Match) bool) {
-	for _, list := range append(e.parts[:len(e.parts):len(e.parts)], e.whole) {
-		for _, m := range list {
+	for _, g := range append(e.parts[:len(e.parts):len(e.parts)], e.whole) {
+		for _, m := range g.words {
 			if !yield(m) {
 				return
 			}
@@ -179,28 +150,28 @@ func (e *expansion) words(yield func(fastss.Match) bool) {
 // exact reports whether the unit occurs in the index as it was typed, if only as
 // the beginning of a word.
 func (e *expansion) exact() bool {
-	return hasExact(e.whole) || !slices.ContainsFunc(e.parts, func(list []fastss.Match) bool { return !hasExact(list) })
+	return e.whole.exact() || !slices.ContainsFunc(e.parts, func(g guess) bool { return !g.exact() })
 }
 
-func hasExact(list []fastss.Match) bool { return len(list) > 0 && list[0].Distance == 0 }
+func (g *guess) exact() bool { return len(g.words) > 0 && g.words[0].Distance == 0 }
 
 // assumed returns what stands for a unit that is not exact: for the whole if
 // that is nearer than the parts, or there is nothing for them.
 func (e *expansion) assumed() []assumption {
 	if len(e.parts) == 1 {
-		return assume(e.unit.typed, e.parts[0])
+		return assume(e.unit.typed, e.parts[0].words)
 	}
 	var found []assumption
 	distance, complete := 0, true
-	for i, list := range e.parts {
-		complete = complete && len(list) > 0
-		if !hasExact(list) && len(list) > 0 {
-			found = append(found, assume(e.unit.parts[i], list)...)
-			distance += list[0].Distance
+	for i, g := range e.parts {
+		complete = complete && len(g.words) > 0
+		if !g.exact() && len(g.words) > 0 {
+			found = append(found, assume(e.unit.parts[i], g.words)...)
+			distance += g.words[0].Distance
 		}
 	}
-	if len(e.whole) > 0 && (!complete || e.whole[0].Distance <= distance) {
-		return assume(e.unit.typed, e.whole)
+	if whole := e.whole.words; len(whole) > 0 && (!complete || whole[0].Distance <= distance) {
+		return assume(e.unit.typed, whole)
 	}
 	return found
 }

@@ -61,38 +61,76 @@ func (s *scratch) at(slot uint32, place int) (at int, fresh bool) {
 	return place, true
 }
 
-// ranking evaluates one query. The index is locked for reading meanwhile.
+// ranking evaluates one query.
 type ranking struct {
-	index   *Index
+	*reading
 	scratch *scratch
 	average float64 // words of a text
 }
 
-// word returns the documents that have any of the words, each by the best: the
-// nearest word, and of those the one that counts most.
-func (r *ranking) word(words []fastss.Match) []match {
-	x := r.index
-	r.scratch.begin(len(x.docs))
-	n := 0
-	for _, w := range words {
-		n += w.Count
+// word returns the documents that have any of the guessed words, each by the
+// best: the nearest word, and of those the one that counts most. The word itself
+// is looked up whatever it costs, the others as long as there is room.
+func (r *ranking) word(g guess) []match {
+	if r.err != nil {
+		return nil
 	}
-	found := make([]match, 0, min(n, len(x.slots)))
-	for _, w := range words {
-		for c := x.lists[w.Number].walk(); c.advance(); {
-			d := &x.docs[c.slot]
-			if d.id == "" {
+	x := r.index
+	r.scratch.begin(r.slots)
+	found := make([]match, 0, min(occurrences(g.words), r.slots))
+	for _, w := range g.words {
+		exact := w.Distance == 0 && !w.Prefix
+		if !exact && g.room <= 0 {
+			r.shortened = true
+			break
+		}
+		if !x.vocabulary.Holds(w) {
+			// It went, and perhaps came again, since it was found.
+			now, ok := x.vocabulary.Find(w.Word)
+			if !ok {
 				continue
 			}
-			m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(r.weigh(d, c.code, w.Prefix))}
-			if at, fresh := r.scratch.at(c.slot, len(found)); fresh {
-				found = append(found, m)
-			} else if m.better(found[at]) {
-				found[at] = m
-			}
+			w.Number = now.Number
+		}
+		var steps int
+		found, steps = r.add(found, w)
+		if !exact {
+			g.room -= steps
+			r.left -= steps
+		}
+		if r.err != nil {
+			break
 		}
 	}
 	return found
+}
+
+// add adds the documents of one word to those found, and returns the steps that
+// took. What the list of the word held at the start is not changed by who changes
+// the list, so after a pause the walk goes on where it was.
+func (r *ranking) add(found []match, w fastss.Match) (all []match, steps int) {
+	x, s, pending := r.index, r.scratch, 0
+	for c := x.lists[w.Number].walk(); c.advance() && int(c.slot) < r.slots; {
+		if pending++; pending == stepSize {
+			steps += pending
+			if !r.step(pending) {
+				return found, steps
+			}
+			pending = 0
+		}
+		d := &x.docs[c.slot]
+		if d.id == "" {
+			continue
+		}
+		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(r.weigh(d, c.code, w.Prefix))}
+		if at, fresh := s.at(c.slot, len(found)); fresh {
+			found = append(found, m)
+		} else if m.better(found[at]) {
+			found[at] = m
+		}
+	}
+	r.step(pending)
+	return found, steps + pending
 }
 
 // weigh says how much a word in these places of a document tells, between 0 and
@@ -128,8 +166,8 @@ func (r *ranking) unit(e *expansion) []match {
 		return r.word(e.parts[0])
 	}
 	lists := make([][]match, len(e.parts))
-	for i, words := range e.parts {
-		lists[i] = r.word(words)
+	for i, g := range e.parts {
+		lists[i] = r.word(g)
 	}
 	weights := make([]float64, len(lists))
 	for i := range weights {
@@ -137,11 +175,14 @@ func (r *ranking) unit(e *expansion) []match {
 	}
 	parts := r.join(lists, weights)
 	whole := r.word(e.whole)
-	r.scratch.begin(len(r.index.docs))
+	r.scratch.begin(r.slots)
 	for i, m := range whole {
 		r.scratch.at(m.slot, i)
 	}
-	for _, m := range parts {
+	for i, m := range parts {
+		if i%stepSize == stepSize-1 && !r.step(stepSize) {
+			break
+		}
 		if int(m.units) < len(lists) {
 			continue
 		}
@@ -158,20 +199,25 @@ func (r *ranking) unit(e *expansion) []match {
 // join adds up lists: documents that are in any of them, in how many, the sum of
 // distances, and the weighted sum of scores.
 func (r *ranking) join(lists [][]match, weights []float64) []match {
-	r.scratch.begin(len(r.index.docs))
+	r.scratch.begin(r.slots)
 	var found []match
 	for i, list := range lists {
-		for _, m := range list {
-			m.score *= float32(weights[i])
-			at, fresh := r.scratch.at(m.slot, len(found))
-			if fresh {
-				found = append(found, m)
-				continue
+		for some := range slices.Chunk(list, stepSize) {
+			if !r.step(len(some)) {
+				return found
 			}
-			f := &found[at]
-			f.distance += m.distance
-			f.units += m.units
-			f.score += m.score
+			for _, m := range some {
+				m.score *= float32(weights[i])
+				at, fresh := r.scratch.at(m.slot, len(found))
+				if fresh {
+					found = append(found, m)
+					continue
+				}
+				f := &found[at]
+				f.distance += m.distance
+				f.units += m.units
+				f.score += m.score
+			}
 		}
 	}
 	return found
@@ -207,10 +253,10 @@ func (k key) compare(o key) int {
 		cmp.Compare(o.score, k.score), strings.Compare(k.id, o.id))
 }
 
-// ranked is a match with its key.
+// ranked is a document with its key.
 type ranked struct {
 	key
-	slot uint32
+	doc doc
 }
 
 // top collects the first limit of what it is given, in order.
@@ -219,16 +265,19 @@ type top struct {
 	list  []ranked
 }
 
+// wants reports whether what has the key k is among the first so far.
+func (t *top) wants(k key) bool {
+	n := len(t.list)
+	return n < t.limit || k.compare(t.list[n-1].key) <= 0
+}
+
 func (t *top) add(r ranked) {
-	if n := len(t.list); n == t.limit && r.compare(t.list[n-1].key) > 0 {
-		return
-	}
 	at, _ := slices.BinarySearchFunc(t.list, r, func(a, b ranked) int { return a.compare(b.key) })
 	t.list = slices.Insert(t.list, at, r)
 	t.list = t.list[:min(len(t.list), t.limit)]
 }
 
-// score rounds what was computed in float32, so that a score survives being
+// rounded rounds what was computed in float32, so that a score survives being
 // written down and read again as it is.
 func (m match) rounded() float64 {
 	return min(max(math.Round(float64(m.score)*1e4)/1e4, 0), MaxScore)

@@ -3,6 +3,7 @@ package search
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -42,6 +43,9 @@ type response struct {
 	Missing int          `cbor:"4,keyasint,omitempty"` // units of the query that each of them lacks
 	Words   []assumption `cbor:"5,keyasint,omitempty"`
 	Cut     bool         `cbor:"6,keyasint,omitempty"` // there would be more hits, but a message is full
+	// Shortened says that more words or documents may match: the query asked for
+	// more work than a node does for one.
+	Shortened bool `cbor:"9,keyasint,omitempty"`
 	// With Explain:
 	Expanded  []expanded `cbor:"7,keyasint,omitempty"`
 	Documents int        `cbor:"8,keyasint,omitempty"` // in the index
@@ -203,7 +207,7 @@ func (h *wireHit) check() error {
 		return fmt.Errorf("id %.80q", h.ID)
 	case !validLabel(h.Title, 4*MaxTitle) || utf8.RuneCountInString(h.Title) > MaxTitle:
 		return fmt.Errorf("title %.40q", h.Title)
-	case !validLabel(h.Folder, maxLabel) || !validLabel(h.Type, maxLabel) || !utf8.ValidString(h.Path) || len(h.Path) > MaxPath:
+	case !validLabel(h.Folder, maxLabel) || !validLabel(h.Type, maxLabel) || !validPath(h.Path):
 		return fmt.Errorf("folder, type or path")
 	case h.Size < 0 || h.Size > maxSize:
 		return fmt.Errorf("size %d", h.Size)
@@ -229,6 +233,13 @@ func (h *wireHit) check() error {
 // says, wherever it is shown.
 func validLabel(s string, n int) bool {
 	return len(s) <= n && utf8.ValidString(s) && !containsControl(s)
+}
+
+// validPath reports whether s can name a file. It may well hold characters that
+// show something else: it is used to read the file, so it must stay as it is, and
+// who shows it cleans it.
+func validPath(s string) bool {
+	return len(s) <= MaxPath && utf8.ValidString(s) && !strings.Contains(s, "\x00")
 }
 
 func containsControl(s string) bool {
