@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -468,4 +470,90 @@ func FuzzQuery(f *testing.F) {
 			t.Errorf("events?%s: %d %s", query, w.Code, w.Body)
 		}
 	})
+}
+
+// TestFolderOfWhom: two members offer a folder with the same id. Nobody's is taken
+// for the other's, and one of this node goes before both.
+func TestFolderOfWhom(t *testing.T) {
+	alice, mallory, bob := startNode(t), startNode(t), startNode(t)
+	inv, err := alice.Invite(t.Context(), member.InviteOptions{MaxUses: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id, copied string
+	for _, n := range []*node.Node{alice, mallory} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(n.ID().String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if copied != "" {
+			if err := os.CopyFS(filepath.Join(dir, ".shoal"), os.DirFS(filepath.Join(copied, ".shoal"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		since := n.Events().Position()
+		f, err := n.AddFolder(t.Context(), folder.AddOptions{Path: dir, Label: "plans"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range n.Events().Subscribe(t.Context(), since) {
+			if m.Topic == "folder.scanned" {
+				break
+			}
+		}
+		id, copied = f.ID, dir
+	}
+	for _, n := range []*node.Node{mallory, bob} {
+		if _, err := n.Join(t.Context(), inv.Link("")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for position := bob.Events().Position(); len(bob.Folders()) < 2 || !bob.Connected(alice.ID()) || !bob.Connected(mallory.ID()); position = bob.Events().Position() {
+		if err := bob.Events().Wait(t.Context(), position); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newServer(t, Options{Node: bob})
+	for _, path := range []string{"?", "/entries?", "/content?path=plan.txt&"} {
+		base := "/api/folders/" + id + path
+		w := call(t, s, get, base, "", 409, nil)
+		if p := problemIn(t, w); p.Code != "folder_ambiguous" || !strings.Contains(p.Detail, alice.ID().String()) || !strings.Contains(p.Detail, mallory.ID().String()) {
+			t.Errorf("%s: %s", base, w.Body)
+		}
+		if w := call(t, s, get, base+"node=nobody", "", 400, nil); codeOf(t, w) != "request_invalid" {
+			t.Errorf("%s of nobody: %s", base, w.Body)
+		}
+		if w := call(t, s, get, base+"node="+bob.ID().String(), "", 404, nil); codeOf(t, w) != "not_found" {
+			t.Errorf("%s of bob: %s", base, w.Body)
+		}
+		for _, n := range []*node.Node{alice, mallory} {
+			w := call(t, s, get, base+"node="+n.ID().String(), "", 200, nil)
+			if body := w.Body.String(); !strings.Contains(body, n.ID().String()) {
+				t.Errorf("%s of %s: %s", base, n.ID(), body)
+			}
+		}
+	}
+	own := newServer(t, Options{Node: alice})
+	if w := call(t, own, get, "/api/folders/"+id+"/content?path=plan.txt", "", 200, nil); w.Body.String() != alice.ID().String() {
+		t.Errorf("alice's own: %s", w.Body)
+	}
+	var seen api.Node
+	call(t, own, get, "/api/node", "", 200, &seen)
+	if seen.Revoked {
+		t.Error("alice counts as removed")
+	}
+	position := bob.Events().Position()
+	if err := alice.Revoke(t.Context(), bob.ID()); err != nil {
+		t.Fatal(err)
+	}
+	for !bob.Status().Revoked {
+		if err := bob.Events().Wait(t.Context(), position); err != nil {
+			t.Fatal(err)
+		}
+		position = bob.Events().Position()
+	}
+	call(t, s, get, "/api/node", "", 200, &seen)
+	if !seen.Revoked || seen.Members != 1 {
+		t.Errorf("bob was removed: %+v", seen)
+	}
 }

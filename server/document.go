@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -31,12 +30,9 @@ func (a *nodeAPI) AddDocument(ctx context.Context, r api.AddDocumentRequestObjec
 
 // GetDocument implements api.StrictServerInterface.
 func (a *nodeAPI) GetDocument(ctx context.Context, r api.GetDocumentRequestObject) (api.GetDocumentResponseObject, error) {
-	var from p2p.ID
-	if r.Params.Node != nil && *r.Params.Node != "" {
-		var err error
-		if from, err = p2p.ParseID(*r.Params.Node); err != nil {
-			return nil, fmt.Errorf("%w: parameter node: %w", errInvalid, err)
-		}
+	from, err := nodeID(r.Params.Node)
+	if err != nil {
+		return nil, err
 	}
 	d, holder, err := a.node.Document(ctx, r.Id, from)
 	if err != nil {

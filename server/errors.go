@@ -109,6 +109,7 @@ var failures = [...]failure{
 	{search.ErrUnusable, http.StatusUnprocessableEntity, "document_unusable", "Document not usable", ""},
 	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
 
+	{node.ErrAmbiguous, http.StatusConflict, "folder_ambiguous", "Several folders are meant", "Name the folder by its id, and with the parameter node the computer that shares it."},
 	{node.ErrNotFound, http.StatusNotFound, "not_found", "Not found", ""},
 	{p2p.ErrUnreachable, http.StatusGatewayTimeout, "peer_unreachable", "Member not reachable", "Try again when the computer that has it is on."},
 	{errPeerRefused, http.StatusForbidden, "peer_refused", "The member refuses it", "Ask the one whose computer it is."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/server/api"
@@ -40,11 +41,31 @@ func (a *nodeAPI) AddFolder(ctx context.Context, r api.AddFolderRequestObject) (
 
 // GetFolder implements api.StrictServerInterface.
 func (a *nodeAPI) GetFolder(_ context.Context, r api.GetFolderRequestObject) (api.GetFolderResponseObject, error) {
-	f, err := a.node.Folder(r.Id)
+	f, err := a.folder(r.Id, r.Params.Node)
 	if err != nil {
 		return nil, err
 	}
 	return api.GetFolder200JSONResponse(apiFolder(f)), nil
+}
+
+// folder returns a folder of this node or of the one named.
+func (a *nodeAPI) folder(id string, name *string) (node.Folder, error) {
+	from, err := nodeID(name)
+	if err != nil {
+		return node.Folder{}, err
+	}
+	return a.node.Folder(id, from)
+}
+
+// nodeID reads the parameter node; zero when it is not given.
+func nodeID(name *string) (id p2p.ID, err error) {
+	if name == nil || *name == "" {
+		return id, nil
+	}
+	if id, err = p2p.ParseID(*name); err != nil {
+		err = fmt.Errorf("%w: parameter node: %w", errInvalid, err)
+	}
+	return id, err
 }
 
 // UpdateFolder implements api.StrictServerInterface.
@@ -79,7 +100,7 @@ func (a *nodeAPI) ScanFolder(ctx context.Context, r api.ScanFolderRequestObject)
 
 // ListEntries implements api.StrictServerInterface.
 func (a *nodeAPI) ListEntries(ctx context.Context, r api.ListEntriesRequestObject) (api.ListEntriesResponseObject, error) {
-	f, err := a.node.Folder(r.Id)
+	f, err := a.folder(r.Id, r.Params.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +115,7 @@ func (a *nodeAPI) ListEntries(ctx context.Context, r api.ListEntriesRequestObjec
 	if r.Params.Limit != nil {
 		limit = *r.Params.Limit
 	}
-	entries, next, err := a.node.Entries(ctx, r.Id, prefix, from, limit)
+	entries, next, err := a.node.Entries(ctx, f.ID, f.Node, prefix, from, limit)
 	if err != nil {
 		return nil, err
 	}

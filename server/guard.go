@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -21,6 +22,7 @@ type guard struct {
 	hosts    *hostList
 	token    [sha256.Size]byte // of the token
 	open     []netip.Prefix    // from there reads need no token
+	chosen   bool              // open was given by options
 	attempts *attempts
 	now      func() time.Time
 }
@@ -35,10 +37,11 @@ func newGuard(o Options) (*guard, error) {
 		hosts:    hosts,
 		token:    sha256.Sum256([]byte(o.Token)),
 		open:     o.OpenReads,
+		chosen:   len(o.OpenReads) > 0,
 		attempts: newAttempts(),
 		now:      time.Now,
 	}
-	if len(g.open) == 0 {
+	if !g.chosen {
 		g.open = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	if o.RequireToken {
@@ -197,9 +200,11 @@ func protocols(r *http.Request) []string {
 }
 
 // readsOpen reports whether r may read without a token. A forwarded request
-// comes from somewhere else than its remote address says.
+// comes from somewhere else than its remote address says; where nobody has chosen
+// who may read, one by another name than this computer's own counts as forwarded.
 func (g *guard) readsOpen(r *http.Request) bool {
-	if forwarded(r) {
+	h, err := parseHost(r.Host)
+	if err != nil || forwarded(r) || !g.chosen && !g.hosts.isHere(h) {
 		return false
 	}
 	from := remote(r)
@@ -207,21 +212,43 @@ func (g *guard) readsOpen(r *http.Request) bool {
 }
 
 // handsOut reports whether the page may be given the token: to a browser on this
-// computer that opened it as a page of this computer.
+// computer that opened it as a page of this computer. Where a name was given by
+// options, a proxy on this computer is to be expected, whose requests can look the
+// same.
 func (g *guard) handsOut(r *http.Request) bool {
 	h, err := parseHost(r.Host)
-	return err == nil && h.isLoopback() && remote(r).IsLoopback() && g.readsOpen(r)
+	return err == nil && h.isLoopback() && len(g.hosts.given) == 0 &&
+		remote(r).IsLoopback() && local(r).IsLoopback() && g.readsOpen(r)
 }
 
 // forwarded reports whether a proxy says that it passes r on for somebody.
 func forwarded(r *http.Request) bool {
-	return slices.ContainsFunc([]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"},
-		func(name string) bool { return len(r.Header[name]) > 0 })
+	for name := range r.Header {
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "True-Client-Ip":
+			return true
+		}
+		if strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Cf-") {
+			return true
+		}
+	}
+	return false
+}
+
+// local is the address of this end, or the zero Addr when that is none.
+func local(r *http.Request) netip.Addr {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return addrOf(addr.String())
 }
 
 // remote is the address of the other end, or the zero Addr when that is none.
-func remote(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+func remote(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
+
+func addrOf(text string) netip.Addr {
+	ap, err := netip.ParseAddrPort(text)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -97,6 +97,7 @@ func (h host) isLoopback() bool {
 type hostList struct {
 	names  map[string]bool // localhost, and names given by options
 	given  map[string]bool // names given by options: a proxy may speak TLS for these
+	bound  string          // the address that the server is bound to, if it is one
 	beyond bool            // bound beyond loopback: own interface addresses count too
 
 	interfaces func() ([]net.Addr, error)
@@ -144,7 +145,8 @@ func newHostList(bound string, names []string) (*hostList, error) {
 		l.beyond = true
 	default:
 		l.beyond = !addr.Unmap().IsLoopback()
-		l.names[addr.Unmap().WithZone("").String()] = true
+		l.bound = addr.Unmap().WithZone("").String()
+		l.names[l.bound] = true
 	}
 	return l, nil
 }
@@ -155,6 +157,17 @@ func (l *hostList) accepts(h host) bool {
 	if l.names[h.name] {
 		return true
 	}
+	return l.isInterface(h)
+}
+
+// isHere reports whether h means this computer, whatever options say.
+func (l *hostList) isHere(h host) bool {
+	return h.isLoopback() || h.name == l.bound || l.isInterface(h)
+}
+
+// isInterface reports whether the server can be reached at h as an interface's
+// address.
+func (l *hostList) isInterface(h host) bool {
 	return l.beyond && h.addr.IsValid() && !h.addr.IsUnspecified() && l.isOwn(h.addr)
 }
 

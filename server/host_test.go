@@ -195,6 +195,36 @@ func TestOpenReads(t *testing.T) {
 	}
 }
 
+// TestOpenReadsByName: by a name that was given, a proxy may ask for anybody.
+func TestOpenReadsByName(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	for _, row := range []struct {
+		options Options
+		host    string
+		open    bool
+	}{
+		{Options{}, "localhost:8080", true},
+		{Options{}, "[::1]", true},
+		{Options{Addr: "127.0.0.3:8080"}, "127.0.0.3:8080", true},
+		{Options{Hosts: []string{"shoal.example"}}, "localhost", true},
+		{Options{Hosts: []string{"shoal.example"}}, "shoal.example", false},
+		{Options{Hosts: []string{"198.51.100.9"}}, "198.51.100.9", false},
+		{Options{Hosts: []string{"shoal.example"}, OpenReads: loopback}, "shoal.example", true},
+	} {
+		s := newServer(t, row.options)
+		r := good(t, route{method: get, path: "/api/node"})
+		r.Header.Del("Authorization")
+		r.Host = row.host
+		if w := do(t, s, r); (w.Code == 200) != row.open {
+			t.Errorf("%s with %+v: %d", row.host, row.options.Hosts, w.Code)
+		}
+		r.Header.Set("X-Forwarded-Proto", "https")
+		if w := do(t, s, r); w.Code != 401 {
+			t.Errorf("%s forwarded: %d", row.host, w.Code)
+		}
+	}
+}
+
 func FuzzHost(f *testing.F) {
 	for _, h := range append(foreignHosts, ownHosts...) {
 		f.Add(h)

@@ -13,7 +13,7 @@ func (a *nodeAPI) GetNode(ctx context.Context, _ api.GetNodeRequestObject) (api.
 	s := a.node.Status()
 	out := api.Node{
 		Id: s.ID.String(), Name: s.Name, Version: s.Version, Started: s.Started.UTC(), Http: a.options.Addr,
-		P2p: make([]string, len(s.P2P)), Network: apiNetwork(s.Network), Role: api.Role(s.Role), Members: s.Members,
+		P2p: make([]string, len(s.P2P)), Network: apiNetwork(s.Network), Role: api.Role(s.Role), Revoked: s.Revoked, Members: s.Members,
 		Peers: s.Peers, Folders: s.Folders, Documents: s.Documents, Lab: len(a.options.Lab) > 0, Position: positionOf(ctx),
 	}
 	for i, addr := range s.P2P {

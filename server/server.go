@@ -40,11 +40,13 @@ type Options struct {
 	// RequireToken makes reads need it too, from everywhere, and keeps it out
 	// of the page.
 	RequireToken bool
-	// OpenReads are the addresses whose reads need no token. Empty: loopback.
+	// OpenReads are the addresses whose reads need no token. Empty: loopback, as
+	// long as the request calls the server by an address of this computer or as
+	// localhost: by one of Hosts, it may come through a proxy from anywhere.
 	OpenReads []netip.Prefix
 	// Hosts are names and addresses by which the server may be called besides
 	// localhost, the bound address and, when that is beyond loopback, those of
-	// this computer's interfaces.
+	// this computer's interfaces. With any of them the page never gets the token.
 	Hosts []string
 	// Addr is the bound address, as net.Addr's String says it. Empty: loopback.
 	Addr string

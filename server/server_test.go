@@ -2,10 +2,13 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -110,7 +113,13 @@ func good(t testing.TB, rt route) *http.Request {
 	if rt.body > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	return r
+	return arriving(r, "127.0.0.1:8080")
+}
+
+// arriving is r as if it had come in at a local address.
+func arriving(r *http.Request, addr string) *http.Request {
+	local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
+	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local))
 }
 
 // do serves r and checks what holds for every reply.

@@ -235,7 +235,7 @@ func matches(list []string, etag string) bool {
 	for _, header := range list {
 		for tag := range strings.SplitSeq(header, ",") {
 			tag = strings.TrimSpace(tag)
-			if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			if tag == "*" || etag != "" && strings.TrimPrefix(tag, "W/") == etag {
 				return true
 			}
 		}

@@ -58,6 +58,11 @@ func TestStatic(t *testing.T) {
 	}
 }
 
+// header adds one, whatever it says.
+func header(name string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, "x") }
+}
+
 // TestPageToken: the token is in the page only for a browser on this computer.
 func TestPageToken(t *testing.T) {
 	const meta = `<meta name="shoal-token" content="` + testToken + `">`
@@ -75,8 +80,18 @@ func TestPageToken(t *testing.T) {
 		{"open reads, not local", Options{OpenReads: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, func(r *http.Request) { r.RemoteAddr = "192.0.2.7:5" }, false},
 		{"local, not open", Options{OpenReads: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, func(*http.Request) {}, false},
 		{"required", Options{RequireToken: true}, func(*http.Request) {}, false},
-		{"proxy", Options{}, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "192.0.2.7") }, false},
 		{"silent proxy", Options{Hosts: []string{"shoal.example"}}, func(r *http.Request) { r.Host = "shoal.example" }, false},
+		{"silent proxy that says localhost", Options{Hosts: []string{"shoal.example"}}, func(*http.Request) {}, false},
+		{"to another address", Options{}, func(r *http.Request) { *r = *arriving(r, "192.0.2.7:8080") }, false},
+		{"nobody knows where to", Options{}, func(r *http.Request) { *r = *r.WithContext(t.Context()) }, false},
+		{"Forwarded", Options{}, header("Forwarded"), false},
+		{"X-Forwarded-For", Options{}, header("X-Forwarded-For"), false},
+		{"X-Forwarded-Host", Options{}, header("X-Forwarded-Host"), false},
+		{"X-Forwarded-Proto", Options{}, header("X-Forwarded-Proto"), false},
+		{"X-Real-IP", Options{}, header("X-Real-IP"), false},
+		{"Via", Options{}, header("Via"), false},
+		{"CF-Connecting-IP", Options{}, header("CF-Connecting-IP"), false},
+		{"True-Client-IP", Options{}, header("True-Client-IP"), false},
 	} {
 		row.options.Node = n
 		s := newServer(t, row.options)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -129,8 +130,8 @@ func (page listResponse) entries(req listRequest) ([]Entry, string, error) {
 		if err := CheckPath(l.Path); err != nil {
 			return nil, "", err
 		}
-		if l.Path <= after || l.Size < 0 || len(l.Hash) != 0 && len(l.Hash) != len(Hash{}) {
-			return nil, "", fmt.Errorf("entry %.100q is out of order or not valid", l.Path)
+		if l.Path <= after || !strings.HasPrefix(l.Path, req.Prefix) || l.Size < 0 || len(l.Hash) != 0 && len(l.Hash) != len(Hash{}) {
+			return nil, "", fmt.Errorf("entry %.100q is out of order, not asked for or not valid", l.Path)
 		}
 		after = l.Path
 		e := Entry{Path: l.Path, Kind: KindFile, Size: l.Size, Modified: time.Unix(0, l.Modified).UTC(), Mode: fs.FileMode(l.Mode).Perm()}
@@ -140,7 +141,8 @@ func (page listResponse) entries(req listRequest) ([]Entry, string, error) {
 		copy(e.Hash[:], l.Hash)
 		out = append(out, e)
 	}
-	if page.Next != "" && page.Next != after {
+	// Without entries it would be the cursor that was asked with, for ever.
+	if page.Next != "" && (len(page.Entries) == 0 || page.Next != after) {
 		return nil, "", fmt.Errorf("cursor %.100q is not the last entry", page.Next)
 	}
 	return out, page.Next, nil

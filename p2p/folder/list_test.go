@@ -69,16 +69,22 @@ func TestFetchEntriesFromALiar(t *testing.T) {
 	for what, page := range map[string]listResponse{
 		"path that leads out": {Entries: []listed{{Path: "../x"}}},
 		"reserved path":       {Entries: []listed{{Path: ".shoal/id"}}},
-		"order":               {Entries: []listed{{Path: "b"}, {Path: "a"}}},
-		"twice":               {Entries: []listed{{Path: "a"}, {Path: "a"}}},
+		"order":               {Entries: []listed{{Path: "bb"}, {Path: "ba"}}},
+		"twice":               {Entries: []listed{{Path: "ba"}, {Path: "ba"}}},
 		"before the cursor":   {Entries: []listed{{Path: "A"}}},
 		"size":                {Entries: []listed{{Path: "b", Size: -1}}},
 		"hash":                {Entries: []listed{{Path: "b", Hash: []byte{1}}}},
 		"endless":             {Next: "b"},
-		"too many":            {Entries: []listed{{Path: "b"}, {Path: "c"}, {Path: "d"}, {Path: "e"}}},
+		"endless, same":       {Next: "B"},
+		"not asked for":       {Entries: []listed{{Path: "x"}}},
+		"too many":            {Entries: []listed{{Path: "b"}, {Path: "bc"}, {Path: "bd"}, {Path: "be"}}},
 	} {
+		prefix := "b"
+		if page.Entries != nil && !strings.HasPrefix(page.Entries[0].Path, prefix) && what != "not asked for" {
+			prefix = "" // it shall be wrong for its own reason
+		}
 		l := lister{handle: func(context.Context, p2p.Link, []byte) ([]byte, error) { return wire.Marshal(page) }}
-		if got, _, err := FetchEntries(t.Context(), l, "x", "", "B", 3); err == nil {
+		if got, _, err := FetchEntries(t.Context(), l, "x", prefix, "B", 3); err == nil {
 			t.Errorf("%s: accepted %v", what, got)
 		}
 	}

@@ -26,7 +26,10 @@ type Folder struct {
 func (n *Node) Folders() []Folder {
 	var out []Folder
 	for _, f := range n.folders.List() {
-		out = append(out, n.own(f))
+		out = append(out, n.shared(f))
+	}
+	if n.members.Self().Revoked {
+		return out
 	}
 	for _, o := range n.members.Offers() {
 		if o.By != n.id && !o.Gone {
@@ -36,7 +39,7 @@ func (n *Node) Folders() []Folder {
 	return out
 }
 
-func (n *Node) own(f folder.Folder) Folder {
+func (n *Node) shared(f folder.Folder) Folder {
 	return Folder{Folder: f, Node: n.id, NodeName: n.name}
 }
 
@@ -47,43 +50,99 @@ func (n *Node) offered(o member.Offer) Folder {
 	}
 }
 
-// Folder returns the folder with an id, or with a label that only one has.
-func (n *Node) Folder(idOrLabel string) (Folder, error) {
+// Folder returns the folder with an id, or else a label, that the member from
+// shares. Anybody can offer a folder by the id or the label of somebody else's, so
+// with a zero from only one of this node goes before the others; when several others
+// share such a folder the error is ErrAmbiguous, and says which there are.
+func (n *Node) Folder(idOrLabel string, from p2p.ID) (Folder, error) {
 	all := n.Folders()
-	if i := slices.IndexFunc(all, func(f Folder) bool { return f.ID == idOrLabel }); i >= 0 {
-		return all[i], nil
+	if !from.IsZero() {
+		all = slices.DeleteFunc(all, func(f Folder) bool { return f.Node != from })
 	}
-	labelled := slices.DeleteFunc(all, func(f Folder) bool { return f.Label != idOrLabel })
-	switch len(labelled) {
+	var found []Folder
+	if folder.IsID(idOrLabel) {
+		found = preferOwn(all, func(f Folder) bool { return f.ID == idOrLabel })
+	}
+	if len(found) == 0 {
+		found = preferOwn(all, func(f Folder) bool { return f.Label == idOrLabel })
+	}
+	switch len(found) {
 	case 0:
 		return Folder{}, fmt.Errorf("node: folder %.80q: %w", idOrLabel, ErrNotFound)
 	case 1:
-		return labelled[0], nil
+		return found[0], nil
 	default:
-		return Folder{}, fmt.Errorf("node: folder %.80q: %w: %d folders have this label, name one by its id", idOrLabel, ErrNotFound, len(labelled))
+		return Folder{}, fmt.Errorf("node: folder %.80q: %w: %s", idOrLabel, ErrAmbiguous, listing(found))
 	}
+}
+
+// preferOwn returns the folders that fit: those of this node, if there are any.
+func preferOwn(all []Folder, fits func(Folder) bool) []Folder {
+	var here, there []Folder
+	for _, f := range all {
+		switch {
+		case !fits(f):
+		case f.Offered:
+			there = append(there, f)
+		default:
+			here = append(here, f)
+		}
+	}
+	if len(here) > 0 {
+		return here
+	}
+	return there
+}
+
+// maxListing is how many folders an error names.
+const maxListing = 8
+
+// listing names folders so that one of them can be asked for.
+func listing(folders []Folder) string {
+	var names []string
+	for _, f := range folders[:min(len(folders), maxListing)] {
+		names = append(names, fmt.Sprintf("%s of %s (node %s)", f.ID, f.NodeName, f.Node))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(folders) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // ownFolder is Folder for what can be done only with a folder shared here.
 func (n *Node) ownFolder(idOrLabel string) (Folder, error) {
-	f, err := n.Folder(idOrLabel)
-	if err == nil && f.Offered {
-		err = fmt.Errorf("node: folder %s: %w here: %s shares it", f.Label, ErrNotFound, f.NodeName)
+	f, err := n.Folder(idOrLabel, n.id)
+	if err == nil {
+		return f, nil
+	}
+	if other, e := n.Folder(idOrLabel, p2p.ID{}); e == nil && other.Offered {
+		err = fmt.Errorf("node: folder %s: %w here: %s shares it", other.Label, ErrNotFound, other.NodeName)
 	}
 	return f, err
 }
 
 // AddFolder shares a folder. Sharing a path again returns the folder that it is.
 func (n *Node) AddFolder(ctx context.Context, o folder.AddOptions) (Folder, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return Folder{}, err
+	}
+	defer leave()
 	f, err := n.folders.Add(ctx, o)
 	if err != nil {
 		return Folder{}, err
 	}
-	return n.own(f), n.syncOffers()
+	return n.shared(f), n.syncOffers()
 }
 
 // UpdateFolder renames, pauses or changes the access of a folder shared here.
 func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (Folder, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return Folder{}, err
+	}
+	defer leave()
 	f, err := n.ownFolder(id)
 	if err != nil {
 		return Folder{}, err
@@ -92,11 +151,16 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 	if err != nil {
 		return Folder{}, err
 	}
-	return n.own(changed), n.syncOffers()
+	return n.shared(changed), n.syncOffers()
 }
 
 // RemoveFolder stops sharing a folder. Its files are not touched.
 func (n *Node) RemoveFolder(ctx context.Context, id string) error {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	f, err := n.ownFolder(id)
 	if err != nil {
 		return err
@@ -130,10 +194,15 @@ func (n *Node) ScanFolder(_ context.Context, id string) error {
 	return n.folders.Scan(f.ID)
 }
 
-// Entries returns up to limit files and directories of a folder whose path starts
-// with prefix, by path, and the cursor of what follows, empty at the end.
-func (n *Node) Entries(ctx context.Context, id, prefix, cursor string, limit int) ([]folder.Entry, string, error) {
-	f, err := n.Folder(id)
+// Entries returns up to limit files and directories of a folder (see Folder) whose
+// path starts with prefix, by path, and the cursor of what follows, empty at the end.
+func (n *Node) Entries(ctx context.Context, id string, from p2p.ID, prefix, cursor string, limit int) ([]folder.Entry, string, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer leave()
+	f, err := n.Folder(id, from)
 	if err != nil {
 		return nil, "", err
 	}
@@ -171,10 +240,14 @@ func (n *Node) watchOffers(ctx context.Context) error {
 }
 
 // syncOffers signs an offer for each folder whose present one says something
-// else, and withdraws those of folders that are not shared any more.
+// else, and withdraws those of folders that are not shared any more. A node that was
+// revoked has nobody to offer them to; they are offered where it joins.
 func (n *Node) syncOffers() error {
 	n.offering.Lock()
 	defer n.offering.Unlock()
+	if n.members.Self().Revoked {
+		return nil
+	}
 	offered := map[string]member.Offer{}
 	for _, o := range n.members.Offers() {
 		if o.By == n.id && !o.Gone {
@@ -218,8 +291,12 @@ func (s sink) Put(ctx context.Context, updates []folder.Update) error {
 			if errors.Is(err, folder.ErrChanged) {
 				continue // the scan that notices the change brings it again
 			}
-			if err != nil {
+			if err := ctx.Err(); err != nil {
 				return err
+			}
+			if err != nil {
+				// It comes again when it changes: this is said once.
+				s.log.Warn("indexed by name only", "folder", u.Folder.Label, "path", u.Path, "error", err)
 			}
 			docs = append(docs, d)
 		}

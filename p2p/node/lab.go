@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -68,23 +70,27 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 	return lab.deal(ctx)
 }
 
-// join makes all nodes members of the first one's network.
+// join makes all nodes members of the first one's network, as many at once as it
+// takes in as guests, each by an invitation of its own. They link to each other
+// after that: in a large lab this takes longer than all joins, which it would delay.
 func (lab *Lab) join(ctx context.Context) error {
-	if len(lab.Nodes) == 1 {
-		return nil
+	for _, n := range lab.Nodes {
+		n.links.hold(true)
+		defer n.links.hold(false)
 	}
-	inv, err := lab.Nodes[0].Invite(ctx, member.InviteOptions{Expires: time.Hour, MaxUses: len(lab.Nodes) - 1})
-	if err != nil {
-		return err
+	var joining errgroup.Group
+	joining.SetLimit(maxGuests)
+	for _, n := range lab.Nodes[1:] {
+		joining.Go(func() error {
+			inv, err := lab.Nodes[0].Invite(ctx, member.InviteOptions{Expires: time.Hour})
+			if err != nil {
+				return err
+			}
+			_, err = n.Join(ctx, inv.Link(""))
+			return err
+		})
 	}
-	link := inv.Link("")
-	errs := make([]error, len(lab.Nodes))
-	var wg sync.WaitGroup
-	for i, n := range lab.Nodes[1:] {
-		wg.Go(func() { _, errs[i] = n.Join(ctx, link) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return joining.Wait()
 }
 
 // deal shares the samples out, as one deals cards.

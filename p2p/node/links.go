@@ -21,7 +21,6 @@ const (
 	// attempt. Both sides learn of each other at the same time; the smaller ID's
 	// offer wins anyway, so the other one is mostly wasted.
 	yieldToSmaller = 200 * time.Millisecond
-	guestTimeout   = 15 * time.Second
 )
 
 // roster is what links needs to know of the network.
@@ -29,25 +28,34 @@ type roster interface {
 	isMember(p2p.ID) bool
 	nameOf(p2p.ID) string
 	contacts() []p2p.Contact // of all other members
+	// farewell tells the peer of a link why it is about to be closed, if it is one
+	// that was revoked. It takes no longer than a moment.
+	farewell(context.Context, p2p.Link)
 }
 
 // links keeps one link to every other member: it takes the links that come in,
 // dials the members that have none, and tells who is linked. Links of nodes that
-// are not members yet are guests; they are short-lived.
+// are not members yet are guests' (guest.go).
 type links struct {
 	self      p2p.ID
 	log       *slog.Logger
 	publish   p2p.Publish
-	transport p2p.Transport // set before run, as the two below
+	transport p2p.Transport // set before run, as the three below
 	roster    roster
-	serve     func(context.Context, p2p.Link) // runs for each member link until it ends
+	serve     func(context.Context, p2p.Link) // runs for each link until it ends
+	greet     func(context.Context, p2p.Link) // runs once for each link of a member
 	kicked    chan struct{}                   // has room for one: look again at once
-	wg        sync.WaitGroup                  // everything started for a link
+
+	// wg counts everything that was started for a link. It grows only from
+	// goroutines that it counts, or with mu held while closed is false, so never
+	// once run waits for it.
+	wg sync.WaitGroup
 
 	mu     sync.Mutex // guards all following fields
 	closed bool
+	held   bool // nobody is dialled for the time being
 	peers  map[p2p.ID]*peer
-	guests map[p2p.Link]*time.Timer
+	guests []*guest // the one that came first is first
 }
 
 // peer is what links remembers of one other node since this one started.
@@ -56,6 +64,7 @@ type peer struct {
 	since    time.Time
 	in, out  uint64 // bytes over earlier links
 	err      error  // why there is no link
+	leaving  bool   // the link is of a node that is no member any more
 	dialling bool
 	failures int
 	next     time.Time // when to dial again
@@ -64,8 +73,7 @@ type peer struct {
 func newLinks(self p2p.ID, log *slog.Logger, publish p2p.Publish) *links {
 	return &links{
 		self: self, log: log, publish: publish,
-		kicked: make(chan struct{}, 1),
-		peers:  map[p2p.ID]*peer{}, guests: map[p2p.Link]*time.Timer{},
+		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{},
 	}
 }
 
@@ -96,6 +104,14 @@ func (ls *links) kick() {
 	}
 }
 
+// hold stops dialling, or lets it begin.
+func (ls *links) hold(on bool) {
+	ls.mu.Lock()
+	ls.held = on
+	ls.mu.Unlock()
+	ls.kick()
+}
+
 func (ls *links) accept(ctx context.Context) {
 	for {
 		l, err := ls.transport.Accept(ctx)
@@ -116,6 +132,9 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.sortOut(ctx)
+	if ls.held {
+		return longestRetry
+	}
 	wait, running := longestRetry, 0
 	for _, p := range ls.peers {
 		if p.dialling {
@@ -149,22 +168,20 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 // guests that have become members. The caller holds ls.mu.
 func (ls *links) sortOut(ctx context.Context) {
 	for id, p := range ls.peers {
-		if ls.roster.isMember(id) {
-			continue
-		}
-		if p.link != nil {
-			ls.closeLater(p.link)
-		} else if !p.dialling {
+		switch {
+		case ls.roster.isMember(id):
+		case p.link != nil && !p.leaving:
+			p.leaving = true
+			l := p.link
+			ls.wg.Go(func() {
+				ls.roster.farewell(ctx, l)
+				ls.close(l)
+			})
+		case p.link == nil && !p.dialling:
 			delete(ls.peers, id)
 		}
 	}
-	for l, timer := range ls.guests {
-		if ls.roster.isMember(l.Peer()) {
-			timer.Stop()
-			delete(ls.guests, l)
-			ls.adopt(ctx, l)
-		}
-	}
+	ls.promote(ctx)
 }
 
 func (ls *links) dial(ctx context.Context, c p2p.Contact) {
@@ -196,34 +213,23 @@ func backoff(failures int) time.Duration {
 	return d - d/8 + rand.N(d/4+1)
 }
 
-// add takes a new link in: of a member at once, of a stranger as a guest for a
-// short time, in which it may redeem its invitation.
+// add takes a new link in: of a member at once, of a stranger as a guest.
 func (ls *links) add(ctx context.Context, l p2p.Link) {
 	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	switch {
-	case ls.closed:
-		ls.closeLater(l)
-	case ls.roster.isMember(l.Peer()):
-		ls.adopt(ctx, l)
-	default:
-		ls.guests[l] = time.AfterFunc(guestTimeout, func() { ls.drop(l) })
-		ls.wg.Go(func() {
-			<-l.Done()
-			ls.drop(l)
-		})
-	}
-}
-
-// drop ends a guest's link, unless it has become a member's.
-func (ls *links) drop(l p2p.Link) {
-	ls.mu.Lock()
-	timer, guest := ls.guests[l]
-	delete(ls.guests, l)
-	ls.mu.Unlock()
-	if guest {
-		timer.Stop()
+	if ls.closed {
+		ls.mu.Unlock()
 		ls.close(l)
+		return
+	}
+	defer ls.mu.Unlock()
+	ls.wg.Go(func() {
+		ls.serve(ctx, l)
+		ls.close(l)
+	})
+	if ls.roster.isMember(l.Peer()) {
+		ls.adopt(ctx, l)
+	} else {
+		ls.receive(ctx, l)
 	}
 }
 
@@ -239,11 +245,11 @@ func (ls *links) adopt(ctx context.Context, l p2p.Link) {
 	if p.link != nil {
 		ls.retire(p)
 	}
-	p.link, p.since, p.err, p.failures = l, time.Now(), nil, 0
+	p.link, p.since, p.err, p.leaving, p.failures = l, time.Now(), nil, false, 0
 	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: l.Path().Kind})
+	ls.wg.Go(func() { ls.greet(ctx, l) })
 	ls.wg.Go(func() {
-		ls.serve(ctx, l)
-		ls.close(l)
+		<-l.Done()
 		ls.lost(l)
 	})
 }
@@ -295,9 +301,8 @@ func (ls *links) closeAll() {
 			ls.closeLater(p.link)
 		}
 	}
-	for l, timer := range ls.guests {
-		timer.Stop()
-		ls.closeLater(l)
+	for _, g := range ls.guests {
+		ls.closeLater(g.link)
 	}
 }
 
@@ -306,7 +311,7 @@ func (ls *links) to(id p2p.ID) (p2p.Link, error) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	p := ls.peers[id]
-	if p == nil || p.link == nil {
+	if p == nil || p.link == nil || p.leaving {
 		return nil, fmt.Errorf("node: no link to %s: %w", id.Short(), p2p.ErrUnreachable)
 	}
 	return p.link, nil
@@ -327,7 +332,7 @@ func (ls *links) linked() []p2p.ID {
 	defer ls.mu.Unlock()
 	var ids []p2p.ID
 	for id, p := range ls.peers {
-		if p.link != nil {
+		if p.link != nil && !p.leaving {
 			ids = append(ids, id)
 		}
 	}

@@ -13,6 +13,12 @@ import (
 // joinTimeout bounds a join: the time to reach the inviter and to hear its answer.
 const joinTimeout = 20 * time.Second
 
+// joinAgain is how often a join is repeated whose link broke.
+const joinAgain = 3
+
+// askTimeout bounds the question whether a node is still a member.
+const askTimeout = 5 * time.Second
+
 // Members returns the roster, this node included.
 func (n *Node) Members() []member.Member { return n.members.Members() }
 
@@ -30,6 +36,11 @@ func (n *Node) Connected(id p2p.ID) bool {
 
 // SetRole promotes or demotes a member.
 func (n *Node) SetRole(ctx context.Context, id p2p.ID, role member.Role) (member.Member, error) {
+	_, leave, err := n.enter(ctx)
+	if err != nil {
+		return member.Member{}, err
+	}
+	defer leave()
 	if err := n.members.SetRole(id, role); err != nil {
 		return member.Member{}, err
 	}
@@ -41,11 +52,23 @@ func (n *Node) SetRole(ctx context.Context, id p2p.ID, role member.Role) (member
 }
 
 // Revoke excludes a member. All that hear of it drop their links to it.
-func (n *Node) Revoke(_ context.Context, id p2p.ID) error { return n.members.Revoke(id) }
+func (n *Node) Revoke(ctx context.Context, id p2p.ID) error {
+	_, leave, err := n.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return n.members.Revoke(id)
+}
 
 // Invite makes an invitation, which names up to three linked members with known
 // addresses, so that the joiner finds a way when this node has none.
-func (n *Node) Invite(_ context.Context, o member.InviteOptions) (member.Invitation, error) {
+func (n *Node) Invite(ctx context.Context, o member.InviteOptions) (member.Invitation, error) {
+	_, leave, err := n.enter(ctx)
+	if err != nil {
+		return member.Invitation{}, err
+	}
+	defer leave()
 	return n.members.Invite(o)
 }
 
@@ -57,40 +80,79 @@ type Joined struct {
 }
 
 // Join makes this node a member of the network of an invitation. A node whose own
-// network has other members is refused (member.ErrNotEmpty).
+// network has other members is refused (member.ErrNotEmpty), unless it was removed
+// from that network: such a node may join any, the same one too. For the network
+// that it is in, as far as it knows, it asks the inviter whether that is still so.
 func (n *Node) Join(ctx context.Context, link string) (Joined, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return Joined{}, err
+	}
+	defer leave()
 	n.joining.Lock()
 	defer n.joining.Unlock()
 	inv, err := member.ParseInvitation(link)
 	if err != nil {
 		return Joined{}, err
 	}
-	if inv.Network == n.members.Network().ID {
-		return Joined{Network: n.members.Network(), Members: len(n.members.Members())}, nil
+	here := Joined{Network: n.members.Network(), Members: len(n.members.Members())}
+	err = n.members.MayJoin(inv)
+	already := errors.Is(err, member.ErrAlready)
+	if err != nil && !already {
+		return Joined{}, fmt.Errorf("node: join: %w", err)
 	}
-	if inv.Expired(time.Now()) {
-		return Joined{}, fmt.Errorf("node: join: invitation of %s: %w", inv.Expires.Format(time.RFC3339), member.ErrExpired)
+	if already && n.Connected(inv.Inviter.ID()) {
+		return here, nil
 	}
-	if len(n.members.Members()) > 1 {
-		return Joined{}, fmt.Errorf("node: join: %w", member.ErrNotEmpty)
-	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	l, err := n.knock(ctx, inv)
-	if errors.Is(err, p2p.ErrRefused) {
-		return Joined{}, fmt.Errorf("node: join: %s does not take the invitation: %w", inv.Inviter.Name, errors.Join(member.ErrRefused, err))
-	}
-	if err != nil {
-		return Joined{}, fmt.Errorf("node: join: reaching %s: %w", inv.Inviter.Name, err)
-	}
-	j, err := n.members.Join(ctx, l, inv)
-	if err != nil {
-		n.links.close(l)
+	l, j, err := n.redeem(ctx, inv, already)
+	switch {
+	case err != nil && already:
+		return here, nil // nobody says otherwise
+	case err != nil:
 		return Joined{}, err
 	}
 	n.links.add(n.ctx, l)
 	n.links.kick()
+	if already && j.Already {
+		return here, nil
+	}
+	// The news of the admission can come before the answer that brings it.
 	return Joined{Network: j.Network, Members: j.Members, Words: j.Words[:]}, nil
+}
+
+// redeem uses an invitation over a new link to the inviter, which it returns. A link
+// that broke is replaced, because joining can be repeated and the inviter ends that
+// of a guest for whom it has no room.
+func (n *Node) redeem(ctx context.Context, inv member.Invitation, already bool) (p2p.Link, member.Joined, error) {
+	patience := joinTimeout
+	if already {
+		patience = askTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for failures := 0; ; failures++ {
+		l, err := n.knock(ctx, inv)
+		if errors.Is(err, p2p.ErrRefused) {
+			return nil, member.Joined{}, fmt.Errorf("node: join: %s does not take the invitation: %w", inv.Inviter.Name, errors.Join(member.ErrRefused, err))
+		}
+		if err != nil {
+			return nil, member.Joined{}, fmt.Errorf("node: join: reaching %s: %w", inv.Inviter.Name, err)
+		}
+		j, err := n.members.Join(ctx, l, inv)
+		if err == nil {
+			return l, j, nil
+		}
+		broke := ended(l)
+		n.links.close(l)
+		if !broke || !errors.Is(err, p2p.ErrClosed) || failures == joinAgain {
+			return nil, member.Joined{}, err
+		}
+		select {
+		case <-time.After(backoff(failures)):
+		case <-ctx.Done():
+			return nil, member.Joined{}, err
+		}
+	}
 }
 
 // knock dials the inviter, over its own addresses and through the members that

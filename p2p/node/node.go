@@ -1,14 +1,17 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -22,8 +25,13 @@ import (
 // addrsEvery is how often a node looks whether its own addresses have changed.
 const addrsEvery = 15 * time.Second
 
-// ErrNotFound: there is no such folder or document.
-var ErrNotFound = errors.New("not found")
+// Errors that callers tell apart, besides those of p2p and of the parts.
+var (
+	// ErrNotFound: there is no such folder or document.
+	ErrNotFound = errors.New("not found")
+	// ErrAmbiguous: there are several such folders; the node tells them apart.
+	ErrAmbiguous = errors.New("not the only one")
+)
 
 // Node is one member of a network. All methods may be used by several goroutines
 // at once.
@@ -41,14 +49,19 @@ type Node struct {
 	index     *search.Index
 	mesh      *search.Mesh
 	links     *links
-	handlers  map[string]p2p.Handler // complete before the first link
+	handlers  map[string]p2p.Handler                 // complete before the transport is made
+	forwards  atomic.Pointer[map[string]p2p.Handler] // of the transport itself, once it is made
 
 	joining  sync.Mutex      // one Join at a time
 	offering sync.Mutex      // one look at the offers at a time
 	ctx      context.Context // ends when Close begins
 	stop     context.CancelFunc
-	running  sync.WaitGroup
 	close    func() error // once
+
+	// running counts the parts, and the calls that enter has let in.
+	running sync.WaitGroup
+	entry   sync.Mutex // guards closed
+	closed  bool
 }
 
 // Start makes a node and returns when it can be used. ctx bounds the start only;
@@ -111,6 +124,14 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
+	if err := n.forgetOrphans(ctx); err != nil {
+		return err
+	}
+	n.handlers = n.members.Handlers()
+	n.handlers[search.Proto] = n.index.Handler
+	n.handlers[search.FetchProto] = n.index.FetchHandler
+	n.handlers[folder.ListProtocol] = n.folders.HandleList
+	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.exchange
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
 		Gate: n.members.Gate, Handler: n.handler, Logger: n.log,
@@ -118,35 +139,32 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
-	n.links.transport, n.links.roster, n.links.serve = n.transport, n, n.serve
+	n.links.transport = n.transport
 	if err := n.announce(); err != nil {
 		return errors.Join(err, n.transport.Close())
 	}
 	return nil
 }
 
-// listen makes the transport and the table of what is served over it.
+// listen makes the transport. It serves others before it is known here, so what it
+// answers by itself is looked up when it is asked for.
 func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Transport, error) {
-	n.handlers = n.members.Handlers()
-	n.handlers[search.Proto] = n.index.Handler
-	n.handlers[folder.ListProtocol] = n.folders.HandleList
-	n.handlers[search.FetchProto] = n.index.FetchHandler
-	if o.Transport != nil {
-		return o.Transport(local)
+	open := o.Transport
+	if open == nil {
+		open = func(local link.Local) (p2p.Transport, error) {
+			return rtc.Listen(ctx, rtc.Options{
+				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
+				Linked: n.links.linked, Caller: n.links,
+			})
+		}
 	}
-	listen := o.Listen
-	if listen == "" {
-		listen = "127.0.0.1:0"
-	}
-	t, err := rtc.Listen(ctx, rtc.Options{
-		Local: local, Listen: listen, AnyPort: o.AnyPort, Announce: o.Announce,
-		Linked: n.links.linked, Caller: n.links,
-	})
+	t, err := open(local)
 	if err != nil {
 		return nil, err
 	}
-	for proto, h := range t.Handlers() {
-		n.handlers[proto] = h
+	if own, ok := t.(interface{ Handlers() map[string]p2p.Handler }); ok {
+		handlers := own.Handlers()
+		n.forwards.Store(&handlers)
 	}
 	return t, nil
 }
@@ -168,12 +186,33 @@ func (n *Node) run() {
 	}
 }
 
-// Close ends the node: it says goodbye to its peers and returns when nothing of
-// it runs any more. Closing again returns the first result. The Store is the
-// caller's to close, after this.
+// enter lets a call in that writes, or asks others, unless the node is closed. The
+// call's context ends with the node, which waits for leave.
+func (n *Node) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	n.entry.Lock()
+	defer n.entry.Unlock()
+	if n.closed {
+		return nil, nil, fmt.Errorf("node: %s: %w", n.name, p2p.ErrClosed)
+	}
+	n.running.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(n.ctx, cancel)
+	return ctx, func() {
+		unlink()
+		cancel()
+		n.running.Done()
+	}, nil
+}
+
+// Close ends the node: it says goodbye to its peers, ends the calls that run, and
+// returns when nothing of it runs any more. Closing again returns the first result.
+// The Store is the caller's to close, after this.
 func (n *Node) Close() error { return n.close() }
 
 func (n *Node) shutDown() error {
+	n.entry.Lock()
+	n.closed = true
+	n.entry.Unlock()
 	n.stop()
 	n.running.Wait()
 	if err := n.transport.Close(); err != nil {
@@ -213,39 +252,55 @@ const maxAddrs = 16
 const codeForbidden = "forbidden"
 
 // handler finds who answers calls of a protocol, and lets nobody but members in:
-// a guest may only redeem its invitation.
+// a guest may only do what member.Allowed says.
 func (n *Node) handler(proto string) p2p.Handler {
 	h := n.handlers[proto]
+	if forwards := n.forwards.Load(); h == nil && forwards != nil {
+		h = (*forwards)[proto]
+	}
 	if h == nil {
 		return nil
 	}
 	return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
-		if !member.Allowed(proto, n.isMember(from.Peer())) {
+		present := n.isMember(from.Peer())
+		if !member.Allowed(proto, present) {
 			return nil, &p2p.CallError{Code: codeForbidden, Message: "not a member of this network"}
 		}
-		return h(ctx, from, req)
+		resp, err := h(ctx, from, req)
+		if err != nil && !present && proto == member.ProtoJoin {
+			n.links.sendOff(from.Peer())
+		}
+		return resp, err
 	}
 }
 
-// serve runs for each link to a member until it ends: it exchanges what both
-// know of the network and answers the streams that the peer opens.
+// serve answers the streams that the peer of a link opens, until the link ends. A
+// guest's are reset, and those of protocols that do not exist: nobody would read
+// what they carry.
 func (n *Node) serve(ctx context.Context, l p2p.Link) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { n.exchange(ctx, l) })
+	defer cancel()
 	for {
 		proto, conn, err := l.Accept(ctx)
 		if err != nil {
 			return
 		}
-		if proto != folder.ContentProtocol {
-			_ = conn.Close() // nobody reads what is sent to an unknown protocol
+		if proto != folder.ContentProtocol || !n.isMember(l.Peer()) {
+			reset(conn)
 			continue
 		}
 		wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
 	}
+}
+
+// reset ends a stream that nobody is to use.
+func reset(conn net.Conn) {
+	if r, ok := conn.(interface{ Reset(code uint64) error }); ok {
+		_ = r.Reset(0) // it is broken already
+	}
+	_ = conn.Close() // nothing was written
 }
 
 // exchange brings the rosters of both ends in line. The other end may not know
@@ -255,8 +310,8 @@ func (n *Node) exchange(ctx context.Context, l p2p.Link) {
 	const longest = 3 * time.Second
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := n.members.Linked(ctx, l)
-		if err == nil || ctx.Err() != nil {
-			return
+		if err == nil || errors.Is(err, member.ErrRevoked) || ctx.Err() != nil {
+			return // with ErrRevoked run has been kicked, and closes the link
 		}
 		var refused *p2p.CallError
 		if !errors.As(err, &refused) || refused.Code != codeForbidden || wait > longest {
@@ -271,10 +326,18 @@ func (n *Node) exchange(ctx context.Context, l p2p.Link) {
 	}
 }
 
-// isMember implements roster.
+// isMember implements roster. To a node that was revoked nobody is: it has left.
 func (n *Node) isMember(id p2p.ID) bool {
 	_, ok := n.members.Role(id)
-	return ok
+	return ok && !n.members.Self().Revoked
+}
+
+// others returns the other members; none to a node that was revoked.
+func (n *Node) others() []member.Member {
+	if n.members.Self().Revoked {
+		return nil
+	}
+	return slices.DeleteFunc(n.members.Members(), func(m member.Member) bool { return m.Self })
 }
 
 // nameOf implements roster.
@@ -288,12 +351,23 @@ func (n *Node) nameOf(id p2p.ID) string {
 // contacts implements roster: those of all other members.
 func (n *Node) contacts() []p2p.Contact {
 	var out []p2p.Contact
-	for _, m := range n.members.Members() {
-		if !m.Self {
-			out = append(out, m.Contact)
-		}
+	for _, m := range n.others() {
+		out = append(out, m.Contact)
 	}
 	return out
+}
+
+// farewellTimeout bounds farewell.
+const farewellTimeout = time.Second
+
+// farewell implements roster.
+func (n *Node) farewell(ctx context.Context, l p2p.Link) {
+	ctx, cancel := context.WithTimeout(ctx, farewellTimeout)
+	defer cancel()
+	// The peer ends the link itself when it understands.
+	if err := n.members.Farewell(ctx, l); err != nil && !errors.Is(err, p2p.ErrClosed) {
+		n.log.Debug("a revoked node was not told", "peer", n.nameOf(l.Peer()), "error", err)
+	}
 }
 
 // Status is what a node says of itself.
@@ -305,11 +379,12 @@ type Status struct {
 	P2P       []netip.AddrPort
 	Network   member.Network
 	Role      member.Role
-	Members   int // of the network, this node included
-	Peers     int // of them linked now
-	Folders   int // shared here
-	Documents int // that this node can find by itself
-	Terms     int // different words in them
+	Revoked   bool // this node was removed from the network; it may join one
+	Members   int  // of the network, this node included
+	Peers     int  // of them linked now
+	Folders   int  // shared here
+	Documents int  // that this node can find by itself
+	Terms     int  // different words in them
 }
 
 // ID returns the node's ID.
@@ -326,8 +401,8 @@ func (n *Node) Status() Status {
 	self, index := n.members.Self(), n.index.Stats()
 	return Status{
 		ID: n.id, Name: n.name, Version: n.version, Started: n.started,
-		P2P: n.transport.Addrs(), Network: n.members.Network(), Role: self.Role,
-		Members: len(n.members.Members()), Peers: len(n.links.linked()),
+		P2P: n.transport.Addrs(), Network: n.members.Network(), Role: self.Role, Revoked: self.Revoked,
+		Members: len(n.others()) + 1, Peers: len(n.links.linked()),
 		Folders: len(n.folders.List()), Documents: index.Documents, Terms: index.Terms,
 	}
 }
@@ -346,10 +421,7 @@ type Peer struct {
 // Peers returns all other members, by name.
 func (n *Node) Peers() []Peer {
 	var out []Peer
-	for _, m := range n.members.Members() {
-		if m.Self {
-			continue
-		}
+	for _, m := range n.others() {
 		p := n.links.state(m.ID)
 		p.Name = m.Name
 		out = append(out, p)

@@ -154,9 +154,9 @@ func TestSearchAndContentOfAnotherNode(t *testing.T) {
 	if h := a.Hits[0]; h.Folder != f.ID || h.Path != "plan.md" || h.NodeName != "alice" || h.Local || h.Distance != 1 {
 		t.Errorf("hit %+v", h)
 	}
-	await(t, bob, "the offer", func() bool { _, err := bob.Folder("notes"); return err == nil })
+	await(t, bob, "the offer", func() bool { _, err := bob.Folder("notes", p2p.ID{}); return err == nil })
 	for _, n := range nodes {
-		c, err := n.Content(t.Context(), f.ID, "plan.md")
+		c, err := n.Content(t.Context(), f.ID, p2p.ID{}, "plan.md")
 		if err != nil {
 			t.Fatalf("%s: %v", n.Name(), err)
 		}
@@ -168,14 +168,14 @@ func TestSearchAndContentOfAnotherNode(t *testing.T) {
 		if err := errors.Join(err, r.Close()); err != nil || string(b) != "Plan" || c.Size != int64(len(text)) {
 			t.Errorf("%s: %q of %d bytes, %v", n.Name(), b, c.Size, err)
 		}
-		if _, err := n.Content(t.Context(), f.ID, "../plan.md"); err == nil {
+		if _, err := n.Content(t.Context(), f.ID, p2p.ID{}, "../plan.md"); err == nil {
 			t.Errorf("%s: a path that leads out was read", n.Name())
 		}
 	}
 	if err := alice.RemoveFolder(t.Context(), "notes"); err != nil {
 		t.Fatal(err)
 	}
-	await(t, bob, "the offer's end", func() bool { _, err := bob.Folder("notes"); return err != nil })
+	await(t, bob, "the offer's end", func() bool { _, err := bob.Folder("notes", p2p.ID{}); return err != nil })
 	if a, err := bob.Search(t.Context(), search.Query{Text: "network", Fuzz: search.Auto}, nil); err != nil || len(a.Hits) != 0 {
 		t.Errorf("after the folder's removal: %+v, %v", a.Hits, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -17,11 +18,14 @@ import (
 // all other members at once. Each answer goes to each, if there is one, as it
 // comes, one at a time; the whole comes back in the end.
 func (n *Node) Search(ctx context.Context, q search.Query, each func(search.Part)) (search.Answer, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return search.Answer{}, err
+	}
+	defer leave()
 	var others []search.Member
-	for _, m := range n.members.Members() {
-		if !m.Self {
-			others = append(others, search.Member{ID: m.ID, Name: m.Name})
-		}
+	for _, m := range n.others() {
+		others = append(others, search.Member{ID: m.ID, Name: m.Name})
 	}
 	return n.mesh.Ask(ctx, q, others, each)
 }
@@ -42,6 +46,11 @@ func (n *Node) AddDocument(ctx context.Context, d search.Document) (string, erro
 // Publish makes documents findable that have an id already. One with the id of an
 // earlier document replaces it.
 func (n *Node) Publish(ctx context.Context, docs []search.Document) error {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := n.index.Put(ctx, docs); err != nil {
 		return err
 	}
@@ -56,6 +65,11 @@ func (n *Node) Publish(ctx context.Context, docs []search.Document) error {
 // RemoveDocument withdraws a document of this node. Files are not documents in
 // this sense: they go with their folder.
 func (n *Node) RemoveDocument(ctx context.Context, id string) error {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	d, err := n.index.Document(ctx, id)
 	if err == nil && d.Folder != "" {
 		err = search.ErrNotFound
@@ -73,6 +87,11 @@ func (n *Node) RemoveDocument(ctx context.Context, id string) error {
 // Document returns a document and who holds it: this node, or the member from, or
 // with a zero from the first linked member that has it.
 func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Document, p2p.ID, error) {
+	ctx, leave, err := n.enter(ctx)
+	if err != nil {
+		return search.Document{}, p2p.ID{}, err
+	}
+	defer leave()
 	if from.IsZero() || from == n.id {
 		d, err := n.index.Document(ctx, id)
 		if err == nil || from == n.id || !errors.Is(err, search.ErrNotFound) {
@@ -84,6 +103,8 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 		ask = n.links.linked()
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	defer cancel()
 	type answer struct {
 		d    search.Document
@@ -92,10 +113,10 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 	}
 	answers := make(chan answer, len(ask)) // sends never block
 	for _, m := range ask {
-		go func() {
+		asking.Go(func() {
 			d, err := search.Fetch(ctx, n.links, m, id)
 			answers <- answer{d, m, err}
-		}()
+		})
 	}
 	failed := fmt.Errorf("node: document %s: %w", id, search.ErrNotFound)
 	for range ask {

@@ -560,11 +560,14 @@ type Node struct {
 	P2p []string `json:"p2p"`
 
 	// Peers Members linked now
-	Peers    int       `json:"peers"`
-	Position string    `json:"position"`
-	Role     Role      `json:"role"`
-	Started  time.Time `json:"started"`
-	Version  string    `json:"version"`
+	Peers    int    `json:"peers"`
+	Position string `json:"position"`
+
+	// Revoked Whether an admin has removed this node from the network. It finds nothing on other computers any more, and may join a network, the same one too
+	Revoked bool      `json:"revoked"`
+	Role    Role      `json:"role"`
+	Started time.Time `json:"started"`
+	Version string    `json:"version"`
 }
 
 // NodeAnswer defines model for NodeAnswer.
@@ -709,6 +712,9 @@ type DocumentID = string
 // FolderID defines model for FolderID.
 type FolderID = string
 
+// FolderNode defines model for FolderNode.
+type FolderNode = string
+
 // MemberID defines model for MemberID.
 type MemberID = string
 
@@ -718,8 +724,23 @@ type GetDocumentParams struct {
 	Node *string `form:"node,omitempty" json:"node,omitempty"`
 }
 
+// GetFolderParams defines parameters for GetFolder.
+type GetFolderParams struct {
+	// Node The node that shares the folder, from the folder or the hit. Without it a
+	// folder shared here goes before those of other members, and
+	// `409 folder_ambiguous` names the nodes when several of them offer such a
+	// folder: anybody can offer one by the id or the label of somebody else's.
+	Node *FolderNode `form:"node,omitempty" json:"node,omitempty"`
+}
+
 // ListEntriesParams defines parameters for ListEntries.
 type ListEntriesParams struct {
+	// Node The node that shares the folder, from the folder or the hit. Without it a
+	// folder shared here goes before those of other members, and
+	// `409 folder_ambiguous` names the nodes when several of them offer such a
+	// folder: anybody can offer one by the id or the label of somebody else's.
+	Node *FolderNode `form:"node,omitempty" json:"node,omitempty"`
+
 	// Prefix Only paths that begin so
 	Prefix *string `form:"prefix,omitempty" json:"prefix,omitempty"`
 	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
@@ -917,7 +938,7 @@ type ServerInterface interface {
 	DeleteFolder(ctx echo.Context, id FolderID) error
 	// GetFolder One folder
 	// (GET /api/folders/{id})
-	GetFolder(ctx echo.Context, id FolderID) error
+	GetFolder(ctx echo.Context, id FolderID, params GetFolderParams) error
 	// UpdateFolder Rename, pause or change the access of a folder shared here
 	// (PATCH /api/folders/{id})
 	UpdateFolder(ctx echo.Context, id FolderID) error
@@ -1062,8 +1083,17 @@ func (w *ServerInterfaceWrapper) GetFolder(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetFolderParams
+	// ------------- Optional query parameter "node" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "node", ctx.QueryParams(), &params.Node, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter node: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.GetFolder(ctx, id)
+	err = w.Handler.GetFolder(ctx, id, params)
 	return err
 }
 
@@ -1096,6 +1126,13 @@ func (w *ServerInterfaceWrapper) ListEntries(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListEntriesParams
+	// ------------- Optional query parameter "node" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "node", ctx.QueryParams(), &params.Node, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter node: %s", err))
+	}
+
 	// ------------- Optional query parameter "prefix" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "prefix", ctx.QueryParams(), &params.Prefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -1615,7 +1652,8 @@ func (response DeleteFolderdefaultApplicationProblemPlusJSONResponse) VisitDelet
 }
 
 type GetFolderRequestObject struct {
-	Id FolderID `json:"id"`
+	Id     FolderID `json:"id"`
+	Params GetFolderParams
 }
 
 type GetFolderResponseObject interface {
@@ -2543,10 +2581,11 @@ func (sh *strictHandler) DeleteFolder(ctx echo.Context, id FolderID) error {
 }
 
 // GetFolder operation middleware
-func (sh *strictHandler) GetFolder(ctx echo.Context, id FolderID) error {
+func (sh *strictHandler) GetFolder(ctx echo.Context, id FolderID, params GetFolderParams) error {
 	var request GetFolderRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetFolder(ctx.Request().Context(), request.(GetFolderRequestObject))

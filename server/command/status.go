@@ -20,10 +20,14 @@ func (s statusCmd) Run(c *console) error {
 	if done || err != nil {
 		return err
 	}
+	role := string(n.Role)
+	if n.Revoked {
+		role = "none: this node was removed from the network; shoal join takes an invitation"
+	}
 	return table(c.Stdout, []string{"name", n.Name}, [][]string{
 		{"id", n.Id},
 		{"network", fmt.Sprintf("%s (%s), %s", n.Network.Name, n.Network.Mode, count(n.Members, "member"))},
-		{"role", string(n.Role)},
+		{"role", role},
 		{"linked", fmt.Sprintf("%d of %s", n.Peers, count(max(0, n.Members-1), "other member"))},
 		{"shares", fmt.Sprintf("%s, %s", count(n.Folders, "folder"), count(n.Documents, "document"))},
 		{"http", n.Http},

@@ -139,7 +139,7 @@ describe('client', () => {
     const refused = vi.fn();
     a.onRefused = refused;
     expect((await failure(a.node())).code).toBe('token_wrong');
-    expect((await failure(a.head('f', 'p'))).code).toBe('token_wrong');
+    expect((await failure(a.head('f', 'n', 'p'))).code).toBe('token_wrong');
     expect(refused.mock.calls.map(([p, token]) => [(p as Problem).code, token as string])).toEqual([
       ['token_wrong', 'old'],
       ['token_wrong', 'old'],
@@ -169,8 +169,11 @@ describe('client', () => {
   });
   it('builds addresses', () => {
     const { api: a } = api(() => reply({}));
-    expect(a.contentURL('f 1', 'ä/b&c')).toBe(
+    expect(a.contentURL('f 1', '', 'ä/b&c')).toBe(
       'http://node.test/n/2/api/folders/f%201/content?path=%C3%A4%2Fb%26c',
+    );
+    expect(a.contentURL('f', 'n&1', 'a')).toBe(
+      'http://node.test/n/2/api/folders/f/content?path=a&node=n%261',
     );
     expect(a.eventsURL('e.1')).toBe('ws://node.test/n/2/api/events?since=e.1');
     expect(a.eventsURL('')).toBe('ws://node.test/n/2/api/events');
@@ -214,7 +217,7 @@ describe('search parts', () => {
 describe('head of a file', () => {
   it('knows the whole size from the range', async () => {
     const { api: a, seen } = api(() => reply('abc', 206, { 'Content-Range': 'bytes 0-2/900' }));
-    expect(await a.head('f', 'p')).toMatchObject({
+    expect(await a.head('f', 'n', 'p')).toMatchObject({
       size: 900,
       cut: true,
       bytes: new Uint8Array([97, 98, 99]),
@@ -223,12 +226,12 @@ describe('head of a file', () => {
   });
   it('reads no more than it shows when the range is not honoured', async () => {
     const { api: a } = api(() => reply('x'.repeat(300_000), 200, { 'Content-Length': '300000' }));
-    const head = await a.head('f', 'p');
+    const head = await a.head('f', 'n', 'p');
     expect([head.bytes.length, head.cut]).toEqual([200_000, true]);
   });
   it('takes an unsatisfiable range for an empty file', async () => {
     const { api: a } = api(() => reply('', 416));
-    expect(await a.head('f', 'p')).toMatchObject({ size: 0, cut: false });
+    expect(await a.head('f', 'n', 'p')).toMatchObject({ size: 0, cut: false });
   });
 });
 

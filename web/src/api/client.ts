@@ -126,28 +126,35 @@ export class Api {
     done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
   skipped = (id: string) =>
     unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
-  entries = (id: string, prefix: string, cursor?: string, signal?: AbortSignal) =>
+  // Here and below node is the one that shares the folder: another one may offer
+  // a folder with the same id.
+  entries = (id: string, node: string, prefix: string, cursor?: string, signal?: AbortSignal) =>
     unwrap(
       this.#client.GET('/api/folders/{id}/entries', {
-        params: { path: { id }, query: { prefix, ...(cursor ? { cursor } : {}) } },
+        params: {
+          path: { id },
+          query: { prefix, ...(node ? { node } : {}), ...(cursor ? { cursor } : {}) },
+        },
         signal,
       }),
     );
 
-  contentURL(folder: string, path: string): string {
-    return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?path=${encodeURIComponent(path)}`;
+  contentURL(folder: string, node: string, path: string): string {
+    const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;
+    return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?${query}`;
   }
 
   // head reads the first bytes of a file and tells its whole size; cut says
   // that there are more.
   async head(
     folder: string,
+    node: string,
     path: string,
     signal?: AbortSignal,
   ): Promise<{ bytes: Uint8Array; size: number; cut: boolean }> {
     const headers = { Range: `bytes=0-${previewBytes - 1}`, ...this.#auth() };
     try {
-      const response = await this.#fetch(this.contentURL(folder, path), { headers, signal });
+      const response = await this.#fetch(this.contentURL(folder, node, path), { headers, signal });
       // A range of an empty file cannot be satisfied: there is nothing to show.
       if (response.status === 416) return { bytes: new Uint8Array(), size: 0, cut: false };
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
@@ -161,9 +168,9 @@ export class Api {
     }
   }
 
-  async blob(folder: string, path: string): Promise<Blob> {
+  async blob(folder: string, node: string, path: string): Promise<Blob> {
     try {
-      const response = await this.#fetch(this.contentURL(folder, path), { headers: this.#auth() });
+      const response = await this.#fetch(this.contentURL(folder, node, path), { headers: this.#auth() });
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
       return await response.blob();
     } catch (error) {

@@ -355,7 +355,12 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** The bytes of a file, with Range and ETag, fetched from a member when not local */
+        /**
+         * The bytes of a file, with Range and ETag, fetched from a member when not local
+         * @description They come from the node that shares the folder and from no other.
+         *     `409 file_changed` when the file changes meanwhile; after the first byte
+         *     the connection is broken off instead.
+         */
         get: operations["getContent"];
         put?: never;
         post?: never;
@@ -448,6 +453,8 @@ export interface components {
             p2p: string[];
             network: components["schemas"]["Network"];
             role: components["schemas"]["Role"];
+            /** @description Whether an admin has removed this node from the network. It finds nothing on other computers any more, and may join a network, the same one too */
+            revoked: boolean;
             /** @description Members of the network, this node included */
             members: number;
             /** @description Members linked now */
@@ -778,6 +785,13 @@ export interface components {
         MemberID: string;
         /** @description The folder's id, or a label that only one folder has */
         FolderID: string;
+        /**
+         * @description The node that shares the folder, from the folder or the hit. Without it a
+         *     folder shared here goes before those of other members, and
+         *     `409 folder_ambiguous` names the nodes when several of them offer such a
+         *     folder: anybody can offer one by the id or the label of somebody else's.
+         */
+        FolderNode: string;
     };
     requestBodies: never;
     headers: {
@@ -1195,7 +1209,15 @@ export interface operations {
     };
     getFolder: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description The node that shares the folder, from the folder or the hit. Without it a
+                 *     folder shared here goes before those of other members, and
+                 *     `409 folder_ambiguous` names the nodes when several of them offer such a
+                 *     folder: anybody can offer one by the id or the label of somebody else's.
+                 */
+                node?: components["parameters"]["FolderNode"];
+            };
             header?: never;
             path: {
                 /** @description The folder's id, or a label that only one folder has */
@@ -1292,6 +1314,13 @@ export interface operations {
     listEntries: {
         parameters: {
             query?: {
+                /**
+                 * @description The node that shares the folder, from the folder or the hit. Without it a
+                 *     folder shared here goes before those of other members, and
+                 *     `409 folder_ambiguous` names the nodes when several of them offer such a
+                 *     folder: anybody can offer one by the id or the label of somebody else's.
+                 */
+                node?: components["parameters"]["FolderNode"];
                 /** @description Only paths that begin so */
                 prefix?: string;
                 limit?: number;
@@ -1345,6 +1374,13 @@ export interface operations {
     getContent: {
         parameters: {
             query: {
+                /**
+                 * @description The node that shares the folder, from the folder or the hit. Without it a
+                 *     folder shared here goes before those of other members, and
+                 *     `409 folder_ambiguous` names the nodes when several of them offer such a
+                 *     folder: anybody can offer one by the id or the label of somebody else's.
+                 */
+                node?: components["parameters"]["FolderNode"];
                 path: string;
             };
             header?: never;

@@ -41,3 +41,11 @@ export function advice(folder: Pick<Folder, 'error' | 'path'>): string {
   if (error.includes('space')) return 'Free some space on the disk of the data directory, then rescan.';
   return 'Mend the cause, then rescan. The files are not touched meanwhile.';
 }
+
+// findFolder returns the folder with an id that a node shares. Any computer can
+// offer a folder with any id: where no node is named, one of several of other
+// computers is not picked.
+export function findFolder(folders: readonly Folder[], id: string, node: string): Folder | undefined {
+  const found = folders.filter(f => f.id === id && (!node || f.node === node));
+  return found.find(f => f.state !== 'offered') ?? (found.length === 1 ? found[0] : undefined);
+}

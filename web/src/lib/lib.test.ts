@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Event, Member, Peer } from '../api/types';
+import type { Event, Folder, Member, Peer } from '../api/types';
 import { curl, shell } from './curl';
-import { advice, stateLabel, stateTone, upkeep } from './folder';
+import { advice, findFolder, stateLabel, stateTone, upkeep } from './folder';
 import { bytes, date, millis, plural, relative } from './format';
 import { blank, keep, record, told } from './journal';
 import { Keys } from './keys';
@@ -463,6 +463,16 @@ describe('folders', () => {
       'looked through 2 hours ago',
       'looked through 2 hours ago',
     ]);
+  });
+  it('are of the computer that shares them', () => {
+    const folder = (node: string, state: Folder['state'] = 'offered') => ({ id: 'f', node, state }) as Folder;
+    const find = (folders: Folder[], node = '') => findFolder(folders, 'f', node)?.node;
+    expect(find([folder('a'), folder('b')], 'b')).toBe('b');
+    expect(find([folder('a')])).toBe('a');
+    expect(find([folder('a'), folder('b')])).toBeUndefined();
+    expect(find([folder('a'), folder('b', 'idle')])).toBe('b');
+    expect(find([folder('a', 'idle')], 'b')).toBeUndefined();
+    expect(findFolder([folder('a')], 'g', 'a')).toBeUndefined();
   });
   it('are trees', () => {
     expect([depth('a', ''), depth('a/b/c', ''), depth('a/b/c', 'a/'), depth('d/', '')]).toEqual([0, 2, 1, 0]);
