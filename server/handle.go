@@ -145,44 +145,54 @@ func (a *nodeAPI) handle(rt route, check *checker, wrapper *api.ServerInterfaceW
 			a.refuse(rep, r, err)
 			return nil
 		}
-		ctx := r.Context()
-		if strings.HasPrefix(rt.path, "/api/") {
-			// The position is read before the handler reads anything. What the
-			// reply shows is then at least as new as the position, and a client
-			// that goes on from there misses nothing; it may see some events
-			// whose effect the reply has already, which changes nothing.
-			position := a.node.Events().Position()
-			rep.Header().Set(positionHeader, position)
-			ctx = context.WithValue(ctx, positionKey{}, position)
+		// What fails is told to the request as it came: the context that ends
+		// with this function would look as if nobody were there to hear it.
+		if err := a.answer(rt, check, wrapper, c, rep, r); err != nil {
+			a.fail(rep, r, err)
 		}
-		if rt.limit > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, rt.limit)
-			defer cancel()
-			rep.deadline(time.Now().Add(rt.limit + writeTimeout))
-		}
-		r = r.WithContext(ctx)
-		if err := readBody(rt, rep, r); err != nil {
-			a.refuse(rep, r, err)
-			return nil
-		}
-		if err := setPathValues(c, r); err != nil {
+		return nil
+	}
+}
+
+// answer reads a request that is admitted and answers it.
+func (a *nodeAPI) answer(rt route, check *checker, wrapper *api.ServerInterfaceWrapper, c echo.Context, rep *reply, r *http.Request) error {
+	ctx := r.Context()
+	if strings.HasPrefix(rt.path, "/api/") {
+		// The position is read before the handler reads anything. What the
+		// reply shows is then at least as new as the position, and a client
+		// that goes on from there misses nothing; it may see some events
+		// whose effect the reply has already, which changes nothing.
+		position := a.node.Events().Position()
+		rep.Header().Set(positionHeader, position)
+		ctx = context.WithValue(ctx, positionKey{}, position)
+	}
+	if rt.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, rt.limit)
+		defer cancel()
+		rep.deadline(time.Now().Add(rt.limit + writeTimeout))
+	}
+	r = r.WithContext(ctx)
+	if err := readBody(rt, rep, r); err != nil {
+		a.refuse(rep, r, err)
+		return nil
+	}
+	if err := setPathValues(c, r); err != nil {
+		return err
+	}
+	if check != nil {
+		if err := check.request(r); err != nil {
 			return err
 		}
-		if check != nil {
-			if err := check.request(r); err != nil {
-				return err
-			}
-		}
-		c.SetRequest(r)
-		switch {
-		case rt.stream != nil && acceptsStream(r):
-			return rt.stream(a, rep, r)
-		case rt.raw != nil:
-			return rt.raw(a, rep, r)
-		default:
-			return rt.strict(wrapper, c)
-		}
+	}
+	c.SetRequest(r)
+	switch {
+	case rt.stream != nil && acceptsStream(r):
+		return rt.stream(a, rep, r)
+	case rt.raw != nil:
+		return rt.raw(a, rep, r)
+	default:
+		return rt.strict(wrapper, c)
 	}
 }
 

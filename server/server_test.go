@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -359,5 +360,28 @@ func TestBeforeAttach(t *testing.T) {
 	}
 	if err := s.Attach(startNode(t)); err == nil {
 		t.Error("a second node was attached")
+	}
+}
+
+// What nobody expected is in the log, however short the time is that its route has.
+func TestUnexpectedErrorIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s := newServer(t, Options{Logger: textLogger(&log)})
+	i := slices.IndexFunc(s.routes, func(rt route) bool { return rt.op == "getNode" })
+	if s.routes[i].limit == 0 {
+		t.Fatal("the route has no limit")
+	}
+	s.routes[i].raw = func(*nodeAPI, http.ResponseWriter, *http.Request) error { return errors.New("the disk is on fire") }
+	e, err := s.router(s.options.Node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.echo.Store(e)
+	w := do(t, s, good(t, s.routes[i]))
+	if w.Code != 500 || codeOf(t, w) != "internal" || strings.Contains(w.Body.String(), "fire") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "the disk is on fire") {
+		t.Errorf("log: %s", &log)
 	}
 }
