@@ -70,12 +70,18 @@ func reachable(addr netip.AddrPort, loopback bool) bool {
 	switch {
 	case !a.IsValid(), addr.Port() == 0, a.Zone() != "":
 		return false
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), nowhere(a):
 		return false
 	case a.IsLoopback():
 		return loopback
 	}
 	return true
+}
+
+// nowhere reports whether a is one of the IPv4 addresses that no computer has:
+// 0.0.0.0/8, and from 240.0.0.0 up to the broadcast address.
+func nowhere(a netip.Addr) bool {
+	return a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240)
 }
 
 // readInterfaces asks the system.

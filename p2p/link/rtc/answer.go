@@ -77,17 +77,17 @@ func (t *Transport) decide(e envelope, hash [32]byte) ([]byte, error) {
 		return nil, err
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
-	select {
-	case t.handshakes <- struct{}{}:
-	default:
+	t.mu.Lock()
+	free := t.slots.enter(e.Invite)
+	t.mu.Unlock()
+	if !free {
 		return t.refuse(e, hash, codeBusy, 0)
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
 	in := &inbound{cancel: cancel, done: make(chan struct{})}
 	release := func(l p2p.Link) (taken bool) {
 		cancel()
-		<-t.handshakes
-		return t.leave(p2p.IDOf(e.From), in, l)
+		return t.leave(e, in, l)
 	}
 	if code, issued := t.take(e, in, time.Now()); code != "" {
 		release(nil)
@@ -138,9 +138,11 @@ func (t *Transport) take(e envelope, in *inbound, now time.Time) (code string, i
 // leave ends the handshake in. A link that it gave goes to the dial that waits
 // for it, if there is one. Both happen at once: a dial that begins later sees
 // neither handshake nor link here, but the link in Accept.
-func (t *Transport) leave(from p2p.ID, in *inbound, l p2p.Link) (taken bool) {
+func (t *Transport) leave(e envelope, in *inbound, l p2p.Link) (taken bool) {
+	from := p2p.IDOf(e.From)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.slots.leave(e.Invite)
 	if t.inbound[from] == in {
 		delete(t.inbound, from)
 	}
@@ -192,6 +194,8 @@ func (t *Transport) authenticate(ctx context.Context, s *session, o link.Options
 		s.close(err)
 		return nil, fmt.Errorf("rtc: %w", err)
 	}
+	_, remote := pairAddrs(s.pc)
+	t.book.worked(o.Expect, remote, time.Now())
 	t.adopt(o.Expect, s)
 	return l, nil
 }

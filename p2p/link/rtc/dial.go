@@ -15,6 +15,9 @@ const (
 	// glareWait is how long the larger ID waits for the offer of the smaller, which
 	// has said that it is on its way, before it offers again.
 	glareWait = 2 * time.Second
+	// busyWait is how long a peer that has no room for another handshake is left
+	// alone. A few people who open the same invitation at once take turns.
+	busyWait = time.Second
 	// maxOffers bounds the offers of one dial.
 	maxOffers = 6
 )
@@ -155,10 +158,9 @@ func (t *Transport) offers(ctx context.Context, d *dial, to p2p.Contact, pass *p
 		case err == nil:
 			return l, nil
 		case errors.Is(err, errGlare):
-			select {
-			case <-time.After(glareWait):
-			case <-ctx.Done():
-			}
+			sleep(ctx, glareWait)
+		case errors.Is(err, errBusy):
+			sleep(ctx, busyWait)
 		case !errors.Is(err, errStale) && !gaveWay:
 			return nil, err
 		}
@@ -167,6 +169,14 @@ func (t *Transport) offers(ctx context.Context, d *dial, to p2p.Contact, pass *p
 		}
 	}
 	return nil, fmt.Errorf("after %d offers: %w: %w", maxOffers, err, p2p.ErrUnreachable)
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // turn waits while the peer's own handshake is under way, and then declares the
@@ -200,7 +210,8 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 	msg, network, err := t.sealOffer(s, d.peer, pass, least)
 	var reply envelope
 	if err == nil {
-		reply, err = t.ask(ctx, d.peer, msg, t.ways(to, relays))
+		ways, left := t.ways(to, relays, pass != nil)
+		reply, err = t.ask(ctx, d.peer, msg, ways, left)
 	}
 	if err == nil {
 		err = replyError(reply)
@@ -237,10 +248,11 @@ func (t *Transport) sealOffer(s *session, peer p2p.ID, pass *p2p.Pass, least int
 	return msg, e.Network, err
 }
 
-// ask sends the offer msg over all ways and returns the peer's reply.
-func (t *Transport) ask(ctx context.Context, peer p2p.ID, msg []byte, ways []way) (envelope, error) {
+// ask sends the offer msg over all ways and returns the peer's reply. left says
+// what else there is that is not tried now.
+func (t *Transport) ask(ctx context.Context, peer p2p.ID, msg []byte, ways []way, left attempts) (envelope, error) {
 	var reply envelope
-	err := race(ctx, ways, msg, func(b []byte) error {
+	err := race(ctx, ways, left, msg, func(b []byte) error {
 		e, err := openReply(b, msg, peer, t.id)
 		if err == nil {
 			reply = e
@@ -256,6 +268,7 @@ func (t *Transport) ask(ctx context.Context, peer p2p.ID, msg []byte, ways []way
 var (
 	errGlare = errors.New("the peer's own offer is on its way")
 	errStale = errors.New("the peer knows a later offer of this node")
+	errBusy  = fmt.Errorf("the peer is busy: %w", p2p.ErrUnreachable)
 )
 
 // replyError reads a refusal. It was signed by the peer, for this offer.
@@ -269,7 +282,7 @@ func replyError(e envelope) error {
 	case codeStale:
 		return errStale
 	case codeBusy:
-		return fmt.Errorf("the peer is busy: %w", p2p.ErrUnreachable)
+		return errBusy
 	}
 	return fmt.Errorf("by the peer: %w", p2p.ErrRefused)
 }

@@ -17,10 +17,14 @@ import (
 
 // Whoever dials when, both ends have one and the same link afterwards.
 func TestGlare(t *testing.T) {
-	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
+	t.Parallel()
+	// The goodbye of a link can be lost; then its other end has to notice.
+	q := quiet{gone: 2 * time.Second, failed: 3 * time.Second, keepalive: 500 * time.Millisecond}
+	a, b := newQuietNode(t, 1, q, nil), newQuietNode(t, 2, q, nil)
 	rounds := 50
 	if testing.Short() {
 		rounds = 5
+		t.Logf("%d rounds, not 50: -short", rounds)
 	}
 	for i := range rounds {
 		var both sync.WaitGroup
@@ -53,6 +57,7 @@ func TestGlare(t *testing.T) {
 
 // At once means here: neither offer has arrived when the other is made.
 func TestGlareSmallerWins(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	small, large := a, b
 	if a.id.Compare(b.id) > 0 {
@@ -88,6 +93,7 @@ func TestGlareSmallerWins(t *testing.T) {
 // A peer that is killed and starts again on the same port is linked at once,
 // although this node believes in the old link.
 func TestRedialAfterCrash(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	address := b.port.addr().String()
 	for round := range 3 {
@@ -112,6 +118,7 @@ func TestRedialAfterCrash(t *testing.T) {
 // The same in the other direction: the node that stayed dials the one that
 // crashed.
 func TestDialCrashedPeer(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	address := b.port.addr().String()
 	old := a.mustDial(t, b.contact())
@@ -128,6 +135,7 @@ func TestDialCrashedPeer(t *testing.T) {
 }
 
 func TestCloseIsNoticed(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	l := a.mustDial(t, b.contact())
 	other := mustAccept(t, b)
@@ -140,6 +148,7 @@ func TestCloseIsNoticed(t *testing.T) {
 }
 
 func TestManyDialsOfOnePeer(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	var all sync.WaitGroup
 	for range 5 {
@@ -155,6 +164,7 @@ func TestManyDialsOfOnePeer(t *testing.T) {
 }
 
 func TestDialIsCancelled(t *testing.T) {
+	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	if err != nil {
 		t.Fatal(err)
@@ -189,8 +199,9 @@ func TestDialIsCancelled(t *testing.T) {
 func TestCycles(t *testing.T) {
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	cycles := 100
-	if testing.Short() {
-		cycles = 10
+	if raceEnabled || testing.Short() {
+		cycles = 20
+		t.Logf("%d links, not 100: each takes ten times as long under the race detector", cycles)
 	}
 	var goroutines, files int
 	for i := range cycles {
@@ -231,6 +242,7 @@ func openFiles(t *testing.T) int {
 }
 
 func TestBusyPort(t *testing.T) {
+	t.Parallel()
 	a := newNode(t, 1, nil)
 	o := a.o
 	o.Listen = a.port.addr().String()
@@ -274,6 +286,7 @@ func TestBusyPort(t *testing.T) {
 }
 
 func TestAcceptEnds(t *testing.T) {
+	t.Parallel()
 	a := newNode(t, 1, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -288,6 +301,7 @@ func TestAcceptEnds(t *testing.T) {
 
 // The certificate has to outlive the process, which may run for years.
 func TestCertificateLives(t *testing.T) {
+	t.Parallel()
 	cert, _, err := newCertificate()
 	if err != nil {
 		t.Fatal(err)

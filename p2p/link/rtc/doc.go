@@ -20,6 +20,16 @@
 // Nothing expensive happens for somebody who is not admitted: the signature is
 // verified and the node's [p2p.Gate] is asked before a PeerConnection exists.
 //
+// A node forwards offers of its own network only: those that a member signed, and,
+// few and small, those of strangers who say that they have an invitation, which
+// only the dialled node can verify. A stranger whose offer leads to nothing hears
+// the same whether the two are linked or not. Of the handshakes that others may
+// begin at one time, guests get a quarter.
+//
+// A peer names its own addresses, so anybody's. One that never answered for it is
+// tried less and less, at most every ten minutes in the end, and few are tried at
+// once; one that did is always tried.
+//
 // Clocks need not agree. Each offer bears a number that is larger than that of
 // every offer its node made before: the time in nanoseconds, or one more than the
 // last. A node keeps the largest it took from each peer and refuses what is not

@@ -44,8 +44,19 @@ func newCertificate() (webrtc.Certificate, [32]byte, error) {
 	return webrtc.CertificateFromX509(key, cert), sha256.Sum256(der), nil
 }
 
+// quiet is how long a peer may be silent.
+type quiet struct {
+	gone      time.Duration // after that it is gone
+	failed    time.Duration // after that the connection has failed, says ICE; pion wants one
+	keepalive time.Duration // between two packets when there is nothing to say
+}
+
+// silence makes a peer that is killed noticed at the first keepalive that is due
+// 5 s after its last packet.
+var silence = quiet{gone: 5 * time.Second, failed: 10 * time.Second, keepalive: 2 * time.Second}
+
 // newAPI sets pion up for data channels on m.
-func newAPI(m *mux, log *slog.Logger) *webrtc.API {
+func newAPI(m *mux, log *slog.Logger, q quiet) *webrtc.API {
 	var s webrtc.SettingEngine
 	s.LoggerFactory = loggerFactory{log}
 	s.SetICEUDPMux(m)
@@ -53,9 +64,7 @@ func newAPI(m *mux, log *slog.Logger) *webrtc.API {
 	s.SetIncludeLoopbackCandidate(true) // what is offered is chosen in ownAddrs
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.DisableActiveTCP(true)
-	// A peer that is killed is noticed at the first keepalive that is due 5 s
-	// after its last packet.
-	s.SetICETimeouts(5*time.Second, 10*time.Second, 2*time.Second)
+	s.SetICETimeouts(q.gone, q.failed, q.keepalive)
 	// 50 checks, 200 ms apart, span the whole handshake: two routers may be
 	// opened seconds apart.
 	s.SetICEMaxBindingRequests(50)

@@ -97,6 +97,17 @@ func open(msg []byte) (envelope, error) {
 	return e, nil
 }
 
+// author is whom msg names as its author, which nobody has verified; zero if msg is
+// no envelope.
+func author(msg []byte) p2p.ID {
+	var s sealed
+	var e envelope
+	if len(msg) > maxEnvelope || wire.Unmarshal(msg, &s) != nil || wire.Unmarshal(s.Body, &e) != nil {
+		return p2p.ID{}
+	}
+	return p2p.IDOf(e.From)
+}
+
 // openReply opens what came back for the sealed offer sent to peer by self. A
 // reply of anybody else, or to another offer, is an error.
 func openReply(msg, sent []byte, peer, self p2p.ID) (envelope, error) {

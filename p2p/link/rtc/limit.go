@@ -22,7 +22,7 @@ type bucket struct {
 }
 
 // maxBuckets bounds how many keys are remembered. Full buckets are forgotten
-// first, for they say nothing; then any, which lets one key more through sooner.
+// first, for they say nothing; then any, which lets their keys through sooner.
 const maxBuckets = 4096
 
 // take spends a token of key and reports whether there was one.
@@ -51,7 +51,8 @@ func (l *buckets[K]) refill(b bucket, now time.Time) bucket {
 	return bucket{tokens: min(l.burst, b.tokens+passed*l.rate), at: now}
 }
 
-// prune makes room for one more key.
+// prune makes room, a quarter at once: to look at every key for each new one would
+// be dear when many come.
 func (l *buckets[K]) prune(now time.Time) {
 	if len(l.all) < maxBuckets {
 		return
@@ -62,7 +63,7 @@ func (l *buckets[K]) prune(now time.Time) {
 		}
 	}
 	for k := range l.all {
-		if len(l.all) < maxBuckets {
+		if len(l.all) <= maxBuckets*3/4 {
 			return
 		}
 		delete(l.all, k)

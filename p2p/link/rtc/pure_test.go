@@ -34,6 +34,7 @@ func equalDescriptions(a, b description) string {
 }
 
 func TestSDPRoundTrip(t *testing.T) {
+	t.Parallel()
 	got, err := parseSDP(sample.sdp())
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +45,7 @@ func TestSDPRoundTrip(t *testing.T) {
 }
 
 func TestParseSDPRefuses(t *testing.T) {
+	t.Parallel()
 	good := sample.sdp()
 	many := sample
 	for i := range maxCandidates + 1 {
@@ -75,6 +77,7 @@ func TestParseSDPRefuses(t *testing.T) {
 }
 
 func TestParseSDPSkips(t *testing.T) {
+	t.Parallel()
 	text := sample.sdp()
 	for _, c := range []string{
 		"7 1 udp 1 0a1b2c3d-0000.local 4747 typ host", "7 1 tcp 1 10.0.0.1 9 typ host tcptype active",
@@ -134,6 +137,7 @@ func FuzzEnvelope(f *testing.F) {
 
 // Whatever bit of an envelope is turned over, it does not open.
 func TestEnvelopeBits(t *testing.T) {
+	t.Parallel()
 	msg, err := seal(newIdentity(t, 1), envelope{Kind: offer, To: p2p.ID{1}, Issued: 5, SDP: "v=0"})
 	if err != nil {
 		t.Fatal(err)
@@ -159,6 +163,7 @@ func TestEnvelopeBits(t *testing.T) {
 }
 
 func TestOpenReply(t *testing.T) {
+	t.Parallel()
 	me, peer, other := newIdentity(t, 1), newIdentity(t, 2), newIdentity(t, 3)
 	sent, err := seal(me, envelope{Kind: offer, To: peer.ID()})
 	if err != nil {
@@ -191,6 +196,7 @@ func TestOpenReply(t *testing.T) {
 }
 
 func TestOwnAddrs(t *testing.T) {
+	t.Parallel()
 	a := netip.MustParseAddr
 	lo := netInterface{"lo", true, true, []netip.Addr{a("127.0.0.1"), a("::1")}}
 	eth := netInterface{"eth0", true, false, []netip.Addr{a("2001:db8::5"), a("192.168.1.5"), a("fe80::1%eth0")}}
@@ -219,6 +225,7 @@ func TestOwnAddrs(t *testing.T) {
 }
 
 func TestReachable(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][2]bool{ // without and with loopback
 		"10.0.0.1:1": {true, true}, "192.168.0.9:4747": {true, true}, "[2001:db8::1]:9": {true, true}, "8.8.8.8:53": {true, true},
 		"127.0.0.1:80": {false, true}, "[::1]:80": {false, true}, "127.9.9.9:80": {false, true}, "[::ffff:127.0.0.1]:80": {false, true},
@@ -236,6 +243,7 @@ func TestReachable(t *testing.T) {
 }
 
 func TestPathOf(t *testing.T) {
+	t.Parallel()
 	local := netip.MustParseAddrPort("192.168.1.9:4747")
 	unknown := netip.MustParseAddrPort("198.51.100.1:33333")
 	for remote, want := range map[netip.AddrPort]p2p.PathKind{
@@ -260,6 +268,7 @@ func TestPathOf(t *testing.T) {
 
 // A bucket never gives more than burst plus what time brings.
 func TestBuckets(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rate := rapid.Float64Range(0.1, 100).Draw(t, "rate")
 		burst := float64(rapid.IntRange(1, 50).Draw(t, "burst"))
@@ -299,6 +308,7 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestHousehold(t *testing.T) {
+	t.Parallel()
 	of := func(ip string) netip.Prefix { return household(&net.TCPAddr{IP: net.ParseIP(ip), Port: 1}) }
 	if of("10.0.0.1") == of("10.0.0.2") || of("10.0.0.1") != of("::ffff:10.0.0.1") {
 		t.Error("IPv4 addresses")
@@ -312,6 +322,7 @@ func TestHousehold(t *testing.T) {
 }
 
 func TestRepliesAndFloors(t *testing.T) {
+	t.Parallel()
 	var r replies
 	now := time.Unix(1000, 0)
 	if _, first := r.enter([32]byte{1}, now); !first {
@@ -339,6 +350,7 @@ func TestRepliesAndFloors(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
+	t.Parallel()
 	var tr Transport
 	a, b := tr.number(0), tr.number(0)
 	far := time.Now().Add(time.Hour).UnixNano()

@@ -46,6 +46,12 @@ func newIdentity(t testing.TB, i byte) p2p.Identity {
 // newNode starts a node on loopback; change may set more options.
 func newNode(t testing.TB, i byte, change func(*Options)) *testNode {
 	t.Helper()
+	return newQuietNode(t, i, silence, change)
+}
+
+// newQuietNode is newNode with another patience.
+func newQuietNode(t testing.TB, i byte, q quiet, change func(*Options)) *testNode {
+	t.Helper()
 	n := &testNode{identity: newIdentity(t, i), links: map[p2p.ID]p2p.Link{}, accepted: make(chan p2p.Link, 100)}
 	o := Options{
 		Listen: "127.0.0.1:0",
@@ -60,7 +66,7 @@ func newNode(t testing.TB, i byte, change func(*Options)) *testNode {
 	if change != nil {
 		change(&o)
 	}
-	tr, err := listen(context.Background(), o, func(s socket) socket {
+	tr, err := listen(context.Background(), o, q, func(s socket) socket {
 		n.sock.socket = s
 		return &n.sock
 	})
@@ -180,6 +186,7 @@ func mustAccept(t testing.TB, n *testNode) p2p.Link {
 }
 
 func TestDial(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	start := time.Now()
 	la := a.mustDial(t, b.contact())
@@ -228,6 +235,7 @@ func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
 // Bound to all interfaces, a node offers what leads to it from outside, and an
 // announced address besides.
 func TestAllInterfaces(t *testing.T) {
+	t.Parallel()
 	announced := netip.MustParseAddrPort("203.0.113.7:4747")
 	everywhere := func(o *Options) { o.Listen, o.Announce = ":0", []netip.AddrPort{announced} }
 	a, b := newNode(t, 1, everywhere), newNode(t, 2, everywhere)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -33,18 +32,21 @@ func (t *Transport) Handlers() map[string]p2p.Handler {
 }
 
 func (t *Transport) handleSignal(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
-	if !t.perPeer.take(from.Peer(), time.Now()) {
-		return nil, &p2p.CallError{Code: "rate_limited", Message: "too many offers"}
+	// What a peer carries for others must not use up what it may send itself.
+	// Whose an offer is has not been verified here, but either allowance is the
+	// peer's.
+	if !t.perPeer.take(carried{from.Peer(), author(req) == from.Peer()}, time.Now()) {
+		return nil, rateLimited()
 	}
 	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 	defer cancel()
-	return t.signal(ctx, req)
+	return t.signal(ctx, req, courier{peer: from.Peer()})
 }
 
 // signal serves one sealed offer: it is for this node, or for one that this node
 // has a link to. There it is for that node, so that nothing is forwarded twice.
 // Errors are *p2p.CallError.
-func (t *Transport) signal(ctx context.Context, msg []byte) ([]byte, error) {
+func (t *Transport) signal(ctx context.Context, msg []byte, by courier) ([]byte, error) {
 	e, err := open(msg)
 	if err == nil && e.Kind != offer {
 		err = errors.New("not an offer")
@@ -56,7 +58,7 @@ func (t *Transport) signal(ctx context.Context, msg []byte) ([]byte, error) {
 	if e.To == t.id {
 		out, err = t.answer(ctx, e, msg)
 	} else {
-		out, err = t.forward(ctx, e.To, msg)
+		out, err = t.forward(ctx, e, msg, by)
 	}
 	if err == nil && len(out) > maxEnvelope {
 		err = fmt.Errorf("a reply of %d bytes: %w", len(out), p2p.ErrTooLarge)
@@ -65,16 +67,6 @@ func (t *Transport) signal(ctx context.Context, msg []byte) ([]byte, error) {
 		return nil, asCallError(err)
 	}
 	return out, nil
-}
-
-func (t *Transport) forward(ctx context.Context, to p2p.ID, msg []byte) ([]byte, error) {
-	if t.o.Caller == nil || t.o.Linked == nil || !slices.Contains(t.o.Linked(), to) {
-		return nil, &p2p.CallError{Code: "not_linked", Message: "no link to " + to.Short()}
-	}
-	if !t.forwards.take(struct{}{}, time.Now()) {
-		return nil, &p2p.CallError{Code: "rate_limited", Message: "too many offers to forward"}
-	}
-	return t.o.Caller.Call(ctx, to, signalProto, msg)
 }
 
 func asCallError(err error) *p2p.CallError {
@@ -141,11 +133,12 @@ func (t *Transport) serveSignal(w http.ResponseWriter, r *http.Request) {
 	if err != nil || kind != websocket.BinaryMessage {
 		return
 	}
-	if !t.perHousehold.take(household(c.RemoteAddr()), time.Now()) {
-		bye(c, closeLimited, &p2p.CallError{Code: "rate_limited", Message: "too many offers"})
+	by := courier{household: household(c.RemoteAddr())}
+	if !t.perHousehold.take(by.household, time.Now()) {
+		bye(c, closeLimited, rateLimited())
 		return
 	}
-	reply, err := t.signal(ctx, msg)
+	reply, err := t.signal(ctx, msg, by)
 	if err != nil {
 		bye(c, closeFailed, err)
 		return

@@ -31,6 +31,7 @@ func triangle(t *testing.T) (a, b, c *testNode) {
 }
 
 func TestRelayThroughMember(t *testing.T) {
+	t.Parallel()
 	a, b, c := triangle(t)
 	l := a.mustDial(t, b.hidden(c.id))
 	if p := l.Path(); p.Kind != p2p.PathDirect || p.Remote != b.port.addr() {
@@ -40,6 +41,7 @@ func TestRelayThroughMember(t *testing.T) {
 }
 
 func TestRelayWithoutLinkToPeer(t *testing.T) {
+	t.Parallel()
 	a, c := newNode(t, 1, nil), newNode(t, 3, nil)
 	stranger := newNode(t, 4, nil)
 	a.mustDial(t, c.contact())
@@ -52,6 +54,7 @@ func TestRelayWithoutLinkToPeer(t *testing.T) {
 // An invitation names members that have links to the inviter: the joiner has no
 // link to anybody yet and asks them over their WebSockets.
 func TestRelayThroughSocketOfMember(t *testing.T) {
+	t.Parallel()
 	b, c := newNode(t, 2, nil), newNode(t, 3, nil)
 	b.mustDial(t, c.contact())
 	mustAccept(t, c)
@@ -64,6 +67,7 @@ func TestRelayThroughSocketOfMember(t *testing.T) {
 }
 
 func TestUnreachableSaysWhatWasTried(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	contact := b.contact()
 	_ = b.Close()
@@ -106,6 +110,7 @@ func invitationGate(pass p2p.Pass, knocks *atomic.Int32) p2p.Gate {
 }
 
 func TestInvitation(t *testing.T) {
+	t.Parallel()
 	pass := p2p.Pass{Network: testNetwork, Invite: [16]byte{7}, Key: [32]byte{8}}
 	var knocks atomic.Int32
 	b := newNode(t, 2, func(o *Options) { o.Local.Gate = invitationGate(pass, &knocks) })
@@ -138,6 +143,7 @@ func TestInvitation(t *testing.T) {
 
 // A relay that alters what it carries gets nothing but a dial that fails.
 func TestTamperingRelay(t *testing.T) {
+	t.Parallel()
 	mallory := newIdentity(t, 66)
 	reseal := func(change func(*envelope)) func(string, []byte) []byte {
 		return func(_ string, msg []byte) []byte {
@@ -239,6 +245,7 @@ func pick(first bool, a, b []byte) []byte {
 // A recorded offer that is sent again gets the recorded reply, then none, and the
 // link that the two have does not notice.
 func TestReplayedOffer(t *testing.T) {
+	t.Parallel()
 	a, b, c := triangle(t)
 	offers := make(chan []byte, 10)
 	c.mu.Lock()
@@ -289,6 +296,7 @@ func TestReplayedOffer(t *testing.T) {
 
 // A node whose clock was set back can dial all the same.
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
 	b.Transport.mu.Lock()
 	b.floors.set(a.id, time.Now().Add(1000*time.Hour).UnixNano())
@@ -297,6 +305,7 @@ func TestClockSetBack(t *testing.T) {
 }
 
 func TestGarbageOverSocket(t *testing.T) {
+	t.Parallel()
 	b := newNode(t, 2, nil)
 	url := "ws://" + b.port.addr().String() + signalPath
 	good := envelope{Kind: offer, To: b.id, Network: testNetwork, Issued: 1, SDP: "v=0\r\n"}
@@ -329,6 +338,7 @@ func TestGarbageOverSocket(t *testing.T) {
 }
 
 func TestPagesAreTurnedAway(t *testing.T) {
+	t.Parallel()
 	b := newNode(t, 2, nil)
 	_, res, err := websocket.DefaultDialer.Dial("ws://"+b.port.addr().String()+signalPath, http.Header{"Origin": {"http://" + b.port.addr().String()}})
 	if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
@@ -350,6 +360,7 @@ func TestPagesAreTurnedAway(t *testing.T) {
 // While one household floods the port, a member gets through over its link, and
 // the flood gets no PeerConnection.
 func TestFlood(t *testing.T) {
+	t.Parallel()
 	a, b, c := triangle(t)
 	addr := b.port.addr().String()
 	var idle []net.Conn
@@ -386,6 +397,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestSignalRate(t *testing.T) {
+	t.Parallel()
 	b := newNode(t, 2, nil)
 	b.perHousehold.rate = 10
 	msg := []byte("no envelope")

@@ -53,18 +53,19 @@ type Transport struct {
 	closing sync.WaitGroup // PeerConnections that are being closed
 	live    atomic.Int64   // PeerConnections that are not closed
 
-	arrived    chan p2p.Link
-	handshakes chan struct{} // holds a token for each unfinished handshake of somebody else's
+	arrived chan p2p.Link
+	book    *book
 
 	perHousehold buckets[netip.Prefix] // of WebSocket requests
-	perPeer      buckets[p2p.ID]       // of "signal/1" calls
-	forwards     buckets[struct{}]     // of what is forwarded for anybody
+	perPeer      buckets[carried]      // of "signal/1" calls
+	forwarding   forwarding
 
 	mu       sync.Mutex // guards all that follows
 	closed   bool
 	issued   int64
 	dials    map[p2p.ID]*dial
 	inbound  map[p2p.ID]*inbound
+	slots    slots // of the unfinished handshakes of others
 	current  map[p2p.ID]*session
 	sessions map[*session]bool
 	replies  replies
@@ -73,18 +74,15 @@ type Transport struct {
 
 var _ p2p.Transport = (*Transport)(nil)
 
-// maxHandshakes bounds the PeerConnections that this node has made for peers that
-// have not finished their handshake.
-const maxHandshakes = 32
-
 // Listen binds the p2p port and serves it. An error that wraps
 // syscall.EADDRINUSE says that the port is taken.
 func Listen(ctx context.Context, o Options) (*Transport, error) {
-	return listen(ctx, o, func(s socket) socket { return s })
+	return listen(ctx, o, silence, func(s socket) socket { return s })
 }
 
-// listen is Listen with something between the mux and its socket.
-func listen(ctx context.Context, o Options, wrap func(socket) socket) (*Transport, error) {
+// listen is Listen with another patience with peers that are silent, and with
+// something between the mux and its socket.
+func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (*Transport, error) {
 	if o.Local.Identity.IsZero() || o.Local.Network == nil {
 		return nil, errors.New("rtc: listen: an identity and a network are needed")
 	}
@@ -102,10 +100,10 @@ func listen(ctx context.Context, o Options, wrap func(socket) socket) (*Transpor
 	t := &Transport{
 		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, cert: cert, fingerprint: fingerprint,
 		wildcard: p.addr().Addr().IsUnspecified(),
-		arrived:  make(chan p2p.Link, maxHandshakes), handshakes: make(chan struct{}, maxHandshakes),
+		arrived:  make(chan p2p.Link, maxHandshakes), book: newBook(),
 		perHousehold: buckets[netip.Prefix]{rate: 10, burst: 50},
-		perPeer:      buckets[p2p.ID]{rate: 20, burst: 100},
-		forwards:     buckets[struct{}]{rate: 50, burst: 200},
+		perPeer:      buckets[carried]{rate: 20, burst: 100},
+		forwarding:   newForwarding(),
 		dials:        map[p2p.ID]*dial{}, inbound: map[p2p.ID]*inbound{},
 		current: map[p2p.ID]*session{}, sessions: map[*session]bool{},
 	}
@@ -114,7 +112,7 @@ func listen(ctx context.Context, o Options, wrap func(socket) socket) (*Transpor
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
-	t.api = newAPI(t.mux, t.log)
+	t.api = newAPI(t.mux, t.log, q)
 	t.server = t.newServer()
 	t.running.Go(func() { _ = t.mux.run() })
 	t.running.Go(func() { _ = t.server.Serve(&cappedListener{Listener: p.tcp}) })
@@ -231,10 +229,9 @@ func (t *Transport) bases() []netip.AddrPort {
 
 // loopback reports whether this node lives on loopback, so that peers may be
 // there too.
-func (t *Transport) loopback() bool {
-	own := t.own()
-	return len(own) > 0 && own[0].Addr().IsLoopback()
-}
+func (t *Transport) loopback() bool { return onLoopback(t.own()) }
+
+func onLoopback(own []netip.AddrPort) bool { return len(own) > 0 && own[0].Addr().IsLoopback() }
 
 // adopt makes s the connection to peer. The one before it ends: the peer dials
 // again only when it has none, whatever this node still believes.

@@ -27,29 +27,31 @@ const (
 type way struct {
 	name string
 	send func(ctx context.Context, msg []byte) ([]byte, error)
+	// end hears what came of it, unless it was cancelled: nil for the peer's reply.
+	// It may be nil.
+	end func(error)
 }
 
 // ways lists what can be tried to reach to, the likeliest first: members with
 // links to it, as it says itself, its own addresses, all other linked members,
-// and the addresses of members that an invitation names.
-func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact) []way {
+// and the addresses of members that an invitation names. left are the addresses
+// that are left alone for now; with once, none are (see book.choose).
+func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact, once bool) (out []way, left attempts) {
 	calls := make(chan struct{}, maxCallsOpen)
-	loopback := t.loopback()
+	own, now := t.own(), time.Now()
 	peer := to.ID()
 	var linked []p2p.ID
 	if t.o.Linked != nil && t.o.Caller != nil {
 		linked = slices.DeleteFunc(slices.Clone(t.o.Linked()), func(id p2p.ID) bool { return id == peer })
 	}
-	var out []way
 	for _, id := range linked {
 		if slices.Contains(to.Relays, id) {
 			out = append(out, t.viaLink(id, calls))
 		}
 	}
-	for _, a := range to.Addrs {
-		if reachable(a, loopback) {
-			out = append(out, viaSocket("ws "+a.String(), a))
-		}
+	addrs, left := t.book.choose(peer, to.Addrs, own, once, now)
+	for _, a := range addrs {
+		out = append(out, t.viaSocket("ws "+a.String(), peer, a, once))
 	}
 	for _, id := range linked {
 		if !slices.Contains(to.Relays, id) {
@@ -57,17 +59,17 @@ func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact) []way {
 		}
 	}
 	for _, r := range relays {
-		for _, a := range r.Addrs {
-			if reachable(a, loopback) {
-				out = append(out, viaSocket(fmt.Sprintf("ws %s of %s", a, r.ID().Short()), a))
-			}
+		addrs, later := t.book.choose(r.ID(), r.Addrs, own, once, now)
+		left = append(left, later...)
+		for _, a := range addrs {
+			out = append(out, t.viaSocket(fmt.Sprintf("ws %s of %s", a, r.ID().Short()), r.ID(), a, once))
 		}
 	}
-	return out[:min(len(out), maxWays)]
+	return out[:min(len(out), maxWays)], left
 }
 
 func (t *Transport) viaLink(id p2p.ID, calls chan struct{}) way {
-	return way{"via " + id.Short(), func(ctx context.Context, msg []byte) ([]byte, error) {
+	return way{name: "via " + id.Short(), send: func(ctx context.Context, msg []byte) ([]byte, error) {
 		select {
 		case calls <- struct{}{}:
 		case <-ctx.Done():
@@ -80,12 +82,17 @@ func (t *Transport) viaLink(id p2p.ID, calls chan struct{}) way {
 	}}
 }
 
-func viaSocket(name string, addr netip.AddrPort) way {
-	return way{name, func(ctx context.Context, msg []byte) ([]byte, error) {
+// viaSocket is the WebSocket of the node whose address addr is.
+func (t *Transport) viaSocket(name string, node p2p.ID, addr netip.AddrPort, once bool) way {
+	send := func(ctx context.Context, msg []byte) ([]byte, error) {
+		if !once && !t.book.begin(node, addr, time.Now()) {
+			return nil, errors.New("left alone: too many addresses of this peer did not answer")
+		}
 		ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 		defer cancel()
 		return askSocket(ctx, addr, msg)
-	}}
+	}
+	return way{name: name, send: send, end: func(err error) { t.book.end(node, addr, err, time.Now()) }}
 }
 
 // askSocket does one request over the WebSocket at addr.
@@ -134,8 +141,8 @@ func (a attempts) String() string {
 
 // race sends msg over the ways side by side, each a little later than the one
 // before or at once when one has failed, until check takes a reply. The others are
-// then cancelled.
-func race(ctx context.Context, ways []way, msg []byte, check func(reply []byte) error) error {
+// then cancelled. The error of a race that nobody won names left too.
+func race(ctx context.Context, ways []way, left attempts, msg []byte, check func(reply []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
@@ -172,6 +179,9 @@ func race(ctx context.Context, ways []way, msg []byte, check func(reply []byte) 
 			if r.err == nil {
 				r.err = check(r.reply)
 			}
+			if end := ways[r.way].end; end != nil {
+				end(r.err)
+			}
 			if r.err == nil {
 				return nil
 			}
@@ -186,10 +196,10 @@ func race(ctx context.Context, ways []way, msg []byte, check func(reply []byte) 
 					failed = append(failed, ways[i].name+": no reply")
 				}
 			}
-			return fmt.Errorf("%s: %w", failed, context.Cause(ctx))
+			return fmt.Errorf("%s: %w", append(failed, left...), context.Cause(ctx))
 		}
 	}
-	return errors.New(failed.String())
+	return errors.New(append(failed, left...).String())
 }
 
 // brief is the part of an error that says something to people.
