@@ -34,8 +34,19 @@ var suites = []struct {
 
 // bench is what the suites share: a built program and a place for data.
 type bench struct {
-	binary string
-	dir    string
+	binary  string
+	dir     string
+	started []*process
+}
+
+// endAll ends what a suite that failed has left running.
+func (b *bench) endAll() {
+	for _, p := range b.started {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	}
 }
 
 func main() {
@@ -62,6 +73,7 @@ func measure(ctx context.Context, wanted []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{binary: filepath.Join(dir, "shoal"), dir: dir}
+	defer b.endAll()
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build (run this from the root of the repository): %w: %s", err, out)

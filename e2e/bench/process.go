@@ -40,6 +40,7 @@ func (b *bench) node(ctx context.Context, name string, args ...string) (*process
 	if err := p.cmd.Start(); err != nil {
 		return nil, 0, err
 	}
+	b.started = append(b.started, p)
 	if err := p.ready(); err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", name, err)
 	}

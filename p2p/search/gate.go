@@ -15,9 +15,10 @@ const codeBusy = "busy"
 const (
 	// maxEach is the number of queries that one peer may have running.
 	maxEach = 2
-	// maxWait is how long a peer's query waits for others to end. An asker that
-	// gives up after DefaultTimeout still has most of it left.
-	maxWait = 200 * time.Millisecond
+	// maxWait is how long a peer's query waits for others to end: long enough for a
+	// burst, or a computer that has other work, to pass; short enough for an asker
+	// that gives up after DefaultTimeout to hear that this node was busy.
+	maxWait = 1500 * time.Millisecond
 )
 
 // gate bounds how many queries run at once: queries are all computation, so more
