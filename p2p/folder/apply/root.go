@@ -1,0 +1,239 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// Root is the FS of a directory on a disk. It may be used by several goroutines.
+type Root struct {
+	top    *dir
+	device uint64
+	plain  bool // as if the system could only rename and link
+
+	mu   sync.Mutex
+	kept []*dir // opened directories, the last used first; see enter
+}
+
+// OpenRoot opens the directory at path.
+func OpenRoot(path string) (*Root, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("apply: open the folder: %w", err)
+	}
+	return NewRoot(root)
+}
+
+// NewRoot returns the FS of the directory r, which belongs to it from now on, and
+// is closed if there is an error.
+func NewRoot(r *os.Root) (*Root, error) {
+	top, err := newDir(nil, "", r)
+	if err != nil {
+		return nil, fmt.Errorf("apply: open the folder: %w", errors.Join(err, r.Close()))
+	}
+	return &Root{top: top, device: statOf(top.info).device}, nil
+}
+
+// Close closes the directory. Files that are open stay open.
+func (r *Root) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, d := range r.kept {
+		errs = append(errs, r.drop(d))
+	}
+	r.kept = nil
+	return errors.Join(append(errs, r.drop(r.top))...)
+}
+
+// dir is a directory held open.
+type dir struct {
+	up    *dir // nil for the folder itself; held as long as this one
+	name  string
+	root  *os.Root
+	file  *os.File // the same directory, for its descriptor
+	info  fs.FileInfo
+	users int // with Root.mu
+}
+
+// newDir returns the directory that is open as root, with one user.
+func newDir(up *dir, name string, root *os.Root) (*dir, error) {
+	file, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &dir{up: up, name: name, root: root, file: file, info: info, users: 1}, nil
+}
+
+// open opens a directory by its path; "" is the folder itself. It must be released.
+func (r *Root) open(path string) (*dir, error) {
+	at := r.top
+	r.mu.Lock()
+	at.users++
+	r.mu.Unlock()
+	for start := 0; start < len(path); {
+		end := start
+		for end < len(path) && path[end] != '/' {
+			end++
+		}
+		below, err := r.enter(at, path[start:end])
+		r.release(at)
+		if err != nil {
+			return nil, err
+		}
+		at, start = below, end+1
+	}
+	return at, nil
+}
+
+// enter opens the directory name in at, unless it is not really there.
+//
+// os.Root follows links that stay inside, so what was opened is compared with what
+// Lstat saw: a directory, hence no link. If it was exchanged in between, the two
+// differ, because both inodes are in use at the time of the comparison. For the same
+// reason a directory that is still open needs no opening: Lstat saw the very same.
+func (r *Root) enter(at *dir, name string) (*dir, error) {
+	seen, err := at.root.Lstat(name)
+	if err != nil {
+		return nil, inTheWay(err)
+	}
+	if !seen.IsDir() {
+		return nil, fmt.Errorf("%w: %s is not a directory", ErrInTheWay, name)
+	}
+	if d := r.known(at, name, seen); d != nil {
+		return d, nil
+	}
+	// With the dot, name is opened as a directory: a pipe that has taken its place
+	// does not block.
+	root, err := at.root.OpenRoot(name + "/.")
+	if err != nil {
+		return nil, inTheWay(err)
+	}
+	d, err := newDir(at, name, root)
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	r.mu.Lock()
+	at.users++
+	r.mu.Unlock()
+	switch {
+	case !os.SameFile(seen, d.info):
+		err = fmt.Errorf("%w: %s was replaced while it was opened", ErrInTheWay, name)
+	case statOf(d.info).device != r.device || isMountPoint(d.file):
+		err = fmt.Errorf("%w: %s is another file system", ErrInTheWay, name)
+	}
+	if err != nil {
+		r.release(d)
+		return nil, err
+	}
+	return d, r.keep(d)
+}
+
+// known returns the directory name in at if it is held open, and is what was seen.
+func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, d := range r.kept {
+		if d.up == at && d.name == name && os.SameFile(d.info, seen) {
+			copy(r.kept[1:i+1], r.kept[:i])
+			r.kept[0] = d
+			d.users++
+			return d
+		}
+	}
+	return nil
+}
+
+// keep holds d open for the next call, instead of what was not used for longest.
+func (r *Root) keep(d *dir) error {
+	if keepOpen == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var err error
+	if last := len(r.kept) - 1; last+1 == keepOpen {
+		err = r.drop(r.kept[last])
+		r.kept = r.kept[:last]
+	}
+	d.users++
+	r.kept = slices.Insert(r.kept, 0, d)
+	if err != nil {
+		return errors.Join(err, r.drop(d))
+	}
+	return nil
+}
+
+func (r *Root) release(d *dir) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// Nothing is written through the descriptors of a directory, and its names are
+	// synced by a call that reports errors itself.
+	_ = r.drop(d)
+}
+
+// drop ends one use of d, and closes it after the last. r.mu is held.
+func (r *Root) drop(d *dir) error {
+	var errs []error
+	for ; d != nil; d = d.up {
+		if d.users--; d.users > 0 {
+			break
+		}
+		errs = append(errs, d.file.Close(), d.root.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// place opens the directory of path, and returns it with the name there.
+func (r *Root) place(use Use, path string) (*dir, string, error) {
+	if err := CheckPath(use, path); err != nil {
+		return nil, "", err
+	}
+	in, name := split(path)
+	d, err := r.open(in)
+	if err != nil {
+		return nil, "", fmt.Errorf("apply: open the directory of %s: %w", path, err)
+	}
+	return d, name, nil
+}
+
+// inTheWay makes errors of the system that mean it ErrInTheWay.
+func inTheWay(err error) error {
+	if isInTheWay(err) {
+		return fmt.Errorf("%w: %w", ErrInTheWay, err)
+	}
+	return err
+}
+
+// system is what only the operating system's own form of a state has.
+type system struct {
+	device, inode, links uint64
+	changed              int64
+}
+
+// stat returns info as a Stat. Where something is mounted, or what is not known to be
+// a file or directory, is of another kind.
+func (r *Root) stat(info fs.FileInfo) Stat {
+	sys := statOf(info)
+	s := Stat{
+		Kind: reconcile.KindOther, Modified: nanoseconds(info.ModTime()), Mode: info.Mode().Perm(),
+		Inode: sys.inode, Changed: sys.changed,
+	}
+	switch {
+	case info.Mode().IsRegular():
+		s.Kind, s.Size = reconcile.KindFile, info.Size()
+	case info.IsDir() && sys.device == r.device:
+		s.Kind = reconcile.KindDir
+	}
+	return s
+}

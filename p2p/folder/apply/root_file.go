@@ -1,0 +1,90 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// Open implements FS.
+func (r *Root) Open(path string) (File, error) {
+	d, name, err := r.place(UseName, path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.release(d)
+	f, err := openRegular(d, name, os.O_RDONLY)
+	if err != nil {
+		return nil, fmt.Errorf("apply: open %s: %w", path, err)
+	}
+	return &rootFile{File: f, root: r}, nil
+}
+
+// Create implements FS. A file that has a second name is refused: what is written
+// would show there.
+func (r *Root) Create(path string) (Temp, error) {
+	d, name, err := r.place(UseOwn, path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.release(d)
+	// O_EXCL follows no link, and makes what it opens.
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = openRegular(d, name, os.O_RDWR)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("apply: create %s: %w", path, err)
+	}
+	if err := onlyName(f); err != nil {
+		return nil, fmt.Errorf("apply: create %s: %w", path, errors.Join(err, f.Close()))
+	}
+	return &rootFile{File: f, root: r}, nil
+}
+
+func onlyName(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if links := statOf(info).links; !info.Mode().IsRegular() || links > 1 {
+		return fmt.Errorf("%w: it has %d names", ErrInTheWay, links)
+	}
+	return nil
+}
+
+// rootFile is a File and a Temp of a Root.
+type rootFile struct {
+	*os.File
+	root *Root
+}
+
+// Stat implements File.
+func (f *rootFile) Stat() (Stat, error) {
+	info, err := f.File.Stat()
+	if err != nil {
+		return Stat{}, err
+	}
+	return f.root.stat(info), nil
+}
+
+// Allocate implements Temp.
+func (f *rootFile) Allocate(size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	err := allocate(f.File, size)
+	if unsupported(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("apply: reserve %d bytes for %s: %w", size, f.Name(), err)
+	}
+	return nil
+}
+
+// SetMeta implements Temp.
+func (f *rootFile) SetMeta(mode fs.FileMode, modified int64) (Stat, error) {
+	return f.root.setOpen(f.File, mode, &modified)
+}
