@@ -161,7 +161,7 @@ func TestUnreadableTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	row := folder.Row{Entry: folder.Entry{Path: "a.txt", Kind: folder.KindFile}}
-	if err := s.Folder().Apply(ctx, "f", nil, []folder.Row{row}); err != nil {
+	if _, err := s.Folder().Apply(ctx, "f", folder.Diff{Put: []folder.Row{row}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{published.ID, file.ID} {
@@ -241,7 +241,7 @@ func TestRemovedIndexLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	s := openSearch(t, dir)
 	row := folder.Row{Entry: folder.Entry{Path: "a.txt", Kind: folder.KindFile, Size: 1}}
-	if err := s.Folder().Apply(t.Context(), "f", nil, []folder.Row{row}); err != nil {
+	if _, err := s.Folder().Apply(t.Context(), "f", folder.Diff{Put: []folder.Row{row}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -41,3 +41,14 @@ func BenchmarkScan(b *testing.B) {
 		}
 	})
 }
+
+// A look at one file, three directories deep.
+func BenchmarkObserve(b *testing.B) {
+	bench := newBench(b, Options{}).start()
+	id := bench.add(newTree(b, "a/b/c/file=1")).ID
+	for b.Loop() {
+		if _, state, err := bench.Observe(b.Context(), id, "a/b/c/file"); err != nil || state != ObservedKnown {
+			b.Fatal(state, err)
+		}
+	}
+}

@@ -2,51 +2,36 @@ package folder
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 const (
-	// maxBatch is how many changes are told and saved at once.
+	// maxBatch is how many changes are saved, or told, at once.
 	maxBatch = 256
-	// heldBatch is how many bytes of small files wait for the sink.
-	heldBatch = 8 << 20
 	// batchWait is how long a change waits for others.
 	batchWait = 100 * time.Millisecond
 )
 
-// errSink marks that the sink failed, not the disk.
-var errSink = errors.New("what uses the files failed")
-
-// delivery takes changes from a scan, tells the sink, and remembers what the
-// sink has accepted: in this order, so that nothing is remembered untold.
+// delivery takes changes from a scan and puts them into the index, in which they are
+// what the sink has still to be told of.
 type delivery struct {
-	folder  *Folder
-	tree    *tree
-	store   Index
-	sink    Sink
+	share   *share
 	present func() error // the folder is there, and this one
-	applied func(totals) // after each batch
+	dirty   *dirty
 
-	updates    []Update
-	drop       []string
-	put        []Row
-	held       int
+	diff       Diff
+	news       []string // paths of the diff that are dirty
 	pending    totals
 	sum        totals
 	unverified bool // there are ends in the batch
 }
 
-// totals are what a batch, or a scan, has changed.
-type totals struct {
-	files, bytes     int64 // in the folder: more, or less
-	changed, removed int   // told
-}
+// totals are how many entries a batch, or a scan, has changed.
+type totals struct{ changed, removed int }
 
 func (t *totals) add(o totals) {
-	t.files += o.files
-	t.bytes += o.bytes
 	t.changed += o.changed
 	t.removed += o.removed
 }
@@ -58,14 +43,19 @@ func (d *delivery) run(ctx context.Context, changes <-chan change) error {
 	for {
 		select {
 		case c, more := <-changes:
-			if !more {
+			switch {
+			case !more:
 				return d.flush(ctx)
-			}
-			if d.size() == 0 {
+			case c.moves != nil:
+				if err := d.move(ctx, c); err != nil {
+					return err
+				}
+				continue
+			case d.size() == 0:
 				timer.Reset(batchWait)
 			}
 			d.add(c)
-			if d.size() >= maxBatch || d.held >= heldBatch {
+			if d.size() >= maxBatch {
 				if err := d.flush(ctx); err != nil {
 					return err
 				}
@@ -78,37 +68,33 @@ func (d *delivery) run(ctx context.Context, changes <-chan change) error {
 	}
 }
 
-func (d *delivery) size() int { return len(d.drop) + len(d.put) }
-
-func (d *delivery) add(c change) {
-	if c.old != nil && c.old.Kind == KindFile {
-		d.pending.files--
-		d.pending.bytes -= c.old.Size
-	}
-	u := Update{Folder: d.folder, Entry: c.row.Entry, Gone: c.gone, Ignored: c.left}
-	if c.gone {
-		d.drop = append(d.drop, c.row.Path)
-		d.unverified = true
-		d.pending.removed++
-	} else {
-		d.put = append(d.put, c.row)
-		if c.row.Kind == KindFile {
-			d.pending.files++
-			d.pending.bytes += c.row.Size
-			u.Open = c.file.opener(d.tree)
-		}
-	}
-	if c.silent {
-		return
-	}
-	if !c.gone {
-		d.pending.changed++
-		d.held += len(c.file.data)
-	}
-	d.updates = append(d.updates, u)
+func (d *delivery) size() int {
+	return len(d.diff.Drop) + len(d.diff.Left) + len(d.diff.Put) + len(d.diff.Same)
 }
 
-// flush tells and remembers what has gathered.
+func (d *delivery) add(c change) {
+	switch {
+	case c.gone && c.left:
+		d.diff.Left = append(d.diff.Left, c.row.Path)
+	case c.gone:
+		d.diff.Drop = append(d.diff.Drop, c.row.Path)
+	case c.silent:
+		d.diff.Same = append(d.diff.Same, c.row)
+	default:
+		d.diff.Put = append(d.diff.Put, c.row)
+	}
+	if c.gone {
+		d.unverified = true
+		d.pending.removed++
+	} else if !c.silent {
+		d.pending.changed++
+	}
+	if !c.silent || c.old.Inode != c.row.Inode {
+		d.news = append(d.news, c.row.Path)
+	}
+}
+
+// flush saves what has gathered.
 func (d *delivery) flush(ctx context.Context) error {
 	if d.size() == 0 {
 		return nil
@@ -120,17 +106,49 @@ func (d *delivery) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(d.updates) > 0 {
-		if err := d.sink.Put(ctx, d.updates); err != nil {
-			return fmt.Errorf("%w: %w", errSink, err)
-		}
-	}
-	if err := d.store.Apply(ctx, d.folder.ID, d.drop, d.put); err != nil {
+	if _, err := d.share.found(ctx, d.diff, d.pending != totals{}); err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
+	d.dirty.paths = append(d.dirty.paths, d.news...)
 	d.sum.add(d.pending)
-	d.applied(d.pending)
-	d.updates, d.drop, d.put = nil, nil, nil
-	d.held, d.pending, d.unverified = 0, totals{}, false
+	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
 	return nil
+}
+
+// move saves moved directories, after all that came before, and says so to the one
+// who has found them and waits for that.
+func (d *delivery) move(ctx context.Context, c change) error {
+	if err := d.flush(ctx); err != nil {
+		return err
+	}
+	if err := d.present(); err != nil {
+		return err
+	}
+	moved, err := d.share.found(ctx, Diff{Moved: c.moves}, true)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	d.dirty.moved = append(d.dirty.moved, moved...)
+	close(c.done)
+	return nil
+}
+
+// maxDirty is how many paths are named after a complete scan.
+const maxDirty = 10_000
+
+// dirty gathers what scans have found until it is told.
+type dirty struct {
+	paths []string
+	moved []Move
+}
+
+// take returns what has gathered, in which a complete scan may have the last part.
+func (d *dirty) take(full bool) (all Dirty, any bool) {
+	slices.Sort(d.paths)
+	all = Dirty{Paths: slices.Compact(d.paths), Moved: d.moved, All: full}
+	if full && len(all.Paths) > maxDirty {
+		all.Paths = nil
+	}
+	*d = dirty{}
+	return all, full || len(all.Paths)+len(all.Moved) > 0
 }

@@ -2,10 +2,26 @@
 // what is in them, what changes in them, and who may read their files.
 //
 // A [Service] holds the registry. For each folder one goroutine compares the disk
-// with what was known (a scan), gives every difference to the [Sink], and only
-// then remembers it, so that a crash or a failing sink means that something is
-// told twice, never that it is not told. File system events are hints which say
-// where to look; they are never believed.
+// with what was known (a scan) and puts every difference into the [Index]. File system
+// events are hints which say where to look; they are never believed. Two hear of what a
+// scan has found, and neither waits for the other:
+//
+// Whoever keeps the folder in sync is called by Options.Changed after each scan, and
+// tells what it does itself by [Service.Record], so that no scan finds that again.
+//
+// The [Sink], which makes files findable, is told by a second goroutine. What it has
+// still to be told is marked in the index, in the same transaction as the difference
+// itself, so that a crash or a failing sink means that something is told twice, never
+// that it is not told.
+//
+// # What is moved
+//
+// A directory that appears under a path and has the inode of one that is known under
+// another, where it is not any more, has been moved: its rows get the new paths, and
+// what is in it is compared with them instead of being read. The same holds for a file
+// with the inode, size and time of modification of one that is gone, unless its time
+// stamps are too young to be relied on. So nothing that is missing counts as gone until
+// a scan has visited everything that it was asked to.
 //
 // # What is never done
 //
@@ -14,7 +30,7 @@
 // is compared with what was looked at, so that a symbolic link is not followed
 // even if it leads to another place of the same folder.
 //
-// No file is written, apart from the marker: .shoal/id in a folder holds the
+// No file is written here, apart from the marker: .shoal/id in a folder holds the
 // folder's ID. A folder without it, or with another one, is not the folder that
 // was added (its disk may not be mounted), so it is in [StateError] and nothing
 // of it is forgotten. It recovers by itself when the marker is back. The marker

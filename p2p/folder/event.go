@@ -26,6 +26,10 @@ type Changed struct {
 	Bytes   int64  `json:"bytes"`
 	Error   string `json:"error"`
 	Warning string `json:"warning"`
+
+	NeedFiles int   `json:"need_files"`
+	NeedBytes int64 `json:"need_bytes"`
+	Conflicts int   `json:"conflicts"`
 }
 
 // Scanning tells how far a complete scan has come, four times a second at most.

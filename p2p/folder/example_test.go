@@ -2,6 +2,7 @@ package folder_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -43,7 +44,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := service.Wait(ctx, shared.ID); err != nil {
+	if err := errors.Join(service.Wait(ctx, shared.ID), service.WaitTold(ctx, shared.ID)); err != nil {
 		log.Fatal(err)
 	}
 	file, err := service.OpenFile(shared.ID, "hello.txt")

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 	"unicode/utf8"
+
+	"github.com/shoal-p2p/shoal/p2p"
 )
 
 // Errors that callers tell apart. The wrapping text says what was attempted and,
@@ -46,6 +48,8 @@ const (
 	StateScanning State = "scanning" // looking
 	StatePaused   State = "paused"   // by a person; not looking
 	StateError    State = "error"    // not there, or cannot be worked with; Folder.Error says why
+	StateSyncing  State = "syncing"  // becoming like the other members'
+	StateHeld     State = "held"     // changes of others wait for a person to let them through
 )
 
 // Folder is a shared directory and what is known about it.
@@ -62,6 +66,12 @@ type Folder struct {
 	Skipped int    // how many were left out; see Service.Skipped
 	Created time.Time
 	Scanned time.Time // when the last complete scan ended; zero: never in this run
+	Creator p2p.ID    // who offers it; zero: this node
+
+	// See Status.
+	NeedFiles int
+	NeedBytes int64
+	Conflicts int
 }
 
 // Record is what is kept of a folder between runs.
@@ -71,6 +81,7 @@ type Record struct {
 	Paused                  bool
 	Marked                  bool   // its marker could be written
 	Inode                   uint64 // of the directory; what an unmarked folder is known by
+	Creator                 p2p.ID // who offers it; zero: this node
 }
 
 // Skipped is something that is in a folder's directory but not shared.

@@ -165,8 +165,7 @@ func newBench(t testing.TB, o Options) *bench {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.log = append(b.log, e)
-		close(b.turned)
-		b.turned = make(chan struct{})
+		b.turn()
 	}
 	if o.Retry == 0 {
 		o.Retry = 10 * time.Millisecond
@@ -180,6 +179,18 @@ func newBench(t testing.TB, o Options) *bench {
 	}
 	b.Service = s
 	return b
+}
+
+// turn has until look again. The caller holds b.mu.
+func (b *bench) turn() {
+	close(b.turned)
+	b.turned = make(chan struct{})
+}
+
+func (b *bench) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn()
 }
 
 // start runs the service until the test ends.
@@ -216,10 +227,28 @@ func (b *bench) rescan(id string) Folder {
 	return b.wait(id)
 }
 
+// wait waits for the scans, and for the sink unless it fails.
 func (b *bench) wait(id string) Folder {
 	b.t.Helper()
-	if err := b.Wait(b.t.Context(), id); err != nil {
+	sh, err := b.share(id)
+	if err == nil {
+		err = b.Wait(b.t.Context(), id)
+	}
+	if err != nil {
 		b.t.Fatal(err)
+	}
+	for {
+		sh.mu.Lock()
+		done, turned := sh.passed == sh.posted || sh.behind != "" || sh.state == StateError, sh.turned
+		sh.mu.Unlock()
+		if done {
+			break
+		}
+		select {
+		case <-turned:
+		case <-b.t.Context().Done():
+			b.t.Fatal("the sink was not told")
+		}
 	}
 	f, err := b.Get(id)
 	if err != nil {

@@ -11,45 +11,119 @@ import (
 	"strings"
 )
 
-// resolve returns the absolute path of a directory without symbolic links, if it
-// can be shared. Errors: ErrUnusable.
-func resolve(path string) (string, error) {
-	unusable := func(why string) (string, error) {
-		return "", fmt.Errorf("folder: %s: %w: %s", path, ErrUnusable, why)
-	}
+// unusable returns an error that says why the directory at path cannot be shared.
+func unusable(path, why string) error {
+	return fmt.Errorf("folder: %s: %w: %s", path, ErrUnusable, why)
+}
+
+// absolute returns a path that begins with the root or the home directory, without
+// looking at what is there. Errors: ErrUnusable.
+func absolute(path string) (string, error) {
 	if path == "" || strings.IndexByte(path, 0) >= 0 {
-		return unusable("not the path of a directory")
+		return "", unusable(path, "not the path of a directory")
 	}
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return unusable("the home directory is not known; name the whole path")
+			return "", unusable(path, "the home directory is not known; name the whole path")
 		}
 		path = filepath.Join(home, path[1:])
 	}
 	if !filepath.IsAbs(path) {
-		return unusable("not a whole path; it begins with " + string(filepath.Separator) + " or ~")
+		return "", unusable(path, "not a whole path; it begins with "+string(filepath.Separator)+" or ~")
+	}
+	return path, nil
+}
+
+// resolveMissing returns the absolute path, without symbolic links, of a directory
+// that does not exist and could be made; missing is false if there is something.
+// Errors: ErrUnusable.
+func resolveMissing(path string) (real string, missing bool, err error) {
+	abs, err := absolute(path)
+	if err != nil {
+		return "", false, err
+	}
+	at, rest := filepath.Clean(abs), ""
+	for {
+		// A link that leads nowhere is something.
+		if _, err := os.Lstat(at); err == nil || !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
+			break
+		}
+		at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest)
+	}
+	if rest == "" {
+		return "", false, nil
+	}
+	above, err := resolve(at)
+	if err != nil {
+		return "", false, err
+	}
+	real = filepath.Join(above, rest)
+	if err := shareable(path, real); err != nil {
+		return "", false, err
+	}
+	if strings.ContainsRune(rest, filepath.Separator) && !inHome(real) {
+		return "", false, unusable(path, "the directory above it does not exist. If it is on a disk that is not connected, connect it; else create it first")
+	}
+	return real, true, nil
+}
+
+// inHome reports whether path is below the home of the program's user.
+func inHome(path string) bool {
+	home, err := os.UserHomeDir()
+	if err == nil {
+		home, err = filepath.EvalSymlinks(home)
+	}
+	return err == nil && path != home && below(path, home)
+}
+
+// create makes the directory at path, if it does not exist. Errors: ErrUnusable.
+func create(path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("folder: %s: %w: it cannot be created: %w", path, ErrUnusable, err)
+	}
+	// What was checked is a path without links: none may have come in between.
+	if real, err := filepath.EvalSymlinks(path); err != nil || real != path {
+		return unusable(path, "it was replaced while it was created")
+	}
+	return nil
+}
+
+// shareable reports whether real, to which path leads, has a name that can be shared.
+func shareable(path, real string) error {
+	for name := range strings.SplitSeq(filepath.ToSlash(real), "/") {
+		if isReserved(name) {
+			return unusable(path, reserved+" is this program's own directory")
+		}
+	}
+	return nil
+}
+
+// resolve returns the absolute path of a directory without symbolic links, if it
+// can be shared. Errors: ErrUnusable.
+func resolve(path string) (string, error) {
+	path, err := absolute(path)
+	if err != nil {
+		return "", err
 	}
 	real, err := filepath.EvalSymlinks(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return unusable("it does not exist; create it first")
+		return "", unusable(path, "it does not exist; create it first")
 	case errors.Is(err, fs.ErrPermission):
-		return unusable("this program may not go there; allow its user to read it")
+		return "", unusable(path, "this program may not go there; allow its user to read it")
 	case err != nil:
-		return unusable(err.Error())
+		return "", unusable(path, err.Error())
 	}
 	if info, err := os.Stat(real); err != nil {
-		return unusable(err.Error())
+		return "", unusable(path, err.Error())
 	} else if !info.IsDir() {
-		return unusable("it is not a directory; share the directory that it is in")
+		return "", unusable(path, "it is not a directory; share the directory that it is in")
 	}
-	for name := range strings.SplitSeq(filepath.ToSlash(real), "/") {
-		if isReserved(name) {
-			return unusable(reserved + " is this program's own directory")
-		}
+	if err := shareable(path, real); err != nil {
+		return "", err
 	}
-	return real, readable(real, unusable)
+	return real, readable(path, real)
 }
 
 // forbidden says why nobody should share a directory that could be: it is made by
@@ -78,8 +152,8 @@ func holdsNode(has func(name string) bool) bool {
 	return has("state.db") && has("index.db") && has("lock")
 }
 
-// readable tries to list the directory.
-func readable(dir string, unusable func(string) (string, error)) error {
+// readable tries to list dir, to which path leads.
+func readable(path, dir string) error {
 	d, err := os.Open(dir)
 	if err == nil {
 		_, err = d.Readdirnames(1)
@@ -89,11 +163,9 @@ func readable(dir string, unusable func(string) (string, error)) error {
 	case err == nil || errors.Is(err, io.EOF):
 		return nil
 	case errors.Is(err, fs.ErrPermission):
-		_, err = unusable("this program may not read it; allow its user to do so")
-	default:
-		_, err = unusable(err.Error())
+		return unusable(path, "this program may not read it; allow its user to do so")
 	}
-	return err
+	return unusable(path, err.Error())
 }
 
 // relation says how two directories lie to each other.
@@ -140,4 +212,23 @@ func reaches(path string, info fs.FileInfo) bool {
 			return true
 		}
 	}
+}
+
+// Place returns the whole path of a directory that may be shared or made: it need
+// not exist. Errors: ErrUnusable.
+func Place(path string) (string, error) {
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("folder: %s: %w: the home directory is not known; name the whole path", path, ErrUnusable)
+		}
+		path = filepath.Join(home, path[1:])
+	}
+	if !filepath.IsAbs(path) || strings.IndexByte(path, 0) >= 0 {
+		return "", fmt.Errorf("folder: %.200s: %w: not a whole path; it begins with %c or ~", path, ErrUnusable, filepath.Separator)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return filepath.Clean(path), nil
 }

@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,58 +13,41 @@ import (
 )
 
 const (
-	// heldFile is up to which size the bytes of a file that was hashed are handed
-	// to the sink from memory. Most texts are far smaller; what is larger is read
-	// a second time from the disk, or rather from the system's cache.
-	heldFile = 1 << 20
-	// readBuffer is what is read at once of a larger file.
+	// readBuffer is what is read at once of a file.
 	readBuffer = 256 << 10
 	// readAttempts is how often a file that changes meanwhile is read.
 	readAttempts = 3
 )
 
-// content is a file as it was in one moment.
-type content struct {
-	row  Row
-	data []byte // all of it, up to heldFile; nil otherwise
-}
-
-// readStable hashes the regular file name in at, whose path is given, such that
-// the content belongs to the state in the row: the file's state before and after
-// reading is the same. Errors: those of openFile, ErrChanged if that did not
+// readStable hashes the regular file name in at, whose path is given, such that the
+// hash belongs to the state in the row: the file's state before and after reading is
+// the same. Errors: those of openFile, ErrChanged if that did not
 // succeed in a few attempts.
-func readStable(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (content, error) {
+func readStable(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, error) {
 	for range readAttempts {
-		c, err := readOnce(ctx, at, name, path, now, read)
+		r, err := readOnce(ctx, at, name, path, now, read)
 		if !errors.Is(err, ErrChanged) && !errors.Is(err, errSwapped) {
-			return c, err
+			return r, err
 		}
 	}
-	return content{}, ErrChanged
+	return Row{}, ErrChanged
 }
 
-func readOnce(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (content, error) {
+func readOnce(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, error) {
 	checked := now()
 	f, before, err := openFile(at, name)
 	if err != nil {
-		return content{}, err
+		return Row{}, err
 	}
 	defer f.Close() // nothing was written
-	var data []byte
-	var hash Hash
-	if before.size <= heldFile {
-		data, hash, err = hashHeld(f, before.size)
-		read.Add(int64(len(data)))
-	} else {
-		hash, err = hashStream(ctx, f, read)
-	}
+	hash, err := hashAll(ctx, f, before.size, read)
 	if err != nil {
-		return content{}, err
+		return Row{}, err
 	}
 	if err := unchanged(f, before); err != nil {
-		return content{}, err
+		return Row{}, err
 	}
-	return content{row: before.row(path, hash, checked), data: data}, nil
+	return before.row(path, hash, checked), nil
 }
 
 // unchanged reports, as ErrChanged, that the open file f is not in state s.
@@ -80,58 +62,42 @@ func unchanged(f *os.File, s stat) error {
 	return nil
 }
 
-// hashHeld reads one byte more than there should be, to notice that there is more.
-func hashHeld(f *os.File, size int64) ([]byte, Hash, error) {
-	data := make([]byte, size+1)
-	n, err := io.ReadFull(f, data)
-	if err == nil || err == io.EOF && size > 0 || err == io.ErrUnexpectedEOF && int64(n) != size {
-		return nil, Hash{}, ErrChanged
-	}
-	if err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, Hash{}, err
-	}
-	return data[:n], blake3.Sum256(data[:n]), nil
-}
-
-func hashStream(ctx context.Context, f *os.File, read *atomic.Int64) (Hash, error) {
-	var hash Hash
+// hashAll hashes a file of a size. Errors: ErrChanged if it has another size.
+func hashAll(ctx context.Context, f *os.File, size int64, read *atomic.Int64) (hash Hash, err error) {
 	h := blake3.New()
-	buf := make([]byte, readBuffer)
+	// One byte more than there should be, to notice that there is more.
+	buf := make([]byte, min(readBuffer, size+1))
+	var total int64
 	for {
 		n, err := f.Read(buf)
 		_, _ = h.Write(buf[:n]) // never fails (hash.Hash)
 		read.Add(int64(n))
-		if err == io.EOF {
+		total += int64(n)
+		switch {
+		case err == io.EOF && total == size:
 			h.Sum(hash[:0])
 			return hash, nil
-		}
-		if err != nil {
+		case err == io.EOF || total > size:
+			return Hash{}, ErrChanged
+		case err != nil:
 			return Hash{}, err
-		}
-		if err := ctx.Err(); err != nil {
-			return Hash{}, err
+		case ctx.Err() != nil:
+			return Hash{}, ctx.Err()
 		}
 	}
 }
 
-// opener is Update.Open of a file: from memory, or from the disk as long as the
-// file is in the state that the hash belongs to.
-func (c content) opener(t *tree) func() (io.ReadCloser, error) {
-	if c.data != nil {
-		data := c.data
-		return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+// openAs opens the file of a row for reading all of it, as long as it is in the state
+// that the row describes. Errors: ErrChanged.
+func (t *tree) openAs(row Row) (*rangeReader, error) {
+	f, s, err := t.open(row.Path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrChanged, err) // it could be opened when it was hashed
 	}
-	row := c.row
-	return func() (io.ReadCloser, error) {
-		f, s, err := t.open(row.Path)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrChanged, err) // it could be opened when it was hashed
-		}
-		if !row.same(s) {
-			return nil, errors.Join(ErrChanged, f.Close())
-		}
-		return newRange(f, s, 0, s.size)
+	if !row.same(s) {
+		return nil, errors.Join(ErrChanged, f.Close())
 	}
+	return newRange(f, s, 0, s.size)
 }
 
 // open opens the regular file at path for reading.

@@ -24,6 +24,7 @@ type runner struct {
 	unwatch  func() // ends watcher and waits for it
 	next     time.Time
 	failures int
+	dirty    dirty // found, but not told yet
 }
 
 // run scans when it is asked to, when something has changed, and from time to
@@ -186,8 +187,8 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &scan{
-		tree: t, store: r.service.store, watch: r.watcher, full: full, workers: r.service.options.Workers,
-		now: time.Now, out: make(chan change, chunk), skips: r.left(), look: make(map[string]bool, len(hints)),
+		folder: r.id, tree: t, store: r.service.store, watch: r.watcher, full: full, workers: r.service.options.Workers,
+		now: time.Now, own: r.isOwn, more: r.more, out: make(chan change, chunk), skips: r.left(), look: make(map[string]bool, len(hints)),
 	}
 	for _, h := range hints {
 		s.look[h.path] = true
@@ -204,31 +205,49 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 			r.state = StateScanning
 		}
 	})
-	folder := r.snapshot()
-	s.folder = &folder
+	some, err := s.store.Under(ctx, r.id, "", "", 1)
+	if err != nil {
+		return fmt.Errorf("folder: scan %s: %w", r.path, err)
+	}
+	s.renamed = len(some) > 0
 	begun := time.Now()
 	sum, err := r.compare(ctx, s, hints)
+	for _, h := range s.late {
+		r.hint(h)
+	}
 	if err != nil {
 		return fmt.Errorf("folder: scan %s: %w", r.path, err)
 	}
 	if full {
-		return r.finish(ctx, s, sum, time.Since(begun))
+		if err := r.finish(ctx, s, sum, time.Since(begun)); err != nil {
+			return err
+		}
 	}
+	r.report(full)
 	return nil
+}
+
+// more takes the hints that have come since the scan began.
+func (r *runner) more() []hint {
+	hints, lost := r.watcher.take()
+	if lost {
+		r.ask()
+	}
+	return hints
+}
+
+// report calls the hook with what was found since it was called last.
+func (r *runner) report(full bool) {
+	if d, any := r.dirty.take(full); any && r.service.options.Changed != nil {
+		r.service.options.Changed(r.id, d)
+	}
 }
 
 // compare runs a scan together with the delivery of what it finds.
 func (r *runner) compare(ctx context.Context, s *scan, hints []hint) (totals, error) {
-	d := &delivery{
-		folder: s.folder, tree: s.tree, store: r.service.store, sink: r.service.sink,
-		present: r.stillThere,
-		applied: func(t totals) {
-			r.alter(func() {
-				r.files += t.files
-				r.bytes += t.bytes
-			}, t.changed+t.removed > 0)
-		},
-	}
+	d := &delivery{share: r.share, present: r.stillThere, dirty: &r.dirty}
+	r.scanning(true)
+	defer r.scanning(false)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.walk(ctx, hints) })
 	ended := make(chan struct{})

@@ -66,7 +66,15 @@ func TestRescanTellsOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func (b *bench) pause(id string)  { b.setPaused(id, true) }
+// pause returns when the runner has noticed.
+func (b *bench) pause(id string) {
+	b.t.Helper()
+	b.setPaused(id, true)
+	if err := errors.Join(b.Scan(id), b.Wait(b.t.Context(), id)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func (b *bench) resume(id string) { b.setPaused(id, false); b.wait(id) }
 
 func (b *bench) setPaused(id string, paused bool) {
@@ -126,7 +134,7 @@ func TestRacyFilesAreReadAgain(t *testing.T) {
 		if name == "b" { // read long after its last change: not racy
 			row.Checked = row.Changed + int64(time.Minute)
 		}
-		if err := store.Apply(t.Context(), id, nil, []Row{row}); err != nil {
+		if _, err := store.Apply(t.Context(), id, Diff{Same: []Row{row}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -179,10 +187,13 @@ func TestSinkFailureLosesNothing(t *testing.T) {
 	}
 	b.untilHas(want...)
 	b.untilState(f.ID, StateIdle)
-	failed := events[Failed](b)
-	if len(failed) == 0 || !strings.Contains(failed[0].Error, "disk full") {
-		t.Errorf("events: %+v", failed)
+	behind := slices.ContainsFunc(events[Changed](b), func(e Changed) bool {
+		return strings.Contains(e.Warning, "Search is behind") && strings.Contains(e.Warning, "disk full")
+	})
+	if failed := events[Failed](b); len(failed) != 0 || !behind {
+		t.Errorf("failed %+v; a warning: %v", failed, behind)
 	}
+	b.until("no warning", func() bool { f, err := b.Get(f.ID); return err == nil && f.Warning == "" && f.State == StateIdle })
 	// What was accepted and remembered was not told twice.
 	seen := map[string]int{}
 	for _, p := range b.sink.takePuts() {
@@ -195,20 +206,20 @@ func TestSinkFailureLosesNothing(t *testing.T) {
 	}
 }
 
-// A store that fails after the sink has accepted: everything is told again.
+// A store that fails: it is said, and everything is looked at again.
 type failingStore struct {
 	*Memory
 	fails atomic.Int32
 }
 
-func (s *failingStore) Apply(ctx context.Context, folder string, drop []string, put []Row) error {
+func (s *failingStore) Apply(ctx context.Context, folder string, d Diff) (Delta, error) {
 	if s.fails.Add(-1) >= 0 {
-		return errors.New("index unwritable")
+		return Delta{}, errors.New("index unwritable")
 	}
-	return s.Memory.Apply(ctx, folder, drop, put)
+	return s.Memory.Apply(ctx, folder, d)
 }
 
-func TestStoreFailureTellsAgain(t *testing.T) {
+func TestStoreFailureLosesNothing(t *testing.T) {
 	store := &failingStore{Memory: NewMemory()}
 	store.fails.Store(2)
 	b := newBench(t, Options{Store: store}).start()
@@ -218,7 +229,11 @@ func TestStoreFailureTellsAgain(t *testing.T) {
 	}
 	b.untilState(f.ID, StateIdle)
 	b.until("scanned", func() bool { return len(events[Scanned](b)) == 1 })
-	b.wantPuts("a", "a", "a")
+	b.wait(f.ID)
+	b.wantPuts("a")
+	if failed := events[Failed](b); len(failed) != 1 {
+		t.Errorf("events: %+v", failed)
+	}
 	if f, err := b.Get(f.ID); err != nil || f.Files != 1 || f.Bytes != 1 {
 		t.Errorf("counted %+v, %v", f, err)
 	}
@@ -385,13 +400,14 @@ func TestFileThatChangesWhileRead(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, err, ErrChanged)
 		}
 	}
-	if _, _, err := hashHeld(f, 100); !errors.Is(err, ErrChanged) {
+	var read atomic.Int64
+	if _, err := hashAll(t.Context(), f, 100, &read); !errors.Is(err, ErrChanged) {
 		t.Errorf("fewer bytes than announced: %v", err)
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := hashHeld(f, 0); !errors.Is(err, ErrChanged) {
+	if _, err := hashAll(t.Context(), f, 0, &read); !errors.Is(err, ErrChanged) {
 		t.Errorf("more bytes than announced: %v", err)
 	}
 }
@@ -424,7 +440,7 @@ func TestFileThatIsAlwaysWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 60 {
-		build(t, dir, "log="+strings.Repeat(string(rune('a'+i%26)), 2*heldFile))
+		build(t, dir, "log="+strings.Repeat(string(rune('a'+i%26)), 4*readBuffer))
 	}
 	b.sink.failing(func(updates []Update) error {
 		text, err := readUpdate(updates[0])
@@ -433,7 +449,7 @@ func TestFileThatIsAlwaysWritten(t *testing.T) {
 	})
 	b.until("the last state", func() bool {
 		text, _ := last.Load().(string)
-		return text == strings.Repeat(string(rune('a'+59%26)), 2*heldFile)
+		return text == strings.Repeat(string(rune('a'+59%26)), 4*readBuffer)
 	})
 }
 
@@ -450,9 +466,9 @@ func restat(f *os.File) (stat, error) {
 
 func TestLargeFilesAreStreamed(t *testing.T) {
 	b := newBench(t, Options{}).start()
-	dir := newTree(t, "large="+strings.Repeat("0123456789abcdef", heldFile/16+1))
+	dir := newTree(t, "large="+strings.Repeat("0123456789abcdef", readBuffer/16+1))
 	b.add(dir)
-	if got := b.sink.has(); len(got) != 1 || len(got[0]) != len("large=")+heldFile+16 {
+	if got := b.sink.has(); len(got) != 1 || len(got[0]) != len("large=")+readBuffer+16 {
 		t.Errorf("%d entries", len(got))
 	}
 }

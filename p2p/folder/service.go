@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -38,6 +37,10 @@ type Options struct {
 	Unwatched time.Duration
 	Retry     time.Duration // between looks at a folder in StateError; 0: 5 s
 	Quiet     time.Duration // from a file system event to the look at it; 0: 120 ms
+	// Changed is called after a scan that has found something to be different, and
+	// after every complete one, when all of it is in the index. It is called by the
+	// goroutine that scans, which waits for it. Nil: nobody is told.
+	Changed func(folder string, d Dirty)
 }
 
 // Service looks after all folders of a node. Its methods may be used by several
@@ -151,134 +154,12 @@ func (s *Service) start(sh *share) {
 	s.group.Go(func() {
 		defer close(ended)
 		defer cancel()
+		var telling sync.WaitGroup
+		telling.Go(func() { sh.tell(ctx) })
 		sh.run(ctx)
+		telling.Wait()
+		sh.catchUp()
 	})
-}
-
-// AddOptions describe a folder to share.
-type AddOptions struct {
-	Path   string // of the directory: absolute, or below "~", the home of the program's user
-	Label  string // for people; empty: the last part of the path
-	Access string // AccessWrite or AccessRead; empty: AccessWrite
-}
-
-// Add shares a directory. One that is shared already is returned as it is,
-// whatever else o says. A directory that carries the marker of a folder unknown
-// here becomes that folder again, so that a node that has lost its data offers
-// the same folder. Errors: ErrUnusable, ErrOverlap, ErrInvalid.
-func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
-	path, err := resolve(o.Path)
-	if err != nil {
-		return Folder{}, err
-	}
-	o.Access = cmp.Or(o.Access, AccessWrite)
-	o.Label = cmp.Or(o.Label, defaultLabel(path))
-	if err := errors.Join(checkLabel(o.Label), checkAccess(o.Access)); err != nil {
-		return Folder{}, err
-	}
-	s.registry.Lock()
-	defer s.registry.Unlock()
-	if existing, err := s.overlap(path); err != nil || existing != nil {
-		if err != nil {
-			return Folder{}, err
-		}
-		return existing.snapshot(), nil
-	}
-	if why := forbidden(path); why != "" {
-		return Folder{}, fmt.Errorf("folder: %s: %w: %s", path, ErrUnusable, why)
-	}
-	r := Record{Label: o.Label, Path: path, Access: o.Access, Created: time.Now().UTC().Truncate(time.Millisecond)}
-	if err := s.claim(&r); err != nil {
-		return Folder{}, err
-	}
-	if err := s.store.SaveFolder(ctx, r); err != nil {
-		return Folder{}, fmt.Errorf("folder: add %s: %w", path, err)
-	}
-	sh := newShare(s, r)
-	// The rows of a folder that was here before may have survived its record.
-	if err := sh.count(ctx); err != nil {
-		return Folder{}, err
-	}
-	s.mu.Lock()
-	s.shares[r.ID] = sh
-	s.start(sh)
-	s.mu.Unlock()
-	s.options.Publish.Emit(Added{ID: r.ID, Label: r.Label, Path: r.Path})
-	return sh.snapshot(), nil
-}
-
-// overlap returns the folder that path is, if it is one. Errors: ErrOverlap.
-func (s *Service) overlap(path string) (*share, error) {
-	if s.options.DataDir != "" && relate(path, s.options.DataDir) != apart {
-		return nil, fmt.Errorf("folder: %s: %w the data directory %s", path, ErrOverlap, s.options.DataDir)
-	}
-	for _, sh := range s.all() {
-		other := sh.record()
-		switch relate(path, other.Path) {
-		case equal:
-			return sh, nil
-		case inside:
-			return nil, fmt.Errorf("folder: %s: %w the folder %q: it is in %s", path, ErrOverlap, other.Label, other.Path)
-		case around:
-			return nil, fmt.Errorf("folder: %s: %w the folder %q: it contains %s", path, ErrOverlap, other.Label, other.Path)
-		}
-	}
-	return nil, nil
-}
-
-// claim gives the directory of r an ID and, if it can be written, the marker.
-// Errors: ErrUnusable.
-func (s *Service) claim(r *Record) error {
-	t, err := openTree(r.Path)
-	if err != nil {
-		return fmt.Errorf("folder: %s: %w: %w", r.Path, ErrUnusable, err)
-	}
-	defer t.close() // what was written is synced
-	r.Inode = t.stat.inode
-	id, err := t.marker()
-	known := err == nil
-	if known {
-		if other, err := s.share(id); err == nil {
-			// A copy becomes a folder of its own, but not while it could be the
-			// original at another place.
-			if !other.present() {
-				return fmt.Errorf("folder: %s: %w: it carries the marker of the folder %q, which is not at %s now. If it was moved here, remove that folder first",
-					r.Path, ErrUnusable, other.record().Label, other.record().Path)
-			}
-			known = false
-		}
-	}
-	if known {
-		r.ID, r.Marked = id, true
-		return nil
-	}
-	if r.ID, err = newID(s.options.Rand); err != nil {
-		return err
-	}
-	switch err := t.mark(r.ID); {
-	case err == nil:
-		r.Marked = true
-	case readOnly(err):
-		s.log.Info("folder: no marker on read-only media; the directory is known by its inode", "path", r.Path)
-	default:
-		return fmt.Errorf("folder: %s: %w: its marker cannot be written: %w", r.Path, ErrUnusable, err)
-	}
-	return nil
-}
-
-// defaultLabel is the last part of path, as a label can have it.
-func defaultLabel(path string) string {
-	label := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
-			return '_'
-		}
-		return r
-	}, filepath.Base(path))
-	for len(label) > MaxLabel {
-		_, size := utf8.DecodeLastRuneInString(label)
-		label = label[:len(label)-size]
-	}
-	return label
 }
 
 // Remove forgets a folder here and touches nothing in it. The marker stays too: it
@@ -386,6 +267,16 @@ func (s *Service) Wait(ctx context.Context, id string) error {
 		return err
 	}
 	return sh.wait(ctx)
+}
+
+// WaitTold returns when the sink was told of everything that was found before. As
+// long as the sink fails it does not return. Errors: ErrNotFound, that of ctx.
+func (s *Service) WaitTold(ctx context.Context, id string) error {
+	sh, err := s.share(id)
+	if err != nil {
+		return err
+	}
+	return sh.waitTold(ctx)
 }
 
 // Skipped returns what the last complete scan of a folder left out, and why, with

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -317,10 +318,25 @@ func TestVanishAndReturn(t *testing.T) {
 	}
 }
 
-// When the marker goes while a scan finds files missing, what was told until then
+// after is a store that calls a function after a change.
+type after struct {
+	*Memory
+	call atomic.Pointer[func()]
+}
+
+func (s *after) Apply(ctx context.Context, folder string, d Diff) (Delta, error) {
+	delta, err := s.Memory.Apply(ctx, folder, d)
+	if call := s.call.Swap(nil); call != nil {
+		(*call)()
+	}
+	return delta, err
+}
+
+// When the marker goes while a scan finds files missing, what was found until then
 // is all that is forgotten.
 func TestVanishDuringAScan(t *testing.T) {
-	b := newBench(t, Options{Retry: time.Hour}).start()
+	store := &after{Memory: NewMemory()}
+	b := newBench(t, Options{Store: store, Retry: time.Hour}).start()
 	dir := newTree(t)
 	for i := range 2*maxBatch + 10 {
 		build(t, dir, fmt.Sprintf("%d=", i))
@@ -330,11 +346,19 @@ func TestVanishDuringAScan(t *testing.T) {
 	for i := range 2*maxBatch + 10 {
 		remove(t, dir, fmt.Sprint(i))
 	}
-	b.sink.failing(func([]Update) error { return os.RemoveAll(filepath.Join(dir, ".shoal")) })
+	vanish := func() {
+		if err := os.RemoveAll(filepath.Join(dir, ".shoal")); err != nil {
+			t.Error(err)
+		}
+	}
+	store.call.Store(&vanish)
 	b.resume(id)
 	f, err := b.Get(id)
-	if err != nil || f.State != StateError || f.Files != maxBatch+10 || len(b.sink.has()) != f.Files {
-		t.Errorf("%+v, %v; the sink has %d", f, err, len(b.sink.has()))
+	if err != nil || f.State != StateError || f.Files != maxBatch+10 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if err := b.WaitTold(t.Context(), id); err != nil || len(b.sink.has()) != f.Files {
+		t.Errorf("the sink has %d: %v", len(b.sink.has()), err)
 	}
 }
 

@@ -14,10 +14,15 @@ type share struct {
 	id      string
 	path    string
 	wake    chan struct{} // capacity 1: the runner has something to do
+	outbox  chan struct{} // capacity 1: the teller has something to do
 
 	// Guarded by Service.mu.
 	cancel context.CancelFunc
 	ended  chan struct{}
+
+	writes    sync.Mutex // serialises changes of the index, and guards the following; before mu
+	overtaken overtaken
+	own       own
 
 	mu      sync.Mutex // guards all following fields
 	rec     Record
@@ -25,6 +30,9 @@ type share struct {
 	state   State
 	fault   string
 	warning string
+	behind  string // why the sink is not told
+	status  Status // of the synchronisation
+	busy    bool
 	files   int64
 	bytes   int64
 	scanned time.Time
@@ -35,12 +43,17 @@ type share struct {
 	stop    context.CancelFunc // of the scan that runs
 	turned  chan struct{}      // closed and replaced when anything above changes
 	told    Changed            // last
+	at      time.Time          // of told
+	late    *time.Timer        // that will tell what was held back; nil: nothing is
+	posted  uint64             // changes of the index
+	passed  uint64             // posted, when the teller's last pass that left nothing began
 }
 
-// newShare returns the share of a record, for which a first scan is asked.
+// newShare returns the share of a record, for which a first scan is asked, and of
+// which the sink may have missed something.
 func newShare(s *Service, r Record) *share {
 	sh := &share{
-		service: s, id: r.ID, path: r.Path, rec: r, wake: make(chan struct{}, 1), skips: &skips{}, asked: 1,
+		service: s, id: r.ID, path: r.Path, rec: r, wake: make(chan struct{}, 1), outbox: make(chan struct{}, 1), skips: &skips{}, asked: 1, posted: 1,
 		state: StateIdle, stop: func() {}, turned: make(chan struct{}),
 	}
 	if r.Paused {
@@ -58,42 +71,6 @@ func (sh *share) count(ctx context.Context) error {
 	}
 	sh.set(func() { sh.files, sh.bytes = int64(files), bytes })
 	return nil
-}
-
-// set changes fields and tells everybody who waits for a change, and the public
-// if it can see one.
-func (sh *share) set(change func()) { sh.alter(change, false) }
-
-// alter is set; with news the public is told in any case.
-func (sh *share) alter(change func(), news bool) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	change()
-	close(sh.turned)
-	sh.turned = make(chan struct{})
-	if now := sh.changed(); news || now != sh.told {
-		sh.told = now
-		// Publish never blocks, and in here the events keep their order.
-		sh.service.options.Publish.Emit(now)
-	}
-}
-
-// changed describes the folder as an event. The caller holds sh.mu.
-func (sh *share) changed() Changed {
-	return Changed{
-		ID: sh.rec.ID, Label: sh.rec.Label, State: sh.state, Access: sh.rec.Access,
-		Files: int(sh.files), Bytes: sh.bytes, Error: sh.fault, Warning: sh.warning,
-	}
-}
-
-func (sh *share) snapshot() Folder {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return Folder{
-		ID: sh.rec.ID, Label: sh.rec.Label, Path: sh.rec.Path, Access: sh.rec.Access, Created: sh.rec.Created,
-		State: sh.state, Files: int(sh.files), Bytes: sh.bytes, Error: sh.fault, Warning: sh.warning,
-		Skipped: sh.skips.len(), Scanned: sh.scanned,
-	}
 }
 
 func (sh *share) record() Record {
@@ -170,6 +147,24 @@ func (sh *share) wait(ctx context.Context) error {
 	sh.mu.Lock()
 	until := sh.asked
 	for sh.done < until {
+		turned := sh.turned
+		sh.mu.Unlock()
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		sh.mu.Lock()
+	}
+	sh.mu.Unlock()
+	return nil
+}
+
+// waitTold returns when the sink was told all that is in the index.
+func (sh *share) waitTold(ctx context.Context) error {
+	sh.mu.Lock()
+	until := sh.posted
+	for sh.passed < until {
 		turned := sh.turned
 		sh.mu.Unlock()
 		select {

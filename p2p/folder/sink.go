@@ -9,16 +9,17 @@ import (
 //
 // Put is called with 1 to 256 updates by one goroutine per folder at a time, in
 // an order in which a directory comes before what is in it and the end of a path
-// before what takes its place. When it returns nil, the updates are remembered
-// and not told again; otherwise, or after a crash, the next scan tells all of
-// them again, so Put must bear repetition.
+// before what takes its place. When it returns nil, the updates are remembered and
+// not told again, but for files that could not be read as they had been; otherwise,
+// or after a crash, all of them are told again, as they are by then, so Put must bear
+// repetition, and the end of what it does not know. Scans do not wait for it.
 type Sink interface {
 	Put(ctx context.Context, updates []Update) error
 }
 
 // Update is one entry that is new, has changed or is gone.
 type Update struct {
-	Folder *Folder // as it was when the scan began; not to be changed
+	Folder *Folder // as it was shortly before; not to be changed
 	Entry
 	// Gone: there is no such entry any more. Entry is what it last was.
 	Gone bool
@@ -26,8 +27,8 @@ type Update struct {
 	// pattern now excludes it. Only with Gone.
 	Ignored bool
 	// Open reads a file's content from its start, during Put only. The bytes are
-	// those of Hash: files up to 1 MiB come from memory, where hashing has left
-	// them, so that each is read once; reading of a larger one gives ErrChanged if
-	// it has changed since. Nil for directories and what is gone.
+	// those of Hash: if the file has changed since it was hashed, Open or the reader
+	// gives ErrChanged before the last byte, and the file is told again when it was
+	// looked at. Nil for directories and what is gone.
 	Open func() (io.ReadCloser, error)
 }

@@ -21,8 +21,8 @@ type Registry interface {
 }
 
 // Index is what was last seen in the folders: the cache that makes a scan cheap,
-// and the list of entries. It may be lost at any time; a scan builds it again.
-// The order of paths is that of their bytes.
+// the list of entries, and what of it the Sink has still to be told. It may be lost
+// at any time; a scan builds it again. The order of paths is that of their bytes.
 type Index interface {
 	// Children returns the rows directly in dir ("": the folder itself), by path.
 	Children(ctx context.Context, folder, dir string) ([]Row, error)
@@ -31,11 +31,24 @@ type Index interface {
 	Under(ctx context.Context, folder, prefix, after string, limit int) ([]Row, error)
 	// Row returns one row. Errors: ErrNotFound.
 	Row(ctx context.Context, folder, path string) (Row, error)
-	// Apply deletes the rows of the paths in drop, where there are any, and then
-	// adds or replaces those of put, all or nothing.
-	Apply(ctx context.Context, folder string, drop []string, put []Row) error
+	// DirByInode returns the row of a directory with an inode, which is not 0; of
+	// several, the first. Errors: ErrNotFound.
+	DirByInode(ctx context.Context, folder string, inode uint64) (Row, error)
+	// ByHash returns the row of a file whose content has a hash; of several, the
+	// first. Errors: ErrNotFound.
+	ByHash(ctx context.Context, folder string, h Hash) (Row, error)
+	// Apply changes rows, all or nothing, and returns what that changes in the result
+	// of Count.
+	Apply(ctx context.Context, folder string, d Diff) (Delta, error)
 	// Count returns the number of files, and the sum of their sizes.
 	Count(ctx context.Context, folder string) (files int, bytes int64, err error)
+	// Untold returns up to limit of what the sink has still to be told. With gone, of
+	// paths at which nothing is any more, from the last path to the first, those before
+	// after, which is empty at first; else of the others, from the first to the last,
+	// those after after.
+	Untold(ctx context.Context, folder string, gone bool, after string, limit int) ([]Untold, error)
+	// Told notes that the sink was told all of us, as far as nothing has changed since.
+	Told(ctx context.Context, folder string, us []Untold) error
 }
 
 // Row is an entry with what tells, without reading it, that it is unchanged.
@@ -44,4 +57,34 @@ type Row struct {
 	Inode   uint64 // 0 where there is none
 	Changed int64  // change time of the inode, ns since 1970; 0 where there is none
 	Checked int64  // when the content was last about to be read, ns since 1970
+}
+
+// Diff is a change of an index, in the order in which it happens.
+type Diff struct {
+	// Drop are paths whose rows are deleted, where there are any, without those below;
+	// Left are more of them, which are still on the disk but ignored.
+	Drop, Left []string
+	// Moved are directories that get another path, with all rows below them, all at
+	// once: From are paths of before, To of after. Rows in the way are deleted.
+	Moved []Move
+	// Put are rows that are added, or replace those of the same path.
+	Put []Row
+	// Same are more of them, which differ from those of the same path and kind only in
+	// what the sink need not know.
+	Same []Row
+}
+
+// Delta is how much more is in a folder than before.
+type Delta struct {
+	Files int
+	Bytes int64
+}
+
+// Untold is what the sink has still to be told about a path.
+type Untold struct {
+	// Row is what is there. If it has no Kind, nothing is, and it is what last was.
+	Row
+	Ended   []Kind // what the sink may know to be there, but is not
+	Ignored bool   // it is gone because it is ignored
+	Rev     int64  // of the row; each change gives it a greater one
 }

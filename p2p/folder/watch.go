@@ -22,6 +22,8 @@ type watches interface {
 	// add is called before a directory is listed. Again: also if it is watched.
 	add(dir string, inode uint64, again bool)
 	remove(dir string)
+	// has reports whether the directory is watched under this path, or cannot be.
+	has(dir string, inode uint64) bool
 }
 
 // notifier is what is used of fsnotify.Watcher.
@@ -224,7 +226,10 @@ func (w *watcher) prepare(dir string, inode uint64, again bool) (first []string,
 		return nil, false
 	}
 	delete(w.stale, dir)
-	if watched && (was != inode || stale) {
+	// Also if it seems to be the same: when a watched path leads to another watched
+	// directory by now, adding it again leaves fsnotify 1.10 in a state in which its
+	// next removal panics. What happens in between is met when it is listed.
+	if watched {
 		w.forget(dir)
 		first = append(first, dir)
 	}
@@ -246,6 +251,15 @@ func (w *watcher) remove(dir string) {
 	if watched {
 		w.unwatch(dir)
 	}
+}
+
+// has implements watches.
+func (w *watcher) has(dir string, inode uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, watched := w.inodes[dir]
+	_, stale := w.stale[dir]
+	return watched && was == inode && !stale || w.dead || w.limit != nil
 }
 
 // forget drops what is known of a watch. The caller holds w.mu.

@@ -236,3 +236,5 @@ func TestWatcherErrors(t *testing.T) {
 		t.Error("a directory that is gone is no limit")
 	}
 }
+
+func event(path string) fsnotify.Event { return fsnotify.Event{Name: path, Op: fsnotify.Create} }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 )
 
@@ -26,6 +27,14 @@ func Run(t *testing.T, open func(t *testing.T) folder.Store) {
 		"under":               testUnder,
 		"apply":               testApply,
 		"count":               testCount,
+		"delta":               testDelta,
+		"inode and hash":      testFind,
+		"move":                testMove,
+		"moves at once":       testMoves,
+		"untold":              testUntold,
+		"untold in pages":     testUntoldPages,
+		"told of another":     testToldAnother,
+		"kinds that ended":    testEnded,
 		"folders are apart":   testApart,
 		"delete":              testDelete,
 		"concurrent":          testConcurrent,
@@ -58,7 +67,7 @@ func dir(path string) folder.Row {
 
 func apply(t *testing.T, s folder.Store, id string, drop []string, put ...folder.Row) {
 	t.Helper()
-	if err := s.Apply(t.Context(), id, drop, put); err != nil {
+	if _, err := s.Apply(t.Context(), id, folder.Diff{Drop: drop, Put: put}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -79,7 +88,7 @@ func wantRows(t *testing.T, what string, got []folder.Row, err error, want ...fo
 func testRegistry(t *testing.T, s folder.Store) {
 	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 	second := folder.Record{ID: "bbb", Label: "B", Path: "/b", Access: folder.AccessRead, Created: at(2000), Paused: true, Marked: true, Inode: math.MaxUint64}
-	first := folder.Record{ID: "ccc", Label: "C\u202e", Path: "/c\nd", Access: folder.AccessWrite, Created: at(1000)}
+	first := folder.Record{ID: "ccc", Label: "C\u202e", Path: "/c\nd", Access: folder.AccessWrite, Created: at(1000), Creator: p2p.ID{1, 31: 2}}
 	for _, r := range []folder.Record{second, first, second} {
 		if err := s.SaveFolder(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -235,9 +244,9 @@ func testConcurrent(t *testing.T, s folder.Store) {
 		go func() {
 			var err error
 			for i := range each {
-				err = errors.Join(err, s.Apply(t.Context(), "f", nil, []folder.Row{file(fmt.Sprintf("%d/%02d", w, i))}))
+				_, put := s.Apply(t.Context(), "f", folder.Diff{Put: []folder.Row{file(fmt.Sprintf("%d/%02d", w, i))}})
 				_, read := s.Children(t.Context(), "f", "0")
-				err = errors.Join(err, read)
+				err = errors.Join(err, put, read)
 			}
 			done <- err
 		}()
@@ -256,7 +265,7 @@ func testConcurrent(t *testing.T, s folder.Store) {
 func testCancelled(t *testing.T, s folder.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := s.Apply(ctx, "f", nil, []folder.Row{file("a"), file("b")})
+	_, err := s.Apply(ctx, "f", folder.Diff{Put: []folder.Row{file("a"), file("b")}})
 	files, _, countErr := s.Count(t.Context(), "f")
 	if countErr != nil || files == 1 || err == nil && files != 2 {
 		t.Errorf("%d files (%v) after %v", files, countErr, err)

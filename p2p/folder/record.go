@@ -1,0 +1,172 @@
+package folder
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// maxOwn is how many of a share's own writes are remembered, at least.
+const maxOwn = 8192
+
+// own remembers the states of files that Record has told of, so that the file
+// system's events about them do not have them read again. The zero value works.
+//
+// Of two halves the older is forgotten when the newer is full.
+type own struct {
+	newer, older map[string]ownState
+}
+
+type ownState struct {
+	inode   uint64
+	changed int64
+}
+
+func (o *own) add(r Row) {
+	if len(o.newer) >= maxOwn {
+		o.older, o.newer = o.newer, nil
+	}
+	if o.newer == nil {
+		o.newer = make(map[string]ownState)
+	}
+	o.newer[r.Path] = ownState{r.Inode, r.Changed}
+}
+
+// is reports whether the file at path is still as it was recorded; its size and
+// times are those of its row.
+func (o *own) is(path string, st stat) bool {
+	was, found := o.newer[path]
+	if !found {
+		was, found = o.older[path]
+	}
+	return found && was == ownState{st.inode, st.changed}
+}
+
+// overtaken is what Record has changed while a scan runs: what the scan has found
+// there may have been so before.
+type overtaken struct {
+	scanning bool
+	paths    map[string]struct{}
+	moves    []Move
+}
+
+// has reports whether path is where something was recorded.
+func (o *overtaken) has(path string) bool {
+	if _, found := o.paths[path]; found {
+		return true
+	}
+	return slices.ContainsFunc(o.moves, func(m Move) bool { return within(path, m.From) || within(path, m.To) })
+}
+
+// touches reports whether something was recorded at dir or in it.
+func (o *overtaken) touches(dir string) bool {
+	for p := range o.paths {
+		if within(p, dir) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(o.moves, func(m Move) bool {
+		return within(m.From, dir) || within(m.To, dir) || within(dir, m.From) || within(dir, m.To)
+	})
+}
+
+// within reports whether path is dir or in it.
+func within(path, dir string) bool {
+	rest, ok := strings.CutPrefix(path, dir)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// filter takes out of d what was overtaken, and returns the paths of that, without
+// those of moves.
+func (o *overtaken) filter(d *Diff) (again []string) {
+	if len(o.paths) == 0 && len(o.moves) == 0 {
+		return nil
+	}
+	path := func(p string) bool {
+		if o.has(p) {
+			again = append(again, p)
+			return true
+		}
+		return false
+	}
+	row := func(r Row) bool { return path(r.Path) }
+	d.Drop, d.Left = slices.DeleteFunc(d.Drop, path), slices.DeleteFunc(d.Left, path)
+	d.Put, d.Same = slices.DeleteFunc(d.Put, row), slices.DeleteFunc(d.Same, row)
+	d.Moved = slices.DeleteFunc(d.Moved, func(m Move) bool { return o.touches(m.From) || o.touches(m.To) })
+	return again
+}
+
+// recorded saves what the one who keeps the folder in sync has done.
+func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put []Row) error {
+	sh.writes.Lock()
+	defer sh.writes.Unlock()
+	if sh.overtaken.scanning {
+		sh.overtaken.add(drop, moved, put)
+	}
+	delta, err := sh.service.store.Apply(ctx, sh.id, Diff{Drop: drop, Moved: moved, Put: put})
+	if err != nil {
+		return err
+	}
+	for _, r := range put {
+		if r.Kind == KindFile {
+			sh.own.add(r)
+		}
+	}
+	sh.pace(func() { sh.post(delta) })
+	return nil
+}
+
+func (o *overtaken) add(drop []string, moved []Move, put []Row) {
+	for _, p := range drop {
+		o.paths[p] = struct{}{}
+	}
+	for _, r := range put {
+		o.paths[r.Path] = struct{}{}
+	}
+	o.moves = append(o.moves, moved...)
+}
+
+// scanning notes that a scan begins, or has ended.
+func (sh *share) scanning(begins bool) {
+	sh.writes.Lock()
+	defer sh.writes.Unlock()
+	sh.overtaken = overtaken{scanning: begins}
+	if begins {
+		sh.overtaken.paths = make(map[string]struct{})
+	}
+}
+
+// found saves what a scan has found; news: the public should know. What was recorded
+// meanwhile stays, and is looked at once more. The moves that were saved are returned.
+func (sh *share) found(ctx context.Context, d Diff, news bool) ([]Move, error) {
+	sh.writes.Lock()
+	defer sh.writes.Unlock()
+	again := sh.overtaken.filter(&d)
+	delta, err := sh.service.store.Apply(ctx, sh.id, d)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range again {
+		sh.hint(hint{dir: parent(p), path: p})
+	}
+	sh.alter(func() { sh.post(delta) }, news)
+	return d.Moved, nil
+}
+
+// isOwn reports whether the file at path is in the state that was recorded.
+func (sh *share) isOwn(path string, st stat) bool {
+	sh.writes.Lock()
+	defer sh.writes.Unlock()
+	return sh.own.is(path, st)
+}
+
+// post counts a change and lets the teller know. The caller holds sh.mu.
+func (sh *share) post(d Delta) {
+	sh.files += int64(d.Files)
+	sh.bytes += d.Bytes
+	sh.posted++
+	select {
+	case sh.outbox <- struct{}{}:
+	default:
+	}
+}
