@@ -1,0 +1,434 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"syscall"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply/fault"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// Limits of one group commit.
+const (
+	groupSteps = 512
+	groupBytes = 256 << 20
+)
+
+// job is a step that is under way.
+type job struct {
+	Step  reconcile.Step
+	Op    apply.Op
+	By    p2p.ID // whose change it is
+	stat  apply.Stat
+	done  bool
+	moved bool // a directory
+}
+
+// act does the steps of the plan, in groups: what takes long, waiting for the
+// disk, is done once for all of a group.
+func (w *work) act() error {
+	w.brakes()
+	var group []job
+	var bytes int64
+	for _, s := range w.plan.Steps {
+		j, ok, err := w.prepare(s)
+		if err != nil {
+			return errors.Join(err, w.run(group))
+		}
+		if !ok {
+			continue
+		}
+		if len(group) >= groupSteps || bytes >= groupBytes || takesBrought(group, s) {
+			if err := w.run(group); err != nil {
+				return err
+			}
+			group, bytes = nil, 0
+		}
+		group = append(group, j)
+		bytes += s.Row.Size
+	}
+	return w.run(group)
+}
+
+// takesBrought reports whether a step takes away what one of the group brings, or
+// changes it. In one group it could not be found out, after a crash, whether the
+// former was done.
+func takesBrought(group []job, s reconcile.Step) bool {
+	at := s.Path
+	switch s.Do {
+	case reconcile.DoMove:
+		at = s.From
+	case reconcile.DoTrash, reconcile.DoReplace, reconcile.DoMeta:
+	default:
+		return false
+	}
+	return slices.ContainsFunc(group, func(j job) bool {
+		return j.Step.Do != reconcile.DoNote && j.Step.Do != reconcile.DoTrash && below(at, j.Step.Path)
+	})
+}
+
+// prepare makes a job of a step; ok is false if it cannot be done now.
+func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
+	by := w.responsible(s)
+	if w.brake.stops(s, by, w.dotOf(s)) {
+		w.fail(s, parking{held: by, path: s.Path, why: "waits for a person's word"})
+		return j, false, nil
+	}
+	j = job{Step: s, By: by, Op: apply.Op{
+		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
+	}}
+	switch s.Do {
+	case reconcile.DoTrash:
+		if s.Expect.Kind == reconcile.KindFile {
+			j.Op.Trash = w.trashName(s.Path)
+		}
+	case reconcile.DoReplace:
+		j.Op.Trash = w.trashName(s.Path)
+	case reconcile.DoMove:
+		j.moved = s.Expect.Kind == reconcile.KindDir
+	}
+	if s.Do == reconcile.DoFetch || s.Do == reconcile.DoCopy || s.Do == reconcile.DoReplace {
+		return w.provide(j)
+	}
+	return j, true, nil
+}
+
+// provide gives a job the temporary file with its content, if that is here.
+func (w *work) provide(j job) (job, bool, error) {
+	s := j.Step
+	temp, ok, err := w.contents.take(w.o.FS, s.Row.Item, w.claimed, w.o.Random)
+	if err != nil {
+		return j, false, w.errorf("make a temporary file for "+s.Path, err)
+	}
+	if !ok {
+		want := Want{Hash: s.Row.Hash, Size: s.Row.Size, Path: s.Path, Made: s.Row.Made.Member}
+		if s.Do == reconcile.DoReplace {
+			want.Old, want.OldSize = s.Path, s.Expect.Size
+		}
+		if w.contents.want(want) {
+			w.turn.Wants = append(w.turn.Wants, want)
+		}
+		w.fail(s, parking{hash: s.Row.Hash, path: s.Path})
+		return j, false, nil
+	}
+	j.Op.Temp, j.Op.TempInode = temp.path, temp.stat.Inode
+	j.Op.Mode, j.Op.Modified = temp.stat.Mode, temp.stat.Modified // as the disk keeps them
+	return j, true, nil
+}
+
+// expect is what must be there for a step. The change time is known of what has not
+// been touched by an earlier step.
+func (w *work) expect(s reconcile.Step) apply.Expect {
+	at := s.Path
+	if s.Do == reconcile.DoMove || s.Do == reconcile.DoCopy {
+		at = s.From
+	}
+	e := apply.Expect{Item: s.Expect}
+	if w.disk[at] == s.Expect {
+		e.Changed = w.changed[at]
+	}
+	return e
+}
+
+func (w *work) trashName(path string) string {
+	return apply.TrashName(w.o.Now(), w.o.Random(), lastName(path))
+}
+
+// fail notes that what a step is about is not done.
+func (w *work) fail(s reconcile.Step, why parking) {
+	why.since = w.o.Now()
+	for _, id := range w.ids(s) {
+		if old, ok := w.failed[id]; !ok || old.hash == (reconcile.Hash{}) {
+			w.failed[id] = why
+		}
+	}
+}
+
+// run does a group of jobs: contents durable, journal, names, names durable, rows.
+func (w *work) run(group []job) error {
+	if len(group) == 0 {
+		return nil
+	}
+	if err := w.syncTemps(group); err != nil {
+		return w.errorf("make contents durable", err)
+	}
+	fault.Point("replica.temps-synced")
+	if err := w.writeJournal(group); err != nil {
+		return w.errorf("write the journal", err)
+	}
+	fault.Point("replica.journal-written")
+	for i := range group {
+		j := &group[i]
+		st, err := j.Op.Run(w.o.FS)
+		if err == nil {
+			j.stat, j.done = st, true
+			continue
+		}
+		if err := w.failure(j.Step, err); err != nil {
+			return err // the journal finds out what has come of it
+		}
+	}
+	fault.Point("replica.steps-done")
+	if err := w.syncNames(group); err != nil {
+		w.torn = true
+		return w.errorf("make names durable", err)
+	}
+	fault.Point("replica.names-synced")
+	if err := w.finish(group); err != nil {
+		w.torn = true
+		return w.errorf("note what was installed", err)
+	}
+	fault.Point("replica.rows-committed")
+	return nil
+}
+
+// failure sorts out why a step did not succeed: what is in its way is a matter of the
+// step, which has not been done. After anything else it is not known what has been
+// done.
+func (w *work) failure(s reconcile.Step, err error) error {
+	w.fail(s, parking{path: s.Path, why: err.Error()})
+	problem := func(why string) error {
+		w.turn.Problems = append(w.turn.Problems, reconcile.Problem{Path: s.Path, Why: why})
+		w.problems[s.Path] = why
+		return nil
+	}
+	switch {
+	case errors.Is(err, apply.ErrUnexpected), errors.Is(err, fs.ErrNotExist):
+		w.o.Disk.Hint(hints(s)...)
+		return nil
+	case errors.Is(err, fs.ErrExist), errors.Is(err, apply.ErrInTheWay), errors.Is(err, syscall.ENOTEMPTY):
+		w.o.Disk.Hint(hints(s)...)
+		return problem(obstacle(s, err))
+	case s.Do != reconcile.DoReplace && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY)):
+		return problem("this program may not change it here: " + err.Error())
+	}
+	w.torn = true
+	return w.errorf(fmt.Sprintf("%s %s", s.Do, s.Path), err)
+}
+
+func obstacle(s reconcile.Step, err error) string {
+	if errors.Is(err, syscall.ENOTEMPTY) {
+		return "not removed: something in it is not shared"
+	}
+	return "something that is not shared is in the way"
+}
+
+func hints(s reconcile.Step) []string {
+	if s.From != "" {
+		return []string{s.Path, s.From}
+	}
+	return []string{s.Path}
+}
+
+// syncTemps makes the contents of a group durable.
+func (w *work) syncTemps(group []job) error {
+	var temps []string
+	for _, j := range group {
+		if j.Op.Temp != "" {
+			temps = append(temps, j.Op.Temp)
+		}
+	}
+	return syncTemps(w.o.FS, temps)
+}
+
+// fewTemps is up to how many files are made durable one by one; more than that,
+// everything is at once.
+const fewTemps = 32
+
+func syncTemps(fsys apply.FS, paths []string) (err error) {
+	if len(paths) > fewTemps {
+		if err := fsys.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	for part := range slices.Chunk(paths, 256) { // open at once
+		temps := make([]apply.Temp, 0, len(part))
+		for _, p := range part {
+			f, e := fsys.Create(p)
+			if err = errors.Join(err, e); e == nil {
+				temps = append(temps, f)
+			}
+		}
+		if err == nil {
+			err = apply.SyncTemps(fsys, temps)
+		}
+		for _, f := range temps {
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncNames makes durable the names in all directories in which a group has changed
+// any.
+func (w *work) syncNames(group []job) error {
+	dirs := map[string]bool{}
+	for _, j := range group {
+		if !j.done || j.Step.Do == reconcile.DoNote || j.Step.Do == reconcile.DoMeta {
+			continue
+		}
+		for _, p := range []string{j.Op.Path, j.Op.From, j.Op.Trash, j.Op.Temp} {
+			if p != "" {
+				dirs[parent(p)] = true
+			}
+		}
+	}
+	// A directory that was made by one job can be gone by another.
+	names := sorted(dirs)
+	names = slices.DeleteFunc(names, func(dir string) bool {
+		_, err := w.o.FS.Lstat(dir)
+		return err != nil
+	})
+	return apply.SyncDirs(w.o.FS, names)
+}
+
+// finish commits the rows of what was done, and tells the scan.
+func (w *work) finish(group []job) error {
+	var drop []string
+	var moved []Move
+	var put []Seen
+	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
+		drop, moved, put = nil, nil, nil
+		for i := range group {
+			j := &group[i]
+			if !j.done {
+				continue
+			}
+			if err := w.commitRow(tx, j); err != nil {
+				return err
+			}
+			switch j.Step.Do {
+			case reconcile.DoNote:
+				continue
+			case reconcile.DoTrash:
+				drop = append(drop, j.Step.Path)
+				continue
+			case reconcile.DoMove:
+				if j.moved {
+					moved = append(moved, Move{From: j.Step.From, To: j.Step.Path})
+				} else {
+					drop = append(drop, j.Step.From)
+				}
+			}
+			put = append(put, Seen{Path: j.Step.Path, Item: j.item(), Changed: j.stat.Changed})
+		}
+		return tx.SetJournal(nil)
+	})
+	if err != nil {
+		return err
+	}
+	for i := range group {
+		j := &group[i]
+		if !j.done || j.Step.Do == reconcile.DoNote {
+			continue
+		}
+		if j.Op.Temp != "" {
+			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
+		}
+		w.brake.count(j.Step, j.By, w.o.Now())
+		w.turn.Installed = append(w.turn.Installed, Installed{
+			Do: j.Step.Do, Path: j.Step.Path, From: j.Step.From, Size: j.Step.Row.Size, Member: j.By,
+		})
+	}
+	return w.record(group, drop, moved, put)
+}
+
+// record tells the scan what was done, in the order in which it was done where that
+// matters: what was moved is looked up by where it was.
+func (w *work) record(group []job, drop []string, moved []Move, put []Seen) error {
+	if len(moved) == 0 {
+		put = latest(put)
+		drop = slices.DeleteFunc(drop, func(p string) bool {
+			return slices.ContainsFunc(put, func(s Seen) bool { return s.Path == p })
+		})
+		if len(drop)+len(put) == 0 {
+			return nil
+		}
+		return w.o.Disk.Record(w.ctx, drop, nil, put)
+	}
+	for i := range group {
+		j := &group[i]
+		if !j.done || j.Step.Do == reconcile.DoNote {
+			continue
+		}
+		var d []string
+		var m []Move
+		p := []Seen{{Path: j.Step.Path, Item: j.item(), Changed: j.stat.Changed}}
+		switch {
+		case j.Step.Do == reconcile.DoTrash:
+			d, p = []string{j.Step.Path}, nil
+		case j.moved:
+			m = []Move{{From: j.Step.From, To: j.Step.Path}}
+		case j.Step.Do == reconcile.DoMove:
+			d = []string{j.Step.From}
+		}
+		if err := w.o.Disk.Record(w.ctx, d, m, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latest keeps the last of what is said of each path, and leaves out what is
+// between two names, which no scan sees.
+func latest(put []Seen) []Seen {
+	last := map[string]int{}
+	for i, s := range put {
+		last[s.Path] = i
+	}
+	var out []Seen
+	for i, s := range put {
+		if last[s.Path] == i && !below(s.Path, reconcile.Aside) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// item describes what is at the job's path now.
+func (j *job) item() reconcile.Item {
+	it := reconcile.Item{Kind: j.stat.Kind, Mode: j.stat.Mode, Inode: j.stat.Inode}
+	if it.Kind == reconcile.KindFile {
+		it.Size, it.Modified, it.Hash = j.stat.Size, j.stat.Modified, j.Step.Row.Hash
+		if j.Step.Do == reconcile.DoMove || j.Step.Do == reconcile.DoMeta {
+			it.Hash = j.Step.Expect.Hash
+		}
+	}
+	return it
+}
+
+// commitRow makes the rows say what a job has done.
+func (w *work) commitRow(tx Writer, j *job) error {
+	s := j.Step
+	if j.Op.Trash != "" {
+		_, err := tx.Discard(discarded(s.Path, s.Expect, j.By, w.o.Now(), s.Do == reconcile.DoTrash, lastName(j.Op.Trash)))
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Do == reconcile.DoTrash:
+		return tx.Unset([]string{s.Path})
+	case j.moved:
+		if err := tx.MoveRows([]Move{{From: s.From, To: s.Path}}); err != nil {
+			return err
+		}
+	case s.Do == reconcile.DoMove:
+		if err := tx.Unset([]string{s.From}); err != nil {
+			return err
+		}
+	}
+	row := s.Row
+	if s.Do != reconcile.DoNote {
+		row.Item = j.item()
+	}
+	return tx.Set([]reconcile.Placed{{Path: s.Path, Row: row}})
+}

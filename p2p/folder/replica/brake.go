@@ -1,0 +1,159 @@
+package replica
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// The brake: who deletes or replaces more than this many files, or this part of
+// all, within this time, has to wait for a person here.
+const (
+	brakeFiles  = 50
+	brakePart   = 4 // a quarter
+	brakeWithin = 10 * time.Minute
+)
+
+// brake counts what each member has deleted and replaced here, and holds those who
+// do too much.
+type brake struct {
+	done  map[p2p.ID][]braking
+	holds map[p2p.ID]Hold
+}
+
+type braking struct {
+	at    time.Time
+	files int
+}
+
+func newBrake() brake {
+	return brake{done: map[p2p.ID][]braking{}, holds: map[p2p.ID]Hold{}}
+}
+
+func (b *brake) load(r Reader) error {
+	holds, err := r.Holds()
+	for _, h := range holds {
+		b.holds[h.Member] = h
+	}
+	return err
+}
+
+// destroys reports whether a step takes away a content.
+func destroys(s reconcile.Step) bool {
+	return s.Do == reconcile.DoReplace || s.Do == reconcile.DoTrash && s.Expect.Kind == reconcile.KindFile
+}
+
+// stops reports whether a step has to wait.
+func (b *brake) stops(s reconcile.Step, by p2p.ID, dot reconcile.Dot) bool {
+	h, ok := b.holds[by]
+	return ok && !h.Since.IsZero() && destroys(s) && !h.Released.Has(dot)
+}
+
+// count notes that a step was done.
+func (b *brake) count(s reconcile.Step, by p2p.ID, now time.Time) {
+	if !destroys(s) || by.IsZero() {
+		return
+	}
+	list := slices.DeleteFunc(b.done[by], func(x braking) bool { return now.Sub(x.at) > brakeWithin })
+	if n := len(list); n > 0 && now.Sub(list[n-1].at) < time.Second {
+		list[n-1].files++
+	} else {
+		list = append(list, braking{at: now, files: 1})
+	}
+	b.done[by] = list
+}
+
+// recent is how many files a member has deleted and replaced of late.
+func (b *brake) recent(by p2p.ID, now time.Time) (files int) {
+	for _, x := range b.done[by] {
+		if now.Sub(x.at) <= brakeWithin {
+			files += x.files
+		}
+	}
+	return files
+}
+
+// brakes decides, before anything is done, whom the brake stops.
+func (w *work) brakes() {
+	count := map[p2p.ID]int{}
+	for _, s := range w.plan.Steps {
+		by := w.responsible(s)
+		if destroys(s) && by != w.o.Self && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
+			count[by]++
+		}
+	}
+	if len(count) == 0 {
+		return
+	}
+	files, err := w.countFiles()
+	if err != nil {
+		files = 0 // the brake is the stronger for it
+	}
+	now := w.o.Now()
+	for by, n := range count {
+		h := w.brake.holds[by]
+		limit := max(w.o.BrakeFiles, files/brakePart)
+		switch {
+		case !h.Since.IsZero():
+			h.Held = max(h.Held, n)
+		case n+w.brake.recent(by, now) > limit:
+			h.Member, h.Since, h.Held, h.Limit = by, now.Truncate(time.Millisecond), n, limit
+		default:
+			continue
+		}
+		if w.setHold(h) == nil {
+			continue
+		}
+		w.brake.holds[by] = h // held all the same, as long as this run lasts
+	}
+}
+
+func (w *work) countFiles() (files int, err error) {
+	err = w.o.Store.Read(w.ctx, w.o.Folder, func(r Reader) error {
+		files, err = r.CountRows()
+		return err
+	})
+	return files, err
+}
+
+func (w *work) setHold(h Hold) error {
+	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error { return tx.SetHold(h) })
+	if err == nil {
+		w.brake.holds[h.Member] = h
+	}
+	return err
+}
+
+// responsible returns whose change a step carries out; zero if nobody's.
+func (w *work) responsible(s reconcile.Step) p2p.ID { return w.dotOf(s).Member }
+
+// dotOf returns the event that a step carries out.
+func (w *work) dotOf(s reconcile.Step) reconcile.Dot {
+	if s.Do != reconcile.DoTrash {
+		return s.Row.Dot
+	}
+	var last reconcile.Content
+	for _, ref := range w.rows[s.Path].Refs {
+		for _, c := range w.global[ref.ID].Contents {
+			if c.Deleted && (last.Dot.IsZero() || c.Dot.Compare(last.Dot) > 0) {
+				last = c
+			}
+		}
+	}
+	return last.Dot
+}
+
+// Holds returns whom the brake stops, by member.
+func (c *Core) Holds() []Hold {
+	var out []Hold
+	for _, h := range c.brake.holds {
+		if !h.Since.IsZero() {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, func(a, b Hold) int { return cmp.Compare(a.Member.String(), b.Member.String()) })
+	return out
+}

@@ -1,0 +1,256 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// work is one turn's plan and how far it has come.
+type work struct {
+	*Core
+	ctx context.Context
+	scope
+	plan reconcile.Plan
+	turn Turn
+
+	rows    map[string]reconcile.Row      // by the paths of the disk, when the plan is committed
+	global  reconcile.Global              // with the plan's entries
+	about   []reconcile.EntryID           // what the steps are about
+	failed  map[reconcile.EntryID]parking // what was not done
+	claimed map[reconcile.Hash]bool       // temporary files that a step has taken
+}
+
+// index finds out what the plan's steps are about.
+func (w *work) index() {
+	w.claimed = map[reconcile.Hash]bool{}
+	w.rows = maps.Clone(map[string]reconcile.Row(w.base))
+	for _, p := range w.plan.Unset {
+		delete(w.rows, p)
+	}
+	for _, s := range w.plan.Set {
+		w.rows[s.Path] = s.Row
+	}
+	w.global = w.scope.global
+	for _, e := range w.plan.Entries {
+		w.global[e.ID] = e
+	}
+	seen := map[reconcile.EntryID]bool{}
+	for _, s := range w.plan.Steps {
+		if s.Do == reconcile.DoNote {
+			continue
+		}
+		for _, id := range w.ids(s) {
+			if !seen[id] {
+				seen[id] = true
+				w.about = append(w.about, id)
+			}
+		}
+	}
+}
+
+// ids returns the entries that a step is about.
+func (w *work) ids(s reconcile.Step) []reconcile.EntryID {
+	var ids []reconcile.EntryID
+	add := func(refs []reconcile.Ref) {
+		for _, ref := range refs {
+			ids = append(ids, ref.ID)
+			if !ref.Of.IsZero() {
+				ids = append(ids, ref.Of)
+			}
+		}
+	}
+	add(s.Row.Refs)
+	if s.Do == reconcile.DoTrash {
+		add(w.rows[s.Path].Refs)
+	}
+	return ids
+}
+
+// commit makes durable what a person here has done, and which rows there are now.
+// What the steps are about is pending from then on, so that a crash does not leave it
+// undone.
+func (w *work) commit(s seeds) error {
+	if len(w.plan.Entries)+len(w.plan.Unset)+len(w.plan.Set)+len(w.about)+len(w.plan.Conflicts) == 0 && !w.hasConflicts() {
+		return nil
+	}
+	moves := w.movedHere()
+	state := w.state
+	state.Counter = w.plan.Author.Counter
+	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
+		for _, e := range w.plan.Entries {
+			if err := tx.PutEntry(e, false, 0); err != nil {
+				return err
+			}
+		}
+		for _, id := range w.about {
+			if err := tx.SetPending(id, true, w.need(id)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(w.setState(tx, state), w.setRows(tx, moves), w.mourn(tx), w.setConflicts(tx))
+	})
+	if err != nil {
+		return err
+	}
+	w.state, w.author = state, w.plan.Author
+	gone, put := w.conflictChanges()
+	for _, p := range gone {
+		delete(w.conflicts, p)
+	}
+	for _, c := range put {
+		w.conflicts[c.Path] = append(w.conflicts[c.Path], c)
+	}
+	return nil
+}
+
+// movedHere returns the directories that a person has moved.
+func (w *work) movedHere() []Move {
+	var moves []Move
+	for _, c := range w.plan.Changes {
+		if c.Kind == reconcile.ChangeMove && w.base[c.From].Kind == reconcile.KindDir {
+			moves = append(moves, Move{From: c.From, To: c.Path})
+		}
+	}
+	return moves
+}
+
+// setRows replaces the rows. The moves bring along the rows that are not in the
+// scope; what is unset is found where it was moved to.
+func (w *work) setRows(tx Writer, moves []Move) error {
+	if err := tx.MoveRows(moves); err != nil {
+		return err
+	}
+	g := gatherer{move: moves}
+	set := make(map[string]bool, len(w.plan.Set))
+	for _, s := range w.plan.Set {
+		set[s.Path] = true
+	}
+	var unset []string
+	for _, p := range w.plan.Unset {
+		at := g.now(p)
+		overrun := at == p && slices.ContainsFunc(moves, func(m Move) bool { return below(p, m.To) })
+		moved := slices.ContainsFunc(moves, func(m Move) bool { return m.From == p })
+		if !overrun && !moved && !set[at] {
+			unset = append(unset, at)
+		}
+	}
+	return errors.Join(tx.Unset(unset), tx.Set(w.plan.Set))
+}
+
+// mourn remembers what a person here has replaced or deleted: the bytes are not on
+// this disk any more, but others have them.
+func (w *work) mourn(tx Writer) error {
+	now := w.o.Now()
+	for _, c := range w.plan.Changes {
+		row, ok := w.base[c.Path]
+		if c.Kind == reconcile.ChangeEdit && !ok {
+			continue // edited and moved at once: the name of before has gone, the entry has not
+		}
+		replaced := c.Kind == reconcile.ChangeEdit && ok && w.disk[c.Path].Hash != row.Hash
+		if row.Kind != reconcile.KindFile || c.Kind != reconcile.ChangeDelete && !replaced {
+			continue
+		}
+		if _, err := tx.Discard(discarded(c.Path, row.Item, w.o.Self, now, c.Kind == reconcile.ChangeDelete, "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func discarded(path string, item reconcile.Item, by p2p.ID, now time.Time, deleted bool, name string) Discarded {
+	return Discarded{
+		Path: path, Kind: item.Kind, Hash: item.Hash, Size: item.Size, Mode: uint32(item.Mode.Perm()), Modified: item.Modified,
+		Deleted: deleted, Member: by, Time: now.Truncate(time.Millisecond), Name: name,
+	}
+}
+
+// need is how many bytes have to come for an entry.
+func (w *work) need(id reconcile.EntryID) int64 {
+	for _, s := range w.plan.Steps {
+		fetched := s.Do == reconcile.DoFetch || s.Do == reconcile.DoReplace
+		if fetched && len(s.Row.Refs) > 0 && s.Row.Refs[0].ID == id {
+			return s.Row.Size
+		}
+	}
+	return 0
+}
+
+// conclude clears what is not pending any more, and parks what could not be done.
+func (w *work) conclude(s seeds) error {
+	done := map[reconcile.EntryID]bool{}
+	for _, id := range w.about {
+		done[id] = true
+	}
+	for _, id := range s.entries {
+		done[id] = true
+	}
+	for id := range done {
+		delete(w.parked, id)
+	}
+	for id, why := range w.failed {
+		delete(done, id)
+		w.parked[id] = why
+		if why.hash != (reconcile.Hash{}) {
+			w.waiting[why.hash] = append(w.waiting[why.hash], id)
+		}
+	}
+	if len(done) == 0 {
+		return nil
+	}
+	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
+		for id := range done {
+			if err := tx.SetPending(id, false, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return w.errorf("note what is done", err)
+	}
+	return nil
+}
+
+// setConflicts replaces the conflicts at the paths of the scope.
+func (w *work) setConflicts(tx Writer) error {
+	gone, put := w.conflictChanges()
+	if len(gone)+len(put) == 0 {
+		return nil
+	}
+	return tx.SetConflicts(gone, put)
+}
+
+func (w *work) hasConflicts() bool {
+	gone, put := w.conflictChanges()
+	return len(gone)+len(put) > 0
+}
+
+// conflictChanges compares the conflicts in the scope with those that were known.
+func (w *work) conflictChanges() (gone []string, put []reconcile.Conflict) {
+	now := map[string][]reconcile.Conflict{}
+	for _, c := range w.plan.Conflicts {
+		now[c.Path] = append(now[c.Path], c)
+	}
+	for p := range w.conflicts {
+		if w.looked[p] && len(now[p]) == 0 {
+			gone = append(gone, p)
+		}
+	}
+	slices.Sort(gone)
+	for _, p := range slices.Sorted(maps.Keys(now)) {
+		same := slices.EqualFunc(now[p], w.conflicts[p], func(a, b reconcile.Conflict) bool {
+			return a.Kind == b.Kind && slices.Equal(a.Others, b.Others)
+		})
+		if !same {
+			gone = append(gone, p)
+			put = append(put, now[p]...)
+		}
+	}
+	return gone, put
+}

@@ -1,0 +1,449 @@
+package replica
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// CoreOptions are what a core works with. Folder, Self, Store, Disk and FS are
+// needed.
+type CoreOptions struct {
+	Folder string // its ID
+	Self   p2p.ID
+	Store  Store
+	Disk   Disk
+	FS     apply.FS
+	// Known reports whether an ID is or was a member. Nil: everybody is.
+	Known func(p2p.ID) bool
+	// Writer reports whether a member may change the folder. Nil: everybody may.
+	Writer func(p2p.ID) bool
+	// Verify reports whether a claim was signed by its member. Nil: it was.
+	Verify func(Claim) bool
+	// Sign signs that this node has made so many events. Nil: nobody needs to know.
+	Sign func(reconcile.Dot) []byte
+	// BrakeFiles is how many files a member may delete or replace within ten minutes
+	// before it is held, if a quarter of the folder is not more. 0: 50.
+	BrakeFiles int
+	Now        func() time.Time // nil: time.Now
+	Random     func() uint64    // nil: crypto/rand
+}
+
+// Core is the replica of one folder. It belongs to one goroutine.
+type Core struct {
+	o      CoreOptions
+	scan   Disk
+	state  State
+	author reconcile.Author
+	// settled: what was on the disk when the core was opened is recorded. Before,
+	// nothing of others is merged; see reconcile.Plan.
+	settled bool
+	torn    bool // the journal has to be settled first
+
+	all   bool // compare everything
+	dirty map[string]bool
+	moved []Move
+	next  uint64 // pending entries up to this number are seeds already, or parked
+	again map[reconcile.EntryID]bool
+
+	parked   map[reconcile.EntryID]parking
+	waiting  map[reconcile.Hash][]reconcile.EntryID // parked, by the content that has to come
+	claims   map[node]uint64
+	cursors  map[p2p.ID]Cursor
+	contents contents
+	brake    brake
+	locals   map[string]Changed
+	// conflicts are those of the store, by path.
+	conflicts map[string][]reconcile.Conflict
+	problems  map[string]string
+}
+
+// parking is why a pending entry is not tried now.
+type parking struct {
+	hash  reconcile.Hash // a content that has to come first
+	held  p2p.ID         // the brake of this member
+	path  string
+	why   string
+	since time.Time
+}
+
+// NewCore returns a core that has done nothing yet.
+func NewCore(o CoreOptions) *Core {
+	if o.Known == nil {
+		o.Known = func(p2p.ID) bool { return true }
+	}
+	if o.Writer == nil {
+		o.Writer = func(p2p.ID) bool { return true }
+	}
+	if o.Verify == nil {
+		o.Verify = func(Claim) bool { return true }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = random
+	}
+	if o.BrakeFiles == 0 {
+		o.BrakeFiles = brakeFiles
+	}
+	c := &Core{
+		o: o, scan: o.Disk, dirty: map[string]bool{}, again: map[reconcile.EntryID]bool{},
+		parked: map[reconcile.EntryID]parking{}, waiting: map[reconcile.Hash][]reconcile.EntryID{},
+		claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
+		contents: newContents(), brake: newBrake(),
+	}
+	c.Use(o.FS)
+	return c
+}
+
+// Use has the core work in fsys from now on: the same directory, opened again.
+func (c *Core) Use(fsys apply.FS) {
+	c.o.FS, c.o.Disk = fsys, asideDisk{c.scan, fsys}
+}
+
+func random() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails (crypto/rand)
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// errorf says what was attempted on this folder.
+func (c *Core) errorf(what string, err error) error {
+	return fmt.Errorf("replica: folder %.26s: %s: %w", c.o.Folder, what, err)
+}
+
+// nonceFile proves that the folder and the database have seen the same runs.
+const nonceFile = apply.Private + "/run"
+
+// Open begins a run: it settles what a crash has left behind, and finds out whether
+// the database is the one that was used last in this folder. If it is not (it is new, or
+// was restored from a copy) the replica gets a new incarnation, so that no number of
+// an event that was forgotten is used again, and no row is left, so that nothing
+// is taken for deleted that is only unknown.
+func (c *Core) Open(ctx context.Context) error {
+	if err := apply.Prepare(c.o.FS); err != nil {
+		return c.errorf("prepare", err)
+	}
+	found, err := c.readNonce()
+	if err != nil {
+		return c.errorf("read "+nonceFile, err)
+	}
+	err = c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
+		if c.state, err = r.State(); err != nil {
+			return err
+		}
+		all, err := r.Conflicts()
+		if err != nil {
+			return err
+		}
+		for _, x := range all {
+			c.conflicts[x.Path] = append(c.conflicts[x.Path], x)
+		}
+		cursors, err := r.Cursors()
+		if err != nil {
+			return err
+		}
+		for _, x := range cursors {
+			c.cursors[x.Member] = x
+		}
+		claims, err := r.Claims()
+		if err != nil {
+			return err
+		}
+		for _, x := range claims {
+			c.claims[nodeOf(x.Dot)] = x.Dot.Counter
+		}
+		return c.brake.load(r)
+	})
+	if err != nil {
+		return c.errorf("read the state", err)
+	}
+	same := c.state.Incarnation != 0 && (found == c.state.Nonce || found == c.state.Before)
+	next := c.state
+	if !same {
+		next.Incarnation, next.Counter = c.o.Random()|1, 0
+	}
+	next.Before = found
+	binary.LittleEndian.PutUint64(next.Nonce[:8], c.o.Random())
+	binary.LittleEndian.PutUint64(next.Nonce[8:], c.o.Random())
+	err = c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error {
+		if !same {
+			if err := errors.Join(w.UnsetAll(), w.SetJournal(nil)); err != nil {
+				return err
+			}
+		}
+		return w.SetState(next)
+	})
+	if err != nil {
+		return c.errorf("begin a run", err)
+	}
+	c.state = next
+	c.author = reconcile.Author{Member: c.o.Self, Incarnation: next.Incarnation, Counter: next.Counter}
+	// The database first: a crash here leaves the nonce of before, which it knows too.
+	if err := c.writeNonce(next.Nonce); err != nil {
+		return c.errorf("write "+nonceFile, err)
+	}
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.all = true
+	return c.contents.open(c.o.FS)
+}
+
+func (c *Core) readNonce() (n [16]byte, err error) {
+	f, err := c.o.FS.Open(nonceFile)
+	if errors.Is(err, errNotExist) {
+		return n, nil
+	}
+	if err != nil {
+		return n, err
+	}
+	defer f.Close() // nothing was written
+	_, err = f.ReadAt(n[:], 0)
+	if errors.Is(err, errEOF) {
+		return [16]byte{}, nil // cut off by a crash
+	}
+	return n, err
+}
+
+func (c *Core) writeNonce(n [16]byte) error {
+	f, err := c.o.FS.Create(nonceFile)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(n[:], 0)
+	return errors.Join(err, f.Sync(), f.Close(), c.o.FS.SyncDir(apply.Private))
+}
+
+// Incarnation is that of this run.
+func (c *Core) Incarnation() uint64 { return c.state.Incarnation }
+
+// Settled reports whether what others have done can be merged.
+func (c *Core) Settled() bool { return c.settled && !c.torn }
+
+// Dirty tells what has changed on the disk. All: compare everything.
+func (c *Core) Dirty(paths []string, moved []Move, all bool) {
+	c.all = c.all || all
+	for _, p := range paths {
+		c.dirty[p] = true
+	}
+	c.moved = append(c.moved, moved...)
+}
+
+// Limits of one turn.
+const (
+	turnPaths   = 8192
+	turnEntries = 2048
+)
+
+// Turn is what one turn has come to.
+type Turn struct {
+	Idle      bool // there was nothing to do
+	Changes   []reconcile.Change
+	Installed []Installed
+	Wants     []Want // contents that are needed from now on
+	Problems  []reconcile.Problem
+}
+
+// Installed is a step that was done for somebody else.
+type Installed struct {
+	Do     reconcile.Action
+	Path   string
+	From   string
+	Size   int64
+	Member p2p.ID // whose change it was
+}
+
+// Turn does what can be done now, and returns. It is called again until it is Idle.
+// On error what was committed stays, and the rest is tried again.
+func (c *Core) Turn(ctx context.Context) (Turn, error) {
+	if c.torn {
+		if err := c.settle(ctx); err != nil {
+			return Turn{}, err
+		}
+	}
+	if c.all {
+		if err := c.compare(ctx); err != nil {
+			return Turn{}, c.errorf("compare with the disk", err)
+		}
+		c.all = false
+	}
+	s, err := c.take(ctx)
+	if err != nil {
+		return Turn{}, c.errorf("find what is pending", err)
+	}
+	if len(s.paths)+len(s.entries)+len(s.moved) == 0 {
+		c.settled = true
+		return Turn{Idle: true}, nil
+	}
+	t, err := c.turn(ctx, s)
+	if err != nil {
+		c.giveBack(s)
+		return t, c.errorf("bring up to date", err)
+	}
+	return t, nil
+}
+
+func (c *Core) giveBack(s seeds) {
+	c.Dirty(s.paths, s.moved, false)
+	for _, id := range s.entries {
+		c.again[id] = true
+	}
+}
+
+// take takes seeds: what has changed here first, so that nothing of others is
+// installed over what is not recorded yet.
+func (c *Core) take(ctx context.Context) (seeds, error) {
+	s := seeds{moved: c.moved, paths: sorted(c.dirty)}
+	c.moved = nil
+	s.paths = s.paths[:min(len(s.paths), turnPaths)]
+	for _, p := range s.paths {
+		delete(c.dirty, p)
+	}
+	if len(s.paths)+len(s.moved) > 0 || !c.settled {
+		return s, nil
+	}
+	for id := range c.again {
+		if len(s.entries) == turnEntries {
+			break
+		}
+		s.entries = append(s.entries, id)
+	}
+	slices.SortFunc(s.entries, reconcile.EntryID.Compare)
+	for _, id := range s.entries {
+		delete(c.again, id)
+		delete(c.parked, id)
+	}
+	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) error {
+		for len(s.entries) < turnEntries && !c.contents.full() {
+			page, err := r.Pending(c.next, turnEntries-len(s.entries))
+			if err != nil || len(page) == 0 {
+				return err
+			}
+			for _, p := range page {
+				c.next = p.Seq
+				if _, waits := c.parked[p.Entry.ID]; !waits {
+					s.entries = append(s.entries, p.Entry.ID)
+				}
+			}
+		}
+		return nil
+	})
+	return s, err
+}
+
+// turn plans for s and does it.
+func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
+	var sc scope
+	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
+		sc, err = gather(ctx, r, c.o.Disk, s)
+		return err
+	})
+	if err != nil {
+		return Turn{}, err
+	}
+	if !c.o.Writer(c.o.Self) {
+		c.keepToMyself(&sc)
+	} else {
+		clear(c.locals)
+	}
+	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author})
+	if !c.o.Writer(c.o.Self) && len(plan.Entries) > 0 {
+		return Turn{}, fmt.Errorf("a change in a folder that is read-only here would be told: %s", plan.Changes[0].Path)
+	}
+	w := &work{Core: c, ctx: ctx, scope: sc, plan: plan, failed: map[reconcile.EntryID]parking{}}
+	w.index()
+	if err := w.commit(s); err != nil {
+		return Turn{}, err
+	}
+	w.turn.Changes, w.turn.Problems = plan.Changes, plan.Problems
+	c.note(s, sc, plan)
+	if err := w.act(); err != nil {
+		return w.turn, err
+	}
+	return w.turn, w.conclude(s)
+}
+
+// note remembers the problems at the paths that were planned.
+func (c *Core) note(s seeds, sc scope, plan reconcile.Plan) {
+	for p := range sc.base {
+		delete(c.problems, p)
+	}
+	for _, p := range s.paths {
+		delete(c.problems, p)
+	}
+	for p := range sc.disk {
+		delete(c.problems, p)
+	}
+	for _, p := range plan.Problems {
+		if len(c.problems) < maxProblems {
+			c.problems[p.Path] = p.Why
+		}
+	}
+}
+
+const maxProblems = 1000
+
+// Problems returns what cannot be as it should, by path.
+func (c *Core) Problems() []reconcile.Problem {
+	out := make([]reconcile.Problem, 0, len(c.problems))
+	for _, p := range slices.Sorted(maps.Keys(c.problems)) {
+		out = append(out, reconcile.Problem{Path: p, Why: c.problems[p]})
+	}
+	return out
+}
+
+// Retry has what could not be done tried again, if it has waited since before t: what
+// was in the way may be gone.
+func (c *Core) Retry(before time.Time) (any bool) {
+	for id, p := range c.parked {
+		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(before) {
+			c.again[id] = true
+			any = true
+		}
+	}
+	return any
+}
+
+// setState makes the counter of the author durable, with a claim to it.
+func (c *Core) setState(w Writer, s State) error {
+	if err := w.SetState(s); err != nil || c.o.Sign == nil || s.Counter == c.state.Counter {
+		return err
+	}
+	d := reconcile.Dot{Member: c.o.Self, Incarnation: s.Incarnation, Counter: s.Counter}
+	return w.SetClaim(Claim{Dot: d, Sig: c.o.Sign(d)})
+}
+
+// Acked notes that another member has this node's entries, up to a number, on its disk.
+func (c *Core) Acked(ctx context.Context, member p2p.ID, applied uint64) error {
+	cur := c.cursors[member]
+	if cur.Of == c.state.Incarnation && cur.Applied >= applied {
+		return nil
+	}
+	cur.Member, cur.Applied, cur.Of = member, applied, c.state.Incarnation
+	err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.SetCursor(cur) })
+	if err != nil {
+		return c.errorf("note what "+member.Short()+" has", err)
+	}
+	c.cursors[member] = cur
+	return nil
+}
+
+// Cursor says how far the entries of another member are merged.
+func (c *Core) Cursor(member p2p.ID) Cursor { return c.cursors[member] }
+
+// Parked reports whether anything waits.
+func (c *Core) Parked() bool { return len(c.parked) > 0 }
+
+// ConflictCount is how many paths have a conflict.
+func (c *Core) ConflictCount() int { return len(c.conflicts) }

@@ -1,0 +1,425 @@
+package replica
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// scope is a part of the three trees that can be planned by itself.
+type scope struct {
+	base   reconcile.Base
+	disk   reconcile.Disk
+	global reconcile.Global
+	// changed are the change times of what is on the disk, by path.
+	changed map[string]int64
+	pending map[reconcile.EntryID]bool
+	looked  map[string]bool // paths that were looked at
+}
+
+// seeds is what a plan is about.
+type seeds struct {
+	paths   []string
+	moved   []Move // directories that a person has moved
+	entries []reconcile.EntryID
+}
+
+// gatherer collects a scope. The rules by which it grows are proven by what the
+// planner looks at:
+//
+//   - An entry brings its rows, its versions that may be entries of their own, the
+//     directories it is or was in, and all that has a place at the same spot: they
+//     contest its name.
+//   - A path brings its row, what is on the disk, the directory above, and what is
+//     shown there.
+//   - A directory that has a tombstone, and directories that share a spot or a row,
+//     bring all that is in them: whether a dead directory is shown depends on that, and
+//     each thing in united ones contests names and is moved by itself.
+//
+// Directories that are just moved bring nothing: one step moves them, whatever is in
+// them.
+type gatherer struct {
+	ctx  context.Context
+	r    Reader
+	d    Disk
+	move []Move
+	scope
+
+	entries  map[reconcile.EntryID]bool
+	spots    map[reconcile.Spot]bool
+	expanded map[reconcile.EntryID]bool
+	queue    []func() error
+}
+
+// gather returns the scope of s.
+func gather(ctx context.Context, r Reader, d Disk, s seeds) (scope, error) {
+	g := &gatherer{
+		ctx: ctx, r: r, d: d, move: s.moved,
+		scope: scope{
+			base: reconcile.Base{}, disk: reconcile.Disk{}, global: reconcile.Global{},
+			changed: map[string]int64{}, pending: map[reconcile.EntryID]bool{},
+			looked: map[string]bool{},
+		},
+		entries: map[reconcile.EntryID]bool{}, spots: map[reconcile.Spot]bool{}, expanded: map[reconcile.EntryID]bool{},
+	}
+	for _, m := range s.moved {
+		g.path(m.From)
+		g.path(m.To)
+		g.sample(m.From)
+	}
+	for _, p := range s.paths {
+		g.path(p)
+	}
+	for _, id := range s.entries {
+		g.entry(id)
+	}
+	for {
+		if err := g.drain(); err != nil {
+			return scope{}, err
+		}
+		g.unite()
+		g.follow()
+		if len(g.queue) == 0 {
+			g.prune()
+			return g.scope, nil
+		}
+	}
+}
+
+// prune leaves out what is in something that is no directory. What was last seen in a
+// directory is taken for granted, and the directory may have gone since.
+func (g *gatherer) prune() {
+	for _, p := range slices.Sorted(maps.Keys(g.disk)) {
+		dir := parent(p)
+		if dir != "" && dir != reconcile.Aside && g.disk[dir].Kind != reconcile.KindDir {
+			delete(g.disk, p)
+			delete(g.changed, p)
+		}
+	}
+}
+
+func (g *gatherer) drain() error {
+	for len(g.queue) > 0 {
+		next := g.queue[len(g.queue)-1]
+		g.queue = g.queue[:len(g.queue)-1]
+		if err := next(); err != nil {
+			return err
+		}
+	}
+	return g.ctx.Err()
+}
+
+func (g *gatherer) later(f func() error) { g.queue = append(g.queue, f) }
+
+// entry has an entry loaded.
+func (g *gatherer) entry(id reconcile.EntryID) {
+	if id.IsZero() || g.entries[id] {
+		return
+	}
+	g.entries[id] = true
+	g.later(func() error {
+		rows, err := g.r.RowsOf(id)
+		if err != nil {
+			return err
+		}
+		for _, p := range rows {
+			g.path(p)
+		}
+		s, found, err := g.r.Entry(id)
+		if err != nil || !found {
+			return err
+		}
+		e := s.Entry
+		g.global[id] = e
+		g.pending[id] = s.Pending
+		for _, p := range e.Places {
+			g.spot(p.Spot)
+			g.entry(p.Parent)
+			if p.Was.Name != "" && p.Was != p.Spot {
+				g.spot(p.Was)
+				g.entry(p.Was.Parent)
+			}
+		}
+		dead := false
+		for _, c := range e.Contents {
+			if len(e.Contents) > 1 {
+				g.entry(reconcile.EntryID(c.Dot))
+			}
+			dead = dead || c.Deleted
+		}
+		if dead && e.Kind == reconcile.KindDir {
+			g.expand(id)
+		}
+		return nil
+	})
+}
+
+// spot has all that is at a spot loaded.
+func (g *gatherer) spot(s reconcile.Spot) {
+	if g.spots[s] {
+		return
+	}
+	g.spots[s] = true
+	g.later(func() error {
+		ids, err := g.r.At(s)
+		for _, id := range ids {
+			g.entry(id)
+		}
+		return err
+	})
+}
+
+// expand has all that is in a directory loaded.
+func (g *gatherer) expand(id reconcile.EntryID) {
+	if g.expanded[id] {
+		return
+	}
+	g.expanded[id] = true
+	g.later(func() error {
+		ids, err := g.r.In(id)
+		if err != nil {
+			return err
+		}
+		for _, child := range ids {
+			g.entry(child)
+		}
+		rows, err := g.r.RowsOf(id)
+		if err != nil {
+			return err
+		}
+		for _, p := range rows {
+			if err := g.within(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// within has all that is committed, and all that was seen, in a directory loaded.
+func (g *gatherer) within(dir string) error {
+	rows, err := g.r.RowsIn(dir, 0)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		g.path(row.Path)
+		if row.Row.Kind == reconcile.KindDir {
+			g.later(func() error { return g.within(row.Path) })
+		}
+	}
+	at := g.now(dir)
+	seen, err := g.d.Children(g.ctx, at)
+	for _, s := range seen {
+		g.path(s.Path)
+	}
+	return err
+}
+
+// samples is how many things in a moved directory are loaded, by which it is known
+// to be the same.
+const samples = 8
+
+// sample has some of what is committed in a directory loaded.
+func (g *gatherer) sample(dir string) {
+	g.later(func() error {
+		rows, err := g.r.RowsIn(dir, samples)
+		for _, row := range rows {
+			g.path(row.Path)
+		}
+		return err
+	})
+}
+
+// now returns where what was at p is since directories were moved; was is the
+// inverse.
+func (g *gatherer) now(p string) string {
+	best := Move{}
+	for _, m := range g.move {
+		if below(p, m.From) && len(m.From) > len(best.From) {
+			best = m
+		}
+	}
+	if best.From == "" {
+		return p
+	}
+	return best.To + p[len(best.From):]
+}
+
+func (g *gatherer) was(p string) string {
+	best := Move{}
+	for _, m := range g.move {
+		if below(p, m.To) && len(m.To) > len(best.To) {
+			best = m
+		}
+	}
+	if best.To == "" {
+		return p
+	}
+	return best.From + p[len(best.To):]
+}
+
+// below reports whether p is dir or in it.
+func below(p, dir string) bool {
+	return len(p) >= len(dir) && p[:len(dir)] == dir && (len(p) == len(dir) || p[len(dir)] == '/')
+}
+
+// path has what is committed and what is on the disk at p loaded, and, because what
+// was at p may be elsewhere now, there too.
+func (g *gatherer) path(p string) {
+	if p == "" || p == reconcile.Aside || p == private || g.looked[p] {
+		return
+	}
+	g.looked[p] = true
+	g.path(parent(p))
+	g.later(func() error { return g.look(p) })
+	if q := g.now(p); q != p {
+		g.path(q)
+	}
+	if q := g.was(p); q != p {
+		g.path(q)
+	}
+}
+
+func (g *gatherer) look(p string) error {
+	row, known, err := g.r.Row(p)
+	if err != nil {
+		return err
+	}
+	if known {
+		g.base[p] = row
+		for _, ref := range row.Refs {
+			g.entry(ref.ID)
+			g.entry(ref.Of)
+			if row.Kind == reconcile.KindDir && len(row.Refs) > 1 {
+				g.expand(ref.ID)
+			}
+		}
+	}
+	if parent(p) == "" {
+		g.spot(reconcile.Spot{Name: p})
+	}
+	seen, found, err := g.d.Row(g.ctx, p)
+	if err != nil {
+		return err
+	}
+	// What is as it was committed is taken for granted: steps look before they act.
+	// What would be a person's work is looked at, for it will be told to others.
+	if !found || !known || seen.Item != row.Item {
+		var state Observed
+		seen, state, err = g.d.Observe(g.ctx, p)
+		if err != nil {
+			return err
+		}
+		switch {
+		case state == Other:
+			g.disk[p] = reconcile.Item{Kind: reconcile.KindOther}
+			return nil
+		case state != Current:
+			return nil
+		}
+	}
+	g.disk[p], g.changed[p] = seen.Item, seen.Changed
+	return nil
+}
+
+// unite expands directories that are one, or may be: those that share a spot, where
+// the directories that they are in may be one too.
+func (g *gatherer) unite() {
+	type spot struct {
+		group reconcile.EntryID
+		name  string
+	}
+	group := map[reconcile.EntryID]reconcile.EntryID{}
+	of := func(id reconcile.EntryID) reconcile.EntryID {
+		for {
+			up, ok := group[id]
+			if !ok {
+				return id
+			}
+			id = up
+		}
+	}
+	for again := true; again; {
+		again = false
+		first := map[spot]reconcile.EntryID{}
+		for id, e := range g.global {
+			if e.Kind != reconcile.KindDir {
+				continue
+			}
+			for _, p := range e.Places {
+				at := spot{of(p.Parent), p.Name}
+				other, taken := first[at]
+				if !taken {
+					first[at] = id
+					continue
+				}
+				a, b := of(id), of(other)
+				if a == b {
+					continue
+				}
+				if a.Compare(b) < 0 {
+					a, b = b, a
+				}
+				group[a] = b
+				g.expand(id)
+				g.expand(other)
+				again = true
+			}
+		}
+	}
+}
+
+// follow loads what the tree that people will see depends on: what is at its paths
+// now, and what else wants the names of conflict copies, or of what is new on the disk.
+func (g *gatherer) follow() {
+	view := g.global.View()
+	for p, shown := range view.At {
+		g.path(p)
+		g.rival(view, p)
+		if shown.Kind == reconcile.KindDir && len(shown.Refs) > 1 {
+			for _, ref := range shown.Refs {
+				g.expand(ref.ID)
+			}
+		}
+	}
+	for p := range g.disk {
+		g.rival(view, p)
+	}
+}
+
+// rival loads what has a place at the spot of p.
+func (g *gatherer) rival(view reconcile.View, p string) {
+	dir := parent(p)
+	if dir == "" {
+		g.spot(reconcile.Spot{Name: p})
+		return
+	}
+	for _, ref := range view.At[dir].Refs {
+		g.spot(reconcile.Spot{Parent: ref.ID, Name: lastName(p)})
+	}
+}
+
+// sorted returns the keys of a set.
+func sorted(set map[string]bool) []string {
+	out := make([]string, 0, len(set))
+	for p := range set {
+		out = append(out, p)
+	}
+	slices.Sort(out)
+	return out
+}
+
+const private = ".shoal"
+
+func parent(p string) string {
+	if i := strings.LastIndexByte(p, '/'); i >= 0 {
+		return p[:i]
+	}
+	return ""
+}
+
+func lastName(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }

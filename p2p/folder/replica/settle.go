@@ -1,0 +1,75 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"fmt"
+
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// writeJournal makes durable which steps are about to be done.
+func (w *work) writeJournal(group []job) error {
+	steps := 0
+	for _, j := range group {
+		if j.Step.Do != reconcile.DoNote {
+			steps++
+		}
+	}
+	if steps == 0 {
+		return nil // rows alone are committed whole or not at all
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(group); err != nil {
+		return err
+	}
+	return w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error { return tx.SetJournal(b.Bytes()) })
+}
+
+// settle finishes what the journal says was under way: of each step it is found
+// out whether it was done, by inodes and names; what was half done is finished,
+// and the rows of all that is done are committed.
+func (c *Core) settle(ctx context.Context) error {
+	var b []byte
+	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
+		b, err = r.Journal()
+		return err
+	})
+	if err != nil {
+		return c.errorf("read the journal", err)
+	}
+	if len(b) == 0 {
+		c.torn = false
+		return nil
+	}
+	var group []job
+	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&group); err != nil {
+		return c.errorf("read the journal", err)
+	}
+	for i := range group {
+		j := &group[i]
+		j.moved = j.Step.Do == reconcile.DoMove && j.Step.Expect.Kind == reconcile.KindDir
+		if j.Step.Do == reconcile.DoNote {
+			continue // the planner notes it again
+		}
+		done, st, err := j.Op.Settle(c.o.FS)
+		if err != nil {
+			return c.errorf(fmt.Sprintf("settle %s %s", j.Step.Do, j.Step.Path), err)
+		}
+		j.done, j.stat = done, st
+	}
+	w := &work{Core: c, ctx: ctx, scope: scope{}, failed: map[reconcile.EntryID]parking{}}
+	if err := w.syncNames(group); err != nil {
+		return c.errorf("make names durable", err)
+	}
+	if err := w.finish(group); err != nil {
+		return c.errorf("note what was installed", err)
+	}
+	c.torn = false
+	c.all = true // what was not done is seen again
+	return nil
+}
+
+var _ = apply.Private

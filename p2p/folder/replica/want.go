@@ -1,0 +1,167 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// Want is a content that is needed here.
+type Want struct {
+	Hash reconcile.Hash
+	Size int64
+	Path string // one where it is to be
+	Made p2p.ID // who wrote it
+	Old  string // a file here that has probably much in common with it; empty: none
+	// OldSize is the size of Old.
+	OldSize int64
+}
+
+// maxWants is how many contents are waited for at once; more is not planned before
+// some of them have come.
+const maxWants = 4096
+
+// inlineCopy is up to which size a second file of the same content is copied at
+// once.
+const inlineCopy = 1 << 20
+
+// partial is what the name of a temporary file ends with that is not known to have
+// all of its content.
+const partial = ".part"
+
+// contents are the temporary files of a core.
+type contents struct {
+	ready map[reconcile.Hash]bool // TempName has it, checked
+	wants map[reconcile.Hash]Want
+}
+
+func newContents() contents {
+	return contents{ready: map[reconcile.Hash]bool{}, wants: map[reconcile.Hash]Want{}}
+}
+
+func (c *contents) full() bool { return len(c.wants) >= maxWants }
+
+// open tidies what the last run has left: it cannot be known whether all of it is
+// on the disk, so that it counts as begun.
+func (c *contents) open(fsys apply.FS) error {
+	names, err := fsys.Names(apply.TempDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := apply.TempDir + "/" + name
+		switch {
+		case strings.HasSuffix(name, partial):
+		case len(name) == 2*len(reconcile.Hash{}) && !slices.Contains(names, name+partial):
+			err = fsys.Rename(path, path+partial)
+		default:
+			err = fsys.Remove(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// want notes a want, and reports whether it is new.
+func (c *contents) want(w Want) bool {
+	if _, ok := c.wants[w.Hash]; ok {
+		return false
+	}
+	c.wants[w.Hash] = w
+	return true
+}
+
+// temp is a temporary file that is ready to be installed.
+type temp struct {
+	path string
+	stat apply.Stat
+}
+
+// take returns a temporary file with what item says, if its content is here. The
+// first of several takes the file that has come, the others a copy.
+func (c *contents) take(fsys apply.FS, item reconcile.Item, claimed map[reconcile.Hash]bool, random func() uint64) (t temp, ok bool, err error) {
+	source := apply.TempName(item.Hash)
+	switch {
+	case item.Size == 0:
+		t.path = fmt.Sprintf("%s-%016x", source, random())
+	case !c.ready[item.Hash]:
+		return t, false, nil
+	case !claimed[item.Hash]:
+		claimed[item.Hash] = true
+		t.path = source
+	case item.Size <= inlineCopy:
+		t.path = fmt.Sprintf("%s-%016x", source, random())
+		if err := copyFile(fsys, source, t.path, item.Size); err != nil {
+			return t, false, err
+		}
+	default:
+		return t, false, nil
+	}
+	f, err := fsys.Create(t.path)
+	if err != nil {
+		return t, false, err
+	}
+	t.stat, err = f.SetMeta(item.Mode, item.Modified)
+	return t, true, errors.Join(err, f.Close())
+}
+
+func copyFile(fsys apply.FS, from, to string, size int64) error {
+	in, err := fsys.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close() // nothing was written
+	out, err := fsys.Create(to)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(in, b); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	_, err = out.WriteAt(b, 0)
+	return errors.Join(err, out.Close())
+}
+
+// used notes that a temporary file has been installed.
+func (c *contents) used(h reconcile.Hash, path string) {
+	if path == apply.TempName(h) {
+		delete(c.ready, h)
+	}
+}
+
+// Arrived tells that a content that was wanted is at apply.TempName, checked.
+func (c *Core) Arrived(h reconcile.Hash) {
+	c.contents.ready[h] = true
+	c.Failed(h)
+}
+
+// Failed tells that a content does not come now; what needs it is planned again,
+// and wants it again if it still needs it.
+func (c *Core) Failed(h reconcile.Hash) {
+	delete(c.contents.wants, h)
+	for _, id := range c.waiting[h] {
+		if c.parked[id].hash == h {
+			c.again[id] = true
+		}
+	}
+	delete(c.waiting, h)
+}
+
+// Wants returns what is waited for.
+func (c *Core) Wants() []Want {
+	out := make([]Want, 0, len(c.contents.wants))
+	for _, w := range c.contents.wants {
+		out = append(out, w)
+	}
+	slices.SortFunc(out, func(a, b Want) int { return strings.Compare(a.Path, b.Path) })
+	return out
+}
