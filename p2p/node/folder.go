@@ -22,8 +22,11 @@ type Folder struct {
 	NodeName string
 }
 
-// Folders returns the folders shared here, then those that other members offer.
-func (n *Node) Folders() []Folder {
+// Folders returns the folders kept here, then those that other members offer and
+// that are not.
+func (n *Node) Folders() []Folder { return hideKept(n.allFolders()) }
+
+func (n *Node) allFolders() []Folder {
 	var out []Folder
 	for _, f := range n.folders.List() {
 		out = append(out, n.shared(f))
@@ -31,6 +34,12 @@ func (n *Node) Folders() []Folder {
 	if n.members.Self().Revoked {
 		return out
 	}
+	return append(out, n.offers()...)
+}
+
+// offers returns the folders that other members offer.
+func (n *Node) offers() []Folder {
+	var out []Folder
 	for _, o := range n.members.Offers() {
 		if o.By != n.id && !o.Gone {
 			out = append(out, n.offered(o))
@@ -55,7 +64,7 @@ func (n *Node) offered(o member.Offer) Folder {
 // with a zero from only one of this node goes before the others; when several others
 // share such a folder the error is ErrAmbiguous, and says which there are.
 func (n *Node) Folder(idOrLabel string, from p2p.ID) (Folder, error) {
-	all := n.Folders()
+	all := n.allFolders()
 	if !from.IsZero() {
 		all = slices.DeleteFunc(all, func(f Folder) bool { return f.Node != from })
 	}
@@ -147,10 +156,18 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 	if err != nil {
 		return Folder{}, err
 	}
+	if !f.Creator.IsZero() && c.Access != nil && *c.Access != f.Access {
+		// Only an admin may speak for another creator, and it is the offer that counts.
+		o := member.Offer{Folder: f.ID, Label: f.Label, By: f.Creator, Access: *c.Access}
+		if err := n.members.SetOffer(o); err != nil {
+			return Folder{}, err
+		}
+	}
 	changed, err := n.folders.Update(ctx, f.ID, c)
 	if err != nil {
 		return Folder{}, err
 	}
+	n.sync.Kick()
 	return n.shared(changed), n.syncOffers()
 }
 
@@ -168,7 +185,7 @@ func (n *Node) RemoveFolder(ctx context.Context, id string) error {
 	if err := n.folders.Remove(ctx, f.ID); err != nil {
 		return err
 	}
-	return errors.Join(n.index.RemoveFolder(ctx, f.ID), n.syncOffers())
+	return errors.Join(n.sync.Forget(ctx, f.ID), n.index.RemoveFolder(ctx, f.ID), n.syncOffers())
 }
 
 // forgetOrphans removes from the index what is left of folders that are shared no
@@ -256,6 +273,9 @@ func (n *Node) syncOffers() error {
 	}
 	var errs []error
 	for _, f := range n.folders.List() {
+		if !f.Creator.IsZero() {
+			continue // its creator offers it
+		}
 		if o, ok := offered[f.ID]; !ok || o.Label != f.Label || o.Access != f.Access {
 			errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access}))
 		}

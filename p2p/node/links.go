@@ -339,6 +339,19 @@ func (ls *links) linked() []p2p.ID {
 	return ids
 }
 
+// all returns the links to members that there are now.
+func (ls *links) all() []p2p.Link {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var all []p2p.Link
+	for _, p := range ls.peers {
+		if p.link != nil && !p.leaving {
+			all = append(all, p.link)
+		}
+	}
+	return all
+}
+
 // state describes what links knows of the member id.
 func (ls *links) state(id p2p.ID) Peer {
 	ls.mu.Lock()

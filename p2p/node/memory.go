@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -15,6 +16,7 @@ type memory struct {
 	identity p2p.Identity
 	member   member.Store
 	folder   folder.Store
+	replica  replica.Store
 	search   search.Store
 }
 
@@ -23,10 +25,11 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{identity, member.NewMemory(), folder.NewMemory(), search.NewMemory()}, nil
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory()}, nil
 }
 
 func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
 func (m *memory) Member() member.Store                           { return m.member }
 func (m *memory) Folder() folder.Store                           { return m.folder }
+func (m *memory) Replica() replica.Store                         { return m.replica }
 func (m *memory) Search() search.Store                           { return m.search }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -46,6 +47,7 @@ type Node struct {
 	transport p2p.Transport
 	members   *member.Service
 	folders   *folder.Service
+	sync      *exchange.Service
 	index     *search.Index
 	mesh      *search.Mesh
 	links     *links
@@ -119,11 +121,15 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.folders, err = folder.Open(folder.Options{
 		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
 		Allowed: func(from p2p.ID, _ string) bool { return n.isMember(from) },
-		Publish: publish, Logger: n.log,
+		Publish: publish, Logger: n.log, Changed: func(id string, d folder.Dirty) { n.sync.Changed(id, d) },
 	})
 	if err != nil {
 		return err
 	}
+	n.sync = exchange.New(exchange.Options{
+		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID }, Store: o.Store.Replica(),
+		Folders: n.folders, Access: n.folderAccess, Key: n.memberKey, Links: n.links.all, Publish: publish, Logger: n.log,
+	})
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
@@ -175,8 +181,11 @@ func (n *Node) run() {
 		"links":     n.links.run,
 		"members":   func(ctx context.Context) error { return n.members.Run(ctx, n.links, n.links.linked) },
 		"folders":   n.folders.Run,
+		"exchange":  n.sync.Run,
 		"addresses": n.watchAddrs,
 		"offers":    n.watchOffers,
+		"access":    n.watchAccess,
+		"sources":   n.watchLinks,
 	} {
 		n.running.Go(func() {
 			if err := run(n.ctx); err != nil && n.ctx.Err() == nil {
@@ -287,11 +296,16 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 		if err != nil {
 			return
 		}
-		if proto != folder.ContentProtocol || !n.isMember(l.Peer()) {
+		switch {
+		case !n.isMember(l.Peer()):
 			reset(conn)
-			continue
+		case proto == folder.ContentProtocol:
+			wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
+		case proto == exchange.IndexProtocol || proto == exchange.FilesProtocol:
+			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
+		default:
+			reset(conn)
 		}
-		wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
@@ -44,5 +45,6 @@ type Store interface {
 	Identity(ctx context.Context) (p2p.Identity, error)
 	Member() member.Store
 	Folder() folder.Store
+	Replica() replica.Store
 	Search() search.Store
 }

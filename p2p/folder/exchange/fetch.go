@@ -1,0 +1,334 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+)
+
+const (
+	// small is up to which size contents travel many in one stream.
+	small = 1 << 20
+	// batchItems and batchBytes bound what one stream is asked for.
+	batchItems = 128
+	batchBytes = 2 << 20
+	// batchesPeer is how many batches one member is asked for at once.
+	batchesPeer = 2
+	// largeAtOnce is how many large contents come at once.
+	largeAtOnce = 2
+	// deltaFrom is from which size on an old version is used.
+	deltaFrom = 1 << 20
+)
+
+// fetcher brings contents: from this disk if they are there, or else from members
+// that have them.
+type fetcher struct {
+	r    *runner
+	wake chan struct{}
+
+	mu      sync.Mutex // guards all following fields
+	small   []*fetch
+	large   []*fetch
+	running map[reconcile.Hash]*fetch
+	busy    map[p2p.ID]int
+	larges  int
+	results []result
+	again   map[reconcile.Hash]retry
+}
+
+// fetch is one content on its way.
+type fetch struct {
+	want  replica.Want
+	tried map[p2p.ID]bool // members that have it not, or sent something else
+	local bool            // this disk was searched
+	plain bool            // no delta: one has failed
+	alone bool            // of one member at a time: one of several has sent something else
+	t     *transfer
+}
+
+// retry is when a content that did not come is asked for again.
+type retry struct {
+	at       time.Time
+	failures int
+}
+
+// result is what has become of a fetch.
+type result struct {
+	hash   reconcile.Hash
+	failed bool
+}
+
+func newFetcher(r *runner) *fetcher {
+	return &fetcher{
+		r: r, wake: make(chan struct{}, 1), running: map[reconcile.Hash]*fetch{},
+		busy: map[p2p.ID]int{}, again: map[reconcile.Hash]retry{},
+	}
+}
+
+func (f *fetcher) kick() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// add queues contents.
+func (f *fetcher) add(wants []replica.Want) {
+	f.mu.Lock()
+	for _, w := range wants {
+		if f.running[w.Hash] != nil {
+			continue
+		}
+		x := &fetch{want: w, tried: map[p2p.ID]bool{}}
+		x.t = f.r.s.begin(f.r.id, w)
+		f.running[w.Hash] = x
+		if w.Size <= small {
+			f.small = append(f.small, x)
+		} else {
+			f.large = append(f.large, x)
+		}
+	}
+	// Small ones first: they are soon done.
+	slices.SortStableFunc(f.large, func(a, b *fetch) int { return int(min(1, max(-1, a.want.Size-b.want.Size))) })
+	f.mu.Unlock()
+	f.kick()
+}
+
+// arrived takes the results so far.
+func (f *fetcher) arrived() []result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := f.results
+	f.results = nil
+	return out
+}
+
+func (f *fetcher) hasArrived() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.results) > 0
+}
+
+// done is how many bytes of what is on its way have come.
+func (f *fetcher) done() (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.running {
+		n += x.t.done.Load()
+	}
+	return n
+}
+
+// run starts what can be started until ctx ends, and waits for it.
+func (f *fetcher) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		wait := f.start(ctx, &wg)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-f.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// start starts what can be started now, and returns when to look again.
+func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
+	sources := f.sources()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for batch := f.unsearched(); len(batch) > 0 && f.busy[p2p.ID{}] < batchesPeer; batch = f.unsearched() {
+		f.busy[p2p.ID{}]++
+		wg.Go(func() { f.searchHere(ctx, batch) })
+	}
+	wait := longestRetry
+	for _, p := range sources {
+		for f.busy[p.link.Peer()] < batchesPeer {
+			batch := f.batchFor(p.link.Peer(), len(sources))
+			if len(batch) == 0 {
+				break
+			}
+			f.busy[p.link.Peer()]++
+			wg.Go(func() { f.fetchBatch(ctx, p.link, batch) })
+		}
+	}
+	for f.larges < largeAtOnce {
+		x := f.largeFor(sources)
+		if x == nil {
+			break
+		}
+		f.larges++
+		wg.Go(func() { f.fetchLarge(ctx, x) })
+	}
+	f.giveUp(sources)
+	for h, a := range f.again {
+		if f.running[h] != nil {
+			wait = min(wait, max(0, time.Until(a.at)))
+		}
+	}
+	return max(wait, 10*time.Millisecond)
+}
+
+// sources are the members that can be asked, in any order.
+func (f *fetcher) sources() []*pull {
+	f.r.mu.Lock()
+	all := f.r.active()
+	f.r.mu.Unlock()
+	all = slices.DeleteFunc(all, func(p *pull) bool { return !p.granted.Load() })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+// waits reports whether a content is not to be asked for now. The caller holds f.mu.
+func (f *fetcher) waits(x *fetch) bool {
+	a, ok := f.again[x.want.Hash]
+	return ok && time.Now().Before(a.at)
+}
+
+// unsearched takes contents that may be on this disk. The caller holds f.mu.
+func (f *fetcher) unsearched() []*fetch {
+	var out []*fetch
+	take := func(x *fetch) bool {
+		if x.local || len(out) >= batchItems {
+			return false
+		}
+		out = append(out, x)
+		return true
+	}
+	f.small = slices.DeleteFunc(f.small, take)
+	f.large = slices.DeleteFunc(f.large, take)
+	return out
+}
+
+// batchFor takes small contents that a member may have. With several members each
+// gets its share. The caller holds f.mu.
+func (f *fetcher) batchFor(peer p2p.ID, members int) []*fetch {
+	most := batchItems
+	if members > 1 {
+		most = min(most, max(8, len(f.small)/(members*batchesPeer)))
+	}
+	var out []*fetch
+	var bytes int64
+	f.small = slices.DeleteFunc(f.small, func(x *fetch) bool {
+		if !x.local || len(out) >= most || bytes >= batchBytes || x.tried[peer] || f.waits(x) {
+			return false
+		}
+		out = append(out, x)
+		bytes += x.want.Size
+		return true
+	})
+	return out
+}
+
+// largeFor takes a large content that some member may have. The caller holds f.mu.
+func (f *fetcher) largeFor(sources []*pull) *fetch {
+	for i, x := range f.large {
+		if x.local && !f.waits(x) && slices.ContainsFunc(sources, func(p *pull) bool { return !x.tried[p.link.Peer()] }) {
+			f.large = slices.Delete(f.large, i, i+1)
+			return x
+		}
+	}
+	return nil
+}
+
+// giveUp ends for now what no member has that is linked. The caller holds f.mu.
+func (f *fetcher) giveUp(sources []*pull) {
+	if len(sources) == 0 {
+		return // it goes on when there is one
+	}
+	hopeless := func(x *fetch) bool {
+		if !x.local || f.waits(x) {
+			return false
+		}
+		for _, p := range sources {
+			if !x.tried[p.link.Peer()] {
+				return false
+			}
+		}
+		f.end(x, errors.New("nobody who is linked has it"))
+		return true
+	}
+	f.small = slices.DeleteFunc(f.small, hopeless)
+	f.large = slices.DeleteFunc(f.large, hopeless)
+}
+
+// end notes what has become of a fetch. The caller holds f.mu.
+func (f *fetcher) end(x *fetch, err error) {
+	h := x.want.Hash
+	delete(f.running, h)
+	f.results = append(f.results, result{hash: h, failed: err != nil})
+	if err == nil {
+		delete(f.again, h)
+	} else {
+		a := f.again[h]
+		a.at = time.Now().Add(min(retryAfter<<min(a.failures, 5), longestRetry))
+		a.failures++
+		f.again[h] = a
+		if len(f.again) > 4*batchItems*batchItems {
+			clear(f.again) // far more than are wanted at once: most are forgotten by now
+		}
+	}
+	f.r.s.ended(x.t, err)
+	f.r.wake()
+}
+
+// finish is end for who does not hold f.mu.
+func (f *fetcher) finish(x *fetch, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end(x, err)
+}
+
+// put gives a fetch back, to be tried elsewhere.
+func (f *fetcher) put(x *fetch) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x.want.Size <= small {
+		f.small = append(f.small, x)
+	} else {
+		f.large = append(f.large, x)
+	}
+}
+
+// rested notes that a source has room again.
+func (f *fetcher) rested(peer p2p.ID) {
+	f.mu.Lock()
+	if f.busy[peer]--; f.busy[peer] <= 0 {
+		delete(f.busy, peer)
+	}
+	f.mu.Unlock()
+	f.kick()
+}
+
+// searchHere looks for contents on this disk.
+func (f *fetcher) searchHere(ctx context.Context, batch []*fetch) {
+	defer f.rested(p2p.ID{})
+	fsys, leave, err := f.r.place.enter()
+	if err == nil {
+		defer leave()
+	}
+	for _, x := range batch {
+		x.local = true
+		if err == nil && f.copyHere(ctx, fsys, x) {
+			f.finish(x, nil)
+			continue
+		}
+		f.put(x)
+	}
+}
+
+// String names a fetch in errors.
+func (x *fetch) String() string { return fmt.Sprintf("content %.8s of %s", x.want.Hash, x.want.Path) }

@@ -1,0 +1,236 @@
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// FilesProtocol is the name of the streams that carry contents. Who wants some opens a
+// stream and writes requests; for each item of each the other answers in order with a
+// part and the bytes that it announces. After a request with Signature follows the signature of
+// an old file, and the answer's bytes are a delta.
+const FilesProtocol = "files/1"
+
+// Limits of a request.
+const (
+	maxItems     = 256
+	maxItemBytes = 40 << 10 // of paths and hashes
+)
+
+// request asks for contents.
+type request struct {
+	Folder    string `cbor:"1,keyasint"`
+	Creator   []byte `cbor:"2,keyasint"`
+	Items     []item `cbor:"3,keyasint"`
+	Signature bool   `cbor:"4,keyasint,omitempty"` // of one item
+}
+
+// item is one content, or a part of it.
+type item struct {
+	Hash   []byte `cbor:"1,keyasint"`
+	Path   string `cbor:"2,keyasint"` // where it may be
+	Offset int64  `cbor:"3,keyasint,omitempty"`
+	Length int64  `cbor:"4,keyasint,omitempty"` // 0: to the end
+}
+
+// part announces the bytes of an item.
+type part struct {
+	Code   string `cbor:"1,keyasint,omitempty"` // empty: they follow
+	Length int64  `cbor:"2,keyasint,omitempty"` // of what follows; of a delta 0
+}
+
+// codeNotHere: the content is not here (any more).
+const codeNotHere = "not_here"
+
+// Limits of what is served at once to one member, over all folders.
+const maxServedStreams = 16
+
+// serveFiles answers requests until the stream ends.
+func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) error {
+	leave, ok := s.gate.enter(from)
+	if !ok {
+		return errors.New("exchange: too many streams at once")
+	}
+	defer leave()
+	in := bufio.NewReaderSize(conn, 16<<10)
+	out := bufio.NewWriterSize(timedWriter{conn}, 64<<10)
+	for {
+		if err := conn.SetReadDeadline(time.Now().Add(stalledAfter)); err != nil {
+			return err
+		}
+		var q request
+		if err := wire.ReadMsg(in, &q); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if len(q.Items) > maxItems || q.Signature && len(q.Items) != 1 {
+			return fmt.Errorf("exchange: request for %d contents: %w", len(q.Items), wire.ErrMalformed)
+		}
+		if err := s.serveRequest(ctx, from, q, in, out); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// timedWriter gives each write its time.
+type timedWriter struct{ conn net.Conn }
+
+func (w timedWriter) Write(p []byte) (int, error) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(stalledAfter)); err != nil {
+		return 0, err
+	}
+	return w.conn.Write(p)
+}
+
+func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *bufio.Reader, out *bufio.Writer) error {
+	var sig *delta.Signature
+	if q.Signature {
+		var err error
+		if sig, err = delta.ReadSignature(in); err != nil {
+			return err
+		}
+	}
+	r, code := s.permit(q.Folder, q.Creator, from)
+	var fsys *apply.Root
+	if code == "" {
+		at, leave, err := r.place.enter()
+		if err != nil {
+			code = codeNotReady
+		} else {
+			defer leave()
+			fsys = at
+		}
+	}
+	for _, it := range q.Items {
+		if code != "" {
+			if err := wire.WriteMsg(out, part{Code: code}); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.serveItem(ctx, fsys, it, sig, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveItem answers one item.
+func (r *runner) serveItem(ctx context.Context, fsys *apply.Root, it item, sig *delta.Signature, out *bufio.Writer) error {
+	f, st, err := r.find(ctx, fsys, it)
+	if err != nil || it.Offset < 0 || it.Length < 0 || it.Offset > st.Size || it.Length > st.Size-it.Offset {
+		if err == nil {
+			_ = f.Close() // nothing was written
+		}
+		return wire.WriteMsg(out, part{Code: codeNotHere})
+	}
+	defer f.Close() // nothing was written
+	if sig != nil {
+		if err := wire.WriteMsg(out, part{}); err != nil {
+			return err
+		}
+		_, err := delta.Encode(out, sig, f, st.Size)
+		return err
+	}
+	length := it.Length
+	if length == 0 {
+		length = st.Size - it.Offset
+	}
+	if err := wire.WriteMsg(out, part{Length: length}); err != nil {
+		return err
+	}
+	n, err := io.CopyBuffer(onlyWriter{out}, io.NewSectionReader(f, it.Offset, length), make([]byte, min(64<<10, max(length, 512))))
+	if err == nil && n < length {
+		err = io.ErrUnexpectedEOF // it got shorter meanwhile
+	}
+	return err
+}
+
+// onlyWriter hides ReadFrom, which would fill its own buffer in small pieces.
+type onlyWriter struct{ io.Writer }
+
+// find opens a file that has a content: in the tree, or in the trash.
+func (r *runner) find(ctx context.Context, fsys *apply.Root, it item) (apply.File, apply.Stat, error) {
+	if len(it.Hash) != len(reconcile.Hash{}) {
+		return nil, apply.Stat{}, replica.ErrNotFound
+	}
+	h := reconcile.Hash(it.Hash)
+	d := disk{r.s.o.Folders, r.id, r.place}
+	if f, st, err := openRow(ctx, d, fsys, it.Path, h); err == nil {
+		return f, st, nil
+	}
+	if path, found, err := d.ByHash(ctx, h); err == nil && found {
+		if f, st, err := openRow(ctx, d, fsys, path, h); err == nil {
+			return f, st, nil
+		}
+	}
+	return r.findTrash(ctx, fsys, h)
+}
+
+// openRow opens the file at path if a scan has seen it there with content h, and it
+// is as it was seen. What a peer asks for is looked up, never opened.
+func openRow(ctx context.Context, d disk, fsys *apply.Root, path string, h reconcile.Hash) (apply.File, apply.Stat, error) {
+	s, found, err := d.Row(ctx, path)
+	if err == nil && (!found || s.Hash != h) {
+		err = replica.ErrNotFound
+	}
+	if err != nil {
+		return nil, apply.Stat{}, err
+	}
+	return openAs(fsys, s)
+}
+
+// openAs opens a file if it is as it was seen.
+func openAs(fsys *apply.Root, s replica.Seen) (apply.File, apply.Stat, error) {
+	f, err := fsys.Open(s.Path)
+	if err != nil {
+		return nil, apply.Stat{}, err
+	}
+	st, err := f.Stat()
+	if err == nil && !matches(st, s) {
+		err = apply.ErrUnexpected
+	}
+	if err != nil {
+		return nil, apply.Stat{}, errors.Join(err, f.Close())
+	}
+	return f, st, nil
+}
+
+func (r *runner) findTrash(ctx context.Context, fsys *apply.Root, h reconcile.Hash) (apply.File, apply.Stat, error) {
+	var all []replica.Discarded
+	err := r.s.o.Store.Read(ctx, r.id, func(rd replica.Reader) (err error) {
+		all, err = rd.DiscardedAs(h)
+		return err
+	})
+	if err != nil {
+		return nil, apply.Stat{}, err
+	}
+	for _, d := range all {
+		f, err := fsys.Open(apply.TrashDir + "/" + d.Name)
+		if err != nil {
+			continue
+		}
+		if st, err := f.Stat(); err == nil && st.Size == d.Size {
+			return f, st, nil
+		}
+		_ = f.Close() // nothing was written
+	}
+	return nil, apply.Stat{}, fmt.Errorf("exchange: content %.8s: %w", h, replica.ErrNotFound)
+}

@@ -1,0 +1,418 @@
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+const (
+	// segment is what is asked of one member at a time.
+	segment = 4 << 20
+	// segmentsPeer is how many segments one member is asked for at once: while one
+	// comes, the next is on its way.
+	segmentsPeer = 2
+	// syncEvery is after how many bytes what has come is made durable, so that not
+	// all is written at the end.
+	syncEvery = 64 << 20
+)
+
+// fetchLarge brings one large content.
+func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
+	defer func() {
+		f.mu.Lock()
+		f.larges--
+		f.mu.Unlock()
+		f.kick()
+	}()
+	err := f.bringLarge(ctx, x)
+	if err == nil {
+		f.finish(x, nil)
+		return
+	}
+	if ctx.Err() == nil {
+		f.r.s.log.Debug("folder: content not fetched", "folder", f.r.label, "path", x.want.Path, "error", err)
+	}
+	f.put(x)
+}
+
+func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
+	fsys, leave, err := f.r.place.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	var links []p2p.Link
+	for _, p := range f.sources() {
+		if !x.tried[p.link.Peer()] {
+			links = append(links, p.link)
+		}
+	}
+	if len(links) == 0 {
+		return errNotHere
+	}
+	if x.want.Old != "" && x.want.Size >= deltaFrom && !x.plain {
+		err := f.bringDelta(ctx, fsys, links[0], x)
+		if err != nil && ctx.Err() == nil {
+			// The whole file settles everything that can be wrong with a delta.
+			x.plain = true
+			x.t.restart()
+		}
+		return err
+	}
+	if x.alone {
+		links = links[:1]
+	}
+	return f.bringSegments(ctx, fsys, links, x)
+}
+
+// begun is where a content grows.
+func begun(h reconcile.Hash) string { return apply.TempName(h) + ".part" }
+
+// bringDelta brings the difference to the old version that is here.
+func (f *fetcher) bringDelta(ctx context.Context, fsys *apply.Root, l p2p.Link, x *fetch) error {
+	old, err := fsys.Open(x.want.Old)
+	if err != nil {
+		return err
+	}
+	defer old.Close() // nothing was written
+	st, err := old.Stat()
+	if err != nil {
+		return err
+	}
+	sig, err := delta.Sign(io.NewSectionReader(old, 0, st.Size), delta.SignOptions{Size: st.Size})
+	if err != nil {
+		return err
+	}
+	conn, in, end, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path}}, Signature: true})
+	if err != nil {
+		return err
+	}
+	defer end()
+	x.t.from(l.Peer())
+	if _, err := sig.WriteTo(timedWriter{conn}); err != nil {
+		return err
+	}
+	var p part
+	if err := wire.ReadMsg(in, &p); err != nil {
+		return err
+	}
+	if p.Code != "" {
+		x.tried[l.Peer()] = true
+		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	}
+	d, err := delta.NewReader(bufio.NewReaderSize(&counted{in, x.t}, 64<<10))
+	if err != nil {
+		return err
+	}
+	if h := d.Header(); h.Size != x.want.Size || h.Base != sig.Sum() {
+		return errOther
+	}
+	t, err := fsys.Create(begun(x.want.Hash))
+	if err != nil {
+		return err
+	}
+	w := &growing{t: t, count: x.t}
+	_, err = delta.Patch(old, d.Ops(), w, delta.PatchOptions{Size: x.want.Size, Sum: delta.Sum(x.want.Hash)})
+	if err == nil {
+		err = t.Truncate(x.want.Size)
+	}
+	if err == nil {
+		err = t.Sync()
+	}
+	if err := errors.Join(err, t.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(begun(x.want.Hash)))
+	}
+	x.t.reused.Store(max(0, x.want.Size-x.t.wire.Load()))
+	return complete(fsys, x.want.Hash)
+}
+
+// counted counts what comes over the network.
+type counted struct {
+	r io.Reader
+	t *transfer
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.t.add(0, int64(n))
+	return n, err
+}
+
+// growing writes a file from its start.
+type growing struct {
+	t     apply.Temp
+	off   int64
+	count *transfer
+}
+
+func (g *growing) Write(p []byte) (int, error) {
+	n, err := g.t.WriteAt(p, g.off)
+	g.off += int64(n)
+	g.count.add(int64(n), 0)
+	return n, err
+}
+
+// complete gives a content the name by which the core knows it.
+func complete(fsys *apply.Root, h reconcile.Hash) error {
+	if err := fsys.Remove(apply.TempName(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fsys.Remove(mapOf(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fsys.Rename(begun(h), apply.TempName(h))
+}
+
+// segments is what is still to come of a content.
+type segments struct {
+	mu     sync.Mutex // guards all following fields
+	size   int64
+	have   []bool
+	taken  []bool
+	synced int64
+	since  int64
+}
+
+// take returns a segment that nobody brings yet.
+func (s *segments) take() (i int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.have {
+		if !s.have[i] && !s.taken[i] {
+			s.taken[i] = true
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (s *segments) giveBack(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken[i] = false
+}
+
+func (s *segments) span(i int) (offset, length int64) {
+	offset = int64(i) * segment
+	return offset, min(segment, s.size-offset)
+}
+
+func (s *segments) missing() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, have := range s.have {
+		if !have {
+			n++
+		}
+	}
+	return n
+}
+
+// mapOf is the file that says which segments are in begun.
+func mapOf(h reconcile.Hash) string { return apply.TempName(h) + ".map.part" }
+
+// resume reads what an earlier attempt has brought. It is not believed: the whole is
+// checked in the end.
+func resume(fsys *apply.Root, h reconcile.Hash, size int64) *segments {
+	n := int((size + segment - 1) / segment)
+	s := &segments{size: size, have: make([]bool, n), taken: make([]bool, n)}
+	if _, err := fsys.Lstat(begun(h)); err != nil {
+		return s
+	}
+	f, err := fsys.Open(mapOf(h))
+	if err != nil {
+		return s
+	}
+	defer f.Close() // nothing was written
+	b := make([]byte, n)
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return s
+	}
+	for i := range b {
+		s.have[i] = b[i] == 1
+	}
+	return s
+}
+
+// bringSegments brings the content from all links at once.
+func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch) error {
+	h := x.want.Hash
+	s := resume(fsys, h, x.want.Size)
+	if err := enough(fsys, x.want.Size); err != nil {
+		return err
+	}
+	t, err := fsys.Create(begun(h))
+	if err != nil {
+		return err
+	}
+	m, err := fsys.Create(mapOf(h))
+	if err != nil {
+		return errors.Join(err, t.Close())
+	}
+	x.t.restart()
+	for i, have := range s.have {
+		if have {
+			_, length := s.span(i)
+			x.t.add(length, 0)
+		}
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(links)*segmentsPeer)
+	for i := range errs {
+		l := links[i/segmentsPeer]
+		wg.Go(func() { errs[i] = f.bringFrom(ctx, l, x, s, t, m) })
+	}
+	wg.Wait()
+	if s.missing() > 0 {
+		return errors.Join(append(errs, t.Close(), m.Close())...)
+	}
+	err = t.Truncate(x.want.Size)
+	if err == nil {
+		err = t.Sync()
+	}
+	if err := errors.Join(err, t.Close(), m.Close()); err != nil {
+		return errors.Join(err, forgetBegun(fsys, h))
+	}
+	is, err := hashOf(ctx, fsys, begun(h))
+	if err != nil {
+		return err
+	}
+	if is != h {
+		// With several members nobody knows who is wrong; one after the other they are asked.
+		if len(links) == 1 {
+			x.tried[links[0].Peer()] = true
+		}
+		x.alone = true
+		return errors.Join(errOther, forgetBegun(fsys, h))
+	}
+	return complete(fsys, h)
+}
+
+// reserve is how much of a disk is left free.
+const reserve = 64 << 20
+
+// errFull says that there is no room.
+var errFull = errors.New("the disk is nearly full")
+
+// enough reports, as errFull, that there is no room for size bytes.
+func enough(fsys *apply.Root, size int64) error {
+	free, _, err := fsys.Free()
+	if err == nil && free < size+reserve {
+		err = fmt.Errorf("%w: %d bytes are free, %d are needed", errFull, free, size+reserve)
+	}
+	return err
+}
+
+func forgetBegun(fsys *apply.Root, h reconcile.Hash) error {
+	return errors.Join(fsys.Remove(begun(h)), fsys.Remove(mapOf(h)))
+}
+
+// bringFrom brings segments from one member until none is left.
+func (f *fetcher) bringFrom(ctx context.Context, l p2p.Link, x *fetch, s *segments, t, m apply.Temp) error {
+	for {
+		i, ok := s.take()
+		if !ok {
+			return nil
+		}
+		if err := f.bringSegment(ctx, l, x, s, i, t); err != nil {
+			s.giveBack(i)
+			if errors.Is(err, errNotHere) {
+				f.mu.Lock()
+				x.tried[l.Peer()] = true
+				f.mu.Unlock()
+			}
+			return err
+		}
+		if err := s.got(i, t, m); err != nil {
+			return err
+		}
+	}
+}
+
+// got notes that a segment is in the file. The map is written after what it speaks
+// of; whether it is on the disk earlier does not matter, since the whole is checked.
+func (s *segments) got(i int, t, m apply.Temp) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.have[i] = true
+	s.since += segment
+	if s.since >= syncEvery {
+		s.since = 0
+		if err := t.Sync(); err != nil {
+			return err
+		}
+	}
+	_, err := m.WriteAt([]byte{1}, int64(i))
+	return err
+}
+
+func (f *fetcher) bringSegment(ctx context.Context, l p2p.Link, x *fetch, s *segments, i int, t apply.Temp) error {
+	offset, length := s.span(i)
+	conn, in, end, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path, Offset: offset, Length: length}}})
+	if err != nil {
+		return err
+	}
+	defer end()
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		if err := c.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	var p part
+	if err := wire.ReadMsg(in, &p); err != nil {
+		return err
+	}
+	if p.Code != "" || p.Length != length {
+		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	}
+	x.t.from(l.Peer())
+	buf := make([]byte, 128<<10)
+	for done := int64(0); done < length; {
+		n, err := io.ReadFull(in, buf[:min(int64(len(buf)), length-done)])
+		if err != nil {
+			x.t.add(-done, 0)
+			return err
+		}
+		if _, err := t.WriteAt(buf[:n], offset+done); err != nil {
+			return err
+		}
+		done += int64(n)
+		x.t.add(int64(n), int64(n))
+	}
+	return nil
+}
+
+// hashOf reads the file at path.
+func hashOf(ctx context.Context, fsys *apply.Root, path string) (h reconcile.Hash, err error) {
+	in, err := fsys.Open(path)
+	if err != nil {
+		return h, err
+	}
+	defer in.Close() // nothing was written
+	hash := blake3.New()
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := in.Read(buf)
+		_, _ = hash.Write(buf[:n]) // never fails (hash.Hash)
+		if err == io.EOF {
+			hash.Sum(h[:0])
+			return h, nil
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return h, err
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// errOther: what came is not what was asked for.
+var errOther = errors.New("the content is another one")
+
+// errNotHere: the member has it not.
+var errNotHere = errors.New("the member has it not")
+
+// timedReader gives each read its time.
+type timedReader struct{ conn net.Conn }
+
+func (r timedReader) Read(p []byte) (int, error) {
+	if err := r.conn.SetReadDeadline(time.Now().Add(stalledAfter)); err != nil {
+		return 0, err
+	}
+	return r.conn.Read(p)
+}
+
+// ask opens a stream for a request.
+func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (net.Conn, *bufio.Reader, func(), error) {
+	conn, err := l.Open(ctx, FilesProtocol)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { reset(conn) })
+	end := func() {
+		stop()
+		reset(conn) // a no-op if all was read
+	}
+	q.Folder, q.Creator = r.id, r.creator[:]
+	if err := wire.WriteMsg(conn, q); err != nil {
+		end()
+		return nil, nil, nil, err
+	}
+	return conn, bufio.NewReaderSize(timedReader{conn}, 64<<10), end, nil
+}
+
+// fetchBatch asks a member for small contents.
+func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
+	defer f.rested(l.Peer())
+	left, err := f.readBatch(ctx, l, batch)
+	for _, x := range left {
+		if ctx.Err() == nil && err != nil && !linkEnded(l) {
+			x.tried[l.Peer()] = true
+		}
+		f.put(x)
+	}
+	if err != nil && ctx.Err() == nil {
+		f.r.s.log.Debug("folder: contents not fetched", "folder", f.r.label, "peer", l.Peer().Short(), "left", len(left), "error", err)
+	}
+}
+
+func linkEnded(l p2p.Link) bool {
+	select {
+	case <-l.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// readBatch returns what has not been answered.
+func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (left []*fetch, err error) {
+	fsys, leave, err := f.r.place.enter()
+	if err != nil {
+		return batch, err
+	}
+	defer leave()
+	var q request
+	bytes := 0
+	for _, x := range batch {
+		if bytes += len(x.want.Path) + 48; bytes > maxItemBytes {
+			break
+		}
+		q.Items = append(q.Items, item{Hash: x.want.Hash[:], Path: x.want.Path})
+	}
+	conn, in, end, err := f.r.ask(ctx, l, q)
+	if err != nil {
+		return batch, err
+	}
+	defer end()
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		if err := c.CloseWrite(); err != nil {
+			return batch, err
+		}
+	}
+	buf := make([]byte, 0, 64<<10)
+	for i := range q.Items {
+		x := batch[i]
+		x.t.from(l.Peer())
+		buf, err = readSmall(in, x.want.Size, buf)
+		switch {
+		case err == nil && reconcile.Hash(blake3.Sum256(buf)) != x.want.Hash:
+			err = errOther
+			fallthrough
+		case errors.Is(err, errNotHere), errors.Is(err, errOther):
+			x.tried[l.Peer()] = true
+			f.put(x)
+			continue
+		case err != nil:
+			return batch[i:], err
+		}
+		x.t.add(int64(len(buf)), int64(len(buf)))
+		if err := writeTemp(fsys, x.want.Hash, buf); err != nil {
+			f.finish(x, fmt.Errorf("write %v: %w", x, err))
+			continue
+		}
+		f.finish(x, nil)
+	}
+	return batch[len(q.Items):], nil
+}
+
+// readSmall reads one answer into buf.
+func readSmall(in *bufio.Reader, size int64, buf []byte) ([]byte, error) {
+	var p part
+	if err := wire.ReadMsg(in, &p); err != nil {
+		return buf, err
+	}
+	switch {
+	case p.Code != "":
+		return buf, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	case p.Length != size:
+		// The bytes have to be read all the same: others follow.
+		if p.Length < 0 || p.Length > small {
+			return buf, fmt.Errorf("answer of %d bytes: %w", p.Length, wire.ErrMalformed)
+		}
+		if _, err := in.Discard(int(p.Length)); err != nil {
+			return buf, err
+		}
+		return buf, errOther
+	}
+	if int64(cap(buf)) < size {
+		buf = make([]byte, size)
+	}
+	buf = buf[:size]
+	_, err := io.ReadFull(in, buf)
+	return buf, err
+}
+
+// writeTemp puts a content where the core looks for it.
+func writeTemp(fsys *apply.Root, h reconcile.Hash, b []byte) error {
+	t, err := fsys.Create(apply.TempName(h))
+	if err != nil {
+		return err
+	}
+	_, err = t.WriteAt(b, 0)
+	return errors.Join(err, t.Truncate(int64(len(b))), t.Close())
+}
+
+// copyHere finds a content on this disk, and copies it.
+func (f *fetcher) copyHere(ctx context.Context, fsys *apply.Root, x *fetch) bool {
+	in, st, err := f.r.find(ctx, fsys, item{Hash: x.want.Hash[:], Path: x.want.Path})
+	if err != nil || st.Size != x.want.Size {
+		if err == nil {
+			_ = in.Close() // nothing was written
+		}
+		return false
+	}
+	defer in.Close() // nothing was written
+	t, err := fsys.Create(apply.TempName(x.want.Hash))
+	if err != nil {
+		return false
+	}
+	hash := blake3.New()
+	buf := make([]byte, min(256<<10, max(st.Size, 1)))
+	for off := int64(0); ; {
+		n, err := in.Read(buf)
+		_, _ = hash.Write(buf[:n]) // never fails (hash.Hash)
+		if _, werr := t.WriteAt(buf[:n], off); werr != nil || ctx.Err() != nil {
+			_ = t.Close() // it is written anew before it is used
+			return false
+		}
+		off += int64(n)
+		x.t.add(int64(n), 0)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			_ = t.Close() // as above
+			return false
+		}
+	}
+	var h reconcile.Hash
+	hash.Sum(h[:0])
+	if err := errors.Join(t.Truncate(st.Size), t.Close()); err != nil || h != x.want.Hash {
+		x.t.restart()
+		return false
+	}
+	x.t.reused.Add(st.Size)
+	return true
+}

@@ -1,0 +1,421 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+)
+
+const (
+	// retryAfter is the time from something that went wrong to the next attempt.
+	retryAfter = 2 * time.Second
+	// longestRetry bounds it when it goes wrong again and again.
+	longestRetry = time.Minute
+	// tellEvery is the time between two statuses while there is work.
+	tellEvery = 200 * time.Millisecond
+	// compareEvery is the time between two comparisons of all that is known with all
+	// that the other members know.
+	compareEvery = time.Hour
+)
+
+// runner keeps one folder. Its goroutine owns the core.
+type runner struct {
+	s       *Service
+	id      string
+	label   string
+	offered p2p.ID // folder.Folder.Creator
+	creator p2p.ID // whom the folder follows; this node itself where offered is zero
+	core    *replica.Core
+	place   *place
+	fetch   *fetcher
+	stop    context.CancelFunc
+	ended   chan struct{}
+
+	commands chan func(context.Context)
+	incoming chan incoming
+	nudge    chan struct{}
+
+	mu      sync.Mutex // guards all following fields
+	paths   []string
+	moved   []replica.Move
+	all     bool
+	scanned bool // a complete scan has ended in this run
+	paused  bool
+	pulls   map[p2p.ID]*pull
+	servers map[p2p.ID]int // streams that take entries to a member
+
+	incarnation atomic.Uint64 // 0 until the core is open
+	ready       atomic.Bool   // entries of others are merged
+	news        broadcast     // this node's entries are more
+
+	// Of the runner's goroutine.
+	failures int
+	problem  string
+	told     time.Time
+	compared time.Time
+}
+
+// incoming is a page on its way to the core.
+type incoming struct {
+	pull *pull
+	page page
+	of   uint64     // the sender's incarnation
+	done chan error // has room for one
+}
+
+// broadcast wakes all who wait.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
+
+func newRunner(s *Service, f folder.Folder) *runner {
+	r := &runner{
+		s: s, id: f.ID, label: f.Label, offered: f.Creator, creator: f.Creator, ended: make(chan struct{}),
+		commands: make(chan func(context.Context)), incoming: make(chan incoming), nudge: make(chan struct{}, 1),
+		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{}, compared: time.Now(),
+	}
+	if r.creator.IsZero() {
+		r.creator = s.self
+	}
+	r.place = &place{folders: s.o.Folders, id: f.ID}
+	r.fetch = newFetcher(r)
+	r.core = replica.NewCore(replica.CoreOptions{
+		Folder: f.ID, Self: s.self, Store: s.o.Store, Disk: disk{s.o.Folders, f.ID, r.place},
+		Known:  s.knows,
+		Writer: func(m p2p.ID) bool { return s.o.Access(f.ID, r.creator, m).Write },
+		Verify: func(c replica.Claim) bool { return s.verify(f.ID, c) },
+		Sign:   func(d reconcile.Dot) []byte { return s.sign(f.ID, d) },
+	})
+	return r
+}
+
+// dirty tells what a scan has found.
+func (r *runner) dirty(d folder.Dirty) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paths = append(r.paths, d.Paths...)
+	for _, m := range d.Moved {
+		r.moved = append(r.moved, replica.Move(m))
+	}
+	// A complete scan names what it has found, unless that was too much. The first one of a run is
+	// compared, because of what the last run may not have planned.
+	r.all = r.all || d.All && (len(d.Paths) == 0 || !r.scanned)
+	r.scanned = r.scanned || d.All
+	r.wake()
+}
+
+func (r *runner) wake() {
+	select {
+	case r.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends.
+func (r *runner) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer close(r.ended)
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { r.fetch.run(ctx) })
+	wait := time.Duration(0)
+	for {
+		timer := time.NewTimer(wait)
+		var incoming chan incoming
+		if r.ready.Load() {
+			incoming = r.incoming
+		}
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-r.nudge:
+		case f := <-r.commands:
+			r.inPlace(ctx, f)
+		case in := <-incoming:
+			r.merge(ctx, in)
+		}
+		timer.Stop()
+		wait = r.session(ctx)
+	}
+}
+
+// inPlace runs f with the folder's directory open.
+func (r *runner) inPlace(ctx context.Context, f func(context.Context)) {
+	fsys, leave, err := r.place.enter()
+	if err == nil {
+		r.core.Use(fsys)
+		defer leave()
+	}
+	f(ctx)
+}
+
+// session works until there is nothing to do, and returns how long there will not
+// be.
+func (r *runner) session(ctx context.Context) time.Duration {
+	if !r.workable() {
+		return longestRetry
+	}
+	fsys, leave, err := r.place.enter()
+	if err != nil {
+		r.tell(false, err)
+		return retryAfter
+	}
+	defer leave()
+	r.core.Use(fsys)
+	if r.incarnation.Load() == 0 {
+		if err := r.core.Open(ctx); err != nil {
+			return r.failed(ctx, err)
+		}
+		r.incarnation.Store(r.core.Incarnation())
+	}
+	busy := false
+	for ctx.Err() == nil {
+		r.takeDirty()
+		r.takeArrived()
+		turn, err := r.core.Turn(ctx)
+		r.after(turn)
+		if err != nil {
+			return r.failed(ctx, err)
+		}
+		r.failures, r.problem = 0, ""
+		if turn.Idle {
+			r.ready.Store(true)
+			if !r.takeMore(ctx) {
+				break
+			}
+			continue
+		}
+		if !busy {
+			busy = true
+			r.s.o.Folders.SetBusy(r.id, true)
+		}
+		if time.Since(r.told) > tellEvery {
+			r.tell(true, nil)
+		}
+	}
+	if busy {
+		r.s.o.Folders.SetBusy(r.id, false)
+	}
+	r.rest(ctx)
+	if r.core.Retry(time.Now().Add(-retryAfter)) {
+		return 0
+	}
+	if r.core.Parked() {
+		return retryAfter
+	}
+	return longestRetry
+}
+
+// workable reports whether anything can be done: the first scan of a run comes
+// first, and a paused folder rests.
+func (r *runner) workable() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.scanned && !r.paused
+}
+
+func (r *runner) takeDirty() {
+	r.mu.Lock()
+	paths, moved, all := r.paths, r.moved, r.all
+	r.paths, r.moved, r.all = nil, nil, false
+	r.mu.Unlock()
+	r.core.Dirty(paths, moved, all)
+}
+
+func (r *runner) takeArrived() {
+	for _, a := range r.fetch.arrived() {
+		if a.failed {
+			r.core.Failed(a.hash)
+		} else {
+			r.core.Arrived(a.hash)
+		}
+	}
+}
+
+// takeMore takes what has come meanwhile, and reports whether there was anything.
+func (r *runner) takeMore(ctx context.Context) (any bool) {
+	for {
+		select {
+		case in := <-r.incoming:
+			r.merge(ctx, in)
+			any = true
+		case f := <-r.commands:
+			f(ctx)
+			any = true
+		default:
+			r.mu.Lock()
+			any = any || len(r.paths)+len(r.moved) > 0 || r.all
+			r.mu.Unlock()
+			return any || r.fetch.hasArrived()
+		}
+	}
+}
+
+// merge takes over a page.
+func (r *runner) merge(ctx context.Context, in incoming) {
+	upto := in.pull.reach(in.page)
+	refused, err := r.core.Merge(ctx, in.pull.link.Peer(), replica.Batch{
+		Claims: in.page.claims, Entries: in.page.entries, Incarnation: in.of, Upto: upto,
+	})
+	if err == nil {
+		in.pull.reached(upto)
+	}
+	for _, x := range refused {
+		r.s.log.Warn("folder: refused a change", "folder", r.label, "member", x.Member.Short(), "path", x.Path, "why", x.Why)
+		r.s.o.Publish.Emit(Refused{ID: r.id, Member: x.Member, Path: x.Path, Why: x.Why})
+	}
+	if err == nil && len(in.page.entries) > 0 {
+		r.news.wake() // others may not be linked to who sent it
+	}
+	in.done <- err
+}
+
+// after does what a turn asks for, and tells what it has done.
+func (r *runner) after(t replica.Turn) {
+	if len(t.Wants) > 0 {
+		r.fetch.add(t.Wants)
+	}
+	if len(t.Changes) > 0 {
+		r.news.wake()
+		r.s.o.Publish.Emit(changedOf(r.id, t.Changes))
+	}
+	if len(t.Installed) > 0 {
+		r.s.o.Publish.Emit(appliedOf(r.id, t.Installed))
+	}
+}
+
+// failed tells of an error, and returns when to try again.
+func (r *runner) failed(ctx context.Context, err error) time.Duration {
+	r.s.o.Folders.SetBusy(r.id, false)
+	if ctx.Err() != nil {
+		return longestRetry
+	}
+	if text := err.Error(); text != r.problem {
+		r.problem = text
+		r.s.log.Error("folder: not kept in line", "folder", r.label, "error", err)
+	}
+	r.tell(false, err)
+	wait := min(retryAfter<<min(r.failures, 8), longestRetry)
+	r.failures++
+	return wait
+}
+
+// rest is what is done when there is nothing to do: others are told what is on the
+// disk, and people how things stand.
+func (r *runner) rest(ctx context.Context) {
+	r.tell(false, nil)
+	if r.core.Parked() {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.pulls {
+		p.settled()
+	}
+}
+
+// tell tells people how things stand.
+func (r *runner) tell(busy bool, problem error) {
+	r.told = time.Now()
+	st := folder.Status{Conflicts: r.core.ConflictCount()}
+	st.NeedFiles, st.NeedBytes = r.needs()
+	switch {
+	case errors.Is(problem, folder.ErrUnavailable):
+		return // the scan says so, and better
+	case problem != nil:
+		st.Error = problem.Error()
+	case len(r.core.Holds()) > 0:
+		st.State = folder.StateHeld
+	case busy || st.NeedFiles > 0 && r.linked():
+		st.State = folder.StateSyncing
+	}
+	if p := r.core.Problems(); len(p) > 0 {
+		st.Warning = fmt.Sprintf("%d items are not as in the folder; the first is %s: %s", len(p), p[0].Path, p[0].Why)
+	}
+	r.s.o.Folders.SetStatus(r.id, st)
+}
+
+func (r *runner) needs() (entries int, bytes int64) {
+	err := r.s.o.Store.Read(context.Background(), r.id, func(rd replica.Reader) (err error) {
+		entries, bytes, err = rd.Needs()
+		return err
+	})
+	if err != nil {
+		return 0, 0
+	}
+	return entries, max(0, bytes-r.fetch.done())
+}
+
+func (r *runner) linked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.active(), func(p *pull) bool { return p.granted.Load() })
+}
+
+func (r *runner) active() []*pull {
+	out := make([]*pull, 0, len(r.pulls))
+	for _, p := range r.pulls {
+		out = append(out, p)
+	}
+	return out
+}
+
+// do runs f on the runner's goroutine, where it may use the core.
+func (r *runner) do(ctx context.Context, f func(context.Context) error) error {
+	result := make(chan error, 1)
+	command := func(run context.Context) {
+		both, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stop := context.AfterFunc(run, cancel)
+		defer stop()
+		if r.incarnation.Load() == 0 {
+			result <- fmt.Errorf("exchange: folder %s: %w: it is being looked at", r.label, folder.ErrUnavailable)
+			return
+		}
+		result <- f(both)
+	}
+	select {
+	case r.commands <- command:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.ended:
+		return fmt.Errorf("exchange: folder %s: %w", r.label, p2p.ErrClosed)
+	}
+	select {
+	case err := <-result:
+		return err
+	case <-r.ended:
+		return fmt.Errorf("exchange: folder %s: %w", r.label, p2p.ErrClosed)
+	}
+}

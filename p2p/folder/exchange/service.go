@@ -1,0 +1,210 @@
+package exchange
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+)
+
+// Options configure New. Identity, Store, Folders, Access and Links are needed.
+type Options struct {
+	Identity p2p.Identity
+	Network  func() p2p.ID // signed in claims
+	Store    replica.Store
+	Folders  *folder.Service
+	// Access says what a member may do with a folder of a creator.
+	Access func(folder string, creator, member p2p.ID) Access
+	// Key returns the public key of somebody who is or was a member.
+	Key func(p2p.ID) (ed25519.PublicKey, bool)
+	// Links returns the links to members that there are now.
+	Links   func() []p2p.Link
+	Publish p2p.Publish
+	Logger  *slog.Logger // nil: discard
+}
+
+// Access is what a member may do with a folder.
+type Access struct{ Read, Write bool }
+
+// Service keeps folders. Its methods may be used by several goroutines at once.
+type Service struct {
+	o    Options
+	self p2p.ID
+	log  *slog.Logger
+	wake chan struct{} // the folders may be others
+	gate gate
+	// transferred numbers the transfers.
+	transferred atomic.Uint64
+
+	mu       sync.Mutex // guards all following fields
+	runners  map[string]*runner
+	links    map[p2p.ID]p2p.Link
+	running  map[*transfer]bool
+	finished []*transfer // newest last
+	early    map[string]folder.Dirty
+}
+
+// New returns a service that does nothing before Run.
+func New(o Options) *Service {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{
+		o: o, self: o.Identity.ID(), log: o.Logger, wake: make(chan struct{}, 1),
+		runners: map[string]*runner{}, links: map[p2p.ID]p2p.Link{}, early: map[string]folder.Dirty{},
+		running: map[*transfer]bool{},
+	}
+}
+
+// lookEvery is how often it is looked whether the folders are still the same, besides
+// when somebody says so.
+const lookEvery = 5 * time.Second
+
+// Run keeps the folders until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		s.follow(ctx, &wg)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// Kick has the folders, what members may do, and the links looked at again.
+func (s *Service) Kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// follow starts and ends runners so that there is one for each folder, and lets each
+// know whom it is linked to.
+func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) {
+	links := map[p2p.ID]p2p.Link{}
+	for _, l := range s.o.Links() {
+		links[l.Peer()] = l
+	}
+	kept := map[string]folder.Folder{}
+	for _, f := range s.o.Folders.List() {
+		kept[f.ID] = f
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links = links
+	for id, r := range s.runners {
+		f, ok := kept[id]
+		if ok && f.Creator == r.offered {
+			continue
+		}
+		r.stop()
+		delete(s.runners, id)
+	}
+	for id, f := range kept {
+		r := s.runners[id]
+		if r == nil {
+			r = newRunner(s, f)
+			s.runners[id] = r
+			rctx, stop := context.WithCancel(ctx)
+			r.stop = stop
+			if d, ok := s.early[id]; ok {
+				r.dirty(d)
+				delete(s.early, id)
+			}
+			wg.Go(func() { r.run(rctx) })
+		}
+		r.meet(links, f.State == folder.StatePaused)
+	}
+}
+
+// Changed tells what a scan has found. It is folder.Options.Changed.
+func (s *Service) Changed(id string, d folder.Dirty) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.runners[id]; r != nil {
+		r.dirty(d)
+		return
+	}
+	if d.All {
+		s.early[id] = folder.Dirty{All: true}
+	}
+	s.Kick()
+}
+
+// runner returns the runner of a folder. Errors: replica.ErrNotKept.
+func (s *Service) runner(id string) (*runner, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.runners[id]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("exchange: folder %.30q: %w", id, replica.ErrNotKept)
+}
+
+// Forget removes what is kept of a folder that this node does not keep any more.
+func (s *Service) Forget(ctx context.Context, id string) error {
+	s.mu.Lock()
+	r := s.runners[id]
+	if r != nil {
+		r.stop()
+	}
+	s.mu.Unlock()
+	if r != nil {
+		<-r.ended
+		s.mu.Lock()
+		if s.runners[id] == r {
+			delete(s.runners, id)
+		}
+		s.mu.Unlock()
+	}
+	return s.o.Store.Forget(ctx, id)
+}
+
+// claimContext is what claims are signed under.
+const claimContext = "shoal folder claim 1"
+
+// claimMessage is what a claim says.
+func claimMessage(network p2p.ID, id string, d reconcile.Dot) []byte {
+	b := append([]byte(nil), network[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(id)))
+	b = append(b, id...)
+	b = append(b, d.Member[:]...)
+	b = binary.BigEndian.AppendUint64(b, d.Incarnation)
+	return binary.BigEndian.AppendUint64(b, d.Counter)
+}
+
+func (s *Service) sign(id string, d reconcile.Dot) []byte {
+	return s.o.Identity.Sign(claimContext, claimMessage(s.o.Network(), id, d))
+}
+
+func (s *Service) verify(id string, c replica.Claim) bool {
+	key, ok := s.o.Key(c.Dot.Member)
+	return ok && p2p.Verify(key, claimContext, claimMessage(s.o.Network(), id, c.Dot), c.Sig)
+}
+
+func (s *Service) knows(id p2p.ID) bool {
+	_, ok := s.o.Key(id)
+	return ok || id == s.self
+}
+
+// isEnd reports whether an error says only that something was ended.
+func isEnd(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, p2p.ErrClosed)
+}
