@@ -176,8 +176,11 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	if err := keepPort(ctx, s, n); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	for _, path := range folders {
-		if err := share(ctx, n, path, out); err != nil {
+	for _, f := range folders {
+		if f.ID != "" {
+			continue // introduce waits for it to be offered
+		}
+		if err := share(ctx, n, f.Path, out); err != nil {
 			return nil, errors.Join(err, n.Close())
 		}
 	}
@@ -225,15 +228,24 @@ func share(ctx context.Context, n *node.Node, path string, out io.Writer) error 
 	return err
 }
 
-// introduce does what --join and --invite-file ask for, and says who joins, until
-// stop is called. Without --join the invitation is written before this node says
-// that it serves, so that who waits for that finds it.
+// introduce does what --join, --invite-file and --folder ID=PATH ask for, and says
+// who joins, until stop is called. Without --join the invitation is written before
+// this node says that it serves, so that who waits for that finds it.
 func introduce(ctx context.Context, n *node.Node, kept member.State, o command.Serve, log *slog.Logger, out io.Writer) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	stop = func() { cancel(); running.Wait() }
 	happened := n.Events().Subscribe(ctx, "")
 	running.Go(func() { tell(happened, out) })
+	folders, err := o.Folders()
+	if err != nil {
+		return stop, err
+	}
+	for _, f := range folders {
+		if f.ID != "" {
+			running.Go(func() { keep(ctx, n, f, log, out) })
+		}
+	}
 	if o.Join == "" {
 		return stop, invite(ctx, n, kept, o)
 	}
@@ -352,6 +364,55 @@ func join(ctx context.Context, n *node.Node, o command.Serve, log *slog.Logger) 
 func passes(err error) bool {
 	return !errors.Is(err, member.ErrMalformed) && !errors.Is(err, member.ErrExpired) &&
 		!errors.Is(err, member.ErrRefused) && !errors.Is(err, p2p.ErrRefused)
+}
+
+// keep joins an offered folder, and waits until it is offered if it is not yet: the
+// member that does so may start later than this node. One that is kept already stays
+// where it is.
+func keep(ctx context.Context, n *node.Node, f command.Folder, log *slog.Logger, out io.Writer) {
+	const longest = 15 * time.Second
+	if kept, err := n.Folder(f.ID, n.ID()); err == nil {
+		path := f.Path
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		if path != kept.Path {
+			log.Warn("folder is kept in another directory than asked for", "folder", kept.Label, "kept", kept.Path, "asked", f.Path)
+		}
+		return
+	}
+	for wait := time.Second / 4; ; wait = min(2*wait, longest) {
+		joined, err := n.JoinFolder(ctx, f.ID, p2p.ID{}, f.Path)
+		switch {
+		case err == nil:
+			fmt.Fprintln(out, command.Printable(fmt.Sprintf("keeps %s of %s in %s", joined.Label, nameOf(n, joined.Creator), joined.Path)))
+			return
+		case ctx.Err() != nil:
+			return
+		case stays(err):
+			log.Error("folder not joined", "folder", f.ID, "path", f.Path, "error", err)
+			return
+		case wait == time.Second/4:
+			log.Info("folder not joined yet, trying until it can be", "folder", f.ID, "path", f.Path, "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// nameOf is the name of a member, or its ID if it has none.
+func nameOf(n *node.Node, id p2p.ID) string {
+	m, _ := n.Member(id)
+	return cmp.Or(m.Name, id.Short())
+}
+
+// stays reports whether a failure to join a folder is one that only a person can
+// do something about.
+func stays(err error) bool {
+	return errors.Is(err, folder.ErrOverlap) || errors.Is(err, folder.ErrUnusable) || errors.Is(err, node.ErrAmbiguous)
 }
 
 // greet says where the node is and what to do next.

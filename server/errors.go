@@ -42,6 +42,8 @@ var (
 	errPrecondition  = errors.New("the file is another one by now")
 	errRange         = errors.New("the range is outside the file")
 	errRanges        = errors.New("several ranges at once are not served")
+	errConflict      = errors.New("no such conflict any more")
+	errTrash         = errors.New("not in the trash any more")
 	errNotALab       = errors.New("this is an ordinary node, not a lab")
 	errInviter       = errors.New("the inviting computer cannot be reached")
 	errPeerRefused   = errors.New("the member refuses it")
@@ -83,6 +85,9 @@ var failures = [...]failure{
 	{errRanges, http.StatusRequestedRangeNotSatisfiable, "range_multiple", "Several ranges", "Ask for one range at a time."},
 	{errNotALab, http.StatusNotFound, "not_a_lab", "Not a lab", "A lab is started by shoal lab --nodes N."},
 
+	{errConflict, http.StatusNotFound, "conflict_not_found", "No such conflict", "List the conflicts again: a file has changed, or somebody else has resolved it."},
+	{errTrash, http.StatusNotFound, "trash_not_found", "Not in the trash", "List the trash again: what is old is removed."},
+
 	{member.ErrMalformed, http.StatusBadRequest, "invite_malformed", "Not an invitation", "Copy the whole invitation link."},
 	{member.ErrExpired, http.StatusGone, "invite_expired", "Invitation expired", "Ask for a new invitation."},
 	{member.ErrRefused, http.StatusForbidden, "invite_refused", "Invitation refused", "It is wrong, used up or withdrawn: ask for a new one."},
@@ -93,7 +98,7 @@ var failures = [...]failure{
 	{member.ErrUnknownMember, http.StatusNotFound, "not_found", "No such member", ""},
 	{errInviter, http.StatusGatewayTimeout, "inviter_unreachable", "Inviter not reachable", "Is the inviting computer running, and on a network that reaches this one?"},
 
-	{folder.ErrOverlap, http.StatusConflict, "folder_overlap", "Folders overlap", "Share one of them, or a directory that holds neither."},
+	{folder.ErrOverlap, http.StatusConflict, "folder_overlap", "Folders overlap", "Choose a directory that is in no folder and holds none."},
 	{folder.ErrUnusable, http.StatusUnprocessableEntity, "path_unusable", "Path not usable", "Name an existing directory that the node may read, by its whole path."},
 	{folder.ErrNotFound, http.StatusNotFound, "not_found", "No such folder or file", ""},
 	{folder.ErrBadPath, http.StatusBadRequest, "path_invalid", "Not a path inside a folder", "Give the path as the list of entries has it."},

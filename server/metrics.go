@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/node"
 )
 
@@ -68,8 +70,8 @@ func (a *nodeAPI) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 // nodeCollector reads a node's own figures when somebody asks for them.
 type nodeCollector struct{ node *node.Node }
 
-func describeMetric(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, nil, nil)
+func describeMetric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
 }
 
 var (
@@ -82,12 +84,19 @@ var (
 	descFolders   = describeMetric("shoal_folders", "Folders shared here.")
 	descFiles     = describeMetric("shoal_files", "Files in the folders shared here.")
 	descEvents    = describeMetric("shoal_events_total", "Events since the node started.")
+
+	descNeedFiles = describeMetric("shoal_folder_need_files", "Files of a folder that are not yet here as they should be.", "folder", "label")
+	descNeedBytes = describeMetric("shoal_folder_need_bytes", "Bytes to come for them.", "folder", "label")
+	descConflicts = describeMetric("shoal_folder_conflicts", "Conflicts of a folder that wait for a person.", "folder", "label")
+	descHeld      = describeMetric("shoal_folder_held", "Whether changes of a folder wait for a person to let them through: 1, otherwise 0.", "folder", "label")
+	descTransfers = describeMetric("shoal_transfers", "Files on their way to this node, by state.", "state")
 )
 
 // Describe implements prometheus.Collector.
 func (c nodeCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descMembers, descPeers, descReceived, descSent, descDocuments, descTerms, descFolders, descFiles, descEvents,
+		descNeedFiles, descNeedBytes, descConflicts, descHeld, descTransfers,
 	} {
 		ch <- d
 	}
@@ -113,13 +122,39 @@ func (c nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, f := range c.node.Folders() {
 		if !f.Offered {
 			files += float64(f.Files)
+			collectFolder(ch, f)
 		}
 	}
+	collectTransfers(ch, c.node.Transfers())
 	counter(descReceived, in)
 	counter(descSent, out)
 	gauge(descFiles, files)
 	_, seq, _ := strings.Cut(c.node.Events().Position(), ".")
 	if n, err := strconv.ParseFloat(seq, 64); err == nil {
 		counter(descEvents, n)
+	}
+}
+
+// collectFolder tells how far a folder is. Two folders may have one label, never one ID.
+func collectFolder(ch chan<- prometheus.Metric, f node.Folder) {
+	held := 0
+	if f.State == folder.StateHeld {
+		held = 1
+	}
+	for d, v := range map[*prometheus.Desc]float64{
+		descNeedFiles: float64(f.NeedFiles), descNeedBytes: float64(f.NeedBytes), descConflicts: float64(f.Conflicts), descHeld: float64(held),
+	} {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, f.ID, f.Label)
+	}
+}
+
+// collectTransfers counts those that have not ended: of the others only some are remembered.
+func collectTransfers(ch chan<- prometheus.Metric, transfers []replica.Transfer) {
+	number := map[replica.TransferState]int{}
+	for _, t := range transfers {
+		number[t.State]++
+	}
+	for _, s := range []replica.TransferState{replica.TransferRunning, replica.TransferWaiting} {
+		ch <- prometheus.MustNewConstMetric(descTransfers, prometheus.GaugeValue, float64(number[s]), string(s))
 	}
 }

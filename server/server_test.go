@@ -83,6 +83,13 @@ var bodies = map[string]string{
 	"updateMember": `{"role":"admin"}`,
 	"addFolder":    `{"path":"/nowhere/at/all"}`,
 	"updateFolder": `{"label":"other"}`,
+
+	"previewFolder":    `{"id":"notes"}`,
+	"decideHeld":       `{"decision":"release"}`,
+	"resolveConflicts": `{"keep":"ours","numbers":[1,2]}`,
+	"resolveConflict":  `{"keep":"theirs"}`,
+	"restoreTrash":     `{"numbers":[1]}`,
+	"revertChanges":    `{"paths":["a.txt"]}`,
 }
 
 // queries are the parameters that operations need.
@@ -95,7 +102,7 @@ var queries = map[string]string{
 // good is a request to rt that no guard refuses.
 func good(t testing.TB, rt route) *http.Request {
 	t.Helper()
-	path := strings.NewReplacer("{id}", "x", "{code}", "not_found", "/*", "/favicon.svg").Replace(rt.path)
+	path := strings.NewReplacer("{id}", "x", "{n}", "7", "{code}", "not_found", "/*", "/favicon.svg").Replace(rt.path)
 	if q := queries[rt.op]; q != "" {
 		path += "?" + q
 	}

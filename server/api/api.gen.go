@@ -37,22 +37,85 @@ func (e Access) Valid() bool {
 
 // Defines values for CandidateResult.
 const (
-	Failed    CandidateResult = "failed"
-	Selected  CandidateResult = "selected"
-	Succeeded CandidateResult = "succeeded"
-	Waiting   CandidateResult = "waiting"
+	CandidateResultFailed    CandidateResult = "failed"
+	CandidateResultSelected  CandidateResult = "selected"
+	CandidateResultSucceeded CandidateResult = "succeeded"
+	CandidateResultWaiting   CandidateResult = "waiting"
 )
 
 // Valid indicates whether the value is a known member of the CandidateResult enum.
 func (e CandidateResult) Valid() bool {
 	switch e {
-	case Failed:
+	case CandidateResultFailed:
 		return true
-	case Selected:
+	case CandidateResultSelected:
 		return true
-	case Succeeded:
+	case CandidateResultSucceeded:
 		return true
-	case Waiting:
+	case CandidateResultWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ChangeWhat.
+const (
+	Edited ChangeWhat = "edited"
+	New    ChangeWhat = "new"
+)
+
+// Valid indicates whether the value is a known member of the ChangeWhat enum.
+func (e ChangeWhat) Valid() bool {
+	switch e {
+	case Edited:
+		return true
+	case New:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ConflictKind.
+const (
+	Content ConflictKind = "content"
+	Delete  ConflictKind = "delete"
+	Inside  ConflictKind = "inside"
+	Move    ConflictKind = "move"
+	Name    ConflictKind = "name"
+)
+
+// Valid indicates whether the value is a known member of the ConflictKind enum.
+func (e ConflictKind) Valid() bool {
+	switch e {
+	case Content:
+		return true
+	case Delete:
+		return true
+	case Inside:
+		return true
+	case Move:
+		return true
+	case Name:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DiscardedKind.
+const (
+	DiscardedKindDir  DiscardedKind = "dir"
+	DiscardedKindFile DiscardedKind = "file"
+)
+
+// Valid indicates whether the value is a known member of the DiscardedKind enum.
+func (e DiscardedKind) Valid() bool {
+	switch e {
+	case DiscardedKindDir:
+		return true
+	case DiscardedKindFile:
 		return true
 	default:
 		return false
@@ -61,16 +124,16 @@ func (e CandidateResult) Valid() bool {
 
 // Defines values for EntryKind.
 const (
-	Dir  EntryKind = "dir"
-	File EntryKind = "file"
+	EntryKindDir  EntryKind = "dir"
+	EntryKindFile EntryKind = "file"
 )
 
 // Valid indicates whether the value is a known member of the EntryKind enum.
 func (e EntryKind) Valid() bool {
 	switch e {
-	case Dir:
+	case EntryKindDir:
 		return true
-	case File:
+	case EntryKindFile:
 		return true
 	default:
 		return false
@@ -79,31 +142,31 @@ func (e EntryKind) Valid() bool {
 
 // Defines values for FolderState.
 const (
-	Error    FolderState = "error"
-	Held     FolderState = "held"
-	Idle     FolderState = "idle"
-	Offered  FolderState = "offered"
-	Paused   FolderState = "paused"
-	Scanning FolderState = "scanning"
-	Syncing  FolderState = "syncing"
+	FolderStateError    FolderState = "error"
+	FolderStateHeld     FolderState = "held"
+	FolderStateIdle     FolderState = "idle"
+	FolderStateOffered  FolderState = "offered"
+	FolderStatePaused   FolderState = "paused"
+	FolderStateScanning FolderState = "scanning"
+	FolderStateSyncing  FolderState = "syncing"
 )
 
 // Valid indicates whether the value is a known member of the FolderState enum.
 func (e FolderState) Valid() bool {
 	switch e {
-	case Error:
+	case FolderStateError:
 		return true
-	case Held:
+	case FolderStateHeld:
 		return true
-	case Idle:
+	case FolderStateIdle:
 		return true
-	case Offered:
+	case FolderStateOffered:
 		return true
-	case Paused:
+	case FolderStatePaused:
 		return true
-	case Scanning:
+	case FolderStateScanning:
 		return true
-	case Syncing:
+	case FolderStateSyncing:
 		return true
 	default:
 		return false
@@ -119,6 +182,45 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case Ok:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for HeldDecisionDecision.
+const (
+	Refuse  HeldDecisionDecision = "refuse"
+	Release HeldDecisionDecision = "release"
+)
+
+// Valid indicates whether the value is a known member of the HeldDecisionDecision enum.
+func (e HeldDecisionDecision) Valid() bool {
+	switch e {
+	case Refuse:
+		return true
+	case Release:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Keep.
+const (
+	Both   Keep = "both"
+	Ours   Keep = "ours"
+	Theirs Keep = "theirs"
+)
+
+// Valid indicates whether the value is a known member of the Keep enum.
+func (e Keep) Valid() bool {
+	switch e {
+	case Both:
+		return true
+	case Ours:
+		return true
+	case Theirs:
 		return true
 	default:
 		return false
@@ -170,6 +272,27 @@ func (e PathKind) Valid() bool {
 	}
 }
 
+// Defines values for PreviewItemWhat.
+const (
+	Differ PreviewItemWhat = "differ"
+	Here   PreviewItemWhat = "here"
+	There  PreviewItemWhat = "there"
+)
+
+// Valid indicates whether the value is a known member of the PreviewItemWhat enum.
+func (e PreviewItemWhat) Valid() bool {
+	switch e {
+	case Differ:
+		return true
+	case Here:
+		return true
+	case There:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdmin  Role = "admin"
@@ -182,6 +305,30 @@ func (e Role) Valid() bool {
 	case RoleAdmin:
 		return true
 	case RoleMember:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TransferState.
+const (
+	TransferStateDone    TransferState = "done"
+	TransferStateFailed  TransferState = "failed"
+	TransferStateRunning TransferState = "running"
+	TransferStateWaiting TransferState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the TransferState enum.
+func (e TransferState) Valid() bool {
+	switch e {
+	case TransferStateDone:
+		return true
+	case TransferStateFailed:
+		return true
+	case TransferStateRunning:
+		return true
+	case TransferStateWaiting:
 		return true
 	default:
 		return false
@@ -251,7 +398,8 @@ func (e SearchParamsFuzz) Valid() bool {
 	}
 }
 
-// Access What other members may do once the folder is synchronised
+// Access What members other than the folder's creator may do: `write`, change it;
+// `read`, only have it: what they change goes nowhere.
 type Access string
 
 // Candidate defines model for Candidate.
@@ -265,12 +413,146 @@ type Candidate struct {
 // CandidateResult defines model for Candidate.Result.
 type CandidateResult string
 
+// Change defines model for Change.
+type Change struct {
+	Path string `json:"path"`
+
+	// Size Bytes here
+	Size int64      `json:"size"`
+	What ChangeWhat `json:"what"`
+}
+
+// ChangeWhat defines model for Change.What.
+type ChangeWhat string
+
+// ChangeList defines model for ChangeList.
+type ChangeList struct {
+	Items []Change `json:"items"`
+	Next  *string  `json:"next"`
+}
+
+// Conflict defines model for Conflict.
+type Conflict struct {
+	// Kind `content`: two contents for one path; theirs is the copy beside it.
+	// `name`: renamed to two names; theirs is the name not taken. `delete`:
+	// deleted while it was changed or renamed, and kept. `inside`: a directory
+	// deleted while something in it changed, and kept for that. `move`: moved
+	// in a circle, and the move undone.
+	Kind ConflictKind `json:"kind"`
+
+	// N Names the conflict as long as neither side changes; below 2^53
+	N    int64        `json:"n"`
+	Ours ConflictSide `json:"ours"`
+
+	// Path Where the version is that has the name: ours
+	Path   string       `json:"path"`
+	Theirs ConflictSide `json:"theirs"`
+}
+
+// ConflictKind `content`: two contents for one path; theirs is the copy beside it.
+// `name`: renamed to two names; theirs is the name not taken. `delete`:
+// deleted while it was changed or renamed, and kept. `inside`: a directory
+// deleted while something in it changed, and kept for that. `move`: moved
+// in a circle, and the move undone.
+type ConflictKind string
+
+// ConflictList defines model for ConflictList.
+type ConflictList struct {
+	Items []Conflict `json:"items"`
+	Next  *string    `json:"next"`
+}
+
+// ConflictResolve defines model for ConflictResolve.
+type ConflictResolve struct {
+	// Keep `ours`: what has the name stays, the copy goes to the trash. `theirs`: the copy
+	// gets the name, what had it goes to the trash. `both`: the copy becomes a
+	// file of its own, under a plain name.
+	Keep Keep `json:"keep"`
+}
+
+// ConflictSide defines model for ConflictSide.
+type ConflictSide struct {
+	// Deleted Whether this side has deleted it
+	Deleted bool `json:"deleted"`
+
+	// Hash BLAKE3-256, hexadecimal; empty for directories and for what is deleted
+	Hash string `json:"hash"`
+
+	// Member Who made this version; empty: not known
+	Member     string `json:"member"`
+	MemberName string `json:"member_name"`
+
+	// Modified null: not known
+	Modified *time.Time `json:"modified"`
+
+	// Path Empty: not at any path
+	Path string `json:"path"`
+
+	// Size Bytes
+	Size int64 `json:"size"`
+}
+
+// ConflictsResolve defines model for ConflictsResolve.
+type ConflictsResolve struct {
+	// Keep `ours`: what has the name stays, the copy goes to the trash. `theirs`: the copy
+	// gets the name, what had it goes to the trash. `both`: the copy becomes a
+	// file of its own, under a plain name.
+	Keep Keep `json:"keep"`
+
+	// Numbers Which; default: all
+	Numbers *[]int64 `json:"numbers,omitempty"`
+}
+
+// ConflictsResolved defines model for ConflictsResolved.
+type ConflictsResolved struct {
+	// Resolved How many
+	Resolved int `json:"resolved"`
+}
+
 // Correction defines model for Correction.
 type Correction struct {
 	Distance int    `json:"distance"`
 	From     string `json:"from"`
 	To       string `json:"to"`
 }
+
+// Discarded defines model for Discarded.
+type Discarded struct {
+	// Deleted Whether it was deleted; otherwise it was replaced
+	Deleted bool `json:"deleted"`
+
+	// Hash BLAKE3-256, hexadecimal; empty for directories
+	Hash string        `json:"hash"`
+	Kind DiscardedKind `json:"kind"`
+
+	// Local Whether the bytes are in the trash here. If not, they went when a person here deleted or replaced the file, and have to come from another member
+	Local bool `json:"local"`
+
+	// Member Who did it
+	Member     string `json:"member"`
+	MemberName string `json:"member_name"`
+
+	// Mode Permission bits, octal
+	//
+	// Example: 0644
+	Mode     string    `json:"mode"`
+	Modified time.Time `json:"modified"`
+
+	// N Names it; later ones have greater numbers
+	N int64 `json:"n"`
+
+	// Path Where it was
+	Path string `json:"path"`
+
+	// Size Bytes
+	Size int64 `json:"size"`
+
+	// Time When this node did it, or saw it
+	Time time.Time `json:"time"`
+}
+
+// DiscardedKind defines model for Discarded.Kind.
+type DiscardedKind string
 
 // Document defines model for Document.
 type Document struct {
@@ -321,11 +603,13 @@ type DocumentRef struct {
 // Entry defines model for Entry.
 type Entry struct {
 	// Hash BLAKE3-256, hexadecimal; empty for directories
-	Hash  string    `json:"hash"`
-	Kind  EntryKind `json:"kind"`
-	Local bool      `json:"local"`
+	Hash string    `json:"hash"`
+	Kind EntryKind `json:"kind"`
 
-	// Members Who holds it
+	// Local Whether it is on this disk in this state
+	Local bool `json:"local"`
+
+	// Members Who has it, as far as they have said; this node included
 	Members []string `json:"members"`
 
 	// Mode Permission bits, octal
@@ -366,42 +650,78 @@ type EventList struct {
 
 // Folder defines model for Folder.
 type Folder struct {
-	// Access What other members may do once the folder is synchronised
-	Access    Access `json:"access"`
-	Bytes     int64  `json:"bytes"`
-	Conflicts int    `json:"conflicts"`
-	Error     string `json:"error"`
-	Files     int    `json:"files"`
-	Id        string `json:"id"`
-	Label     string `json:"label"`
-	NeedBytes int64  `json:"need_bytes"`
-	NeedFiles int    `json:"need_files"`
+	// Access What members other than the folder's creator may do: `write`, change it;
+	// `read`, only have it: what they change goes nowhere.
+	Access Access `json:"access"`
 
-	// Node Who shares it
+	// Bytes Of the files here
+	Bytes int64 `json:"bytes"`
+
+	// Conflicts What a person may want to decide otherwise
+	Conflicts int `json:"conflicts"`
+
+	// Creator The node that made the folder, and decides about its access
+	Creator string `json:"creator"`
+
+	// Error Why nothing works; empty: it does
+	Error string `json:"error"`
+
+	// Files Files here
+	Files int    `json:"files"`
+	Id    string `json:"id"`
+	Label string `json:"label"`
+
+	// NeedBytes Bytes to come for these
+	NeedBytes int64 `json:"need_bytes"`
+
+	// NeedFiles Files that are not yet here as they should be, deletions included
+	NeedFiles int `json:"need_files"`
+
+	// Node Who keeps it: this node or, of an offered folder, who offers it
 	Node     string `json:"node"`
 	NodeName string `json:"node_name"`
 
 	// Path Here; empty for an offered folder
-	Path    string     `json:"path"`
-	Scanned *time.Time `json:"scanned"`
+	Path string `json:"path"`
+
+	// Progress Which part of the folder is here, by bytes; 1: nothing is missing. null: an offered folder
+	Progress *float64   `json:"progress"`
+	Scanned  *time.Time `json:"scanned"`
 
 	// Skipped Files that the last scan left out
-	Skipped int         `json:"skipped"`
-	State   FolderState `json:"state"`
+	Skipped int `json:"skipped"`
+
+	// State `idle`: as on the other computers, as far as they have told. `scanning`:
+	// looking at the files here. `syncing`: something is to come. `paused`: by
+	// a person. `held`: a member has deleted or replaced so much that a person
+	// here must say yes (see `held`). `offered`: by another member; not kept
+	// here. `error`: `error` says why.
+	State FolderState `json:"state"`
 
 	// Warning Works, but not as well as it could: what and why
 	Warning string `json:"warning"`
+
+	// Writable Whether this node may change it: the folder is its own, or access is write
+	Writable bool `json:"writable"`
 }
 
-// FolderState defines model for Folder.State.
+// FolderState `idle`: as on the other computers, as far as they have told. `scanning`:
+// looking at the files here. `syncing`: something is to come. `paused`: by
+// a person. `held`: a member has deleted or replaced so much that a person
+// here must say yes (see `held`). `offered`: by another member; not kept
+// here. `error`: `error` says why.
 type FolderState string
 
 // FolderChange defines model for FolderChange.
 type FolderChange struct {
-	// Access What other members may do once the folder is synchronised
+	// Access What members other than the folder's creator may do: `write`, change it;
+	// `read`, only have it: what they change goes nowhere.
 	Access *Access `json:"access,omitempty"`
 	Label  *string `json:"label,omitempty"`
 	Paused *bool   `json:"paused,omitempty"`
+
+	// Release true: let everything that is held through; false: refuse it, so that what is here is the newest version
+	Release *bool `json:"release,omitempty"`
 }
 
 // FolderList defines model for FolderList.
@@ -412,12 +732,24 @@ type FolderList struct {
 
 // FolderNew defines model for FolderNew.
 type FolderNew struct {
-	// Access What other members may do once the folder is synchronised
+	// Access What members other than the folder's creator may do: `write`, change it;
+	// `read`, only have it: what they change goes nowhere.
 	Access *Access `json:"access,omitempty"`
 
-	// Label Default: the last part of the path
+	// Id Join the offered folder with this id, or this label if only one offered folder has it
+	Id *string `json:"id,omitempty"`
+
+	// Label Only without id. Default: the last part of the path
 	Label *string `json:"label,omitempty"`
-	Path  string  `json:"path"`
+
+	// Node Only with id: the member whose offer is meant
+	Node *string `json:"node,omitempty"`
+
+	// Path The whole path of a directory. Required without id; default with id: shoal/LABEL in the home directory of the node's user
+	Path *string `json:"path,omitempty"`
+
+	// Preview Only with id: change nothing, and say what would happen (200)
+	Preview *bool `json:"preview,omitempty"`
 }
 
 // Health defines model for Health.
@@ -427,6 +759,56 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Held What waits of one member
+type Held struct {
+	// Changed Files that would be replaced
+	Changed int `json:"changed"`
+
+	// Deleted Files that would be deleted
+	Deleted int `json:"deleted"`
+
+	// Items By path; at most 1000
+	Items []HeldItem `json:"items"`
+
+	// Limit How many deletions and replacements would have been let through
+	Limit int `json:"limit"`
+
+	// Member Who did it
+	Member     string    `json:"member"`
+	MemberName string    `json:"member_name"`
+	Since      time.Time `json:"since"`
+}
+
+// HeldDecision defines model for HeldDecision.
+type HeldDecision struct {
+	Decision HeldDecisionDecision `json:"decision"`
+
+	// Member Whose changes are meant; default: those of all that are held
+	Member *string `json:"member,omitempty"`
+}
+
+// HeldDecisionDecision defines model for HeldDecision.Decision.
+type HeldDecisionDecision string
+
+// HeldItem defines model for HeldItem.
+type HeldItem struct {
+	// Deleted Whether it would be deleted; otherwise it would be replaced
+	Deleted bool `json:"deleted"`
+
+	// NewSize Bytes afterwards
+	NewSize int64  `json:"new_size"`
+	Path    string `json:"path"`
+
+	// Size Bytes now
+	Size int64 `json:"size"`
+}
+
+// HeldList defines model for HeldList.
+type HeldList struct {
+	Items []Held  `json:"items"`
+	Next  *string `json:"next"`
+}
 
 // Hit defines model for Hit.
 type Hit struct {
@@ -483,6 +865,11 @@ type Joined struct {
 	// Words Four words that the inviter sees too; empty when this was the node's own network
 	Words []string `json:"words"`
 }
+
+// Keep `ours`: what has the name stays, the copy goes to the trash. `theirs`: the copy
+// gets the name, what had it goes to the trash. `both`: the copy becomes a
+// file of its own, under a plain name.
+type Keep string
 
 // Lab defines model for Lab.
 type Lab struct {
@@ -621,6 +1008,63 @@ type PeerList struct {
 	Next  *string `json:"next"`
 }
 
+// Preview defines model for Preview.
+type Preview struct {
+	// Differ Files with another content on each side: both would be kept
+	Differ int `json:"differ"`
+
+	// Exists Whether it is there already
+	Exists bool `json:"exists"`
+
+	// FetchBytes Bytes of the files to fetch
+	FetchBytes int64 `json:"fetch_bytes"`
+
+	// Here Files that are only here: they would be shared
+	Here int `json:"here"`
+
+	// Items Files that are not the same, at most 200; differing ones first
+	Items []PreviewItem `json:"items"`
+
+	// Known Whether somebody who has the folder could be asked; if not, only what is here is counted
+	Known bool `json:"known"`
+
+	// Partial There is more than could be compared; the numbers are lower bounds
+	Partial bool `json:"partial"`
+
+	// Path The directory
+	Path string `json:"path"`
+
+	// Same Files that are the same here and there
+	Same int `json:"same"`
+
+	// There Files that are only there: they would be fetched
+	There int `json:"there"`
+}
+
+// PreviewItem defines model for PreviewItem.
+type PreviewItem struct {
+	Path string `json:"path"`
+
+	// Size Bytes
+	Size int64           `json:"size"`
+	What PreviewItemWhat `json:"what"`
+}
+
+// PreviewItemWhat defines model for PreviewItem.What.
+type PreviewItemWhat string
+
+// PreviewNew defines model for PreviewNew.
+type PreviewNew struct {
+	// Id The offered folder's id, or a label that only one offered folder has
+	Id string `json:"id"`
+
+	// Node The member whose offer is meant
+	Node *string `json:"node,omitempty"`
+
+	// Path The whole path of a directory, which need not exist. Default: shoal/LABEL in the home directory of the node's user
+	Path *string `json:"path,omitempty"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; for programs
@@ -636,6 +1080,31 @@ type Problem struct {
 
 	// Type Example: /problems/query_empty
 	Type string `json:"type"`
+}
+
+// Restore defines model for Restore.
+type Restore struct {
+	// Numbers Of the trash
+	Numbers []int64 `json:"numbers"`
+}
+
+// Restored defines model for Restored.
+type Restored struct {
+	N int64 `json:"n"`
+
+	// Path Where it is now
+	Path string `json:"path"`
+}
+
+// RestoredList defines model for RestoredList.
+type RestoredList struct {
+	Items []Restored `json:"items"`
+}
+
+// Revert defines model for Revert.
+type Revert struct {
+	// Paths Which files; default: all
+	Paths *[]string `json:"paths,omitempty"`
 }
 
 // Role defines model for Role.
@@ -706,6 +1175,69 @@ type TraceEvent struct {
 	Topic string                 `json:"topic"`
 }
 
+// Transfer defines model for Transfer.
+type Transfer struct {
+	// Began null: not yet
+	Began *time.Time `json:"began"`
+
+	// BytesDone Of these here
+	BytesDone int64 `json:"bytes_done"`
+
+	// BytesReused Bytes taken from this disk
+	BytesReused int64 `json:"bytes_reused"`
+
+	// BytesTotal Bytes of the file
+	BytesTotal int64 `json:"bytes_total"`
+
+	// BytesWire Bytes that came over the network
+	BytesWire int64 `json:"bytes_wire"`
+
+	// Ended null: not yet
+	Ended *time.Time `json:"ended"`
+
+	// Error Why it failed last; empty: it did not
+	Error string `json:"error"`
+
+	// EtaS Seconds until it is here; null: not known
+	EtaS *float64 `json:"eta_s"`
+
+	// Folder Folder id
+	Folder string `json:"folder"`
+
+	// FolderLabel Empty: the folder is not kept here any more
+	FolderLabel string `json:"folder_label"`
+	Id          string `json:"id"`
+	Path        string `json:"path"`
+
+	// Peer The member that sends, or sent, most of it; empty: nobody yet
+	Peer     string `json:"peer"`
+	PeerName string `json:"peer_name"`
+
+	// Rate Bytes per second, of late
+	Rate float64 `json:"rate"`
+
+	// State `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+	State TransferState `json:"state"`
+}
+
+// TransferState `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+type TransferState string
+
+// TransferList defines model for TransferList.
+type TransferList struct {
+	Items []Transfer `json:"items"`
+	Next  *string    `json:"next"`
+}
+
+// TrashList defines model for TrashList.
+type TrashList struct {
+	Items []Discarded `json:"items"`
+	Next  *string     `json:"next"`
+}
+
+// ConflictN defines model for ConflictN.
+type ConflictN = int64
+
 // DocumentID defines model for DocumentID.
 type DocumentID = string
 
@@ -747,6 +1279,14 @@ type ListEntriesParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListTrashParams defines parameters for ListTrash.
+type ListTrashParams struct {
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the page before; anything else: cursor_invalid
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SearchParams defines parameters for Search.
 type SearchParams struct {
 	// Q What to find; empty: query_empty; over 1000 characters: query_too_long
@@ -780,8 +1320,26 @@ type AddDocumentJSONRequestBody = DocumentNew
 // AddFolderJSONRequestBody defines body for AddFolder for application/json ContentType.
 type AddFolderJSONRequestBody = FolderNew
 
+// PreviewFolderJSONRequestBody defines body for PreviewFolder for application/json ContentType.
+type PreviewFolderJSONRequestBody = PreviewNew
+
 // UpdateFolderJSONRequestBody defines body for UpdateFolder for application/json ContentType.
 type UpdateFolderJSONRequestBody = FolderChange
+
+// ResolveConflictsJSONRequestBody defines body for ResolveConflicts for application/json ContentType.
+type ResolveConflictsJSONRequestBody = ConflictsResolve
+
+// ResolveConflictJSONRequestBody defines body for ResolveConflict for application/json ContentType.
+type ResolveConflictJSONRequestBody = ConflictResolve
+
+// DecideHeldJSONRequestBody defines body for DecideHeld for application/json ContentType.
+type DecideHeldJSONRequestBody = HeldDecision
+
+// RestoreTrashJSONRequestBody defines body for RestoreTrash for application/json ContentType.
+type RestoreTrashJSONRequestBody = Restore
+
+// RevertChangesJSONRequestBody defines body for RevertChanges for application/json ContentType.
+type RevertChangesJSONRequestBody = Revert
 
 // AddInviteJSONRequestBody defines body for AddInvite for application/json ContentType.
 type AddInviteJSONRequestBody = InviteNew
@@ -927,30 +1485,60 @@ type ServerInterface interface {
 	// GetDocument A document, fetched from the member that published it when it is not local
 	// (GET /api/documents/{id})
 	GetDocument(ctx echo.Context, id DocumentID, params GetDocumentParams) error
-	// ListFolders Folders shared here, and those that other members offer
+	// ListFolders Folders kept here, and those that other members offer
 	// (GET /api/folders)
 	ListFolders(ctx echo.Context) error
-	// AddFolder Share a folder
+	// AddFolder Share a folder, or join one that another member offers
 	// (POST /api/folders)
 	AddFolder(ctx echo.Context) error
-	// DeleteFolder Stop sharing a folder; its files are never touched
+	// PreviewFolder What joining an offered folder would do to a directory
+	// (POST /api/folders/preview)
+	PreviewFolder(ctx echo.Context) error
+	// DeleteFolder Forget a folder here; its files are never touched
 	// (DELETE /api/folders/{id})
 	DeleteFolder(ctx echo.Context, id FolderID) error
 	// GetFolder One folder
 	// (GET /api/folders/{id})
 	GetFolder(ctx echo.Context, id FolderID, params GetFolderParams) error
-	// UpdateFolder Rename, pause or change the access of a folder shared here
+	// UpdateFolder Rename or pause a folder kept here, change its access, or decide what is held
 	// (PATCH /api/folders/{id})
 	UpdateFolder(ctx echo.Context, id FolderID) error
+	// ListChanges What was changed here in a folder that this node may only read
+	// (GET /api/folders/{id}/changes)
+	ListChanges(ctx echo.Context, id FolderID) error
+	// ListConflicts What was changed on two computers at once
+	// (GET /api/folders/{id}/conflicts)
+	ListConflicts(ctx echo.Context, id FolderID) error
+	// ResolveConflicts Resolve several conflicts, or all, in the same way
+	// (POST /api/folders/{id}/conflicts)
+	ResolveConflicts(ctx echo.Context, id FolderID) error
+	// ResolveConflict Resolve a conflict
+	// (POST /api/folders/{id}/conflicts/{n})
+	ResolveConflict(ctx echo.Context, id FolderID, n ConflictN) error
 	// ListEntries Files and directories, by path
 	// (GET /api/folders/{id}/entries)
 	ListEntries(ctx echo.Context, id FolderID, params ListEntriesParams) error
+	// ListHeld Deletions and replacements that wait for a person's word
+	// (GET /api/folders/{id}/held)
+	ListHeld(ctx echo.Context, id FolderID) error
+	// DecideHeld Let through what is held, or refuse it
+	// (POST /api/folders/{id}/held)
+	DecideHeld(ctx echo.Context, id FolderID) error
+	// RestoreTrash Bring back what was replaced or deleted
+	// (POST /api/folders/{id}/restore)
+	RestoreTrash(ctx echo.Context, id FolderID) error
+	// RevertChanges Give changed files the content that the folder has
+	// (POST /api/folders/{id}/revert)
+	RevertChanges(ctx echo.Context, id FolderID) error
 	// ScanFolder Look at all files now
 	// (POST /api/folders/{id}/scan)
 	ScanFolder(ctx echo.Context, id FolderID) error
 	// ListSkipped What the last scan left out, and why
 	// (GET /api/folders/{id}/skipped)
 	ListSkipped(ctx echo.Context, id FolderID) error
+	// ListTrash What was replaced or deleted: by whom and when; newest first
+	// (GET /api/folders/{id}/trash)
+	ListTrash(ctx echo.Context, id FolderID, params ListTrashParams) error
 	// AddInvite Invite another computer (admins only)
 	// (POST /api/invites)
 	AddInvite(ctx echo.Context) error
@@ -981,6 +1569,9 @@ type ServerInterface interface {
 	// Search Search the folders and documents of all members
 	// (GET /api/search)
 	Search(ctx echo.Context, params SearchParams) error
+	// ListTransfers Files on their way to this node, running ones first, and those that came of late
+	// (GET /api/transfers)
+	ListTransfers(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1056,6 +1647,15 @@ func (w *ServerInterfaceWrapper) AddFolder(ctx echo.Context) error {
 	return err
 }
 
+// PreviewFolder converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewFolder(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewFolder(ctx)
+	return err
+}
+
 // DeleteFolder converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteFolder(ctx echo.Context) error {
 	var err error
@@ -1113,6 +1713,78 @@ func (w *ServerInterfaceWrapper) UpdateFolder(ctx echo.Context) error {
 	return err
 }
 
+// ListChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListChanges(ctx, id)
+	return err
+}
+
+// ListConflicts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConflicts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConflicts(ctx, id)
+	return err
+}
+
+// ResolveConflicts converts echo context to params.
+func (w *ServerInterfaceWrapper) ResolveConflicts(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResolveConflicts(ctx, id)
+	return err
+}
+
+// ResolveConflict converts echo context to params.
+func (w *ServerInterfaceWrapper) ResolveConflict(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "n" -------------
+	var n ConflictN
+
+	err = runtime.BindStyledParameterWithOptions("simple", "n", ctx.Param("n"), &n, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter n: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResolveConflict(ctx, id, n)
+	return err
+}
+
 // ListEntries converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEntries(ctx echo.Context) error {
 	var err error
@@ -1159,6 +1831,70 @@ func (w *ServerInterfaceWrapper) ListEntries(ctx echo.Context) error {
 	return err
 }
 
+// ListHeld converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHeld(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHeld(ctx, id)
+	return err
+}
+
+// DecideHeld converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideHeld(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideHeld(ctx, id)
+	return err
+}
+
+// RestoreTrash converts echo context to params.
+func (w *ServerInterfaceWrapper) RestoreTrash(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RestoreTrash(ctx, id)
+	return err
+}
+
+// RevertChanges converts echo context to params.
+func (w *ServerInterfaceWrapper) RevertChanges(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevertChanges(ctx, id)
+	return err
+}
+
 // ScanFolder converts echo context to params.
 func (w *ServerInterfaceWrapper) ScanFolder(ctx echo.Context) error {
 	var err error
@@ -1188,6 +1924,38 @@ func (w *ServerInterfaceWrapper) ListSkipped(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListSkipped(ctx, id)
+	return err
+}
+
+// ListTrash converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTrash(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTrashParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTrash(ctx, id, params)
 	return err
 }
 
@@ -1346,6 +2114,15 @@ func (w *ServerInterfaceWrapper) Search(ctx echo.Context) error {
 	return err
 }
 
+// ListTransfers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTransfers(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTransfers(ctx)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -1407,12 +2184,23 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/api/members/:id", wrapper.UpdateMember, options.OperationMiddlewares["updateMember"]...)
 	router.GET(options.BaseURL+"/api/folders", wrapper.ListFolders, options.OperationMiddlewares["listFolders"]...)
 	router.POST(options.BaseURL+"/api/folders", wrapper.AddFolder, options.OperationMiddlewares["addFolder"]...)
+	router.POST(options.BaseURL+"/api/folders/preview", wrapper.PreviewFolder, options.OperationMiddlewares["previewFolder"]...)
 	router.DELETE(options.BaseURL+"/api/folders/:id", wrapper.DeleteFolder, options.OperationMiddlewares["deleteFolder"]...)
 	router.GET(options.BaseURL+"/api/folders/:id", wrapper.GetFolder, options.OperationMiddlewares["getFolder"]...)
 	router.PATCH(options.BaseURL+"/api/folders/:id", wrapper.UpdateFolder, options.OperationMiddlewares["updateFolder"]...)
 	router.POST(options.BaseURL+"/api/folders/:id/scan", wrapper.ScanFolder, options.OperationMiddlewares["scanFolder"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/entries", wrapper.ListEntries, options.OperationMiddlewares["listEntries"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/skipped", wrapper.ListSkipped, options.OperationMiddlewares["listSkipped"]...)
+	router.GET(options.BaseURL+"/api/folders/:id/held", wrapper.ListHeld, options.OperationMiddlewares["listHeld"]...)
+	router.POST(options.BaseURL+"/api/folders/:id/held", wrapper.DecideHeld, options.OperationMiddlewares["decideHeld"]...)
+	router.GET(options.BaseURL+"/api/folders/:id/conflicts", wrapper.ListConflicts, options.OperationMiddlewares["listConflicts"]...)
+	router.POST(options.BaseURL+"/api/folders/:id/conflicts", wrapper.ResolveConflicts, options.OperationMiddlewares["resolveConflicts"]...)
+	router.POST(options.BaseURL+"/api/folders/:id/conflicts/:n", wrapper.ResolveConflict, options.OperationMiddlewares["resolveConflict"]...)
+	router.GET(options.BaseURL+"/api/folders/:id/trash", wrapper.ListTrash, options.OperationMiddlewares["listTrash"]...)
+	router.POST(options.BaseURL+"/api/folders/:id/restore", wrapper.RestoreTrash, options.OperationMiddlewares["restoreTrash"]...)
+	router.GET(options.BaseURL+"/api/folders/:id/changes", wrapper.ListChanges, options.OperationMiddlewares["listChanges"]...)
+	router.POST(options.BaseURL+"/api/folders/:id/revert", wrapper.RevertChanges, options.OperationMiddlewares["revertChanges"]...)
+	router.GET(options.BaseURL+"/api/transfers", wrapper.ListTransfers, options.OperationMiddlewares["listTransfers"]...)
 	router.GET(options.BaseURL+"/api/lab", wrapper.GetLab, options.OperationMiddlewares["getLab"]...)
 
 }
@@ -1587,6 +2375,20 @@ type AddFolderResponseObject interface {
 	VisitAddFolderResponse(w http.ResponseWriter) error
 }
 
+type AddFolder200JSONResponse Preview
+
+func (response AddFolder200JSONResponse) VisitAddFolderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddFolder201JSONResponse Folder
 
 func (response AddFolder201JSONResponse) VisitAddFolderResponse(w http.ResponseWriter) error {
@@ -1607,6 +2409,45 @@ type AddFolderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddFolderdefaultApplicationProblemPlusJSONResponse) VisitAddFolderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewFolderRequestObject struct {
+	Body *PreviewFolderJSONRequestBody
+}
+
+type PreviewFolderResponseObject interface {
+	VisitPreviewFolderResponse(w http.ResponseWriter) error
+}
+
+type PreviewFolder200JSONResponse Preview
+
+func (response PreviewFolder200JSONResponse) VisitPreviewFolderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewFolderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PreviewFolderdefaultApplicationProblemPlusJSONResponse) VisitPreviewFolderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1731,6 +2572,179 @@ func (response UpdateFolderdefaultApplicationProblemPlusJSONResponse) VisitUpdat
 	return err
 }
 
+type ListChangesRequestObject struct {
+	Id FolderID `json:"id"`
+}
+
+type ListChangesResponseObject interface {
+	VisitListChangesResponse(w http.ResponseWriter) error
+}
+
+type ListChanges200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListChanges200JSONResponse struct {
+	Body    ChangeList
+	Headers ListChanges200ResponseHeaders
+}
+
+func (response ListChanges200JSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListChangesdefaultApplicationProblemPlusJSONResponse) VisitListChangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConflictsRequestObject struct {
+	Id FolderID `json:"id"`
+}
+
+type ListConflictsResponseObject interface {
+	VisitListConflictsResponse(w http.ResponseWriter) error
+}
+
+type ListConflicts200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListConflicts200JSONResponse struct {
+	Body    ConflictList
+	Headers ListConflicts200ResponseHeaders
+}
+
+func (response ListConflicts200JSONResponse) VisitListConflictsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConflictsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListConflictsdefaultApplicationProblemPlusJSONResponse) VisitListConflictsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResolveConflictsRequestObject struct {
+	Id   FolderID `json:"id"`
+	Body *ResolveConflictsJSONRequestBody
+}
+
+type ResolveConflictsResponseObject interface {
+	VisitResolveConflictsResponse(w http.ResponseWriter) error
+}
+
+type ResolveConflicts200JSONResponse ConflictsResolved
+
+func (response ResolveConflicts200JSONResponse) VisitResolveConflictsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResolveConflictsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResolveConflictsdefaultApplicationProblemPlusJSONResponse) VisitResolveConflictsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResolveConflictRequestObject struct {
+	Id   FolderID  `json:"id"`
+	N    ConflictN `json:"n"`
+	Body *ResolveConflictJSONRequestBody
+}
+
+type ResolveConflictResponseObject interface {
+	VisitResolveConflictResponse(w http.ResponseWriter) error
+}
+
+type ResolveConflict204Response struct {
+}
+
+func (response ResolveConflict204Response) VisitResolveConflictResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ResolveConflictdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResolveConflictdefaultApplicationProblemPlusJSONResponse) VisitResolveConflictResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEntriesRequestObject struct {
 	Id     FolderID `json:"id"`
 	Params ListEntriesParams
@@ -1760,6 +2774,163 @@ type ListEntriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListEntriesdefaultApplicationProblemPlusJSONResponse) VisitListEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHeldRequestObject struct {
+	Id FolderID `json:"id"`
+}
+
+type ListHeldResponseObject interface {
+	VisitListHeldResponse(w http.ResponseWriter) error
+}
+
+type ListHeld200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListHeld200JSONResponse struct {
+	Body    HeldList
+	Headers ListHeld200ResponseHeaders
+}
+
+func (response ListHeld200JSONResponse) VisitListHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHelddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHelddefaultApplicationProblemPlusJSONResponse) VisitListHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideHeldRequestObject struct {
+	Id   FolderID `json:"id"`
+	Body *DecideHeldJSONRequestBody
+}
+
+type DecideHeldResponseObject interface {
+	VisitDecideHeldResponse(w http.ResponseWriter) error
+}
+
+type DecideHeld204Response struct {
+}
+
+func (response DecideHeld204Response) VisitDecideHeldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DecideHelddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DecideHelddefaultApplicationProblemPlusJSONResponse) VisitDecideHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreTrashRequestObject struct {
+	Id   FolderID `json:"id"`
+	Body *RestoreTrashJSONRequestBody
+}
+
+type RestoreTrashResponseObject interface {
+	VisitRestoreTrashResponse(w http.ResponseWriter) error
+}
+
+type RestoreTrash200JSONResponse RestoredList
+
+func (response RestoreTrash200JSONResponse) VisitRestoreTrashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreTrashdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreTrashdefaultApplicationProblemPlusJSONResponse) VisitRestoreTrashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevertChangesRequestObject struct {
+	Id   FolderID `json:"id"`
+	Body *RevertChangesJSONRequestBody
+}
+
+type RevertChangesResponseObject interface {
+	VisitRevertChangesResponse(w http.ResponseWriter) error
+}
+
+type RevertChanges204Response struct {
+}
+
+func (response RevertChanges204Response) VisitRevertChangesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevertChangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RevertChangesdefaultApplicationProblemPlusJSONResponse) VisitRevertChangesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1832,6 +3003,56 @@ type ListSkippeddefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListSkippeddefaultApplicationProblemPlusJSONResponse) VisitListSkippedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrashRequestObject struct {
+	Id     FolderID `json:"id"`
+	Params ListTrashParams
+}
+
+type ListTrashResponseObject interface {
+	VisitListTrashResponse(w http.ResponseWriter) error
+}
+
+type ListTrash200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListTrash200JSONResponse struct {
+	Body    TrashList
+	Headers ListTrash200ResponseHeaders
+}
+
+func (response ListTrash200JSONResponse) VisitListTrashResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrashdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTrashdefaultApplicationProblemPlusJSONResponse) VisitListTrashResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2310,6 +3531,54 @@ func (response SearchdefaultApplicationProblemPlusJSONResponse) VisitSearchRespo
 	return err
 }
 
+type ListTransfersRequestObject struct {
+}
+
+type ListTransfersResponseObject interface {
+	VisitListTransfersResponse(w http.ResponseWriter) error
+}
+
+type ListTransfers200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListTransfers200JSONResponse struct {
+	Body    TransferList
+	Headers ListTransfers200ResponseHeaders
+}
+
+func (response ListTransfers200JSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTransfersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitListTransfersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// AddDocument Publish a document without a file
@@ -2321,30 +3590,60 @@ type StrictServerInterface interface {
 	// GetDocument A document, fetched from the member that published it when it is not local
 	// (GET /api/documents/{id})
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
-	// ListFolders Folders shared here, and those that other members offer
+	// ListFolders Folders kept here, and those that other members offer
 	// (GET /api/folders)
 	ListFolders(ctx context.Context, request ListFoldersRequestObject) (ListFoldersResponseObject, error)
-	// AddFolder Share a folder
+	// AddFolder Share a folder, or join one that another member offers
 	// (POST /api/folders)
 	AddFolder(ctx context.Context, request AddFolderRequestObject) (AddFolderResponseObject, error)
-	// DeleteFolder Stop sharing a folder; its files are never touched
+	// PreviewFolder What joining an offered folder would do to a directory
+	// (POST /api/folders/preview)
+	PreviewFolder(ctx context.Context, request PreviewFolderRequestObject) (PreviewFolderResponseObject, error)
+	// DeleteFolder Forget a folder here; its files are never touched
 	// (DELETE /api/folders/{id})
 	DeleteFolder(ctx context.Context, request DeleteFolderRequestObject) (DeleteFolderResponseObject, error)
 	// GetFolder One folder
 	// (GET /api/folders/{id})
 	GetFolder(ctx context.Context, request GetFolderRequestObject) (GetFolderResponseObject, error)
-	// UpdateFolder Rename, pause or change the access of a folder shared here
+	// UpdateFolder Rename or pause a folder kept here, change its access, or decide what is held
 	// (PATCH /api/folders/{id})
 	UpdateFolder(ctx context.Context, request UpdateFolderRequestObject) (UpdateFolderResponseObject, error)
+	// ListChanges What was changed here in a folder that this node may only read
+	// (GET /api/folders/{id}/changes)
+	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
+	// ListConflicts What was changed on two computers at once
+	// (GET /api/folders/{id}/conflicts)
+	ListConflicts(ctx context.Context, request ListConflictsRequestObject) (ListConflictsResponseObject, error)
+	// ResolveConflicts Resolve several conflicts, or all, in the same way
+	// (POST /api/folders/{id}/conflicts)
+	ResolveConflicts(ctx context.Context, request ResolveConflictsRequestObject) (ResolveConflictsResponseObject, error)
+	// ResolveConflict Resolve a conflict
+	// (POST /api/folders/{id}/conflicts/{n})
+	ResolveConflict(ctx context.Context, request ResolveConflictRequestObject) (ResolveConflictResponseObject, error)
 	// ListEntries Files and directories, by path
 	// (GET /api/folders/{id}/entries)
 	ListEntries(ctx context.Context, request ListEntriesRequestObject) (ListEntriesResponseObject, error)
+	// ListHeld Deletions and replacements that wait for a person's word
+	// (GET /api/folders/{id}/held)
+	ListHeld(ctx context.Context, request ListHeldRequestObject) (ListHeldResponseObject, error)
+	// DecideHeld Let through what is held, or refuse it
+	// (POST /api/folders/{id}/held)
+	DecideHeld(ctx context.Context, request DecideHeldRequestObject) (DecideHeldResponseObject, error)
+	// RestoreTrash Bring back what was replaced or deleted
+	// (POST /api/folders/{id}/restore)
+	RestoreTrash(ctx context.Context, request RestoreTrashRequestObject) (RestoreTrashResponseObject, error)
+	// RevertChanges Give changed files the content that the folder has
+	// (POST /api/folders/{id}/revert)
+	RevertChanges(ctx context.Context, request RevertChangesRequestObject) (RevertChangesResponseObject, error)
 	// ScanFolder Look at all files now
 	// (POST /api/folders/{id}/scan)
 	ScanFolder(ctx context.Context, request ScanFolderRequestObject) (ScanFolderResponseObject, error)
 	// ListSkipped What the last scan left out, and why
 	// (GET /api/folders/{id}/skipped)
 	ListSkipped(ctx context.Context, request ListSkippedRequestObject) (ListSkippedResponseObject, error)
+	// ListTrash What was replaced or deleted: by whom and when; newest first
+	// (GET /api/folders/{id}/trash)
+	ListTrash(ctx context.Context, request ListTrashRequestObject) (ListTrashResponseObject, error)
 	// AddInvite Invite another computer (admins only)
 	// (POST /api/invites)
 	AddInvite(ctx context.Context, request AddInviteRequestObject) (AddInviteResponseObject, error)
@@ -2375,6 +3674,9 @@ type StrictServerInterface interface {
 	// Search Search the folders and documents of all members
 	// (GET /api/search)
 	Search(ctx context.Context, request SearchRequestObject) (SearchResponseObject, error)
+	// ListTransfers Files on their way to this node, running ones first, and those that came of late
+	// (GET /api/transfers)
+	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -2555,6 +3857,52 @@ func (sh *strictHandler) AddFolder(ctx echo.Context) error {
 	return nil
 }
 
+// PreviewFolder operation middleware
+func (sh *strictHandler) PreviewFolder(ctx echo.Context) error {
+	var request PreviewFolderRequestObject
+
+	var body PreviewFolderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewFolder(ctx.Request().Context(), request.(PreviewFolderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewFolder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewFolderResponseObject); ok {
+		return validResponse.VisitPreviewFolderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteFolder operation middleware
 func (sh *strictHandler) DeleteFolder(ctx echo.Context, id FolderID) error {
 	var request DeleteFolderRequestObject
@@ -2654,6 +4002,153 @@ func (sh *strictHandler) UpdateFolder(ctx echo.Context, id FolderID) error {
 	return nil
 }
 
+// ListChanges operation middleware
+func (sh *strictHandler) ListChanges(ctx echo.Context, id FolderID) error {
+	var request ListChangesRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListChanges(ctx.Request().Context(), request.(ListChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListChangesResponseObject); ok {
+		return validResponse.VisitListChangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConflicts operation middleware
+func (sh *strictHandler) ListConflicts(ctx echo.Context, id FolderID) error {
+	var request ListConflictsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConflicts(ctx.Request().Context(), request.(ListConflictsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConflicts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConflictsResponseObject); ok {
+		return validResponse.VisitListConflictsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResolveConflicts operation middleware
+func (sh *strictHandler) ResolveConflicts(ctx echo.Context, id FolderID) error {
+	var request ResolveConflictsRequestObject
+
+	request.Id = id
+
+	var body ResolveConflictsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResolveConflicts(ctx.Request().Context(), request.(ResolveConflictsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResolveConflicts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResolveConflictsResponseObject); ok {
+		return validResponse.VisitResolveConflictsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResolveConflict operation middleware
+func (sh *strictHandler) ResolveConflict(ctx echo.Context, id FolderID, n ConflictN) error {
+	var request ResolveConflictRequestObject
+
+	request.Id = id
+	request.N = n
+
+	var body ResolveConflictJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResolveConflict(ctx.Request().Context(), request.(ResolveConflictRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResolveConflict")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResolveConflictResponseObject); ok {
+		return validResponse.VisitResolveConflictResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEntries operation middleware
 func (sh *strictHandler) ListEntries(ctx echo.Context, id FolderID, params ListEntriesParams) error {
 	var request ListEntriesRequestObject
@@ -2674,6 +4169,178 @@ func (sh *strictHandler) ListEntries(ctx echo.Context, id FolderID, params ListE
 		return err
 	} else if validResponse, ok := response.(ListEntriesResponseObject); ok {
 		return validResponse.VisitListEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHeld operation middleware
+func (sh *strictHandler) ListHeld(ctx echo.Context, id FolderID) error {
+	var request ListHeldRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHeld(ctx.Request().Context(), request.(ListHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHeld")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHeldResponseObject); ok {
+		return validResponse.VisitListHeldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideHeld operation middleware
+func (sh *strictHandler) DecideHeld(ctx echo.Context, id FolderID) error {
+	var request DecideHeldRequestObject
+
+	request.Id = id
+
+	var body DecideHeldJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideHeld(ctx.Request().Context(), request.(DecideHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideHeld")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideHeldResponseObject); ok {
+		return validResponse.VisitDecideHeldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RestoreTrash operation middleware
+func (sh *strictHandler) RestoreTrash(ctx echo.Context, id FolderID) error {
+	var request RestoreTrashRequestObject
+
+	request.Id = id
+
+	var body RestoreTrashJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreTrash(ctx.Request().Context(), request.(RestoreTrashRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreTrash")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestoreTrashResponseObject); ok {
+		return validResponse.VisitRestoreTrashResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevertChanges operation middleware
+func (sh *strictHandler) RevertChanges(ctx echo.Context, id FolderID) error {
+	var request RevertChangesRequestObject
+
+	request.Id = id
+
+	var body RevertChangesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevertChanges(ctx.Request().Context(), request.(RevertChangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevertChanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevertChangesResponseObject); ok {
+		return validResponse.VisitRevertChangesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2724,6 +4391,32 @@ func (sh *strictHandler) ListSkipped(ctx echo.Context, id FolderID) error {
 		return err
 	} else if validResponse, ok := response.(ListSkippedResponseObject); ok {
 		return validResponse.VisitListSkippedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTrash operation middleware
+func (sh *strictHandler) ListTrash(ctx echo.Context, id FolderID, params ListTrashParams) error {
+	var request ListTrashRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTrash(ctx.Request().Context(), request.(ListTrashRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTrash")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTrashResponseObject); ok {
+		return validResponse.VisitListTrashResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3032,6 +4725,29 @@ func (sh *strictHandler) Search(ctx echo.Context, params SearchParams) error {
 		return err
 	} else if validResponse, ok := response.(SearchResponseObject); ok {
 		return validResponse.VisitSearchResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTransfers operation middleware
+func (sh *strictHandler) ListTransfers(ctx echo.Context) error {
+	var request ListTransfersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTransfers(ctx.Request().Context(), request.(ListTransfersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTransfers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTransfersResponseObject); ok {
+		return validResponse.VisitListTransfersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -51,18 +51,23 @@ type Global struct {
 type grammar struct {
 	Global
 
-	Serve   Serve      `cmd:"" default:"withargs" help:"Run a node (default)."`
-	Status  statusCmd  `cmd:"" help:"Show the node: its name, its network, what it shares."`
-	Search  searchCmd  `cmd:"" help:"Search the folders and documents of all members."`
-	Folders foldersCmd `cmd:"" help:"List, share and forget folders."`
-	Invite  inviteCmd  `cmd:"" help:"Make a link that lets another computer join."`
-	Join    joinCmd    `cmd:"" help:"Join the network of an invitation."`
-	Members membersCmd `cmd:"" help:"List who belongs to the network."`
-	Peers   peersCmd   `cmd:"" help:"List the other members and how they are linked."`
-	Delta   deltaCmd   `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
-	Lab     Lab        `cmd:"" help:"Run many nodes in one process, with sample documents."`
-	Health  healthCmd  `cmd:"" help:"Ask whether the node serves."`
-	Version versionCmd `cmd:"" help:"Show the version of this program."`
+	Serve     Serve        `cmd:"" default:"withargs" help:"Run a node (default)."`
+	Status    statusCmd    `cmd:"" help:"Show the node: its name, its network, what it shares."`
+	Search    searchCmd    `cmd:"" help:"Search the folders and documents of all members."`
+	Folders   foldersCmd   `cmd:"" aliases:"folder" help:"List, share, join and forget folders."`
+	Transfers transfersCmd `cmd:"" help:"Show the files that are on their way to this node."`
+	Conflicts conflictsCmd `cmd:"" help:"List or resolve what was changed on two computers at once."`
+	Trash     trashCmd     `cmd:"" help:"List what was replaced or deleted in a folder, or bring it back."`
+	Held      heldCmd      `cmd:"" help:"Decide on mass deletions of other members, which wait for you."`
+	Changes   changesCmd   `cmd:"" help:"List or revert own changes in a folder that is read-only here."`
+	Invite    inviteCmd    `cmd:"" help:"Make a link that lets another computer join."`
+	Join      joinCmd      `cmd:"" help:"Join the network of an invitation."`
+	Members   membersCmd   `cmd:"" help:"List who belongs to the network."`
+	Peers     peersCmd     `cmd:"" help:"List the other members and how they are linked."`
+	Delta     deltaCmd     `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
+	Lab       Lab          `cmd:"" help:"Run many nodes in one process, with sample documents."`
+	Health    healthCmd    `cmd:"" help:"Ask whether the node serves."`
+	Version   versionCmd   `cmd:"" help:"Show the version of this program."`
 }
 
 // Run does what args say and returns the exit code.
@@ -71,7 +76,7 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 	var helped bool
 	parser, err := kong.New(&g,
 		kong.Name("shoal"),
-		kong.Description("Makes a group of computers searchable: every computer runs a node, no server is needed."),
+		kong.Description("Makes a group of computers searchable and keeps their folders the same: every computer runs a node, no server is needed."),
 		kong.Writers(t.Stdout, t.Stderr),
 		kong.Exit(func(int) { helped = true }), // only --help calls it
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
@@ -170,6 +175,8 @@ func exitCode(err error) int {
 		return ExitUsage
 	case errors.Is(err, errUnreachable):
 		return ExitUnreachable
+	case errors.Is(err, errNoSuch):
+		return ExitNotFound
 	case errors.Is(err, errPartial):
 		return ExitPartial
 	case errors.As(err, &p):

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // fake is a node that gives fixed answers and remembers what it was asked.
 type fake struct {
 	*httptest.Server
+	mu      sync.Mutex     // guards the following fields while a verb runs
 	answers map[string]any // "GET /api/node" to a value, a status or a problem
 	asked   []string       // method, URL and body
 	tokens  []string
@@ -39,6 +41,8 @@ func newFake(t *testing.T, answers map[string]any) *fake {
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, strings.TrimSpace(r.Method+" "+r.URL.String()+" "+string(body)))
 	f.tokens = append(f.tokens, r.Header.Get("Authorization"))
 	switch a := f.answers[r.Method+" "+r.URL.Path].(type) {
@@ -119,10 +123,10 @@ func TestVerbs(t *testing.T) {
 			{Id: strings.Repeat("b", 52), Name: "bob", Role: "member", Connected: true, Admitted: noon, By: strings.Repeat("a", 52)},
 		}},
 		"GET /api/folders": api.FolderList{Items: []api.Folder{
-			{Id: "f1", Label: "notes", Path: "/home/alice/notes", State: "idle", Files: 3, Bytes: 12345, NodeName: "alice"},
+			{Id: "f1", Label: "notes", Path: "/home/alice/notes", State: "idle", Files: 3, Bytes: 12345, NodeName: "alice", Writable: true},
 			{Id: "f2", Label: "films", State: "offered", Files: 0, NodeName: "bob", Error: "gone"},
 		}},
-		"POST /api/folders":         api.Folder{Id: "f3", Label: "new", Path: "/new", State: "scanning", NodeName: "alice"},
+		"POST /api/folders":         api.Folder{Id: "f3", Label: "new", Path: "/new", State: "scanning", NodeName: "alice", Writable: true},
 		"DELETE /api/folders/notes": http.StatusNoContent,
 		"POST /api/folders/f1/scan": http.StatusAccepted,
 		"POST /api/invites":         api.Invite{Link: "http://localhost:8080/#join=abc", Expires: noon, MaxUses: 2},
@@ -296,7 +300,34 @@ func TestExitCodes(t *testing.T) {
 	}
 	f.asked = nil
 	for _, args := range [][]string{
-		{"search", " "}, {"folders", "add", ""}, {"folders", "share", ""}, {"folders", "rm", ""}, {"folders", "scan", ""}, {"join", ""}, {"join", " "},
+		{"search", " "},
+		{"folders", "add", ""},
+		{"folders", "share", ""},
+		{"folders", "rm", ""},
+		{"folders", "scan", ""},
+		{"folders", "join", ""},
+		{"folders", "set", "", "--label", "x"},
+		{"folders", "set", "x"},
+		{"folders", "set", "x", "--access", "all"},
+		{"folder", "pause", ""},
+		{"folder", "resume", ""},
+		{"conflicts", "notes", "7"},
+		{"conflicts", "notes", "--all"},
+		{"conflicts", "notes", "--keep", "ours"},
+		{"conflicts", "notes", "--keep", "mine", "7"},
+		{"conflicts", "notes", "--keep", "ours", "7", "--all"},
+		{"conflicts", "notes", "--keep", "ours", "x"},
+		{"trash", "notes", "--restore"},
+		{"trash", "notes", "7"},
+		{"trash", "notes", "--limit", "0"},
+		{"trash", "--limit", "1001"},
+		{"trash", "notes", "--restore", "-1"},
+		{"held", "--member", "bob"},
+		{"held", "--release", "--refuse"},
+		{"changes", "notes", "a.txt"},
+		{"transfers", "--watch", "--json"},
+		{"join", ""},
+		{"join", " "},
 	} {
 		if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, args...); got.code != ExitUsage || len(f.asked) > 0 {
 			t.Errorf("%q: %+v, asked %q", args, got, f.asked)
@@ -305,7 +336,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range []string{"--help", "-h", "help", "help search", "serve --help", "folders --help", "search --help", "lab -h"} {
+	for _, args := range []string{"--help", "-h", "help", "help search", "serve --help", "folders --help", "folder join --help", "conflicts --help", "trash --help", "held --help", "changes --help", "transfers --help", "search --help", "lab -h"} {
 		got := shoal(t, nil, strings.Fields(args)...)
 		if got.code != ExitOK || !strings.Contains(got.stdout, "Usage: shoal") || got.stderr != "" {
 			t.Errorf("%s: %+v", args, got)
@@ -339,16 +370,16 @@ func TestServeFlags(t *testing.T) {
 			"flags without the verb",
 			[]string{"--http", "127.0.0.1:9", "--p2p=:5", "--name", "alice", "--folder", "a,b", "--folder", "/c", "--announce", "192.0.2.1:4747", "--token", "t", "--require-token", "--open-reads", "10.0.0.0/8", "--allow-host", "nas", "--join", link, "--invite-file", "f", "--log-level", "debug", "--log-format", "json"},
 			nil,
-			"http=127.0.0.1:9 p2p=:5 name=alice folders=[" + here + "/a,b /c] announce=[192.0.2.1:4747] token=t require=true reads=[10.0.0.0/8] hosts=[nas] join=LINK invite=f DEBUG json",
+			"http=127.0.0.1:9 p2p=:5 name=alice folders=[{ " + here + "/a,b} { /c}] announce=[192.0.2.1:4747] token=t require=true reads=[10.0.0.0/8] hosts=[nas] join=LINK invite=f DEBUG json",
 		},
 		{
 			"variables",
 			[]string{"serve"},
 			map[string]string{
-				"SHOAL_HTTP": "[::1]:9", "SHOAL_P2P": ":5", "SHOAL_NAME": " bob ", "SHOAL_FOLDERS": "\n/x y \r\n\n/z\n", "SHOAL_ANNOUNCE": "192.0.2.1:1,[2001:db8::1]:2",
+				"SHOAL_HTTP": "[::1]:9", "SHOAL_P2P": ":5", "SHOAL_NAME": " bob ", "SHOAL_FOLDERS": "\n/x y \r\n\nnotes = /z\n", "SHOAL_ANNOUNCE": "192.0.2.1:1,[2001:db8::1]:2",
 				"SHOAL_TOKEN": "t", "SHOAL_REQUIRE_TOKEN": "1", "SHOAL_OPEN_READS": "10.0.0.0/8,172.16.0.0/12", "SHOAL_HOSTS": "nas,nas.lan", "SHOAL_JOIN": link, "SHOAL_INVITE_FILE": "f",
 			},
-			"http=[::1]:9 p2p=:5 name=bob folders=[/x y /z] announce=[192.0.2.1:1 [2001:db8::1]:2] token=t require=true reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=LINK invite=f INFO text",
+			"http=[::1]:9 p2p=:5 name=bob folders=[{ /x y} {notes /z}] announce=[192.0.2.1:1 [2001:db8::1]:2] token=t require=true reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=LINK invite=f INFO text",
 		},
 		{
 			"flags win over variables, empty variables are none",
@@ -410,7 +441,8 @@ func TestServeRefuses(t *testing.T) {
 		{"lab --log-level INFO+1", "--log-level INFO+1: debug, info, warn or error"},
 		{"extra", "extra"},
 		{"--join half", "--join: This is not a whole invitation link."},
-		{"--folder notes=/srv/notes", "this version"},
+		{"--folder =/srv/notes", "--folder =/srv/notes: PATH, or ID=PATH with the ID or label of an offered folder"},
+		{"--folder notes=", "PATH, or ID=PATH"},
 	} {
 		got := shoalWith(t, started, nil, strings.Fields(tc.args)...)
 		if got.code != ExitUsage || !strings.Contains(got.stderr, tc.says) {
@@ -418,7 +450,7 @@ func TestServeRefuses(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"--http 0.0.0.0:8080 --token 0123456789abcdef", "--folder ./a=b", "--http localhost:1", "--http [::1]:1", "--http 127.1.2.3:0", "lab --nodes 64", "",
+		"--http 0.0.0.0:8080 --token 0123456789abcdef", "--folder ./a=b", "--folder notes=/srv/notes", "--http localhost:1", "--http [::1]:1", "--http 127.1.2.3:0", "lab --nodes 64", "",
 	} {
 		if got := shoalWith(t, started, nil, strings.Fields(args)...); got.code != ExitOK {
 			t.Errorf("%s: %+v", args, got)

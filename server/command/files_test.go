@@ -52,7 +52,7 @@ func TestWholePath(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", in, got, err, want)
 		}
 	}
-	if got, err := (Serve{Folder: []string{"~/notes"}}).Folders(); err != nil || got[0] != "/home/ann/notes" {
+	if got, err := (Serve{Folder: []string{"~/notes"}}).Folders(); err != nil || got[0] != (Folder{Path: "/home/ann/notes"}) {
 		t.Errorf("--folder=~/notes: %q, %v", got, err)
 	}
 }

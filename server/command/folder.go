@@ -10,9 +10,13 @@ import (
 )
 
 type foldersCmd struct {
-	List   folderListCmd   `cmd:"" aliases:"ls" default:"withargs" help:"List the folders shared here and offered by others (default)."`
+	List   folderListCmd   `cmd:"" aliases:"ls" default:"withargs" help:"List the folders kept here and offered by others (default)."`
 	Add    folderAddCmd    `cmd:"" aliases:"share" help:"Share a folder."`
-	Remove folderRemoveCmd `cmd:"" aliases:"rm" help:"Stop sharing a folder; its files stay as they are."`
+	Join   folderJoinCmd   `cmd:"" help:"Keep a folder here that another member offers."`
+	Set    folderSetCmd    `cmd:"" help:"Change a folder's label or access."`
+	Pause  folderPauseCmd  `cmd:"" help:"Leave a folder as it is for now."`
+	Resume folderResumeCmd `cmd:"" help:"Go on with a paused folder."`
+	Remove folderRemoveCmd `cmd:"" aliases:"rm" help:"Forget a folder here; its files stay as they are."`
 	Scan   folderScanCmd   `cmd:"" help:"Look at all files of a folder now."`
 }
 
@@ -37,19 +41,36 @@ func (l folderListCmd) Run(c *console) error {
 func (c *console) printFolders(folders []api.Folder) error {
 	var rows [][]string
 	for _, f := range folders {
-		state := string(f.State)
-		if why := f.Error + f.Warning; why != "" {
-			state += ": " + why
-		}
 		files, size := strconv.Itoa(f.Files), bytesText(f.Bytes)
-		if f.State == api.Offered && f.Files == 0 {
+		if f.State == api.FolderStateOffered && f.Files == 0 {
 			files, size = "", "" // only the one who has it knows
 		}
 		rows = append(rows, []string{
-			orDash(f.Label), f.Id, orDash(files), orDash(size), nodeName(f.NodeName, f.Node), orDash(f.Path), state,
+			orDash(f.Label), f.Id, orDash(files), orDash(size), nodeName(f.NodeName, f.Node), orDash(f.Path), stateText(f),
 		})
 	}
 	return table(c.Stdout, []string{"LABEL", "ID", "FILES", "SIZE", "NODE", "PATH", "STATE"}, rows)
+}
+
+// stateText says what a folder is doing, what it lacks, and what waits for a person.
+func stateText(f api.Folder) string {
+	text := string(f.State)
+	if f.NeedFiles > 0 {
+		if f.Progress != nil {
+			text += fmt.Sprintf(" %d%%", int(*f.Progress*100)) // 100 % is when nothing is missing
+		}
+		text += fmt.Sprintf(", %s (%s) to come", count(f.NeedFiles, "file"), bytesText(f.NeedBytes))
+	}
+	if f.Conflicts > 0 {
+		text += ", " + count(f.Conflicts, "conflict")
+	}
+	if f.State != api.FolderStateOffered && !f.Writable {
+		text += ", read-only"
+	}
+	if why := f.Error + f.Warning; why != "" {
+		text += ": " + why
+	}
+	return text
 }
 
 type folderAddCmd struct {
@@ -70,12 +91,64 @@ func (a folderAddCmd) Run(c *console) error {
 		return fmt.Errorf("share %s: %w", a.Path, err)
 	}
 	access := api.Access(a.Access)
-	body := api.FolderNew{Path: path, Access: &access}
+	body := api.FolderNew{Path: &path, Access: &access}
 	if a.Label != "" {
 		body.Label = &a.Label
 	}
 	var f api.Folder
 	done, err := c.post("/api/folders", body, &f, a.JSON)
+	if done || err != nil {
+		return err
+	}
+	return c.printFolders([]api.Folder{f})
+}
+
+type folderSetCmd struct {
+	ID     string  `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	Label  *string `help:"What people call it here."`
+	Access *string `enum:"write,read" help:"What other members may do: write or read."`
+	JSON   bool    `name:"json" help:"Print the API's answer."`
+}
+
+// Run changes a folder.
+func (s folderSetCmd) Run(c *console) error {
+	switch {
+	case s.ID == "":
+		return whichFolder("set")
+	case s.Label == nil && s.Access == nil:
+		return UsageError{"folders set: what? --label or --access"}
+	}
+	return c.changeFolder(s.ID, api.FolderChange{Label: s.Label, Access: (*api.Access)(s.Access)}, s.JSON)
+}
+
+type folderPauseCmd struct {
+	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+}
+
+// Run pauses a folder.
+func (p folderPauseCmd) Run(c *console) error { return c.pauseFolder("pause", p.ID, true) }
+
+type folderResumeCmd struct {
+	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+}
+
+// Run ends the pause of a folder.
+func (r folderResumeCmd) Run(c *console) error { return c.pauseFolder("resume", r.ID, false) }
+
+func (c *console) pauseFolder(verb, id string, paused bool) error {
+	if id == "" {
+		return whichFolder(verb)
+	}
+	return c.changeFolder(id, api.FolderChange{Paused: &paused}, false)
+}
+
+func (c *console) changeFolder(id string, change api.FolderChange, asJSON bool) error {
+	var f api.Folder
+	answer, err := c.call(http.MethodPatch, folderPath(id), nil, change)
+	if err != nil {
+		return err
+	}
+	done, err := c.show(folderPath(id), answer, &f, asJSON)
 	if done || err != nil {
 		return err
 	}
@@ -89,9 +162,9 @@ type folderRemoveCmd struct {
 // Run forgets a folder.
 func (r folderRemoveCmd) Run(c *console) error {
 	if r.ID == "" {
-		return UsageError{"folders remove: which folder? shoal folders lists them"}
+		return whichFolder("remove")
 	}
-	_, err := c.call(http.MethodDelete, "/api/folders/"+url.PathEscape(r.ID), nil, nil)
+	_, err := c.call(http.MethodDelete, folderPath(r.ID), nil, nil)
 	return err
 }
 
@@ -102,8 +175,21 @@ type folderScanCmd struct {
 // Run starts a scan.
 func (s folderScanCmd) Run(c *console) error {
 	if s.ID == "" {
-		return UsageError{"folders scan: which folder? shoal folders lists them"}
+		return whichFolder("scan")
 	}
-	_, err := c.call(http.MethodPost, "/api/folders/"+url.PathEscape(s.ID)+"/scan", nil, nil)
+	_, err := c.call(http.MethodPost, folderPath(s.ID, "scan"), nil, nil)
 	return err
+}
+
+func whichFolder(verb string) error {
+	return UsageError{"folders " + verb + ": which folder? shoal folders lists them"}
+}
+
+// folderPath is the path of a folder in the API, or of something of it.
+func folderPath(id string, of ...string) string {
+	path := "/api/folders/" + url.PathEscape(id)
+	for _, part := range of {
+		path += "/" + part
+	}
+	return path
 }

@@ -29,7 +29,7 @@ type Serve struct {
 	P2P          string           `name:"p2p" placeholder:"ADDR" from:"SHOAL_P2P" help:"Address for other members, UDP and TCP (default: :4747)."`
 	Announce     []netip.AddrPort `placeholder:"IP:PORT" from:"SHOAL_ANNOUNCE" help:"An address at which others reach the p2p port; repeatable."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
-	Folder       []string         `placeholder:"PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share; repeatable (variable: one a line)."`
+	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
 	InviteFile   string           `placeholder:"FILE" from:"SHOAL_INVITE_FILE" help:"Write an invitation for 100 computers there at each start."`
 	RequireToken bool             `from:"SHOAL_REQUIRE_TOKEN" help:"Want the token for reads too and from the page (shared computers)."`
@@ -109,26 +109,43 @@ func loopback(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// Folders are the folders to share, blank lines left out, each as a whole path.
-// ID=PATH, which asks for another member's folder, is refused: folders are not
-// synchronised yet.
-func (s Serve) Folders() ([]string, error) {
-	var paths []string
-	for _, p := range s.Folder {
-		if p = strings.TrimSpace(p); p == "" {
+// Folder is one that the node is to keep.
+type Folder struct {
+	ID   string // or label, of an offered folder to join; empty: the directory is shared
+	Path string // whole
+}
+
+// Folders are the folders that the node is to keep, blank lines left out.
+func (s Serve) Folders() ([]Folder, error) {
+	var folders []Folder
+	for _, text := range s.Folder {
+		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		id, _, offered := strings.Cut(p, "=")
-		if _, err := os.Stat(p); offered && err != nil && !strings.ContainsRune(id, filepath.Separator) {
-			return nil, UsageError{fmt.Sprintf("--folder %s: this version shares folders of this computer only; a path with = in its name is written ./%s", p, p)}
+		id, path := offered(text)
+		if path == "" || id == "" && path != text {
+			return nil, UsageError{fmt.Sprintf("--folder %s: PATH, or ID=PATH with the ID or label of an offered folder", text)}
 		}
-		whole, err := wholePath(p)
+		whole, err := wholePath(path)
 		if err != nil {
-			return nil, fmt.Errorf("folder %s: %w", p, err)
+			return nil, fmt.Errorf("folder %s: %w", path, err)
 		}
-		paths = append(paths, whole)
+		folders = append(folders, Folder{ID: id, Path: whole})
 	}
-	return paths, nil
+	return folders, nil
+}
+
+// offered splits ID=PATH. Where there is a directory of the whole name, or a slash
+// before the =, all of it is a path.
+func offered(text string) (id, path string) {
+	id, path, found := strings.Cut(text, "=")
+	if !found || strings.ContainsRune(id, filepath.Separator) {
+		return "", text
+	}
+	if _, err := os.Stat(text); err == nil {
+		return "", text
+	}
+	return strings.TrimSpace(id), strings.TrimSpace(path)
 }
 
 // NodeName is the name given, or the host's.

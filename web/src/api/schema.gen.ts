@@ -249,14 +249,44 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Folders shared here, and those that other members offer */
+        /** Folders kept here, and those that other members offer */
         get: operations["listFolders"];
         put?: never;
         /**
-         * Share a folder
-         * @description Sharing a path again returns the folder that it is.
+         * Share a folder, or join one that another member offers
+         * @description Without `id` the directory `path` is shared as a new folder; sharing a path
+         *     again returns the folder that it is. With `id` the offered folder is kept
+         *     here from now on, in the directory `path`, which is made if it does not
+         *     exist: what is only there is fetched, what is only here is shared, and
+         *     where both differ both are kept. Joining again returns the folder as it is.
+         *
+         *     `400 request_invalid` when neither `path` nor `id` is given, `404 not_found`
+         *     when nobody offers such a folder, `409 folder_ambiguous` when several members
+         *     offer different ones, `409 folder_overlap` when the directory is in another folder or the data
+         *     directory or contains one, `422 path_unusable` when it cannot be used.
          */
         post: operations["addFolder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What joining an offered folder would do to a directory
+         * @description Nothing is changed. It needs the token because the node looks into the
+         *     directory that is named.
+         */
+        post: operations["previewFolder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -277,11 +307,11 @@ export interface paths {
         get: operations["getFolder"];
         put?: never;
         post?: never;
-        /** Stop sharing a folder; its files are never touched */
+        /** Forget a folder here; its files are never touched */
         delete: operations["deleteFolder"];
         options?: never;
         head?: never;
-        /** Rename, pause or change the access of a folder shared here */
+        /** Rename or pause a folder kept here, change its access, or decide what is held */
         patch: operations["updateFolder"];
         trace?: never;
     };
@@ -315,7 +345,12 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Files and directories, by path */
+        /**
+         * Files and directories, by path
+         * @description Of a folder kept here: what the network knows to be in it, whether it is on
+         *     this disk (`local`), and who else has it (`members`, as far as they have
+         *     said). Of an offered one: what the member that offers it has.
+         */
         get: operations["listEntries"];
         put?: never;
         post?: never;
@@ -362,6 +397,197 @@ export interface paths {
          *     the connection is broken off instead.
          */
         get: operations["getContent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/held": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Deletions and replacements that wait for a person's word
+         * @description When a member deletes or replaces very many files at once, this node does
+         *     not follow until a person here has decided. One item for each such member.
+         */
+        get: operations["listHeld"];
+        put?: never;
+        /**
+         * Let through what is held, or refuse it
+         * @description `release` does here what the member did. `refuse` makes what is here the
+         *     newest version, so that the member gets its files back.
+         */
+        post: operations["decideHeld"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/conflicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What was changed on two computers at once
+         * @description Nothing is lost in a conflict: one version has the name, the other one is
+         *     beside it until a person decides. By path; all in one page.
+         */
+        get: operations["listConflicts"];
+        put?: never;
+        /**
+         * Resolve several conflicts, or all, in the same way
+         * @description `404 conflict_not_found` when one of the numbers is that of no conflict any
+         *     more; the others are resolved even so.
+         */
+        post: operations["resolveConflicts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/conflicts/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+                /** @description The conflict's number, from the list of conflicts */
+                n: components["parameters"]["ConflictN"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resolve a conflict
+         * @description `404 conflict_not_found` when there is no such conflict any more: a file changed, or somebody else has resolved it.
+         */
+        post: operations["resolveConflict"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        /** What was replaced or deleted: by whom and when; newest first */
+        get: operations["listTrash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring back what was replaced or deleted
+         * @description To where it was or, when something else is there now, beside it. `404
+         *     trash_not_found` when one of the numbers is not in the trash any more,
+         *     `504 peer_unreachable` when the bytes are only on computers that are off.
+         */
+        post: operations["restoreTrash"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What was changed here in a folder that this node may only read
+         * @description Such changes go nowhere. Of other folders the list is empty.
+         */
+        get: operations["listChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/folders/{id}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give changed files the content that the folder has
+         * @description What they were is in the trash.
+         */
+        post: operations["revertChanges"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files on their way to this node, running ones first, and those that came of late */
+        get: operations["listTransfers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -665,7 +891,8 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         /**
-         * @description What other members may do once the folder is synchronised
+         * @description What members other than the folder's creator may do: `write`, change it;
+         *     `read`, only have it: what they change goes nowhere.
          * @enum {string}
          */
         Access: "write" | "read";
@@ -674,20 +901,46 @@ export interface components {
             label: string;
             /** @description Here; empty for an offered folder */
             path: string;
-            /** @enum {string} */
+            /**
+             * @description `idle`: as on the other computers, as far as they have told. `scanning`:
+             *     looking at the files here. `syncing`: something is to come. `paused`: by
+             *     a person. `held`: a member has deleted or replaced so much that a person
+             *     here must say yes (see `held`). `offered`: by another member; not kept
+             *     here. `error`: `error` says why.
+             * @enum {string}
+             */
             state: "idle" | "scanning" | "syncing" | "paused" | "held" | "offered" | "error";
             access: components["schemas"]["Access"];
+            /** @description Whether this node may change it: the folder is its own, or access is write */
+            writable: boolean;
+            /** @description The node that made the folder, and decides about its access */
+            creator: string;
+            /** @description Files here */
             files: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Of the files here
+             */
             bytes: number;
+            /** @description Files that are not yet here as they should be, deletions included */
             need_files: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Bytes to come for these
+             */
             need_bytes: number;
+            /**
+             * Format: double
+             * @description Which part of the folder is here, by bytes; 1: nothing is missing. null: an offered folder
+             */
+            progress: number | null;
+            /** @description What a person may want to decide otherwise */
             conflicts: number;
+            /** @description Why nothing works; empty: it does */
             error: string;
             /** @description Works, but not as well as it could: what and why */
             warning: string;
-            /** @description Who shares it */
+            /** @description Who keeps it: this node or, of an offered folder, who offers it */
             node: string;
             node_name: string;
             /** @description Files that the last scan left out */
@@ -700,15 +953,309 @@ export interface components {
             next: string | null;
         };
         FolderNew: {
-            path: string;
-            /** @description Default: the last part of the path */
+            /** @description The whole path of a directory. Required without id; default with id: shoal/LABEL in the home directory of the node's user */
+            path?: string;
+            /** @description Only without id. Default: the last part of the path */
             label?: string;
             access?: components["schemas"]["Access"];
+            /** @description Join the offered folder with this id, or this label if only one offered folder has it */
+            id?: string;
+            /** @description Only with id: the member whose offer is meant */
+            node?: string;
+            /**
+             * @description Only with id: change nothing, and say what would happen (200)
+             * @default false
+             */
+            preview: boolean;
+        };
+        PreviewNew: {
+            /** @description The offered folder's id, or a label that only one offered folder has */
+            id: string;
+            /** @description The member whose offer is meant */
+            node?: string;
+            /** @description The whole path of a directory, which need not exist. Default: shoal/LABEL in the home directory of the node's user */
+            path?: string;
+        };
+        Preview: {
+            /** @description The directory */
+            path: string;
+            /** @description Whether it is there already */
+            exists: boolean;
+            /** @description Whether somebody who has the folder could be asked; if not, only what is here is counted */
+            known: boolean;
+            /** @description Files that are the same here and there */
+            same: number;
+            /** @description Files that are only here: they would be shared */
+            here: number;
+            /** @description Files that are only there: they would be fetched */
+            there: number;
+            /**
+             * Format: int64
+             * @description Bytes of the files to fetch
+             */
+            fetch_bytes: number;
+            /** @description Files with another content on each side: both would be kept */
+            differ: number;
+            /** @description Files that are not the same, at most 200; differing ones first */
+            items: components["schemas"]["PreviewItem"][];
+            /** @description There is more than could be compared; the numbers are lower bounds */
+            partial: boolean;
+        };
+        PreviewItem: {
+            path: string;
+            /** @enum {string} */
+            what: "here" | "there" | "differ";
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+        };
+        HeldItem: {
+            path: string;
+            /** @description Whether it would be deleted; otherwise it would be replaced */
+            deleted: boolean;
+            /**
+             * Format: int64
+             * @description Bytes now
+             */
+            size: number;
+            /**
+             * Format: int64
+             * @description Bytes afterwards
+             */
+            new_size: number;
+        };
+        /** @description What waits of one member */
+        Held: {
+            /** @description Who did it */
+            member: string;
+            member_name: string;
+            /** Format: date-time */
+            since: string;
+            /** @description How many deletions and replacements would have been let through */
+            limit: number;
+            /** @description Files that would be deleted */
+            deleted: number;
+            /** @description Files that would be replaced */
+            changed: number;
+            /** @description By path; at most 1000 */
+            items: components["schemas"]["HeldItem"][];
+        };
+        HeldList: {
+            items: components["schemas"]["Held"][];
+            next: string | null;
+        };
+        HeldDecision: {
+            /** @description Whose changes are meant; default: those of all that are held */
+            member?: string;
+            /** @enum {string} */
+            decision: "release" | "refuse";
+        };
+        /**
+         * @description `ours`: what has the name stays, the copy goes to the trash. `theirs`: the copy
+         *     gets the name, what had it goes to the trash. `both`: the copy becomes a
+         *     file of its own, under a plain name.
+         * @enum {string}
+         */
+        Keep: "ours" | "theirs" | "both";
+        ConflictSide: {
+            /** @description Empty: not at any path */
+            path: string;
+            /** @description BLAKE3-256, hexadecimal; empty for directories and for what is deleted */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            /**
+             * Format: date-time
+             * @description null: not known
+             */
+            modified: string | null;
+            /** @description Who made this version; empty: not known */
+            member: string;
+            member_name: string;
+            /** @description Whether this side has deleted it */
+            deleted: boolean;
+        };
+        Conflict: {
+            /**
+             * Format: int64
+             * @description Names the conflict as long as neither side changes; below 2^53
+             */
+            n: number;
+            /**
+             * @description `content`: two contents for one path; theirs is the copy beside it.
+             *     `name`: renamed to two names; theirs is the name not taken. `delete`:
+             *     deleted while it was changed or renamed, and kept. `inside`: a directory
+             *     deleted while something in it changed, and kept for that. `move`: moved
+             *     in a circle, and the move undone.
+             * @enum {string}
+             */
+            kind: "content" | "name" | "delete" | "inside" | "move";
+            /** @description Where the version is that has the name: ours */
+            path: string;
+            ours: components["schemas"]["ConflictSide"];
+            theirs: components["schemas"]["ConflictSide"];
+        };
+        ConflictList: {
+            items: components["schemas"]["Conflict"][];
+            next: string | null;
+        };
+        ConflictResolve: {
+            keep: components["schemas"]["Keep"];
+        };
+        ConflictsResolve: {
+            keep: components["schemas"]["Keep"];
+            /** @description Which; default: all */
+            numbers?: number[];
+        };
+        ConflictsResolved: {
+            /** @description How many */
+            resolved: number;
+        };
+        Discarded: {
+            /**
+             * Format: int64
+             * @description Names it; later ones have greater numbers
+             */
+            n: number;
+            /** @description Where it was */
+            path: string;
+            /** @enum {string} */
+            kind: "file" | "dir";
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            /** Format: date-time */
+            modified: string;
+            /**
+             * @description Permission bits, octal
+             * @example 0644
+             */
+            mode: string;
+            /** @description BLAKE3-256, hexadecimal; empty for directories */
+            hash: string;
+            /** @description Whether it was deleted; otherwise it was replaced */
+            deleted: boolean;
+            /** @description Who did it */
+            member: string;
+            member_name: string;
+            /**
+             * Format: date-time
+             * @description When this node did it, or saw it
+             */
+            time: string;
+            /** @description Whether the bytes are in the trash here. If not, they went when a person here deleted or replaced the file, and have to come from another member */
+            local: boolean;
+        };
+        TrashList: {
+            items: components["schemas"]["Discarded"][];
+            next: string | null;
+        };
+        Restore: {
+            /** @description Of the trash */
+            numbers: number[];
+        };
+        Restored: {
+            /** Format: int64 */
+            n: number;
+            /** @description Where it is now */
+            path: string;
+        };
+        RestoredList: {
+            items: components["schemas"]["Restored"][];
+        };
+        Change: {
+            path: string;
+            /** @enum {string} */
+            what: "new" | "edited";
+            /**
+             * Format: int64
+             * @description Bytes here
+             */
+            size: number;
+        };
+        ChangeList: {
+            items: components["schemas"]["Change"][];
+            next: string | null;
+        };
+        Revert: {
+            /** @description Which files; default: all */
+            paths?: string[];
+        };
+        Transfer: {
+            id: string;
+            /** @description Folder id */
+            folder: string;
+            /** @description Empty: the folder is not kept here any more */
+            folder_label: string;
+            path: string;
+            /** @description The member that sends, or sent, most of it; empty: nobody yet */
+            peer: string;
+            peer_name: string;
+            /**
+             * Format: int64
+             * @description Bytes of the file
+             */
+            bytes_total: number;
+            /**
+             * Format: int64
+             * @description Of these here
+             */
+            bytes_done: number;
+            /**
+             * Format: int64
+             * @description Bytes that came over the network
+             */
+            bytes_wire: number;
+            /**
+             * Format: int64
+             * @description Bytes taken from this disk
+             */
+            bytes_reused: number;
+            /**
+             * Format: double
+             * @description Bytes per second, of late
+             */
+            rate: number;
+            /**
+             * Format: double
+             * @description Seconds until it is here; null: not known
+             */
+            eta_s: number | null;
+            /**
+             * @description `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "done" | "failed";
+            /** @description Why it failed last; empty: it did not */
+            error: string;
+            /**
+             * Format: date-time
+             * @description null: not yet
+             */
+            began: string | null;
+            /**
+             * Format: date-time
+             * @description null: not yet
+             */
+            ended: string | null;
+        };
+        TransferList: {
+            items: components["schemas"]["Transfer"][];
+            next: string | null;
         };
         FolderChange: {
             label?: string;
             paused?: boolean;
             access?: components["schemas"]["Access"];
+            /** @description true: let everything that is held through; false: refuse it, so that what is here is the newest version */
+            release?: boolean;
         };
         Entry: {
             path: string;
@@ -725,8 +1272,9 @@ export interface components {
             mode: string;
             /** @description BLAKE3-256, hexadecimal; empty for directories */
             hash: string;
+            /** @description Whether it is on this disk in this state */
             local: boolean;
-            /** @description Who holds it */
+            /** @description Who has it, as far as they have said; this node included */
             members: string[];
         };
         EntryList: {
@@ -783,6 +1331,8 @@ export interface components {
     parameters: {
         DocumentID: string;
         MemberID: string;
+        /** @description The conflict's number, from the list of conflicts */
+        ConflictN: number;
         /** @description The folder's id, or a label that only one folder has */
         FolderID: string;
         /**
@@ -1195,6 +1745,15 @@ export interface operations {
             };
         };
         responses: {
+            /** @description With `preview`: what would happen; nothing has */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
             /** @description The folder */
             201: {
                 headers: {
@@ -1202,6 +1761,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Folder"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    previewFolder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "notes",
+                 *       "path": "/home/bob/notes"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PreviewNew"];
+            };
+        };
+        responses: {
+            /** @description What would happen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -1418,6 +2008,300 @@ export interface operations {
                 content?: never;
             };
             416: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listHeld: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is held */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    decideHeld: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "decision": "release"
+                 *     }
+                 */
+                "application/json": components["schemas"]["HeldDecision"];
+            };
+        };
+        responses: {
+            /** @description Decided */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listConflicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The conflicts */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConflictList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resolveConflicts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keep": "ours",
+                 *       "numbers": [
+                 *         4711
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConflictsResolve"];
+            };
+        };
+        responses: {
+            /** @description How many were resolved */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConflictsResolved"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    resolveConflict: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+                /** @description The conflict's number, from the list of conflicts */
+                n: components["parameters"]["ConflictN"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keep": "theirs"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConflictResolve"];
+            };
+        };
+        responses: {
+            /** @description Resolved */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTrash: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description `next` of the page before; anything else: cursor_invalid */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was replaced or deleted */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    restoreTrash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "numbers": [
+                 *         17
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Restore"];
+            };
+        };
+        responses: {
+            /** @description Where it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoredList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listChanges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    revertChanges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "paths": [
+                 *         "report.odt"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Revert"];
+            };
+        };
+        responses: {
+            /** @description Reverted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTransfers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The transfers */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferList"];
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };
