@@ -99,7 +99,7 @@ func (a *nodeAPI) resolveAll(ctx context.Context, f node.Folder, keep api.Keep) 
 // then one of the conflicts.
 func (a *nodeAPI) resolve(ctx context.Context, f node.Folder, numbers []uint64, keep api.Keep) (int, error) {
 	resolved, err := a.node.Resolve(ctx, f.ID, numbers, string(keep))
-	if errors.Is(err, node.ErrNotFound) {
+	if errors.Is(err, replica.ErrNotFound) {
 		err = fmt.Errorf("%w: %s", errConflict, plain(err.Error()))
 	}
 	return resolved, err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/p2p/search"
@@ -52,7 +53,7 @@ var (
 )
 
 // packages are those whose errors begin with their name.
-var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server"}
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -107,6 +108,12 @@ var failures = [...]failure{
 	{folder.ErrUnavailable, http.StatusConflict, "folder_unavailable", "The folder's files are not there", "Is its disk mounted?"},
 	{folder.ErrBusy, http.StatusServiceUnavailable, "busy", "Too many reads at once", "Try again in a moment."},
 	{folder.ErrChanged, http.StatusConflict, "file_changed", "The file changed while it was read", "Try again."},
+
+	{replica.ErrReadOnly, http.StatusForbidden, "folder_read_only", "The folder is read-only on this computer", "Ask the one who offers it for the right to change it."},
+	{replica.ErrNotHere, http.StatusConflict, "file_not_here", "The file is not on this computer yet", "Wait until it has come, or until a computer that has it is on."},
+	{replica.ErrNotKept, http.StatusConflict, "folder_not_kept", "The folder is not kept here yet", "Try again in a moment."},
+	{replica.ErrInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{replica.ErrNotFound, http.StatusNotFound, "not_found", "Not found", ""},
 
 	{search.ErrEmpty, http.StatusBadRequest, "query_empty", "Nothing to search for", "Give words in the parameter q."},
 	{search.ErrTooLong, http.StatusBadRequest, "query_too_long", "Query too long", "A query has at most 1000 characters."},

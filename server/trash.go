@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
-	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -74,7 +73,7 @@ func (a *nodeAPI) RestoreTrash(ctx context.Context, r api.RestoreTrashRequestObj
 		return nil, err
 	}
 	paths, err := a.node.Restore(ctx, f.ID, r.Body.Numbers)
-	if errors.Is(err, node.ErrNotFound) { // the folder was found
+	if errors.Is(err, replica.ErrNotFound) { // the folder was found
 		err = fmt.Errorf("%w: %s", errTrash, plain(err.Error()))
 	}
 	if err != nil {
