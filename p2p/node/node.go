@@ -137,6 +137,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.handlers[search.Proto] = n.index.Handler
 	n.handlers[search.FetchProto] = n.index.FetchHandler
 	n.handlers[folder.ListProtocol] = n.folders.HandleList
+	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.exchange
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },

@@ -26,10 +26,11 @@ type pull struct {
 	merged uint64     // all up to here of the member's entries is merged
 	acked  uint64
 	acks   chan uint64 // has room for one; nil while there is no stream
+	afresh bool        // everything is asked for again
 }
 
 // meet starts a pull from each linked member, and ends those whose link has ended.
-func (r *runner) meet(links map[p2p.ID]p2p.Link, paused bool) {
+func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]p2p.Link, paused bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.paused != paused {
@@ -49,10 +50,10 @@ func (r *runner) meet(links map[p2p.ID]p2p.Link, paused bool) {
 		if r.pulls[id] != nil || !r.follows(id) {
 			continue
 		}
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(ctx)
 		p := &pull{r: r, link: l, cancel: cancel, again: make(chan struct{}, 1)}
 		r.pulls[id] = p
-		go p.run(ctx) // ends with the link, with the runner, or with meet
+		wg.Go(func() { p.run(ctx) })
 	}
 }
 
@@ -83,15 +84,17 @@ const askEvery = 30 * time.Second
 
 func (p *pull) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel()
-	go func() {
+	wg.Go(func() {
 		select {
 		case <-p.link.Done():
 		case <-p.r.ended:
 		case <-ctx.Done():
 		}
 		cancel()
-	}()
+	})
 	for ctx.Err() == nil {
 		wait := askEvery
 		err := p.once(ctx)
@@ -131,6 +134,11 @@ func (p *pull) once(ctx context.Context) error {
 	err := p.r.do(ctx, func(context.Context) error {
 		c := p.r.core.Cursor(p.link.Peer())
 		cursor.incarnation, cursor.seq = c.Incarnation, c.Seq
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.afresh {
+			cursor.seq, p.afresh = 0, false
+		}
 		return nil
 	})
 	if err != nil {
@@ -162,8 +170,20 @@ func (p *pull) once(ctx context.Context) error {
 	p.begin(merged)
 	p.granted.Store(true)
 	p.r.fetch.kick()
-	go p.writeAcks(ctx, conn)
-	defer p.end()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := context.AfterFunc(ctx, func() { reset(conn) })
+	var wg sync.WaitGroup
+	defer func() {
+		ended()
+		cancel()
+		p.end()
+		wg.Wait()
+	}()
+	wg.Go(func() { p.writeAcks(ctx, conn) })
+	wg.Go(func() {
+		p.compare(ctx)
+		cancel()
+	})
 	p.r.wake() // what is settled already is acknowledged
 	return p.read(ctx, in, w.Incarnation)
 }

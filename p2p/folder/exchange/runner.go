@@ -22,9 +22,8 @@ const (
 	longestRetry = time.Minute
 	// tellEvery is the time between two statuses while there is work.
 	tellEvery = 200 * time.Millisecond
-	// compareEvery is the time between two comparisons of all that is known with all
-	// that the other members know.
-	compareEvery = time.Hour
+	// tidyEvery is the time between two looks at what can go from the trash.
+	tidyEvery = time.Hour
 )
 
 // runner keeps one folder. Its goroutine owns the core.
@@ -56,12 +55,13 @@ type runner struct {
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
 	news        broadcast     // this node's entries are more
+	digests     sync.Mutex    // one is made at a time
 
 	// Of the runner's goroutine.
 	failures int
 	problem  string
 	told     time.Time
-	compared time.Time
+	tidied   time.Time
 }
 
 // incoming is a page on its way to the core.
@@ -100,7 +100,7 @@ func newRunner(s *Service, f folder.Folder) *runner {
 	r := &runner{
 		s: s, id: f.ID, label: f.Label, offered: f.Creator, creator: f.Creator, ended: make(chan struct{}),
 		commands: make(chan func(context.Context)), incoming: make(chan incoming), nudge: make(chan struct{}, 1),
-		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{}, compared: time.Now(),
+		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{},
 	}
 	if r.creator.IsZero() {
 		r.creator = s.self
@@ -335,6 +335,12 @@ func (r *runner) failed(ctx context.Context, err error) time.Duration {
 // disk, and people how things stand.
 func (r *runner) rest(ctx context.Context) {
 	r.tell(false, nil)
+	if time.Since(r.tidied) > tidyEvery {
+		r.tidied = time.Now()
+		if err := r.core.Tidy(ctx); err != nil && ctx.Err() == nil {
+			r.s.log.Error("folder: trash not tidied", "folder", r.label, "error", err)
+		}
+	}
 	if r.core.Parked() {
 		return
 	}

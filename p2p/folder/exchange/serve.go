@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -133,8 +134,13 @@ func (r *runner) serveIndex(ctx context.Context, to p2p.ID, h hello, conn net.Co
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() { cancel(r.readAcks(ctx, to, in)) }() // ends with the stream
+	var wg sync.WaitGroup
+	defer func() {
+		cancel(nil)
+		_ = conn.SetReadDeadline(time.Now()) // it is broken if that fails, and nobody reads from it
+		wg.Wait()
+	}()
+	wg.Go(func() { cancel(r.readAcks(ctx, to, in)) })
 	told := map[node]uint64{}
 	for {
 		p, more, err := r.nextPage(ctx, after, told)
