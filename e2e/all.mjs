@@ -26,6 +26,7 @@ const steps = [
   ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
   ["go test", () => run("go", "test", "-race", "-timeout", "15m", "./...")],
+  ["crash", () => run("go", "test", "-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
   ["e2e", endToEnd],
 ];
 

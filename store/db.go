@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -47,10 +48,11 @@ type profile struct {
 }
 
 var (
-	// What cannot be computed again. Its rows are few.
+	// What cannot be computed again. Most of its rows are those of replicas, which are
+	// read many at a time and all over.
 	stateProfile = profile{
-		name: "state", synchronous: "FULL", readers: 2,
-		writeCache: 1 << 10, readCache: 256, autoCheckpoint: 1000, logLimit: 32 << 20,
+		name: "state", synchronous: "FULL", readers: 3,
+		writeCache: 4 << 10, readCache: 2 << 10, autoCheckpoint: 1000, logLimit: 32 << 20,
 	}
 	// What a scan of the folders builds again. Queries of the search index come
 	// several at a time, and its batches are large.
@@ -78,9 +80,9 @@ func openDB(ctx context.Context, dir string, p profile) (*DB, error) {
 	if err := private(d.path); err != nil {
 		return nil, fmt.Errorf("store: %s: %w", d.path, err)
 	}
-	d.writer = sql.OpenDB(connector{d.source("immediate", p.writeCache, 32), p})
+	d.writer = sql.OpenDB(connector{d.source("immediate", p.writeCache, 48), p})
 	d.writer.SetMaxOpenConns(1)
-	d.readers = sql.OpenDB(connector{d.source("deferred", p.readCache, 16) + "&_query_only=1", p})
+	d.readers = sql.OpenDB(connector{d.source("deferred", p.readCache, 32) + "&_query_only=1", p})
 	d.readers.SetMaxOpenConns(p.readers)
 	d.readers.SetMaxIdleConns(p.readers)
 	d.readers.SetConnMaxIdleTime(idle)
@@ -143,10 +145,26 @@ func (d *DB) Read(ctx context.Context, fn func(q Queryer) error) error {
 	return d.note(fn(tx))
 }
 
+// query calls each for the rows of one query. A single statement has a snapshot of its
+// own, without the cost of a transaction around it.
+func (d *DB) query(ctx context.Context, each func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := d.readers.QueryContext(ctx, query, args...)
+	if err != nil {
+		return d.note(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows); err != nil {
+			return d.note(err)
+		}
+	}
+	return d.note(rows.Err())
+}
+
 // Write calls fn inside the only write transaction and commits when fn returns
 // nil; otherwise, also when fn panics or ctx ends, nothing has happened. When it
 // returns nil the change is as durable as the database's profile says. The error
-// of fn is returned as it is. A Write inside fn would wait for itself.
+// of fn is returned as it is, but see note. A Write inside fn would wait for itself.
 func (d *DB) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := d.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -202,10 +220,21 @@ func (d *DB) empty(ctx context.Context) bool {
 	return err == nil && busy == 0
 }
 
-// note remembers a report of corruption, so that the next start looks closer.
+// note remembers a report of corruption, so that the next start looks closer, and says
+// in the system's words that a disk is full or does not work: nobody but this package
+// knows those of SQLite.
 func (d *DB) note(err error) error {
 	if isCorrupt(err) {
 		d.damaged.Store(true)
+	}
+	var e sqlite3.Error
+	if errors.As(err, &e) {
+		switch e.Code {
+		case sqlite3.ErrFull:
+			return fmt.Errorf("%w: %s: %w", err, d.path, syscall.ENOSPC)
+		case sqlite3.ErrIoErr:
+			return fmt.Errorf("%w: %s: %w", err, d.path, syscall.EIO)
+		}
 	}
 	return err
 }

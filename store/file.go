@@ -56,13 +56,13 @@ func (f folderStore) Row(ctx context.Context, id, path string) (folder.Row, erro
 // DirByInode implements folder.Index.
 func (f folderStore) DirByInode(ctx context.Context, id string, inode uint64) (folder.Row, error) {
 	return f.one(ctx, id, fmt.Sprintf("directory of inode %d", inode), `
-		SELECT `+fileColumns+` FROM file WHERE `+thisFolder+` AND inode = ? AND kind = 2 ORDER BY path LIMIT 1`, id, int64(inode))
+		SELECT `+fileColumns+` FROM file INDEXED BY file_inode WHERE `+thisFolder+` AND inode = ? AND kind = 2 ORDER BY path LIMIT 1`, id, int64(inode))
 }
 
 // ByHash implements folder.Index.
 func (f folderStore) ByHash(ctx context.Context, id string, h folder.Hash) (folder.Row, error) {
 	return f.one(ctx, id, fmt.Sprintf("content %v", h), `
-		SELECT `+fileColumns+` FROM file WHERE `+thisFolder+` AND hash = ? AND kind = 1 ORDER BY path LIMIT 1`, id, h[:])
+		SELECT `+fileColumns+` FROM file INDEXED BY file_hash WHERE `+thisFolder+` AND hash = ? AND kind = 1 ORDER BY path LIMIT 1`, id, h[:])
 }
 
 func (f folderStore) one(ctx context.Context, id, what, query string, args ...any) (folder.Row, error) {
@@ -78,21 +78,11 @@ func (f folderStore) one(ctx context.Context, id, what, query string, args ...an
 
 func (f folderStore) files(ctx context.Context, id, query string, args ...any) ([]folder.Row, error) {
 	var files []folder.Row
-	err := f.index.Read(ctx, func(q Queryer) error {
-		rows, err := q.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			r, err := scanFile(rows)
-			if err != nil {
-				return err
-			}
-			files = append(files, r)
-		}
-		return rows.Err()
-	})
+	err := f.index.query(ctx, func(rows *sql.Rows) error {
+		r, err := scanFile(rows)
+		files = append(files, r)
+		return err
+	}, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("store: files of folder %.30q: %w", id, err)
 	}

@@ -2,6 +2,7 @@
 //
 //	go run ./e2e/bench            # everything, about four minutes
 //	go run ./e2e/bench start search
+//	go run ./e2e/bench sync       # a folder on two nodes; --with-syncthing beside Syncthing
 //
 // It prints one line for each figure. The figures of record are in BENCHMARKS.md.
 package main
@@ -55,6 +56,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "sync" {
+		exit(measureSync(ctx, os.Args[2:]))
+	}
 	exit(measure(ctx, os.Args[1:]))
 }
 
@@ -66,7 +70,23 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func measure(ctx context.Context, wanted []string) (err error) {
+func measure(ctx context.Context, wanted []string) error {
+	return withBench(ctx, "", func(b *bench) error {
+		fmt.Printf("%s, %d cores, %s\n", runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly))
+		for _, s := range suites {
+			if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
+				continue
+			}
+			if err := s.run(ctx, b); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// withBench builds the program, unless there is one, and runs f. All that it leaves is deleted only then.
+func withBench(ctx context.Context, program string, f func(*bench) error) (err error) {
 	dir, err := os.MkdirTemp("", "shoal-bench-")
 	if err != nil {
 		return err
@@ -74,20 +94,15 @@ func measure(ctx context.Context, wanted []string) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{binary: filepath.Join(dir, "shoal"), dir: dir}
 	defer b.endAll()
+	if program != "" {
+		b.binary = program
+		return f(b)
+	}
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build (run this from the root of the repository): %w: %s", err, out)
 	}
-	fmt.Printf("%s, %d cores, %s\n", runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly))
-	for _, s := range suites {
-		if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
-			continue
-		}
-		if err := s.run(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	return nil
+	return f(b)
 }
 
 // report prints one figure.

@@ -89,8 +89,8 @@ func hashAll(ctx context.Context, f *os.File, size int64, read *atomic.Int64) (h
 
 // openAs opens the file of a row for reading all of it, as long as it is in the state
 // that the row describes. Errors: ErrChanged.
-func (t *tree) openAs(row Row) (*rangeReader, error) {
-	f, s, err := t.open(row.Path)
+func openAs(at *os.Root, row Row) (*rangeReader, error) {
+	f, s, err := openFile(at, base(row.Path))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrChanged, err) // it could be opened when it was hashed
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // maxOwn is how many of a share's own writes are remembered, at least.
-const maxOwn = 8192
+const maxOwn = 16384
 
 // own remembers the states of files that Record has told of, so that the file
 // system's events about them do not have them read again. The zero value works.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,12 +41,20 @@ func (sh *share) run(ctx context.Context) {
 		case <-sh.wake:
 		case <-timer.C:
 		case <-r.events():
-			// What belongs to one action comes within a moment.
-			quiet(ctx, sh.service.options.Quiet)
+			// What belongs to one action comes within a moment; while others' changes are
+			// installed, that of most events is ours.
+			wait := sh.service.options.Quiet
+			if sh.isBusy() {
+				wait = max(wait, busyQuiet)
+			}
+			quiet(ctx, wait)
 		}
 		timer.Stop()
 	}
 }
+
+// busyQuiet is how long events gather while the folder is being synchronised.
+const busyQuiet = 400 * time.Millisecond
 
 func quiet(ctx context.Context, d time.Duration) {
 	select {
@@ -184,6 +193,9 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 		r.stopWatching() // and try again
 	}
 	full = r.startWatching(ctx) || full
+	if hints = r.strange(t, hints); !full && len(hints) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &scan{
@@ -241,6 +253,18 @@ func (r *runner) report(full bool) {
 	if d, any := r.dirty.take(full); any && r.service.options.Changed != nil {
 		r.service.options.Changed(r.id, d)
 	}
+}
+
+// strange returns the hints at places that are not just as Record has told: the file
+// system tells of what was done here as of everything else.
+func (r *runner) strange(t *tree, hints []hint) []hint {
+	return slices.DeleteFunc(hints, func(h hint) bool {
+		if h.deep || h.path == h.dir || h.path == "" {
+			return false
+		}
+		info, err := t.root.Lstat(h.path)
+		return err == nil && info.Mode().IsRegular() && r.isOwn(h.path, statOf(info))
+	})
 }
 
 // compare runs a scan together with the delivery of what it finds.

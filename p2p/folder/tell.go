@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -172,6 +173,7 @@ func (t *teller) put(ctx context.Context, us []Untold) (all bool, err error) {
 			return false, err
 		}
 		defer b.tree.close() // nothing was written
+		defer b.leave()      // likewise
 	}
 	err = t.service.sink.Put(ctx, b.updates(us))
 	told := us[:0:0]
@@ -197,7 +199,9 @@ func (t *teller) put(ctx context.Context, us []Untold) (all bool, err error) {
 // batch is what the sink is told at once.
 type batch struct {
 	folder Folder
-	tree   *tree // nil: there are no files to read
+	tree   *tree    // nil: there are no files to read
+	at     *os.Root // of dir; nil: none is open
+	dir    string
 
 	mu      sync.Mutex // guards all following fields
 	changed map[string]bool
@@ -223,11 +227,40 @@ func (b *batch) updates(us []Untold) []Update {
 
 // open is Update.Open.
 func (b *batch) open(row Row) (io.ReadCloser, error) {
-	r, err := b.tree.openAs(row)
+	at, err := b.enter(parent(row.Path))
+	if err != nil {
+		return nil, b.note(row.Path, fmt.Errorf("%w: %w", ErrChanged, err)) // it could be entered when it was hashed
+	}
+	r, err := openAs(at, row)
 	if err != nil {
 		return nil, b.note(row.Path, err)
 	}
 	return &noting{rangeReader: r, batch: b, path: row.Path}, nil
+}
+
+// enter opens a directory, and keeps the last one open: what is told is sorted.
+func (b *batch) enter(dir string) (*os.Root, error) {
+	if b.at != nil && b.dir == dir {
+		return b.at, nil
+	}
+	if err := b.leave(); err != nil {
+		return nil, err
+	}
+	at, err := b.tree.dir(dir)
+	if err != nil {
+		return nil, err
+	}
+	b.at, b.dir = at, dir
+	return at, nil
+}
+
+func (b *batch) leave() error {
+	if b.at == nil {
+		return nil
+	}
+	at := b.at
+	b.at = nil
+	return at.Close()
 }
 
 // note remembers that the file at path is not what it was, if err says so.

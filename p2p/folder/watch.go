@@ -15,7 +15,7 @@ import (
 
 // maxHints is how many places are looked at one by one; with more, the whole
 // folder is.
-const maxHints = 1024
+const maxHints = 16384
 
 // watches is what a scan tells a watcher of the directories it has met.
 type watches interface {

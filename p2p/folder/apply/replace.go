@@ -12,8 +12,9 @@ import (
 // path below TrashDir where nothing is. It returns what was installed.
 //
 // Errors: ErrUnexpected if there is something else at path, which keeps its name or,
-// if that was taken meanwhile, has one beside. After any other error but ErrPath,
-// what was at path may be at temp, until Op.Settle was called: temp must not be removed.
+// if that was taken meanwhile, has one beside. After ErrPath and fs.ErrPermission nothing
+// has happened. After any other error what was at path may be at temp, until Op.Settle
+// was called: temp must not be removed.
 func Replace(fsys FS, temp, path string, want Expect, trash string) (Stat, error) {
 	put, err := ready(fsys, temp)
 	if err != nil {
@@ -41,22 +42,42 @@ func replace(fsys FS, temp, path string, want Expect, trash string, put Stat) (S
 		return Stat{}, fmt.Errorf("apply: replace %s: %w", path, err)
 	}
 	fault.Point("apply.exchanged")
+	if err := settleOut(fsys, temp, path, want, trash, put); err != nil {
+		return Stat{}, err
+	}
+	return arrived(fsys, path, put), nil
+}
+
+// settleOut moves what was swapped out to trash if it was expected, and back if not.
+func settleOut(fsys FS, temp, path string, want Expect, trash string, put Stat) error {
 	out, err := fsys.Lstat(temp)
 	if err != nil {
-		return Stat{}, fmt.Errorf("apply: look at what was at %s: %w", path, err)
+		return unclear(fmt.Errorf("apply: look at what was at %s: %w", path, err))
 	}
 	if !want.same(out) {
 		if err := swapBack(fsys, temp, path, expectation(put)); err != nil {
-			return Stat{}, err
+			return unclear(err)
 		}
-		return Stat{}, unexpected(path, "%s", difference(want, out))
+		return unexpected(path, "%s", difference(want, out))
 	}
 	if err := fsys.Rename(temp, trash); err != nil {
 		err = fmt.Errorf("apply: move what was at %s to the trash: %w", path, err)
-		return Stat{}, errors.Join(err, swapBack(fsys, temp, path, expectation(put)))
+		if back := swapBack(fsys, temp, path, expectation(put)); back != nil {
+			return unclear(errors.Join(err, back))
+		}
+		return err
 	}
 	fault.Point("apply.trashed")
-	return arrived(fsys, path, put), nil
+	return nil
+}
+
+// unclear returns an error after which it is not known what has happened, so that it is
+// none of those after which nothing has.
+func unclear(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("apply: begun and not ended: %v", err)
+	}
+	return err
 }
 
 // swapBack undoes an exchange: what is at temp is not the program's, and put is at
@@ -106,5 +127,8 @@ func replaceByRename(fsys FS, temp, path string, want Expect, trash string, put 
 	if errors.Is(back, fs.ErrExist) {
 		back = nil // somebody's; the old one is where it was to go
 	}
-	return Stat{}, errors.Join(err, back)
+	if back != nil {
+		return Stat{}, unclear(errors.Join(err, back))
+	}
+	return Stat{}, err
 }

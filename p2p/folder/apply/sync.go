@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,7 +79,7 @@ func together(fsys FS, n int, one func(i int) error) error {
 		for i := range n {
 			errs[i] = one(i)
 		}
-		return errors.Join(errs...)
+		return first(errs)
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -90,5 +91,18 @@ func together(fsys FS, n int, one func(i int) error) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return first(errs)
+}
+
+// first returns the first error, and how many more there are: a disk that does not work
+// says the same of each file.
+func first(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return fmt.Errorf("%w (and %d more)", errs[0], len(errs)-1)
 }

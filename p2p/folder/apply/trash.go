@@ -13,9 +13,9 @@ import (
 )
 
 // Discard moves the file at path to trash, a path below TrashDir where nothing is; a
-// directory, which must be empty, it removes. Errors: ErrUnexpected; syscall.ENOTEMPTY.
-// After any other error what was at path may be in the trash, until Op.Settle was
-// called.
+// directory, which must be empty, it removes. Errors: ErrUnexpected; fs.ErrPermission and
+// syscall.ENOTEMPTY, after which nothing has happened. After any other error what was at
+// path may be in the trash, until Op.Settle was called.
 func Discard(fsys FS, path string, want Expect, trash string) error {
 	if want.Item.Kind != reconcile.KindDir {
 		if err := inTrash(trash); err != nil {
@@ -52,13 +52,13 @@ func discard(fsys FS, path string, want Expect, trash string) error {
 	fault.Point("apply.trashed")
 	out, err := fsys.Lstat(trash)
 	if err != nil {
-		return fmt.Errorf("apply: look at what was at %s: %w", path, err)
+		return unclear(fmt.Errorf("apply: look at what was at %s: %w", path, err))
 	}
 	if want.same(out) {
 		return nil
 	}
 	if err := putBack(fsys, trash, path); err != nil {
-		return err
+		return unclear(err)
 	}
 	return unexpected(path, "%s", difference(want, out))
 }

@@ -19,14 +19,6 @@ import (
 // it is.
 const DigestProtocol = "folder-digest/1"
 
-const (
-	// digestEvery is the time between two comparisons with a member.
-	digestEvery = time.Hour
-	// digestAgain is the time after which a difference is looked at again before it is
-	// believed: something may have been on its way.
-	digestAgain = 20 * time.Second
-)
-
 // digestRequest asks for the digest of a folder.
 type digestRequest struct {
 	Folder  string `cbor:"1,keyasint"`
@@ -98,7 +90,7 @@ func (s *Service) HandleDigest(ctx context.Context, from p2p.Link, req []byte) (
 // compare compares with the member from time to time, and has everything sent again
 // where something is missing.
 func (p *pull) compare(ctx context.Context) {
-	tick := time.NewTimer(digestEvery)
+	tick := time.NewTimer(p.r.s.o.Times.Digest)
 	defer tick.Stop()
 	for {
 		select {
@@ -111,7 +103,7 @@ func (p *pull) compare(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(digestAgain):
+			case <-time.After(p.r.s.o.Times.Again):
 			}
 			same, err = p.same(ctx)
 		}
@@ -123,7 +115,7 @@ func (p *pull) compare(ctx context.Context) {
 			p.mu.Unlock()
 			return // the stream is opened again
 		}
-		tick.Reset(digestEvery)
+		tick.Reset(p.r.s.o.Times.Digest)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -69,9 +70,12 @@ func (d disk) Observe(ctx context.Context, path string) (replica.Seen, replica.O
 	if err != nil {
 		return s, replica.Other, err
 	}
-	if fsys := d.place.get(); fsys != nil && found {
+	if fsys := d.place.get(); fsys != nil {
 		st, err := fsys.Lstat(path)
-		if err == nil && matches(st, s) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return replica.Seen{}, replica.Absent, nil
+		case err == nil && found && matches(st, s):
 			return s, replica.Current, nil
 		}
 	}
@@ -132,7 +136,7 @@ type place struct {
 
 // enter returns the directory, which stays open until leave is called. Errors:
 // folder.ErrUnavailable.
-func (p *place) enter() (fs *apply.Root, leave func(), err error) {
+func (p *place) enter() (fsys *apply.Root, leave func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.users == 0 {

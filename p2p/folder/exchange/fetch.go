@@ -58,6 +58,7 @@ type fetch struct {
 type retry struct {
 	at       time.Time
 	failures int
+	disk     error // why it could not be written; nil: that was not it
 }
 
 // result is what has become of a fetch.
@@ -87,7 +88,7 @@ func (f *fetcher) add(wants []replica.Want) {
 		if f.running[w.Hash] != nil {
 			continue
 		}
-		x := &fetch{want: w, tried: map[p2p.ID]bool{}}
+		x := &fetch{want: w, tried: map[p2p.ID]bool{}, local: w.Far}
 		x.t = f.r.s.begin(f.r.id, w)
 		f.running[w.Hash] = x
 		if w.Size <= small {
@@ -115,6 +116,17 @@ func (f *fetcher) hasArrived() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.results) > 0
+}
+
+// gatherUntil is how many results are worth to be dealt with at once.
+const gatherUntil = 256
+
+// gathering reports whether many contents are on their way, and few have come since
+// they were last taken.
+func (f *fetcher) gathering() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.results) < gatherUntil && len(f.running)-len(f.large) >= gatherUntil && len(f.busy) > 0
 }
 
 // done is how many bytes of what is on its way have come.
@@ -150,7 +162,11 @@ func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 	sources := f.sources()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for batch := f.unsearched(); len(batch) > 0 && f.busy[p2p.ID{}] < batchesPeer; batch = f.unsearched() {
+	for f.busy[p2p.ID{}] < batchesPeer {
+		batch := f.unsearched()
+		if len(batch) == 0 {
+			break
+		}
 		f.busy[p2p.ID{}]++
 		wg.Go(func() { f.searchHere(ctx, batch) })
 	}
@@ -274,8 +290,12 @@ func (f *fetcher) end(x *fetch, err error) {
 		delete(f.again, h)
 	} else {
 		a := f.again[h]
-		a.at = time.Now().Add(min(retryAfter<<min(a.failures, 5), longestRetry))
+		a.at = time.Now().Add(min(f.r.s.o.Times.Retry<<min(a.failures, 5), longestRetry))
 		a.failures++
+		a.disk = nil
+		if ofDisk(err) {
+			a.disk = err
+		}
 		f.again[h] = a
 		if len(f.again) > 4*batchItems*batchItems {
 			clear(f.again) // far more than are wanted at once: most are forgotten by now

@@ -55,19 +55,22 @@ type part struct {
 const codeNotHere = "not_here"
 
 // Limits of what is served at once to one member, over all folders.
-const maxServedStreams = 16
+const (
+	maxServedStreams = 16
+	maxServedDeltas  = 2
+)
 
 // serveFiles answers requests until the stream ends.
 func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) error {
-	leave, ok := s.gate.enter(from)
+	leave, ok := s.gate.enter(from, maxServedStreams)
 	if !ok {
 		return errors.New("exchange: too many streams at once")
 	}
 	defer leave()
 	in := bufio.NewReaderSize(conn, 16<<10)
-	out := bufio.NewWriterSize(timedWriter{conn}, 64<<10)
+	out := bufio.NewWriterSize(timedWriter{conn, s.o.Times.Stalled}, 64<<10)
 	for {
-		if err := conn.SetReadDeadline(time.Now().Add(stalledAfter)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(s.o.Times.Stalled)); err != nil {
 			return err
 		}
 		var q request
@@ -90,24 +93,32 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 }
 
 // timedWriter gives each write its time.
-type timedWriter struct{ conn net.Conn }
+type timedWriter struct {
+	conn   net.Conn
+	within time.Duration
+}
 
 func (w timedWriter) Write(p []byte) (int, error) {
-	if err := w.conn.SetWriteDeadline(time.Now().Add(stalledAfter)); err != nil {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.within)); err != nil {
 		return 0, err
 	}
 	return w.conn.Write(p)
 }
 
 func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *bufio.Reader, out *bufio.Writer) error {
+	r, code := s.permit(q.Folder, q.Creator, from)
 	var sig *delta.Signature
-	if q.Signature {
+	if q.Signature && code == "" {
+		done, ok := s.deltas.enter(from, maxServedDeltas)
+		if !ok {
+			return errors.New("exchange: too many deltas at once")
+		}
+		defer done()
 		var err error
 		if sig, err = delta.ReadSignature(in); err != nil {
 			return err
 		}
 	}
-	r, code := s.permit(q.Folder, q.Creator, from)
 	var fsys *apply.Root
 	if code == "" {
 		at, leave, err := r.place.enter()
@@ -115,6 +126,8 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 			code = codeNotReady
 		} else {
 			defer leave()
+			r.setBusy(1)
+			defer r.setBusy(-1)
 			fsys = at
 		}
 	}
@@ -122,6 +135,9 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 		if code != "" {
 			if err := wire.WriteMsg(out, part{Code: code}); err != nil {
 				return err
+			}
+			if q.Signature {
+				return errors.Join(out.Flush(), errors.New("exchange: a signature that nobody wants"))
 			}
 			continue
 		}
@@ -168,7 +184,8 @@ type onlyWriter struct{ io.Writer }
 
 // find opens a file that has a content: in the tree, or in the trash.
 func (r *runner) find(ctx context.Context, fsys *apply.Root, it item) (apply.File, apply.Stat, error) {
-	if len(it.Hash) != len(reconcile.Hash{}) {
+	// Directories have no hash, and are no contents.
+	if len(it.Hash) != len(reconcile.Hash{}) || reconcile.Hash(it.Hash) == (reconcile.Hash{}) {
 		return nil, apply.Stat{}, replica.ErrNotFound
 	}
 	h := reconcile.Hash(it.Hash)

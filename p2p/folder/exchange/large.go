@@ -37,15 +37,22 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 		f.mu.Unlock()
 		f.kick()
 	}()
+	tried, plain, alone := len(x.tried), x.plain, x.alone
 	err := f.bringLarge(ctx, x)
 	if err == nil {
 		f.finish(x, nil)
 		return
 	}
-	if ctx.Err() == nil {
-		f.r.s.log.Debug("folder: content not fetched", "folder", f.r.label, "path", x.want.Path, "error", err)
+	if ctx.Err() != nil {
+		f.put(x)
+		return
 	}
-	f.put(x)
+	f.r.s.log.Debug("folder: content not fetched", "folder", f.r.label, "path", x.want.Path, "error", err)
+	if len(x.tried) > tried || x.plain != plain || x.alone != alone {
+		f.put(x) // now it is tried otherwise
+		return
+	}
+	f.finish(x, err)
 }
 
 func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
@@ -64,6 +71,9 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 		return errNotHere
 	}
 	if x.want.Old != "" && x.want.Size >= deltaFrom && !x.plain {
+		if err := enough(fsys, x.want.Size); err != nil {
+			return err
+		}
 		err := f.bringDelta(ctx, fsys, links[0], x)
 		if err != nil && ctx.Err() == nil {
 			// The whole file settles everything that can be wrong with a delta.
@@ -96,24 +106,24 @@ func (f *fetcher) bringDelta(ctx context.Context, fsys *apply.Root, l p2p.Link, 
 	if err != nil {
 		return err
 	}
-	conn, in, end, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path}}, Signature: true})
+	a, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path}}, Signature: true})
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer a.end()
 	x.t.from(l.Peer())
-	if _, err := sig.WriteTo(timedWriter{conn}); err != nil {
+	if _, err := sig.WriteTo(timedWriter{a.conn, a.timed.within}); err != nil {
 		return err
 	}
 	var p part
-	if err := wire.ReadMsg(in, &p); err != nil {
+	if err := wire.ReadMsg(a.in, &p); err != nil {
 		return err
 	}
 	if p.Code != "" {
 		x.tried[l.Peer()] = true
 		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
 	}
-	d, err := delta.NewReader(bufio.NewReaderSize(&counted{in, x.t}, 64<<10))
+	d, err := delta.NewReader(bufio.NewReaderSize(&counted{a.in, x.t}, 64<<10))
 	if err != nil {
 		return err
 	}
@@ -124,7 +134,7 @@ func (f *fetcher) bringDelta(ctx context.Context, fsys *apply.Root, l p2p.Link, 
 	if err != nil {
 		return err
 	}
-	w := &growing{t: t, count: x.t}
+	w := &growing{t: t, count: x.t, timed: a.timed}
 	_, err = delta.Patch(old, d.Ops(), w, delta.PatchOptions{Size: x.want.Size, Sum: delta.Sum(x.want.Hash)})
 	if err == nil {
 		err = t.Truncate(x.want.Size)
@@ -156,12 +166,14 @@ type growing struct {
 	t     apply.Temp
 	off   int64
 	count *transfer
+	timed *timedReader // what is copied from the old file counts as brought
 }
 
 func (g *growing) Write(p []byte) (int, error) {
 	n, err := g.t.WriteAt(p, g.off)
 	g.off += int64(n)
 	g.count.add(int64(n), 0)
+	g.timed.got += int64(n)
 	return n, err
 }
 
@@ -221,6 +233,19 @@ func (s *segments) missing() (n int) {
 	return n
 }
 
+// bytes is how many are missing.
+func (s *segments) bytes() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, have := range s.have {
+		if !have {
+			_, length := s.span(i)
+			n += length
+		}
+	}
+	return n
+}
+
 // mapOf is the file that says which segments are in begun.
 func mapOf(h reconcile.Hash) string { return apply.TempName(h) + ".map.part" }
 
@@ -250,8 +275,12 @@ func resume(fsys *apply.Root, h reconcile.Hash, size int64) *segments {
 // bringSegments brings the content from all links at once.
 func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch) error {
 	h := x.want.Hash
+	// Nobody has so large a disk as somebody can say that a file is.
+	if _, disk, err := fsys.Free(); err == nil && x.want.Size > disk {
+		return fmt.Errorf("%w: it has %d bytes, the file %d", errFull, disk, x.want.Size)
+	}
 	s := resume(fsys, h, x.want.Size)
-	if err := enough(fsys, x.want.Size); err != nil {
+	if err := enough(fsys, s.bytes()); err != nil {
 		return err
 	}
 	t, err := fsys.Create(begun(h))
@@ -301,6 +330,9 @@ func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p
 	return complete(fsys, h)
 }
 
+// errHere: not the member's fault.
+var errHere = errors.New("cannot be written")
+
 // reserve is how much of a disk is left free.
 const reserve = 64 << 20
 
@@ -329,7 +361,7 @@ func (f *fetcher) bringFrom(ctx context.Context, l p2p.Link, x *fetch, s *segmen
 		}
 		if err := f.bringSegment(ctx, l, x, s, i, t); err != nil {
 			s.giveBack(i)
-			if errors.Is(err, errNotHere) {
+			if !errors.Is(err, errHere) && ctx.Err() == nil {
 				f.mu.Lock()
 				x.tried[l.Peer()] = true
 				f.mu.Unlock()
@@ -361,18 +393,16 @@ func (s *segments) got(i int, t, m apply.Temp) error {
 
 func (f *fetcher) bringSegment(ctx context.Context, l p2p.Link, x *fetch, s *segments, i int, t apply.Temp) error {
 	offset, length := s.span(i)
-	conn, in, end, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path, Offset: offset, Length: length}}})
+	a, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path, Offset: offset, Length: length}}})
 	if err != nil {
 		return err
 	}
-	defer end()
-	if c, ok := conn.(interface{ CloseWrite() error }); ok {
-		if err := c.CloseWrite(); err != nil {
-			return err
-		}
+	defer a.end()
+	if err := a.complete(); err != nil {
+		return err
 	}
 	var p part
-	if err := wire.ReadMsg(in, &p); err != nil {
+	if err := wire.ReadMsg(a.in, &p); err != nil {
 		return err
 	}
 	if p.Code != "" || p.Length != length {
@@ -381,13 +411,13 @@ func (f *fetcher) bringSegment(ctx context.Context, l p2p.Link, x *fetch, s *seg
 	x.t.from(l.Peer())
 	buf := make([]byte, 128<<10)
 	for done := int64(0); done < length; {
-		n, err := io.ReadFull(in, buf[:min(int64(len(buf)), length-done)])
+		n, err := io.ReadFull(a.in, buf[:min(int64(len(buf)), length-done)])
 		if err != nil {
 			x.t.add(-done, 0)
 			return err
 		}
 		if _, err := t.WriteAt(buf[:n], offset+done); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errHere, err)
 		}
 		done += int64(n)
 		x.t.add(int64(n), int64(n))

@@ -41,8 +41,7 @@ type ack struct {
 
 // Codes of a welcome.
 const (
-	codeForbidden = "forbidden" // no access
-	codeNotKept   = "not_kept"  // the folder is not here, or another one of that ID
+	codeNotKept   = "not_kept"  // the folder is not here, or another one of that ID, or not for you
 	codeNotReady  = "not_ready" // it is being looked at; ask again
 	codeMalformed = "malformed" // not a hello
 )

@@ -107,7 +107,7 @@ func (p *pull) run(ctx context.Context) {
 				wait = 500 * time.Millisecond
 			}
 		case err != nil:
-			wait = retryAfter
+			wait = p.r.s.o.Times.Retry
 			if ctx.Err() == nil && !isEnd(err) {
 				p.r.s.log.Debug("folder: entries of a member stopped coming", "folder", p.r.label, "peer", p.link.Peer().Short(), "error", err)
 			}
@@ -281,7 +281,7 @@ func (p *pull) writeAcks(ctx context.Context, conn net.Conn) {
 			if !open {
 				return
 			}
-			if conn.SetWriteDeadline(time.Now().Add(stalledAfter)) != nil || wire.WriteMsg(conn, ack{Applied: applied}) != nil {
+			if wire.WriteMsg(timedWriter{conn, p.r.s.o.Times.Stalled}, ack{Applied: applied}) != nil {
 				return // the reader meets it too
 			}
 		}

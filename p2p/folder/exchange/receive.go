@@ -23,21 +23,57 @@ var errOther = errors.New("the content is another one")
 // errNotHere: the member has it not.
 var errNotHere = errors.New("the member has it not")
 
-// timedReader gives each read its time.
-type timedReader struct{ conn net.Conn }
+// slowest is how many bytes a second a member has to bring on average: who brings
+// less keeps a content from being asked of others.
+const slowest = 512
 
-func (r timedReader) Read(p []byte) (int, error) {
-	if err := r.conn.SetReadDeadline(time.Now().Add(stalledAfter)); err != nil {
+// timedReader gives each read its time, and all of them together no more than slowest
+// says. Only waiting counts.
+type timedReader struct {
+	conn   net.Conn
+	within time.Duration
+	got    int64
+	waited time.Duration
+}
+
+func (r *timedReader) Read(p []byte) (int, error) {
+	start := time.Now()
+	if err := r.conn.SetReadDeadline(start.Add(r.patience())); err != nil {
 		return 0, err
 	}
-	return r.conn.Read(p)
+	n, err := r.conn.Read(p)
+	r.got += int64(n)
+	r.waited += time.Since(start)
+	return n, err
+}
+
+// patience is how long the next read may take.
+func (r *timedReader) patience() time.Duration {
+	earned := time.Duration(r.got/slowest) * time.Second
+	return min(r.within, r.within+earned-r.waited)
+}
+
+// asked is a stream on which an answer comes.
+type asked struct {
+	conn  net.Conn
+	timed *timedReader
+	in    *bufio.Reader
+	end   func()
+}
+
+// complete tells the member that nothing more is asked.
+func (a *asked) complete() error {
+	if c, ok := a.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }
 
 // ask opens a stream for a request.
-func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (net.Conn, *bufio.Reader, func(), error) {
+func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (*asked, error) {
 	conn, err := l.Open(ctx, FilesProtocol)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { reset(conn) })
 	end := func() {
@@ -45,11 +81,13 @@ func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (net.Conn, *buf
 		reset(conn) // a no-op if all was read
 	}
 	q.Folder, q.Creator = r.id, r.creator[:]
-	if err := wire.WriteMsg(conn, q); err != nil {
+	within := r.s.o.Times.Stalled
+	if err := wire.WriteMsg(timedWriter{conn, within}, q); err != nil {
 		end()
-		return nil, nil, nil, err
+		return nil, err
 	}
-	return conn, bufio.NewReaderSize(timedReader{conn}, 64<<10), end, nil
+	timed := &timedReader{conn: conn, within: within}
+	return &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, 64<<10), end: end}, nil
 }
 
 // fetchBatch asks a member for small contents.
@@ -57,6 +95,10 @@ func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
 	defer f.rested(l.Peer())
 	left, err := f.readBatch(ctx, l, batch)
 	for _, x := range left {
+		if errors.Is(err, errFull) {
+			f.finish(x, err)
+			continue
+		}
 		if ctx.Err() == nil && err != nil && !linkEnded(l) {
 			x.tried[l.Peer()] = true
 		}
@@ -83,6 +125,9 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 		return batch, err
 	}
 	defer leave()
+	if err := enough(fsys, batchBytes); err != nil {
+		return batch, err
+	}
 	var q request
 	bytes := 0
 	for _, x := range batch {
@@ -91,21 +136,19 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 		}
 		q.Items = append(q.Items, item{Hash: x.want.Hash[:], Path: x.want.Path})
 	}
-	conn, in, end, err := f.r.ask(ctx, l, q)
+	a, err := f.r.ask(ctx, l, q)
 	if err != nil {
 		return batch, err
 	}
-	defer end()
-	if c, ok := conn.(interface{ CloseWrite() error }); ok {
-		if err := c.CloseWrite(); err != nil {
-			return batch, err
-		}
+	defer a.end()
+	if err := a.complete(); err != nil {
+		return batch, err
 	}
 	buf := make([]byte, 0, 64<<10)
 	for i := range q.Items {
 		x := batch[i]
 		x.t.from(l.Peer())
-		buf, err = readSmall(in, x.want.Size, buf)
+		buf, err = readSmall(a.in, x.want.Size, buf)
 		switch {
 		case err == nil && reconcile.Hash(blake3.Sum256(buf)) != x.want.Hash:
 			err = errOther

@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	// retryAfter is the time from something that went wrong to the next attempt.
-	retryAfter = 2 * time.Second
-	// longestRetry bounds it when it goes wrong again and again.
+	// longestRetry bounds the time to the next attempt when things go wrong again and again.
 	longestRetry = time.Minute
 	// tellEvery is the time between two statuses while there is work.
 	tellEvery = 200 * time.Millisecond
@@ -51,6 +49,7 @@ type runner struct {
 	paused  bool
 	pulls   map[p2p.ID]*pull
 	servers map[p2p.ID]int // streams that take entries to a member
+	busy    int
 
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
@@ -61,6 +60,8 @@ type runner struct {
 	failures int
 	problem  string
 	told     time.Time
+	refusals map[p2p.ID]*tally
+	unmerged error // why the last page could not be merged; nil: it was
 	tidied   time.Time
 }
 
@@ -100,7 +101,7 @@ func newRunner(s *Service, f folder.Folder) *runner {
 	r := &runner{
 		s: s, id: f.ID, label: f.Label, offered: f.Creator, creator: f.Creator, ended: make(chan struct{}),
 		commands: make(chan func(context.Context)), incoming: make(chan incoming), nudge: make(chan struct{}, 1),
-		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{},
+		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{}, refusals: map[p2p.ID]*tally{},
 	}
 	if r.creator.IsZero() {
 		r.creator = s.self
@@ -189,7 +190,8 @@ func (r *runner) session(ctx context.Context) time.Duration {
 	fsys, leave, err := r.place.enter()
 	if err != nil {
 		r.tell(false, err)
-		return retryAfter
+		r.missed(err)
+		return r.s.o.Times.Retry
 	}
 	defer leave()
 	r.core.Use(fsys)
@@ -200,6 +202,11 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		r.incarnation.Store(r.core.Incarnation())
 	}
 	busy := false
+	defer func() {
+		if busy {
+			r.setBusy(-1)
+		}
+	}()
 	for ctx.Err() == nil {
 		r.takeDirty()
 		r.takeArrived()
@@ -211,6 +218,9 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		r.failures, r.problem = 0, ""
 		if turn.Idle {
 			r.ready.Store(true)
+			if r.fetch.gathering() {
+				r.pause(ctx)
+			}
 			if !r.takeMore(ctx) {
 				break
 			}
@@ -218,21 +228,18 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		}
 		if !busy {
 			busy = true
-			r.s.o.Folders.SetBusy(r.id, true)
+			r.setBusy(1)
 		}
 		if time.Since(r.told) > tellEvery {
 			r.tell(true, nil)
 		}
 	}
-	if busy {
-		r.s.o.Folders.SetBusy(r.id, false)
-	}
 	r.rest(ctx)
-	if r.core.Retry(time.Now().Add(-retryAfter)) {
+	if r.core.Retry(time.Now().Add(-r.s.o.Times.Retry)) {
 		return 0
 	}
 	if r.core.Parked() {
-		return retryAfter
+		return r.s.o.Times.Retry
 	}
 	return longestRetry
 }
@@ -243,6 +250,17 @@ func (r *runner) workable() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.scanned && !r.paused
+}
+
+// gatherFor is how long it is waited for more contents while many are on their way:
+// much that has to be done for one is done once for several.
+const gatherFor = 30 * time.Millisecond
+
+func (r *runner) pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(gatherFor):
+	}
 }
 
 func (r *runner) takeDirty() {
@@ -291,12 +309,13 @@ func (r *runner) merge(ctx context.Context, in incoming) {
 	if err == nil {
 		in.pull.reached(upto)
 	}
-	for _, x := range refused {
-		r.s.log.Warn("folder: refused a change", "folder", r.label, "member", x.Member.Short(), "path", x.Path, "why", x.Why)
-		r.s.o.Publish.Emit(Refused{ID: r.id, Member: x.Member, Path: x.Path, Why: x.Why})
-	}
+	r.report(refused)
 	if err == nil && len(in.page.entries) > 0 {
 		r.news.wake() // others may not be linked to who sent it
+	}
+	r.unmerged = nil
+	if err != nil && ctx.Err() == nil {
+		r.unmerged = err
 	}
 	in.done <- err
 }
@@ -317,7 +336,6 @@ func (r *runner) after(t replica.Turn) {
 
 // failed tells of an error, and returns when to try again.
 func (r *runner) failed(ctx context.Context, err error) time.Duration {
-	r.s.o.Folders.SetBusy(r.id, false)
 	if ctx.Err() != nil {
 		return longestRetry
 	}
@@ -326,7 +344,7 @@ func (r *runner) failed(ctx context.Context, err error) time.Duration {
 		r.s.log.Error("folder: not kept in line", "folder", r.label, "error", err)
 	}
 	r.tell(false, err)
-	wait := min(retryAfter<<min(r.failures, 8), longestRetry)
+	wait := min(r.s.o.Times.Retry<<min(r.failures, 8), longestRetry)
 	r.failures++
 	return wait
 }
@@ -356,6 +374,9 @@ func (r *runner) tell(busy bool, problem error) {
 	r.told = time.Now()
 	st := folder.Status{Conflicts: r.core.ConflictCount()}
 	st.NeedFiles, st.NeedBytes = r.needs()
+	if problem == nil {
+		problem = r.trouble(st.NeedFiles > 0)
+	}
 	switch {
 	case errors.Is(problem, folder.ErrUnavailable):
 		return // the scan says so, and better
@@ -370,6 +391,17 @@ func (r *runner) tell(busy bool, problem error) {
 		st.Warning = fmt.Sprintf("%d items are not as in the folder; the first is %s: %s", len(p), p[0].Path, p[0].Why)
 	}
 	r.s.o.Folders.SetStatus(r.id, st)
+}
+
+// setBusy counts what is at work, for whom search steps back.
+func (r *runner) setBusy(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.busy > 0
+	r.busy += n
+	if now := r.busy > 0; now != was {
+		r.s.o.Folders.SetBusy(r.id, now)
+	}
 }
 
 func (r *runner) needs() (entries int, bytes int64) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -14,14 +15,8 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
-const (
-	// helloWithin bounds the wait for a request.
-	helloWithin = 10 * time.Second
-	// stalledAfter is how long a peer may take none of what is offered.
-	stalledAfter = time.Minute
-	// maxServers is how many index streams of one folder one member may have.
-	maxServers = 4
-)
+// maxServers is how many index streams of one folder one member may have.
+const maxServers = 4
 
 // reset ends a stream so that the other end cannot take it for complete.
 func reset(conn net.Conn) {
@@ -57,22 +52,19 @@ func (s *Service) Serve(ctx context.Context, l p2p.Link, proto string, conn net.
 	_ = conn.Close() // everything was written
 }
 
-// permit finds the folder that a member asks for. Before anything else it is looked
-// whether the member may read it, so that nobody learns which folders there are.
+// permit finds the folder that a member asks for. To who may not read it, it is the
+// same as one that is not here, so that nobody learns which folders there are.
 func (s *Service) permit(id string, creator []byte, from p2p.ID) (*runner, string) {
 	r, err := s.runner(id)
-	if err != nil || string(creator) != string(r.creator[:]) {
+	if err != nil || string(creator) != string(r.creator[:]) || !s.o.Access(id, r.creator, from).Read {
 		return nil, codeNotKept
-	}
-	if !s.o.Access(id, r.creator, from).Read {
-		return nil, codeForbidden
 	}
 	return r, ""
 }
 
 // serveIndex takes this node's entries to a member.
 func (s *Service) serveIndex(ctx context.Context, from p2p.ID, conn net.Conn) error {
-	if err := conn.SetReadDeadline(time.Now().Add(helloWithin)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(s.o.Times.Hello)); err != nil {
 		return err
 	}
 	var h hello
@@ -97,10 +89,7 @@ func (s *Service) serveIndex(ctx context.Context, from p2p.ID, conn net.Conn) er
 }
 
 func (s *Service) answer(conn net.Conn, w welcome) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(stalledAfter)); err != nil {
-		return err
-	}
-	return wire.WriteMsg(conn, w)
+	return wire.WriteMsg(timedWriter{conn, s.o.Times.Stalled}, w)
 }
 
 // serving counts the streams that go to a member, and reports whether one more may.
@@ -151,7 +140,7 @@ func (r *runner) serveIndex(ctx context.Context, to p2p.ID, h hello, conn net.Co
 			return fmt.Errorf("exchange: %s may not read the folder any more", to.Short())
 		}
 		if p.upto > after || len(p.claims) > 0 {
-			if err := writePage(conn, p); err != nil {
+			if err := writePage(timedWriter{conn, r.s.o.Times.Stalled}, p); err != nil {
 				return err
 			}
 			after = p.upto
@@ -215,25 +204,22 @@ func (r *runner) nextPage(ctx context.Context, after uint64, told map[node]uint6
 }
 
 // writePage writes a page, or several if it is too large for one.
-func writePage(conn net.Conn, p page) error {
+func writePage(out io.Writer, p page) error {
 	b, err := appendPage(nil, p)
 	if errors.Is(err, p2p.ErrTooLarge) && len(p.entries) > 1 {
 		half := len(p.entries) / 2
 		// Only the last part leads as far as the whole: a number in between is not known.
 		first := page{claims: p.claims, entries: p.entries[:half]}
-		if err := writePage(conn, first); err != nil {
+		if err := writePage(out, first); err != nil {
 			return err
 		}
-		return writePage(conn, page{upto: p.upto, entries: p.entries[half:]})
+		return writePage(out, page{upto: p.upto, entries: p.entries[half:]})
 	}
 	if err != nil {
 		return err
 	}
 	for len(b) > 0 {
-		if err := conn.SetWriteDeadline(time.Now().Add(stalledAfter)); err != nil {
-			return err
-		}
-		n, err := conn.Write(b[:min(len(b), 64<<10)])
+		n, err := out.Write(b[:min(len(b), 64<<10)])
 		if err != nil {
 			return err
 		}

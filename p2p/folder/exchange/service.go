@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
@@ -31,6 +32,24 @@ type Options struct {
 	Links   func() []p2p.Link
 	Publish p2p.Publish
 	Logger  *slog.Logger // nil: discard
+	Times   Times
+}
+
+// Times are how long things take at most, and how often they are done. Zero: as is
+// said.
+type Times struct {
+	Digest  time.Duration // between two comparisons of everything with a member; 1 hour
+	Again   time.Duration // until a difference is believed, for something may be on its way; 20 s
+	Hello   time.Duration // for the first message of a stream; 10 s
+	Stalled time.Duration // for a peer to take, or bring, anything; 1 minute
+	Retry   time.Duration // from what went wrong to the next attempt; 2 s
+}
+
+func (t Times) filled() Times {
+	return Times{
+		Digest: cmp.Or(t.Digest, time.Hour), Again: cmp.Or(t.Again, 20*time.Second), Hello: cmp.Or(t.Hello, 10*time.Second),
+		Stalled: cmp.Or(t.Stalled, time.Minute), Retry: cmp.Or(t.Retry, 2*time.Second),
+	}
 }
 
 // Access is what a member may do with a folder.
@@ -42,7 +61,9 @@ type Service struct {
 	self p2p.ID
 	log  *slog.Logger
 	wake chan struct{} // the folders may be others
-	gate gate
+	gate gate          // streams of contents
+	// deltas are those that are made: each holds a signature in memory.
+	deltas gate
 	// transferred numbers the transfers.
 	transferred atomic.Uint64
 
@@ -59,6 +80,7 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Times = o.Times.filled()
 	return &Service{
 		o: o, self: o.Identity.ID(), log: o.Logger, wake: make(chan struct{}, 1),
 		runners: map[string]*runner{}, links: map[p2p.ID]p2p.Link{}, early: map[string]folder.Dirty{},

@@ -77,6 +77,7 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 	by := w.responsible(s)
 	if w.brake.stops(s, by, w.dotOf(s)) {
 		w.fail(s, parking{held: by, path: s.Path, why: "waits for a person's word"})
+		w.block(s)
 		return j, false, nil
 	}
 	j = job{Step: s, By: by, Op: apply.Op{
@@ -141,7 +142,7 @@ func (w *work) trashName(path string) string {
 
 // fail notes that what a step is about is not done.
 func (w *work) fail(s reconcile.Step, why parking) {
-	why.since = w.o.Now()
+	why.since, why.content = w.o.Now(), s.Row.Hash
 	for _, id := range w.ids(s) {
 		if old, ok := w.failed[id]; !ok || old.hash == (reconcile.Hash{}) {
 			w.failed[id] = why
@@ -155,7 +156,7 @@ func (w *work) run(group []job) error {
 		return nil
 	}
 	if err := w.syncTemps(group); err != nil {
-		return w.errorf("make contents durable", err)
+		return w.errorf("make contents durable", errors.Join(err, w.throwAway(group)))
 	}
 	fault.Point("replica.temps-synced")
 	if err := w.writeJournal(group); err != nil {
@@ -164,6 +165,11 @@ func (w *work) run(group []job) error {
 	fault.Point("replica.journal-written")
 	for i := range group {
 		j := &group[i]
+		if w.blocked(j.Step) {
+			w.fail(j.Step, parking{path: j.Step.Path, why: "waits for another step"})
+			w.block(j.Step)
+			continue
+		}
 		st, err := j.Op.Run(w.o.FS)
 		if err == nil {
 			j.stat, j.done = st, true
@@ -187,11 +193,28 @@ func (w *work) run(group []job) error {
 	return nil
 }
 
+// block keeps later steps of the plan from the paths of a step that was not done. They
+// were planned for what it would have left there: a row of theirs would take the
+// place of the row of what is there still, or was deleted by a person just now.
+func (w *work) block(s reconcile.Step) {
+	w.blocks = append(w.blocks, s.Path)
+	if s.From != "" && s.Do == reconcile.DoMove {
+		w.blocks = append(w.blocks, s.From)
+	}
+}
+
+func (w *work) blocked(s reconcile.Step) bool {
+	return slices.ContainsFunc(w.blocks, func(p string) bool {
+		return below(s.Path, p) || below(p, s.Path) || s.From != "" && (below(s.From, p) || below(p, s.From))
+	})
+}
+
 // failure sorts out why a step did not succeed: what is in its way is a matter of the
 // step, which has not been done. After anything else it is not known what has been
 // done.
 func (w *work) failure(s reconcile.Step, err error) error {
 	w.fail(s, parking{path: s.Path, why: err.Error()})
+	w.block(s)
 	problem := func(why string) error {
 		w.turn.Problems = append(w.turn.Problems, reconcile.Problem{Path: s.Path, Why: why})
 		w.problems[s.Path] = why
@@ -236,6 +259,23 @@ func (w *work) syncTemps(group []job) error {
 	return syncTemps(w.o.FS, temps)
 }
 
+// throwAway removes the temporary files of a group that could not be made durable: what
+// was not written may look as if it had been, for ever. Their contents have to come
+// once more.
+func (w *work) throwAway(group []job) (err error) {
+	for _, j := range group {
+		if j.Op.Temp == "" {
+			continue
+		}
+		if e := w.o.FS.Remove(j.Op.Temp); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+			continue
+		}
+		w.contents.used(j.Step.Row.Hash, j.Op.Temp)
+	}
+	return err
+}
+
 // fewTemps is up to how many files are made durable one by one; more than that,
 // everything is at once.
 const fewTemps = 32
@@ -270,23 +310,44 @@ func syncTemps(fsys apply.FS, paths []string) (err error) {
 // syncNames makes durable the names in all directories in which a group has changed
 // any.
 func (w *work) syncNames(group []job) error {
-	dirs := map[string]bool{}
+	var dirs []string
+	meta := false
 	for _, j := range group {
-		if !j.done || j.Step.Do == reconcile.DoNote || j.Step.Do == reconcile.DoMeta {
+		if !j.done || j.Step.Do == reconcile.DoNote {
 			continue
+		}
+		if j.stat.Kind == reconcile.KindDir {
+			dirs = append(dirs, j.Op.Path) // its mode
+		}
+		if j.Step.Do == reconcile.DoMeta {
+			meta = meta || j.stat.Kind == reconcile.KindFile
+			continue
+		}
+		if j.moved { // with what was changed in it before
+			for i, dir := range dirs {
+				if below(dir, j.Step.From) {
+					dirs[i] = j.Step.Path + dir[len(j.Step.From):]
+				}
+			}
 		}
 		for _, p := range []string{j.Op.Path, j.Op.From, j.Op.Trash, j.Op.Temp} {
 			if p != "" {
-				dirs[parent(p)] = true
+				dirs = append(dirs, parent(p))
 			}
 		}
 	}
 	// A directory that was made by one job can be gone by another.
-	names := sorted(dirs)
-	names = slices.DeleteFunc(names, func(dir string) bool {
-		_, err := w.o.FS.Lstat(dir)
-		return err != nil
+	slices.Sort(dirs)
+	names := slices.DeleteFunc(slices.Compact(dirs), func(dir string) bool {
+		st, err := w.o.FS.Lstat(dir)
+		return err != nil || st.Kind != reconcile.KindDir
 	})
+	if meta {
+		// A mode or time that was forgotten would look like a person's.
+		if err := w.o.FS.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
 	return apply.SyncDirs(w.o.FS, names)
 }
 

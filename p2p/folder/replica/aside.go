@@ -15,7 +15,6 @@ import (
 
 var (
 	errNotExist = fs.ErrNotExist
-	errEOF      = io.EOF
 )
 
 // asideDisk sees, besides what a scan sees, what is between two names: seldom

@@ -135,15 +135,34 @@ func (w *work) dotOf(s reconcile.Step) reconcile.Dot {
 	if s.Do != reconcile.DoTrash {
 		return s.Row.Dot
 	}
-	var last reconcile.Content
+	// Its deletion; or what superseded it, if it was a losing version; or else it is
+	// one with something that is shown elsewhere.
+	var deleted, over, any reconcile.Dot
+	later := func(d *reconcile.Dot, e reconcile.Dot) {
+		if d.IsZero() || d.Compare(e) < 0 {
+			*d = e
+		}
+	}
 	for _, ref := range w.rows[s.Path].Refs {
-		for _, c := range w.global[ref.ID].Contents {
-			if c.Deleted && (last.Dot.IsZero() || c.Dot.Compare(last.Dot) > 0) {
-				last = c
+		for _, c := range slices.Concat(w.global[ref.ID].Contents, w.global[ref.Of].Contents) {
+			later(&any, c.Dot)
+			if c.Deleted {
+				later(&deleted, c.Dot)
+			}
+			if len(ref.Contents) > 0 && !slices.ContainsFunc(ref.Contents, func(v reconcile.Vector) bool { return v.Compare(c.Vector) != reconcile.Before }) {
+				later(&over, c.Dot)
 			}
 		}
 	}
-	return last.Dot
+	switch {
+	case !deleted.IsZero():
+		return deleted
+	case !over.IsZero():
+		return over
+	case !any.IsZero():
+		return any
+	}
+	return reconcile.Dot{Member: w.o.Self}
 }
 
 // Holds returns whom the brake stops, by member.

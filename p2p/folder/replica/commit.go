@@ -1,10 +1,13 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -23,6 +26,7 @@ type work struct {
 	global  reconcile.Global              // with the plan's entries
 	about   []reconcile.EntryID           // what the steps are about
 	failed  map[reconcile.EntryID]parking // what was not done
+	blocks  []string                      // paths of steps that were not done
 	claimed map[reconcile.Hash]bool       // temporary files that a step has taken
 }
 
@@ -79,6 +83,9 @@ func (w *work) commit(s seeds) error {
 	if len(w.plan.Entries)+len(w.plan.Unset)+len(w.plan.Set)+len(w.about)+len(w.plan.Conflicts) == 0 && !w.hasConflicts() {
 		return nil
 	}
+	if err := w.reserve(w.plan.Author.Counter); err != nil {
+		return fmt.Errorf("reserve event numbers: %w", err)
+	}
 	moves := w.movedHere()
 	state := w.state
 	state.Counter = w.plan.Author.Counter
@@ -121,26 +128,68 @@ func (w *work) movedHere() []Move {
 }
 
 // setRows replaces the rows. The moves bring along the rows that are not in the
-// scope; what is unset is found where it was moved to.
+// scope, and with them those that are: all of the scope are set then, at the end.
+//
+// What is moved waits aside until the directory that it comes into has its row: that
+// may be a new one, at the very path that it leaves.
 func (w *work) setRows(tx Writer, moves []Move) error {
-	if err := tx.MoveRows(moves); err != nil {
-		return err
+	if len(moves) == 0 {
+		return errors.Join(tx.Unset(w.plan.Unset), tx.Set(w.plan.Set))
 	}
-	g := gatherer{move: moves}
-	set := make(map[string]bool, len(w.plan.Set))
-	for _, s := range w.plan.Set {
-		set[s.Path] = true
+	away := make([]Move, len(moves))
+	for i, m := range moves {
+		away[i] = Move{From: m.From, To: fmt.Sprintf("%s/moving %d", reconcile.Aside, i)}
 	}
+	final, now := gatherer{move: moves}, gatherer{move: away}
 	var unset []string
-	for _, p := range w.plan.Unset {
-		at := g.now(p)
-		overrun := at == p && slices.ContainsFunc(moves, func(m Move) bool { return below(p, m.To) })
+	for p := range w.base {
+		_, kept := w.rows[final.now(p)]
 		moved := slices.ContainsFunc(moves, func(m Move) bool { return m.From == p })
-		if !overrun && !moved && !set[at] {
-			unset = append(unset, at)
+		if !kept && !moved {
+			unset = append(unset, now.now(p))
 		}
 	}
-	return errors.Join(tx.Unset(unset), tx.Set(w.plan.Set))
+	slices.Sort(unset)
+	if err := errors.Join(tx.MoveRows(away), tx.Unset(unset)); err != nil {
+		return err
+	}
+	return w.placeRows(tx, away, moves)
+}
+
+// placeRows sets the rows, and brings what waits aside to its place, from the top
+// down.
+func (w *work) placeRows(tx Writer, away, moves []Move) error {
+	depth := func(p string) int { return strings.Count(p, "/") }
+	in := make([]Move, len(moves))
+	for i, m := range moves {
+		in[i] = Move{From: away[i].To, To: m.To}
+	}
+	slices.SortStableFunc(in, func(a, b Move) int { return cmp.Compare(depth(a.To), depth(b.To)) })
+	rows := make([]reconcile.Placed, 0, len(w.rows))
+	for p, row := range w.rows {
+		rows = append(rows, reconcile.Placed{Path: p, Row: row})
+	}
+	slices.SortFunc(rows, func(a, b reconcile.Placed) int {
+		return cmp.Or(cmp.Compare(depth(a.Path), depth(b.Path)), strings.Compare(a.Path, b.Path))
+	})
+	for len(in)+len(rows) > 0 {
+		if len(in) > 0 && (len(rows) == 0 || depth(in[0].To) <= depth(rows[0].Path)) {
+			if err := tx.MoveRows(in[:1]); err != nil {
+				return err
+			}
+			in = in[1:]
+			continue
+		}
+		n := 1
+		for n < len(rows) && (len(in) == 0 || depth(rows[n].Path) < depth(in[0].To)) {
+			n++
+		}
+		if err := tx.Set(rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
 }
 
 // mourn remembers what a person here has replaced or deleted: the bytes are not on
@@ -193,12 +242,21 @@ func (w *work) conclude(s seeds) error {
 	for id := range done {
 		delete(w.parked, id)
 	}
+	w.refused()
 	for id, why := range w.failed {
+		if !done[id] && !w.pending[id] {
+			continue // it is as it should be, or is not known
+		}
 		delete(done, id)
+		w.tries[id]++
+		why.tries = w.tries[id]
 		w.parked[id] = why
 		if why.hash != (reconcile.Hash{}) {
 			w.waiting[why.hash] = append(w.waiting[why.hash], id)
 		}
+	}
+	for id := range done {
+		delete(w.tries, id)
 	}
 	if len(done) == 0 {
 		return nil
@@ -215,6 +273,33 @@ func (w *work) conclude(s seeds) error {
 		return w.errorf("note what is done", err)
 	}
 	return nil
+}
+
+// refused notes what the plan has no steps for, because of something on this disk
+// or because a directory is not known yet: it is not done.
+func (w *work) refused() {
+	if len(w.plan.Problems) == 0 {
+		return
+	}
+	view := w.global.View()
+	park := func(id reconcile.EntryID, p, why string) {
+		if _, ok := w.failed[id]; !ok {
+			w.failed[id] = parking{path: p, why: why, since: w.o.Now()}
+		}
+	}
+	for _, x := range w.plan.Problems {
+		for id, p := range view.Where {
+			if below(p, x.Path) {
+				park(id, p, x.Why)
+			}
+		}
+		for _, ref := range w.rows[x.Path].Refs {
+			park(ref.ID, x.Path, x.Why)
+		}
+	}
+	for _, id := range view.Waiting {
+		park(id, "", "waits for its directory")
+	}
 }
 
 // setConflicts replaces the conflicts at the paths of the scope.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -44,6 +45,7 @@ type Core struct {
 	scan   Disk
 	state  State
 	author reconcile.Author
+	run    run
 	// settled: what was on the disk when the core was opened is recorded. Before,
 	// nothing of others is merged; see reconcile.Plan.
 	settled bool
@@ -52,11 +54,16 @@ type Core struct {
 	all   bool // compare everything
 	dirty map[string]bool
 	moved []Move
-	next  uint64 // pending entries up to this number are seeds already, or parked
-	again map[reconcile.EntryID]bool
+	// unsure are paths at which something was that no scan had seen yet: it may be gone,
+	// or be what it was before, when a scan looks.
+	unsure map[string]bool
+	next   uint64 // pending entries up to this number are seeds already, or parked
+	again  map[reconcile.EntryID]bool
 
 	parked   map[reconcile.EntryID]parking
 	waiting  map[reconcile.Hash][]reconcile.EntryID // parked, by the content that has to come
+	tries    map[reconcile.EntryID]int              // how often a parked entry was not done in a row
+	ahead    []Want                                 // that were found without a plan
 	claims   map[node]uint64
 	cursors  map[p2p.ID]Cursor
 	contents contents
@@ -69,11 +76,13 @@ type Core struct {
 
 // parking is why a pending entry is not tried now.
 type parking struct {
-	hash  reconcile.Hash // a content that has to come first
-	held  p2p.ID         // the brake of this member
-	path  string
-	why   string
-	since time.Time
+	hash    reconcile.Hash // a content that has to come first
+	content reconcile.Hash // that it needs, if it needs any
+	held    p2p.ID         // the brake of this member
+	path    string
+	why     string
+	since   time.Time
+	tries   int // how often it was not done in a row
 }
 
 // NewCore returns a core that has done nothing yet.
@@ -97,9 +106,9 @@ func NewCore(o CoreOptions) *Core {
 		o.BrakeFiles = brakeFiles
 	}
 	c := &Core{
-		o: o, scan: o.Disk, dirty: map[string]bool{}, again: map[reconcile.EntryID]bool{},
+		o: o, scan: o.Disk, dirty: map[string]bool{}, unsure: map[string]bool{}, again: map[reconcile.EntryID]bool{},
 		parked: map[reconcile.EntryID]parking{}, waiting: map[reconcile.Hash][]reconcile.EntryID{},
-		claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
+		tries: map[reconcile.EntryID]int{}, claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
 		contents: newContents(), brake: newBrake(),
 	}
 	c.Use(o.FS)
@@ -122,8 +131,9 @@ func (c *Core) errorf(what string, err error) error {
 	return fmt.Errorf("replica: folder %.26s: %s: %w", c.o.Folder, what, err)
 }
 
-// nonceFile proves that the folder and the database have seen the same runs.
-const nonceFile = apply.Private + "/run"
+// runFiles prove that the folder and the database have seen the same runs. They are
+// written in turn, so that one is whole whatever happens to the other.
+var runFiles = [2]string{apply.Private + "/run-0", apply.Private + "/run-1"}
 
 // Open begins a run: it settles what a crash has left behind, and finds out whether
 // the database is the one that was used last in this folder. If it is not (it is new, or
@@ -134,9 +144,9 @@ func (c *Core) Open(ctx context.Context) error {
 	if err := apply.Prepare(c.o.FS); err != nil {
 		return c.errorf("prepare", err)
 	}
-	found, err := c.readNonce()
+	found, err := c.readRun()
 	if err != nil {
-		return c.errorf("read "+nonceFile, err)
+		return c.errorf("find out about the last run", err)
 	}
 	err = c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
 		if c.state, err = r.State(); err != nil {
@@ -168,17 +178,19 @@ func (c *Core) Open(ctx context.Context) error {
 	if err != nil {
 		return c.errorf("read the state", err)
 	}
-	same := c.state.Incarnation != 0 && (found == c.state.Nonce || found == c.state.Before)
+	same := c.state.Incarnation != 0 && (found.Nonce == c.state.Nonce || found.Nonce == c.state.Before)
 	next := c.state
-	if !same {
+	if same {
+		next.Counter = max(next.Counter, found.Reserved)
+	} else {
 		next.Incarnation, next.Counter = c.o.Random()|1, 0
 	}
-	next.Before = found
+	next.Before = found.Nonce
 	binary.LittleEndian.PutUint64(next.Nonce[:8], c.o.Random())
 	binary.LittleEndian.PutUint64(next.Nonce[8:], c.o.Random())
 	err = c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error {
 		if !same {
-			if err := errors.Join(w.UnsetAll(), w.SetJournal(nil)); err != nil {
+			if err := errors.Join(w.UnsetAll(), w.SetJournal(nil), allPending(w)); err != nil {
 				return err
 			}
 		}
@@ -187,11 +199,11 @@ func (c *Core) Open(ctx context.Context) error {
 	if err != nil {
 		return c.errorf("begin a run", err)
 	}
-	c.state = next
+	c.state, c.run = next, found
 	c.author = reconcile.Author{Member: c.o.Self, Incarnation: next.Incarnation, Counter: next.Counter}
 	// The database first: a crash here leaves the nonce of before, which it knows too.
-	if err := c.writeNonce(next.Nonce); err != nil {
-		return c.errorf("write "+nonceFile, err)
+	if err := c.writeRun(next.Counter); err != nil {
+		return c.errorf("write down that a run begins", err)
 	}
 	if err := c.settle(ctx); err != nil {
 		return err
@@ -200,29 +212,96 @@ func (c *Core) Open(ctx context.Context) error {
 	return c.contents.open(c.o.FS)
 }
 
-func (c *Core) readNonce() (n [16]byte, err error) {
-	f, err := c.o.FS.Open(nonceFile)
-	if errors.Is(err, errNotExist) {
-		return n, nil
+// allPending makes all entries pending, for it is not known what of them is on the
+// disk.
+func allPending(w Writer) error {
+	var seq uint64
+	for {
+		page, err := w.Since(seq, turnEntries)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, s := range page {
+			if err := w.SetPending(s.Entry.ID, true, sizeOf(s.Entry)); err != nil {
+				return err
+			}
+			seq = s.Seq
+		}
 	}
-	if err != nil {
-		return n, err
-	}
-	defer f.Close() // nothing was written
-	_, err = f.ReadAt(n[:], 0)
-	if errors.Is(err, errEOF) {
-		return [16]byte{}, nil // cut off by a crash
-	}
-	return n, err
 }
 
-func (c *Core) writeNonce(n [16]byte) error {
-	f, err := c.o.FS.Create(nonceFile)
+// run is what is in the folder: the nonce, and up to which number events may have
+// been made in this incarnation. The number is what tells a database that was copied
+// and restored during one run: it goes on with numbers that were not used before.
+type run struct {
+	Serial   uint64 // of the writing; the larger one is valid
+	Reserved uint64
+	Nonce    [16]byte
+}
+
+func (c *Core) readRun() (r run, err error) {
+	for _, path := range runFiles {
+		x, err := c.readRunFile(path)
+		if err != nil {
+			return r, err
+		}
+		if x.Serial > r.Serial {
+			r = x
+		}
+	}
+	return r, nil
+}
+
+func (c *Core) readRunFile(path string) (r run, err error) {
+	f, err := c.o.FS.Open(path)
+	if errors.Is(err, errNotExist) {
+		return run{}, nil
+	}
+	if err != nil {
+		return run{}, err
+	}
+	defer f.Close() // nothing was written
+	err = binary.Read(io.NewSectionReader(f, 0, int64(binary.Size(r))), binary.LittleEndian, &r)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return run{}, nil // cut off by a crash
+	}
+	return r, err
+}
+
+// writeRun makes durable that events up to a number may be made.
+func (c *Core) writeRun(reserved uint64) error {
+	r := run{Serial: c.run.Serial + 1, Reserved: reserved, Nonce: c.state.Nonce}
+	b, err := binary.Append(nil, binary.LittleEndian, r)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(n[:], 0)
-	return errors.Join(err, f.Sync(), f.Close(), c.o.FS.SyncDir(apply.Private))
+	path := runFiles[r.Serial%2]
+	f, err := c.o.FS.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		// What was not written may look as if it had been, for ever.
+		return errors.Join(err, c.o.FS.Remove(path))
+	}
+	if err := c.o.FS.SyncDir(apply.Private); err != nil {
+		return err
+	}
+	c.run = r
+	return nil
+}
+
+// reserveEvents is how many numbers of events are reserved at once, hence how many
+// can be left out when a run begins.
+const reserveEvents = 4096
+
+// reserve sees to it that events up to a number can be made.
+func (c *Core) reserve(counter uint64) error {
+	if counter <= c.run.Reserved {
+		return nil
+	}
+	return c.writeRun(counter + reserveEvents)
 }
 
 // Incarnation is that of this run.
@@ -231,13 +310,23 @@ func (c *Core) Incarnation() uint64 { return c.state.Incarnation }
 // Settled reports whether what others have done can be merged.
 func (c *Core) Settled() bool { return c.settled && !c.torn }
 
-// Dirty tells what has changed on the disk. All: compare everything.
+// Dirty tells what has changed on the disk. All: compare everything. It is called
+// after each scan, even if nothing has changed.
 func (c *Core) Dirty(paths []string, moved []Move, all bool) {
 	c.all = c.all || all
+	c.lookAgain()
 	for _, p := range paths {
 		c.dirty[p] = true
 	}
 	c.moved = append(c.moved, moved...)
+}
+
+// lookAgain makes dirty what was not known for sure.
+func (c *Core) lookAgain() {
+	for p := range c.unsure {
+		c.dirty[p] = true
+	}
+	clear(c.unsure)
 }
 
 // Limits of one turn.
@@ -282,11 +371,20 @@ func (c *Core) Turn(ctx context.Context) (Turn, error) {
 	if err != nil {
 		return Turn{}, c.errorf("find what is pending", err)
 	}
+	ahead := c.ahead
+	c.ahead = nil
 	if len(s.paths)+len(s.entries)+len(s.moved) == 0 {
 		c.settled = true
+		if len(ahead) > 0 {
+			return Turn{Wants: ahead}, nil
+		}
+		if err := c.tidy(); err != nil {
+			return Turn{Idle: true}, c.errorf("remove temporary files", err)
+		}
 		return Turn{Idle: true}, nil
 	}
 	t, err := c.turn(ctx, s)
+	t.Wants = append(ahead, t.Wants...)
 	if err != nil {
 		c.giveBack(s)
 		return t, c.errorf("bring up to date", err)
@@ -324,6 +422,7 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 		delete(c.again, id)
 		delete(c.parked, id)
 	}
+	dirs := paths{}
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) error {
 		for len(s.entries) < turnEntries && !c.contents.full() {
 			page, err := r.Pending(c.next, turnEntries-len(s.entries))
@@ -332,7 +431,14 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 			}
 			for _, p := range page {
 				c.next = p.Seq
-				if _, waits := c.parked[p.Entry.ID]; !waits {
+				if _, waits := c.parked[p.Entry.ID]; waits {
+					continue
+				}
+				ahead, err := c.wantAhead(ctx, r, dirs, p.Entry)
+				if err != nil {
+					return err
+				}
+				if !ahead {
 					s.entries = append(s.entries, p.Entry.ID)
 				}
 			}
@@ -340,6 +446,70 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 		return nil
 	})
 	return s, err
+}
+
+// wantAhead has the content of a file that is new here fetched before anything is planned for
+// it: there is nothing to plan with before it has come. What is on this disk already is
+// planned at once, for perhaps nothing needs to be fetched at all.
+func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, e reconcile.Entry) (bool, error) {
+	if e.Kind != reconcile.KindFile || len(e.Contents) != 1 || len(e.Places) != 1 {
+		return false, nil
+	}
+	x := e.Contents[0]
+	if x.Deleted || x.Size == 0 || c.contents.ready[x.Hash] {
+		return false, nil
+	}
+	if rows, err := r.RowsOf(e.ID); err != nil || len(rows) > 0 {
+		return false, err
+	}
+	if _, here, err := c.o.Disk.ByHash(ctx, x.Hash); err != nil || here {
+		return false, err
+	}
+	if trash, err := r.DiscardedAs(x.Hash); err != nil || len(trash) > 0 {
+		return false, err
+	}
+	path, err := dirs.path(r, e)
+	if err != nil || path == "" {
+		return false, err
+	}
+	w := Want{Hash: x.Hash, Size: x.Size, Path: path, Made: x.Made.Member, Far: true}
+	if c.contents.want(w) {
+		c.ahead = append(c.ahead, w)
+	}
+	c.parked[e.ID] = parking{hash: x.Hash, content: x.Hash, path: w.Path, since: c.o.Now()}
+	c.waiting[x.Hash] = append(c.waiting[x.Hash], e.ID)
+	return true, nil
+}
+
+// paths are those of directories, as they are found out.
+type paths map[reconcile.EntryID]string
+
+// path returns where an entry with one place is; empty if a directory above is not
+// known, or has not one place.
+func (d paths) path(r Reader, e reconcile.Entry) (string, error) {
+	if len(e.Places) != 1 {
+		return "", nil
+	}
+	place := e.Places[0]
+	if place.Parent.IsZero() {
+		return place.Name, nil
+	}
+	dir, known := d[place.Parent]
+	if !known {
+		d[place.Parent] = "" // a cycle ends here
+		s, found, err := r.Entry(place.Parent)
+		if err != nil || !found {
+			return "", err
+		}
+		if dir, err = d.path(r, s.Entry); err != nil {
+			return "", err
+		}
+		d[place.Parent] = dir
+	}
+	if dir == "" {
+		return "", nil
+	}
+	return join(dir, place.Name), nil
 }
 
 // turn plans for s and does it.
@@ -352,6 +522,9 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	if err != nil {
 		return Turn{}, err
 	}
+	for _, p := range sc.unsure {
+		c.unsure[p] = true
+	}
 	if !c.o.Writer(c.o.Self) {
 		c.keepToMyself(&sc)
 	} else {
@@ -359,7 +532,7 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	}
 	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author})
 	if !c.o.Writer(c.o.Self) && len(plan.Entries) > 0 {
-		return Turn{}, fmt.Errorf("a change in a folder that is read-only here would be told: %s", plan.Changes[0].Path)
+		return Turn{}, fmt.Errorf("a change in a folder that is read-only here would be told: %v", plan.Changes)
 	}
 	w := &work{Core: c, ctx: ctx, scope: sc, plan: plan, failed: map[reconcile.EntryID]parking{}}
 	w.index()
@@ -403,11 +576,18 @@ func (c *Core) Problems() []reconcile.Problem {
 	return out
 }
 
-// Retry has what could not be done tried again, if it has waited since before t: what
-// was in the way may be gone.
+// longestWait bounds the time from one attempt at what could not be done to the next.
+const longestWait = time.Hour
+
+// Retry has what could not be done tried again, if it has waited since before t, and
+// the longer the more often it was tried: what was in the way may be gone. Where
+// something changes on the disk it is tried anyway.
 func (c *Core) Retry(before time.Time) (any bool) {
+	any = len(c.unsure) > 0
+	c.lookAgain()
 	for id, p := range c.parked {
-		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(before) {
+		extra := min(time.Second<<min(p.tries, 12)-time.Second, longestWait)
+		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(before.Add(-extra)) {
 			c.again[id] = true
 			any = true
 		}

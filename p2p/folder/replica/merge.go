@@ -113,9 +113,26 @@ func (c *Core) claim(w Writer, x Claim, claims map[node]uint64) (why string, err
 		return fmt.Sprintf("the signature of member %s is not valid", n.member.Short()), nil
 	case known == 0 && len(c.claims)+len(claims) >= MaxClaims:
 		return "there are too many members and incarnations", nil
+	case known == 0 && c.incarnations(n.member, claims) >= reconcile.MaxIncarnations:
+		return fmt.Sprintf("member %s has too many incarnations", n.member.Short()), nil
 	}
 	claims[n] = x.Dot.Counter
 	return "", w.SetClaim(x)
+}
+
+// incarnations counts those of a member: nobody uses up the room for others.
+func (c *Core) incarnations(member p2p.ID, claims map[node]uint64) (count int) {
+	for n := range c.claims {
+		if n.member == member {
+			count++
+		}
+	}
+	for n := range claims {
+		if n.member == member && c.claims[n] == 0 {
+			count++
+		}
+	}
+	return count
 }
 
 // mergeEntry merges one entry. why says what is wrong with it.
@@ -153,7 +170,23 @@ func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func
 		return fmt.Sprintf("it has more than %d versions", reconcile.MaxSiblings), nil
 	}
 	delete(c.parked, e.ID)
+	if e.Kind == reconcile.KindDir && len(c.parked) > 0 {
+		if err := c.awaited(w, e.ID); err != nil {
+			return "", err
+		}
+	}
 	return "", w.PutEntry(joined, true, sizeOf(joined))
+}
+
+// awaited has what waits for a directory tried again.
+func (c *Core) awaited(w Writer, dir reconcile.EntryID) error {
+	ids, err := w.In(dir)
+	for _, id := range ids {
+		if p, ok := c.parked[id]; ok && p.path == "" {
+			c.again[id] = true
+		}
+	}
+	return err
 }
 
 // vouched checks that all events in e are claimed by their members, and that those that

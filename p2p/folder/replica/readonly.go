@@ -15,13 +15,33 @@ func (c *Core) keepToMyself(sc *scope) {
 	for p := range sc.looked {
 		delete(c.locals, p)
 	}
+	at := map[reconcile.EntryID][]string{}
+	for p, row := range sc.base {
+		if _, there := sc.disk[p]; !there {
+			delete(sc.base, p)
+			continue
+		}
+		for _, ref := range row.Refs {
+			at[ref.ID] = append(at[ref.ID], p)
+		}
+	}
+	// What is here of the same entry under another name makes it a copy.
+	elsewhere := func(shown reconcile.Shown, p string) bool {
+		return slices.ContainsFunc(shown.Refs, func(ref reconcile.Ref) bool {
+			return slices.ContainsFunc(at[ref.ID], func(q string) bool { return q != p })
+		})
+	}
 	for _, p := range slices.Sorted(maps.Keys(sc.disk)) {
 		item := sc.disk[p]
 		row, known := sc.base[p]
 		shown, wanted := view.At[p]
 		switch {
-		case item.Kind == reconcile.KindOther || known && unedited(row.Item, item):
-		case wanted && shown.Kind == item.Kind && (item.Kind == reconcile.KindDir || shown.Hash == item.Hash):
+		case item.Kind == reconcile.KindOther:
+		case known && unedited(row.Item, item):
+			row.Inode = item.Inode // whatever was moved and moved back
+			sc.base[p] = row
+		case wanted && !shown.Deleted && shown.Kind == item.Kind && (item.Kind == reconcile.KindDir || shown.Hash == item.Hash) && !elsewhere(shown, p):
+			delete(sc.base, p) // it is found, not changed
 		default:
 			what := "new"
 			if known {
@@ -31,11 +51,6 @@ func (c *Core) keepToMyself(sc *scope) {
 				c.locals[p] = Changed{Path: p, What: what, Size: item.Size}
 			}
 			sc.disk[p] = reconcile.Item{Kind: reconcile.KindOther}
-		}
-	}
-	for p := range sc.base {
-		if _, there := sc.disk[p]; !there {
-			delete(sc.base, p)
 		}
 	}
 	// What is in a directory that counts as not shared is not seen.

@@ -127,6 +127,9 @@ func (c *Core) Resolve(ctx context.Context, numbers []uint64, keep string) (reso
 	if keep != KeepOurs && keep != KeepTheirs && keep != KeepBoth {
 		return 0, c.errorf("resolve a conflict", fmt.Errorf("%w: keep %.20q: %s, %s or %s", ErrInvalid, keep, KeepOurs, KeepTheirs, KeepBoth))
 	}
+	if err := c.whole(ctx); err != nil {
+		return 0, err
+	}
 	all, err := c.Conflicts(ctx)
 	if err != nil {
 		return 0, err
@@ -148,6 +151,15 @@ func (c *Core) Resolve(ctx context.Context, numbers []uint64, keep string) (reso
 		return resolved, c.errorf("resolve", err)
 	}
 	return resolved, nil
+}
+
+// whole settles what was under way when something went wrong: what a person does
+// now must not be taken for a part of it.
+func (c *Core) whole(ctx context.Context) error {
+	if !c.torn {
+		return nil
+	}
+	return c.settle(ctx)
 }
 
 func (c *Core) resolve(ctx context.Context, x Conflict, keep string) error {
@@ -296,6 +308,9 @@ func (c *Core) insist(ctx context.Context, what ...reconcile.Insisting) error {
 		return err
 	}
 	plan := reconcile.Insist(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author}, what)
+	if err := c.reserve(plan.Author.Counter); err != nil {
+		return fmt.Errorf("reserve event numbers: %w", err)
+	}
 	state := c.state
 	state.Counter = plan.Author.Counter
 	err = c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error {
@@ -320,6 +335,9 @@ func (c *Core) insist(ctx context.Context, what ...reconcile.Insisting) error {
 // what is here is made the newest version. Errors: ErrNotFound if nothing is held of
 // the member.
 func (c *Core) Decide(ctx context.Context, of p2p.ID, release bool) error {
+	if err := c.whole(ctx); err != nil {
+		return err
+	}
 	found := false
 	for _, h := range c.Holds() {
 		if !of.IsZero() && h.Member != of {

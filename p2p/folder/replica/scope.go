@@ -18,6 +18,7 @@ type scope struct {
 	changed map[string]int64
 	pending map[reconcile.EntryID]bool
 	looked  map[string]bool // paths that were looked at
+	unsure  []string        // with something on the disk that is not known (yet)
 }
 
 // seeds is what a plan is about.
@@ -317,6 +318,7 @@ func (g *gatherer) look(p string) error {
 		switch {
 		case state == Other:
 			g.disk[p] = reconcile.Item{Kind: reconcile.KindOther}
+			g.unsure = append(g.unsure, p)
 			return nil
 		case state != Current:
 			return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/gob"
 	"fmt"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
@@ -60,6 +61,7 @@ func (c *Core) settle(ctx context.Context) error {
 		}
 		j.done, j.stat = done, st
 	}
+	presume(group)
 	w := &work{Core: c, ctx: ctx, scope: scope{}, failed: map[reconcile.EntryID]parking{}}
 	if err := w.syncNames(group); err != nil {
 		return c.errorf("make names durable", err)
@@ -72,4 +74,21 @@ func (c *Core) settle(ctx context.Context) error {
 	return nil
 }
 
-var _ = apply.Private
+// presume takes moves for done that must have been, because a later step of the journal
+// has put something where they were from. A person has changed what was moved since:
+// that is found by comparing with what it was.
+func presume(group []job) {
+	for i := range group {
+		j := &group[i]
+		if j.done || j.Step.Do != reconcile.DoMove {
+			continue
+		}
+		later := func(k job) bool { return k.done && k.Step.Do != reconcile.DoNote && k.Step.Path == j.Step.From }
+		if !slices.ContainsFunc(group[i+1:], later) {
+			continue
+		}
+		it := j.Step.Expect
+		j.done = true
+		j.stat = apply.Stat{Kind: it.Kind, Size: it.Size, Modified: it.Modified, Mode: it.Mode, Inode: it.Inode}
+	}
+}

@@ -21,6 +21,8 @@ type Want struct {
 	Old  string // a file here that has probably much in common with it; empty: none
 	// OldSize is the size of Old.
 	OldSize int64
+	// Far: it was looked for on this disk, and is not there.
+	Far bool
 }
 
 // maxWants is how many contents are waited for at once; more is not planned before
@@ -39,10 +41,13 @@ const partial = ".part"
 type contents struct {
 	ready map[reconcile.Hash]bool // TempName has it, checked
 	wants map[reconcile.Hash]Want
+	// copies are temporary files besides: of empty files, and where several files have
+	// one content.
+	copies map[string]bool
 }
 
 func newContents() contents {
-	return contents{ready: map[reconcile.Hash]bool{}, wants: map[reconcile.Hash]Want{}}
+	return contents{ready: map[reconcile.Hash]bool{}, wants: map[reconcile.Hash]Want{}, copies: map[string]bool{}}
 }
 
 func (c *contents) full() bool { return len(c.wants) >= maxWants }
@@ -89,6 +94,9 @@ type temp struct {
 // first of several takes the file that has come, the others a copy.
 func (c *contents) take(fsys apply.FS, item reconcile.Item, claimed map[reconcile.Hash]bool, random func() uint64) (t temp, ok bool, err error) {
 	source := apply.TempName(item.Hash)
+	if err := c.check(fsys, item); err != nil {
+		return t, false, err
+	}
 	switch {
 	case item.Size == 0:
 		t.path = fmt.Sprintf("%s-%016x", source, random())
@@ -99,11 +107,15 @@ func (c *contents) take(fsys apply.FS, item reconcile.Item, claimed map[reconcil
 		t.path = source
 	case item.Size <= inlineCopy:
 		t.path = fmt.Sprintf("%s-%016x", source, random())
+		c.copies[t.path] = true
 		if err := copyFile(fsys, source, t.path, item.Size); err != nil {
 			return t, false, err
 		}
 	default:
 		return t, false, nil
+	}
+	if t.path != source {
+		c.copies[t.path] = true
 	}
 	f, err := fsys.Create(t.path)
 	if err != nil {
@@ -111,6 +123,22 @@ func (c *contents) take(fsys apply.FS, item reconcile.Item, claimed map[reconcil
 	}
 	t.stat, err = f.SetMeta(item.Mode, item.Modified)
 	return t, true, errors.Join(err, f.Close())
+}
+
+// check forgets a content that is not there any more: it was installed, and a person
+// has changed it before that was noted.
+func (c *contents) check(fsys apply.FS, item reconcile.Item) error {
+	if !c.ready[item.Hash] {
+		return nil
+	}
+	st, err := fsys.Lstat(apply.TempName(item.Hash))
+	if err != nil && !errors.Is(err, errNotExist) {
+		return err
+	}
+	if err != nil || st.Size != item.Size {
+		delete(c.ready, item.Hash)
+	}
+	return nil
 }
 
 func copyFile(fsys apply.FS, from, to string, size int64) error {
@@ -136,6 +164,36 @@ func (c *contents) used(h reconcile.Hash, path string) {
 	if path == apply.TempName(h) {
 		delete(c.ready, h)
 	}
+	delete(c.copies, path)
+}
+
+// tidy removes temporary files that nothing needs: a step was not done, or the
+// version has been superseded before its content came. It is called when there is
+// nothing to do, so that what still waits is parked.
+func (c *Core) tidy() error {
+	if len(c.contents.copies)+len(c.contents.ready) == 0 {
+		return nil
+	}
+	needed := map[reconcile.Hash]bool{}
+	for _, p := range c.parked {
+		needed[p.content] = true
+	}
+	for path := range c.contents.copies {
+		if err := c.o.FS.Remove(path); err != nil && !errors.Is(err, errNotExist) {
+			return err
+		}
+		delete(c.contents.copies, path)
+	}
+	for h := range c.contents.ready {
+		if needed[h] {
+			continue
+		}
+		if err := c.o.FS.Remove(apply.TempName(h)); err != nil && !errors.Is(err, errNotExist) {
+			return err
+		}
+		delete(c.contents.ready, h)
+	}
+	return nil
 }
 
 // Arrived tells that a content that was wanted is at apply.TempName, checked.

@@ -1,0 +1,5 @@
+//go:build linux && !fault
+
+package crash
+
+const faulty = false

@@ -1,0 +1,319 @@
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// mallory speaks the protocols by hand.
+type mallory struct {
+	t           *testing.T
+	town        *town
+	victim      *keeper
+	identity    p2p.Identity
+	incarnation uint64
+	link        p2p.Link
+
+	mu    sync.Mutex // guards all following fields
+	made  uint64     // events
+	upto  uint64
+	pages [][]byte // sent on the first stream; nil at the end
+	more  chan struct{}
+	text  map[reconcile.Hash]string
+	// files answers a request; nil: honestly.
+	files  func(q request, in *bufio.Reader, conn net.Conn) error
+	asked  []request
+	hellos int
+}
+
+// invade links a member, or a stranger, to a victim.
+func (w *town) invade(t *testing.T, victim *keeper, member bool) *mallory {
+	t.Helper()
+	m := &mallory{
+		t: t, town: w, victim: victim, identity: w.newcomer(t, member), incarnation: 5,
+		more: make(chan struct{}, 1), text: map[reconcile.Hash]string{},
+	}
+	victim.ready()
+	tr := w.transport(t, m.identity, nil)
+	var err error
+	m.link, err = tr.Dial(t.Context(), p2p.Contact{PublicKey: victim.identity.PublicKey()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			proto, conn, err := m.link.Accept(ctx)
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				stop := context.AfterFunc(ctx, func() { reset(conn) })
+				defer stop()
+				defer reset(conn)
+				if proto == IndexProtocol {
+					m.serveIndex(ctx, conn)
+				} else {
+					m.serveFiles(conn)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		_ = m.link.Close()
+		wg.Wait()
+	})
+	return m
+}
+
+func (m *mallory) id() p2p.ID { return m.identity.ID() }
+
+func (m *mallory) serveIndex(ctx context.Context, conn net.Conn) {
+	var h hello
+	in := bufio.NewReader(conn)
+	if wire.ReadMsg(in, &h) != nil {
+		return
+	}
+	m.mu.Lock()
+	m.hellos++
+	m.mu.Unlock()
+	if wire.WriteMsg(conn, welcome{Incarnation: m.incarnation, Last: 1 << 40}) != nil {
+		return
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, in) // acks
+	}()
+	defer func() {
+		reset(conn)
+		<-gone
+	}()
+	for {
+		m.mu.Lock()
+		pages := m.pages
+		m.pages = nil
+		m.mu.Unlock()
+		for _, p := range pages {
+			if _, err := conn.Write(p); err != nil {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-gone:
+			return
+		case <-m.more:
+		}
+	}
+}
+
+func (m *mallory) serveFiles(conn net.Conn) {
+	in := bufio.NewReader(conn)
+	for {
+		var q request
+		if wire.ReadMsg(in, &q) != nil {
+			return
+		}
+		m.mu.Lock()
+		answer := m.files
+		m.asked = append(m.asked, q)
+		m.mu.Unlock()
+		if answer == nil {
+			answer = m.honest
+		}
+		if answer(q, in, conn) != nil {
+			return
+		}
+	}
+}
+
+func (m *mallory) honest(q request, _ *bufio.Reader, conn net.Conn) error {
+	for _, it := range q.Items {
+		m.mu.Lock()
+		text, ok := m.text[reconcile.Hash(it.Hash)]
+		m.mu.Unlock()
+		p := part{Code: codeNotHere}
+		if ok {
+			text = text[it.Offset:]
+			if it.Length > 0 {
+				text = text[:it.Length]
+			}
+			p = part{Length: int64(len(text))}
+		}
+		if err := wire.WriteMsg(conn, p); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(conn, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lie has requests answered otherwise.
+func (m *mallory) lie(f func(q request, in *bufio.Reader, conn net.Conn) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.files = f
+}
+
+func (m *mallory) next() reconcile.Dot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made++
+	return reconcile.Dot{Member: m.id(), Incarnation: m.incarnation, Counter: m.made}
+}
+
+func hashText(text string) reconcile.Hash { return blake3.Sum256([]byte(text)) }
+
+// file is a new file of mallory's.
+func (m *mallory) file(parent reconcile.EntryID, name, text string) reconcile.Entry {
+	m.mu.Lock()
+	m.text[hashText(text)] = text
+	m.mu.Unlock()
+	d := m.next()
+	v := reconcile.Vector{d}
+	return reconcile.Entry{
+		ID: reconcile.EntryID(d), Kind: reconcile.KindFile,
+		Places: []reconcile.Place{{Dot: d, Vector: v, Spot: reconcile.Spot{Parent: parent, Name: name}}},
+		Contents: []reconcile.Content{{
+			Dot: d, Vector: v, Made: d, Hash: hashText(text), Size: int64(len(text)), Mode: 0o644, Modified: time.Now().UnixNano(),
+		}},
+	}
+}
+
+func (m *mallory) directory(parent reconcile.EntryID, name string) reconcile.Entry {
+	e := m.file(parent, name, "")
+	e.Kind = reconcile.KindDir
+	e.Contents[0].Hash, e.Contents[0].Modified, e.Contents[0].Mode = reconcile.Hash{}, 0, 0o755
+	return e
+}
+
+// with changes the only content of an entry.
+func with(e reconcile.Entry, change func(c *reconcile.Content)) reconcile.Entry {
+	e.Contents = []reconcile.Content{e.Contents[0]}
+	change(&e.Contents[0])
+	return e
+}
+
+// edited is a later content of an entry, or its end.
+func (m *mallory) edited(e reconcile.Entry, text string, deleted bool) reconcile.Entry {
+	m.mu.Lock()
+	m.text[hashText(text)] = text
+	m.mu.Unlock()
+	d := m.next()
+	old := e.Contents[0]
+	c := old
+	c.Dot, c.Vector, c.Deleted = d, old.Vector.Bump(d), deleted
+	if deleted {
+		for _, p := range e.Places {
+			c.Seen = c.Seen.Merge(p.Vector)
+		}
+	} else {
+		c.Made, c.Parent, c.Hash, c.Size = d, old.Hash, hashText(text), int64(len(text))
+	}
+	e.Contents = []reconcile.Content{c}
+	return e
+}
+
+// claim says, signed, that so many events were made.
+func (m *mallory) claim(d reconcile.Dot) replica.Claim {
+	return replica.Claim{Dot: d, Sig: m.identity.Sign(claimContext, claimMessage(m.town.id, m.victim.folder.ID, d))}
+}
+
+func (m *mallory) all() replica.Claim {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.claim(reconcile.Dot{Member: m.id(), Incarnation: m.incarnation, Counter: m.made})
+}
+
+// send puts a page on the stream that the victim reads.
+func (m *mallory) send(p page) {
+	m.t.Helper()
+	m.mu.Lock()
+	m.upto += uint64(len(p.entries)) + 1
+	p.upto = m.upto
+	m.mu.Unlock()
+	b, err := appendPage(nil, p)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.sendRaw(b)
+}
+
+// tell sends entries with an honest claim.
+func (m *mallory) tell(entries ...reconcile.Entry) {
+	m.t.Helper()
+	m.send(page{claims: []replica.Claim{m.all()}, entries: entries})
+}
+
+func (m *mallory) sendRaw(b []byte) {
+	m.mu.Lock()
+	m.pages = append(m.pages, b)
+	m.mu.Unlock()
+	select {
+	case m.more <- struct{}{}:
+	default:
+	}
+}
+
+// ask opens a stream of contents, and returns the answer to a request.
+func (m *mallory) ask(q request, after []byte) (part, []byte, error) {
+	conn, err := m.link.Open(m.t.Context(), FilesProtocol)
+	if err != nil {
+		return part{}, nil, err
+	}
+	defer reset(conn)
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return part{}, nil, err
+	}
+	if err := wire.WriteMsg(conn, q); err != nil {
+		return part{}, nil, err
+	}
+	if _, err := conn.Write(after); err != nil {
+		return part{}, nil, err
+	}
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		if err := c.CloseWrite(); err != nil {
+			return part{}, nil, err
+		}
+	}
+	in := bufio.NewReader(conn)
+	var p part
+	if err := wire.ReadMsg(in, &p); err != nil {
+		return p, nil, err
+	}
+	b, err := io.ReadAll(in)
+	return p, b, err
+}
+
+// welcome asks for the folder, and returns the answer.
+func (m *mallory) welcome(id string, creator p2p.ID) (welcome, *bufio.Reader, net.Conn, error) {
+	conn, err := m.link.Open(m.t.Context(), IndexProtocol)
+	if err != nil {
+		return welcome{}, nil, nil, err
+	}
+	m.t.Cleanup(func() { reset(conn) })
+	var w welcome
+	if err := wire.WriteMsg(conn, hello{Folder: id, Creator: creator[:]}); err != nil {
+		return w, nil, nil, err
+	}
+	in := bufio.NewReader(conn)
+	return w, in, conn, wire.ReadMsg(in, &w)
+}

@@ -1,0 +1,304 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+)
+
+// committed is called when a transaction is durable.
+func (n *simNode) committed(put []reconcile.Entry, discarded []Discarded) {
+	for _, e := range put {
+		for _, p := range e.Places {
+			n.uses(p.Dot, fmt.Sprintf("place of %v: %v %s", e.ID, p.Parent, p.Name))
+		}
+		for _, c := range e.Contents {
+			n.uses(c.Dot, fmt.Sprintf("content of %v: %v %v", e.ID, c.Hash, c.Deleted))
+			if !c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile {
+				n.w.acked[c.Hash] = fmt.Sprintf("%s: %s", n.name, nameOf(e))
+			}
+		}
+	}
+	for _, d := range discarded {
+		if d.Name != "" {
+			n.discards(d)
+			n.checkBrake(d.Member)
+		}
+	}
+}
+
+// uses checks that an event of this node means one thing.
+func (n *simNode) uses(d reconcile.Dot, what string) {
+	if d.Member != n.id {
+		return
+	}
+	kind, _, _ := strings.Cut(what, " ")
+	key := fmt.Sprintf("%s %x %d", kind, d.Incarnation, d.Counter)
+	if old, ok := n.made[key]; ok && old != what && !rescued(old, what) {
+		n.w.fail("%s: event %v is used twice:\n%s\n%s", n.name, d, old, what)
+	}
+	n.made[key] = what
+	if n.reader {
+		n.w.fail("%s: may only read, and makes %s", n.name, what)
+	}
+}
+
+// rescued reports whether the same content has an entry of its own now.
+func rescued(a, b string) bool {
+	_, a, _ = strings.Cut(a, ":")
+	_, b, _ = strings.Cut(b, ":")
+	return a == b
+}
+
+// discards checks that what was taken away is in the trash.
+func (n *simNode) discards(d Discarded) {
+	content, err := n.mem.ReadFile(apply.TrashDir + "/" + d.Name)
+	switch {
+	case err != nil:
+		n.w.fail("%s: what was at %s is not in the trash: %v", n.name, d.Path, err)
+	case n.w.hash(content) != d.Hash:
+		n.w.fail("%s: something else is in the trash (%s) than what was at %s: %.20q %.4s, not %.4s", n.name, d.Name, d.Path, content, n.w.hash(content), d.Hash)
+	case d.Member.IsZero():
+		n.w.fail("%s: nobody has deleted or replaced %s", n.name, d.Path)
+	case !d.Time.Equal(n.w.time().Truncate(1e6)):
+		n.w.fail("%s: %s was discarded at %v, it is %v", n.name, d.Path, d.Time, n.w.time())
+	}
+}
+
+// checkBrake checks that nobody has had more deleted and replaced than is let
+// through.
+func (n *simNode) checkBrake(by p2p.ID) {
+	if by == n.id || n.core == nil || len(n.core.brake.holds[by].Released) > 0 {
+		return
+	}
+	n.let[by] = append(n.let[by], n.w.now)
+	sum := 0
+	for _, at := range n.let[by] {
+		if n.w.now-at <= int64(brakeWithin) {
+			sum++
+		}
+	}
+	if files := n.w.mostFiles(n); sum > max(n.w.brakeFiles, files/brakePart) {
+		n.w.fail("%s: %s has deleted and replaced %d files", n.name, n.w.nameOf(by), sum)
+	}
+}
+
+// trees returns all of a node's trees, without looking at parts.
+func (n *simNode) trees() (base reconcile.Base, disk reconcile.Disk, global reconcile.Global) {
+	base, disk, global = reconcile.Base{}, reconcile.Disk{}, reconcile.Global{}
+	err := n.store.Read(context.Background(), simFolder, func(r Reader) error {
+		dirs := []string{"", reconcile.Aside}
+		for len(dirs) > 0 {
+			dir := dirs[0]
+			dirs = dirs[1:]
+			rows, err := r.RowsIn(dir, 0)
+			if err != nil {
+				return err
+			}
+			for _, p := range rows {
+				base[p.Path] = p.Row
+				dirs = append(dirs, p.Path)
+			}
+		}
+		all, err := r.Since(0, 1<<30)
+		for _, s := range all {
+			global[s.Entry.ID] = s.Entry
+		}
+		return err
+	})
+	if err != nil {
+		n.w.fail("%s: read: %v", n.name, err)
+	}
+	for p, s := range n.disk.rows {
+		disk[p] = s.Item
+	}
+	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
+		if below(path, reconcile.Aside) && path != reconcile.Aside {
+			disk[path] = n.w.seen(path, st, content).Item
+		}
+	})
+	return base, disk, global
+}
+
+// checkDone checks, if the program says that it has nothing left to do and the scan
+// knows what is on the disk, that there is nothing left to do.
+func (n *simNode) checkDone() {
+	c := n.core
+	if n.reader || len(c.dirty)+len(c.moved)+len(c.again)+len(c.unsure) > 0 || c.all || !n.disk.current() {
+		if n.w.calming && !n.reader {
+			n.w.fail("%s: is not done: dirty %v again %v unsure %v current %v", n.name, c.dirty, c.again, c.unsure, n.disk.current())
+		}
+		return
+	}
+	base, disk, global := n.trees()
+	plan := reconcile.Reconcile(base, disk, global, reconcile.Options{Author: c.author})
+	if len(plan.Entries)+len(plan.Steps)+len(plan.Set)+len(plan.Unset) > 0 {
+		n.w.fail("%s: has said that all is done, and there is left:%s", n.name, describePlan(plan))
+	}
+}
+
+func describePlan(plan reconcile.Plan) string {
+	var b strings.Builder
+	for _, x := range plan.Changes {
+		fmt.Fprintf(&b, "\n    * %s %s %s", x.Kind, x.From, x.Path)
+	}
+	for _, e := range plan.Entries {
+		fmt.Fprintf(&b, "\n    # %v %s", e.ID, e.Kind)
+		for _, p := range e.Places {
+			fmt.Fprintf(&b, "\n        at %v %q %v auto=%v", p.Parent, p.Name, p.Vector, p.Auto)
+		}
+		for _, c := range e.Contents {
+			fmt.Fprintf(&b, "\n        is %.4s deleted=%v %v seen %v made %v", c.Hash, c.Deleted, c.Vector, c.Seen, c.Made)
+		}
+	}
+	for _, p := range plan.Unset {
+		fmt.Fprintf(&b, "\n    - %s", p)
+	}
+	for _, p := range plan.Set {
+		fmt.Fprintf(&b, "\n    + %s %v", p.Path, p.Row.Refs)
+	}
+	for _, s := range plan.Steps {
+		fmt.Fprintf(&b, "\n    > %s %s %s", s.Do, s.From, s.Path)
+	}
+	for _, x := range plan.Problems {
+		fmt.Fprintf(&b, "\n    ! %s: %s", x.Path, x.Why)
+	}
+	return b.String()
+}
+
+// check holds what must be true when all is calm.
+func (w *simWorld) check() {
+	w.checkKnown()
+	var first *simNode
+	for _, n := range w.nodes {
+		n.checkTidy()
+		if n.reader {
+			continue
+		}
+		n.checkDone()
+		if first == nil {
+			first = n
+		} else if a, b := first.tree(), n.tree(); !maps.Equal(a, b) {
+			w.fail("%s and %s differ:\n%s\n%v\n%v", first.name, n.name, differences(a, b), first.core.Problems(), n.core.Problems())
+		}
+	}
+	tree := first.tree()
+	w.checkReader(tree)
+	there := map[reconcile.Hash]bool{}
+	first.mem.Walk(func(path string, st apply.Stat, content []byte) {
+		if _, seen := tree[path]; seen && st.Kind == reconcile.KindFile {
+			there[w.hash(string(content))] = true
+		}
+	})
+	for h, where := range w.acked {
+		if !there[h] && !w.consumed[h] {
+			w.fail("content %.4s, once at %s, is gone and nobody replaced or deleted it", h, where)
+		}
+	}
+}
+
+// checkKnown checks that all know the same.
+func (w *simWorld) checkKnown() {
+	first := w.nodes[0]
+	_, _, known := first.trees()
+	for _, n := range w.nodes {
+		_, _, other := n.trees()
+		for id, e := range other {
+			if !same(e, known[id]) {
+				w.fail("%s and %s know different things of %v: %v, %v", first.name, n.name, id, known[id], e)
+			}
+		}
+	}
+}
+
+func differences(a, b map[string]string) string {
+	var out strings.Builder
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	for _, p := range slices.Sorted(maps.Keys(all)) {
+		if a[p] != b[p] {
+			fmt.Fprintf(&out, "    %s: %q %q\n", p, a[p], b[p])
+		}
+	}
+	return out.String()
+}
+
+// checkTidy checks that nothing is left of what was under way.
+func (n *simNode) checkTidy() {
+	left := ""
+	n.mem.Walk(func(path string, _ apply.Stat, _ []byte) {
+		hidden := below(path, reconcile.Aside) && path != reconcile.Aside ||
+			below(path, apply.TempDir) && path != apply.TempDir && !strings.HasSuffix(path, partial)
+		if hidden {
+			left = path
+		}
+	})
+	if left != "" {
+		n.w.fail("%s: %s is left over", n.name, left)
+	}
+	var journal []byte
+	var pending []Stored
+	err := n.store.Read(context.Background(), simFolder, func(r Reader) (err error) {
+		if journal, err = r.Journal(); err != nil {
+			return err
+		}
+		pending, err = r.Pending(0, 10)
+		return err
+	})
+	if err != nil {
+		n.w.fail("%s: read: %v", n.name, err)
+	}
+	if len(journal) > 0 || len(pending) > 0 && !n.reader {
+		n.w.fail("%s: a journal of %d bytes and pending entries are left: %v parked: %v", n.name, len(journal), pending, n.core.parked)
+	}
+}
+
+// checkReader checks what is on the disk of who may only read: all that is shared,
+// except where its person has something else, and all that its person has made.
+func (w *simWorld) checkReader(tree map[string]string) {
+	for _, n := range w.nodes {
+		if !n.reader {
+			continue
+		}
+		mine := n.tree()
+		all := maps.Clone(tree)
+		maps.Copy(all, mine)
+		for _, p := range slices.Sorted(maps.Keys(all)) {
+			if tree[p] != mine[p] && !n.explained(p) {
+				w.fail("%s: has %q at %s, the others %q", n.name, mine[p], p, tree[p])
+			}
+		}
+		now := n.contents()
+		for content := range w.own {
+			if !now[content] && !w.consumed[w.hash(content)] {
+				w.fail("%s: its own %.20q is gone", n.name, content)
+			}
+		}
+	}
+}
+
+// explained reports whether p is, or is around or in, something that was changed here
+// only.
+func (n *simNode) explained(p string) bool {
+	base, disk, global := n.trees()
+	around := func(q string) bool { return below(q, p) || below(p, q) }
+	for q, item := range disk {
+		if _, known := base[q]; !known && item.Kind == reconcile.KindDir && around(q) {
+			return true
+		}
+	}
+	if slices.ContainsFunc(n.core.Locals(), func(c Changed) bool { return around(c.Path) }) {
+		return true
+	}
+	view := global.View() // what cannot go where it belongs stays
+	return slices.ContainsFunc(base[p].Refs, func(ref reconcile.Ref) bool {
+		at, shown := view.Where[ref.ID]
+		return shown && at != p && n.explained(at)
+	})
+}
