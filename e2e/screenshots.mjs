@@ -11,7 +11,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "screenshots");
 const most = 150_000; // bytes of a picture
 const { module } = await runnerImport(join(here, "nodes.ts"), { configFile: false, logLevel: "error" });
-const { Node, build, network } = module;
+const { Node, build, network, until } = module;
+const beds = "# Garden beds\n\nTomatoes after beans, never after potatoes.\nWater the raised bed in the evening.\n";
 
 const folders = [
   {
@@ -20,7 +21,7 @@ const folders = [
       "attic/network cabling.md":
         "# Network cabling in the attic\n\nThe network cable from the study to the attic is a Cat 6 of 25 metres. It enters behind the chimney and ends in the grey box next to the window.\n\n## To do\n\n- label both ends\n- replace the switch, which gets warm\n- test the network with the door of the box closed\n",
       "attic/insulation.md": "# Insulation\n\nTwo layers of wood fibre, 18 cm in total. Keep the cables on top of the first layer.\n",
-      "garden/beds.md": "# Garden beds\n\nTomatoes after beans, never after potatoes. Water the raised bed in the evening.\n",
+      "garden/beds.md": beds,
       "garden/rain barrel.txt": "The barrel holds 300 litres. Clean the filter before winter and after the first frost.\n",
       "receipts/2026-03 heating.csv": "date,item,amount\n2026-03-02,service of the boiler,148.00\n2026-03-19,new valve,36.50\n",
       "readme.txt": "Everything about the house, by room. Ask Alice before you throw anything away.\n",
@@ -84,7 +85,12 @@ async function take(browser, alice) {
   await page.emulateMedia({ colorScheme: "light" });
   await page.goto(`${alice.url}/#/folders`);
   await main.getByText("from chiara").waitFor();
+  await main.getByText("2 conflicts to decide").waitFor();
   await shoot(page, "folders");
+  await page.getByRole("link", { name: "Decide" }).click();
+  await main.getByRole("button", { name: /^beds\.md/ }).click();
+  await main.getByRole("group", { name: "Differences" }).waitFor();
+  await shoot(page, "conflicts");
   await page.goto(`${alice.url}/#/peers`);
   const bob = main.getByRole("listitem").filter({ has: page.getByText("bob", { exact: true }) });
   await bob.getByText("bob", { exact: true }).click();
@@ -95,6 +101,23 @@ async function take(browser, alice) {
   await phone.getByRole("list", { name: "Results" }).getByRole("listitem").nth(4).waitFor();
   await phone.evaluate(() => document.activeElement?.blur());
   await shoot(phone, "search-mobile");
+}
+
+// keepHouse has bob keep alice's first folder, and both change the same files at once.
+async function keepHouse(alice, bob) {
+  const house = async (node) => (await node.call("GET", "/api/folders")).items.find((f) => f.label === "House");
+  await until("bob sees the folder", async () => (await house(bob))?.state === "offered");
+  const place = join(demo, "bob", "House");
+  const { id } = await bob.call("POST", "/api/folders", { id: "House", path: place });
+  const all = Object.keys(folders[0].files).length;
+  await until("bob has the folder", async () => (await house(bob)).files === all && (await house(alice)).state === "idle");
+  for (const node of [alice, bob]) await node.call("PATCH", `/api/folders/${id}`, { paused: true });
+  writeFileSync(join(demo, "alice", "House", "garden/beds.md"), beds.replace("in the evening", "in the morning").replace("never after potatoes", "never after potatoes or peppers"));
+  writeFileSync(join(place, "garden/beds.md"), beds.replace("the raised bed", "both raised beds") + "Ask Chiara about the fence.\n");
+  writeFileSync(join(demo, "alice", "House", "garden/rain barrel.txt"), "The barrel holds 300 litres and leaks.\n");
+  rmSync(join(place, "garden/rain barrel.txt"));
+  for (const node of [alice, bob]) await node.call("PATCH", `/api/folders/${id}`, { paused: false });
+  await until("there are conflicts", async () => (await house(alice)).conflicts === 2);
 }
 
 // write puts files where one person has them, as if they had grown over weeks.
@@ -126,6 +149,7 @@ try {
     await nodes[i].call("POST", "/api/folders", { path });
     await nodes[0].found("network", (hit) => hit.node_name === nodes[i].name);
   }
+  await keepHouse(nodes[0], nodes[1]);
   await take(browser, nodes[0]);
 } finally {
   await browser.close();

@@ -3,7 +3,7 @@ import { Problem, asProblem, aborted, problemFrom } from './problem';
 import type { components, paths } from './schema.gen';
 import { readSSE } from './sse';
 import { subprotocols, type Token } from './token';
-import type { SearchAnswer, SearchPart } from './types';
+import type { Folder, SearchAnswer, SearchPart } from './types';
 
 type Schemas = components['schemas'];
 type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
@@ -118,7 +118,12 @@ export class Api {
 
   folders = () => unwrap(this.#client.GET('/api/folders'));
   folder = (id: string) => unwrap(this.#client.GET('/api/folders/{id}', { params: { path: { id } } }));
-  addFolder = (body: Schemas['FolderNew']) => unwrap(this.#client.POST('/api/folders', { body }));
+  addFolder(body: Omit<Schemas['FolderNew'], 'preview'>): Promise<Folder> {
+    // Only with preview the answer is another one, and there is a route for that.
+    return unwrap(this.#client.POST('/api/folders', { body: body as Schemas['FolderNew'] }) as Reply<Folder>);
+  }
+  previewFolder = (body: Schemas['PreviewNew'], signal?: AbortSignal) =>
+    unwrap(this.#client.POST('/api/folders/preview', { body, signal }));
   changeFolder = (id: string, body: Schemas['FolderChange']) =>
     unwrap(this.#client.PATCH('/api/folders/{id}', { params: { path: { id } }, body }));
   removeFolder = (id: string) => done(this.#client.DELETE('/api/folders/{id}', { params: { path: { id } } }));
@@ -138,6 +143,25 @@ export class Api {
         signal,
       }),
     );
+
+  transfers = () => unwrap(this.#client.GET('/api/transfers'));
+  held = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/held', at(id)));
+  decide = (id: string, body: Schemas['HeldDecision']) =>
+    done(this.#client.POST('/api/folders/{id}/held', { ...at(id), body }));
+  conflicts = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/conflicts', at(id)));
+  resolve = (id: string, keep: Schemas['Keep'], numbers: number[]) =>
+    unwrap(this.#client.POST('/api/folders/{id}/conflicts', { ...at(id), body: { keep, numbers } }));
+  trash = (id: string, cursor?: string) =>
+    unwrap(
+      this.#client.GET('/api/folders/{id}/trash', {
+        params: { path: { id }, query: { limit: 500, ...(cursor ? { cursor } : {}) } },
+      }),
+    );
+  restore = (id: string, numbers: number[]) =>
+    unwrap(this.#client.POST('/api/folders/{id}/restore', { ...at(id), body: { numbers } }));
+  changes = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/changes', at(id)));
+  revert = (id: string, paths?: string[]) =>
+    done(this.#client.POST('/api/folders/{id}/revert', { ...at(id), body: paths ? { paths } : {} }));
 
   contentURL(folder: string, node: string, path: string): string {
     const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;
@@ -168,12 +192,16 @@ export class Api {
     }
   }
 
-  async blob(folder: string, node: string, path: string): Promise<Blob> {
+  async blob(folder: string, node: string, path: string, signal?: AbortSignal): Promise<Blob> {
     try {
-      const response = await this.#fetch(this.contentURL(folder, node, path), { headers: this.#auth() });
+      const response = await this.#fetch(this.contentURL(folder, node, path), {
+        headers: this.#auth(),
+        ...(signal ? { signal } : {}),
+      });
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
       return await response.blob();
     } catch (error) {
+      if (aborted(error)) throw error;
       throw asProblem(error);
     }
   }
@@ -190,6 +218,11 @@ export class Api {
   #auth(): Record<string, string> {
     return this.token.value ? { Authorization: `Bearer ${this.token.value}` } : {};
   }
+}
+
+// at names a folder of this node.
+function at(id: string): { params: { path: { id: string } } } {
+  return { params: { path: { id } } };
 }
 
 async function unwrap<T>(reply: Reply<T>): Promise<T> {

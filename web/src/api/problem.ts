@@ -107,6 +107,9 @@ const hints: Record<string, string> = {
   folder_overlap: 'Choose a folder that neither contains a shared one nor lies in one.',
   path_unusable: 'Check that the path is complete, exists and can be read by shoal.',
   peer_unreachable: 'The computer that has it is not linked now. Try again when it is on.',
+  folder_ambiguous: 'Several computers offer one. Choose it from the list of folders.',
+  conflict_not_found: 'A file changed meanwhile, or somebody else decided. The list is read again.',
+  trash_not_found: 'It was brought back or cleaned up meanwhile. The list is read again.',
   query_too_long: 'Use fewer words: a search may have 1000 characters.',
   file_changed: 'The file changed meanwhile. Search again to see the new one.',
 };

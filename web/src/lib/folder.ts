@@ -1,17 +1,38 @@
-import type { Folder } from '../api/types';
+import type { Entry, Folder } from '../api/types';
 
 const labels: Record<Folder['state'], string> = {
-  idle: 'up to date',
+  idle: 'in sync',
   scanning: 'scanning',
-  syncing: 'synchronising',
+  syncing: 'syncing',
   paused: 'paused',
   held: 'held',
   offered: 'offered',
-  error: 'not readable',
+  error: 'problem',
 };
 
 export function stateLabel(folder: Pick<Folder, 'state'>): string {
   return labels[folder.state] ?? folder.state;
+}
+
+// totals are what the page says about all folders that are kept here.
+export function totals(folders: readonly Pick<Folder, 'conflicts' | 'state' | 'error'>[]) {
+  return {
+    conflicts: folders.reduce((sum, f) => sum + f.conflicts, 0),
+    held: folders.filter(f => f.state === 'held').length,
+    troubled: folders.filter(f => f.error !== '').length,
+  };
+}
+
+// standing says whose folder one that is kept here is, and what may be done to it.
+export function standing(folder: Pick<Folder, 'creator' | 'node' | 'writable' | 'access'>): string {
+  if (!folder.writable) return 'read only here';
+  if (folder.access === 'read') return 'others only read';
+  return '';
+}
+
+// own: this computer made the folder, so that to forget it is to end sharing it.
+export function own(folder: Pick<Folder, 'creator' | 'node'>): boolean {
+  return folder.creator === folder.node;
 }
 
 export function stateTone(folder: Pick<Folder, 'state' | 'error'>): 'good' | 'warn' | 'bad' | 'accent' | '' {
@@ -48,4 +69,13 @@ export function advice(folder: Pick<Folder, 'error' | 'path'>): string {
 export function findFolder(folders: readonly Folder[], id: string, node: string): Folder | undefined {
   const found = folders.filter(f => f.id === id && (!node || f.node === node));
   return found.find(f => f.state !== 'offered') ?? (found.length === 1 ? found[0] : undefined);
+}
+
+// keepers are the other computers that have files of a folder, those with most of
+// them first.
+export function keepers(entries: readonly Pick<Entry, 'members'>[], self: string): string[] {
+  const files = new Map<string, number>();
+  for (const { members } of entries) for (const id of members) files.set(id, (files.get(id) ?? 0) + 1);
+  files.delete(self);
+  return [...files].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).map(([id]) => id);
 }

@@ -43,6 +43,19 @@ export function millis(ms: number): string {
   return `${(ms / 1000).toLocaleString(words, { maximumFractionDigits: 1 })} s`;
 }
 
+// span of a number of seconds, as long as people care: "40 s", "2 min", "3 h 20 min".
+export function span(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '';
+  if (seconds < 1.5) return '1 s';
+  if (seconds < 10) return `${Math.round(seconds)} s`;
+  if (seconds < 57.5) return `${Math.round(seconds / 5) * 5} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  return plural(Math.round(hours / 24), 'day');
+}
+
 const steps: readonly [number, Intl.RelativeTimeFormatUnit][] = [
   [60, 'second'],
   [60, 'minute'],

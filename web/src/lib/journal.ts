@@ -24,6 +24,10 @@ export interface JoinedMember {
 
 export const keep = 1000;
 const scanning = 'folder.scanning';
+// What ends a scan, or makes its figures worthless.
+const ends = new Set(['folder.scanned', 'folder.error', 'folder.removed']);
+// States in which a folder waits for a person.
+const stops = new Set(['paused', 'held']);
 
 export const blank: Journal = { events: [], scans: {}, joined: [], labels: {} };
 
@@ -55,17 +59,32 @@ function sameScan(a: Event, b: Event): boolean {
 
 // told is what people are shown of the events, newest first: of a scan its end,
 // or how far it is while it runs. That a folder's state goes to and fro with it
-// is no news; that somebody paused it is.
+// is no news; that somebody paused it is, or that there are more conflicts.
 export function told(events: readonly Event[]): Event[] {
   const over = new Set<string>();
+  const news = conflicting(events);
   return events.filter(event => {
     if (!event.topic.startsWith('folder.')) return true;
     const id = text(event, 'folder', 'id');
-    if (event.topic === 'folder.changed') return ['paused', 'held'].includes(text(event, 'state'));
+    if (event.topic === 'folder.changed') return stops.has(text(event, 'state')) || news.has(event);
     if (event.topic === scanning) return event.data['done'] !== true && !over.has(id);
-    over.add(id);
+    if (ends.has(event.topic)) over.add(id);
     return true;
   });
+}
+
+// conflicting are the events with which a folder came to have more conflicts.
+function conflicting(events: readonly Event[]): Set<Event> {
+  const out = new Set<Event>();
+  const last = new Map<string, number>();
+  for (const event of events.toReversed()) {
+    if (event.topic !== 'folder.changed') continue;
+    const id = text(event, 'folder', 'id');
+    const now = number(event, 'conflicts');
+    if (now > (last.get(id) ?? 0)) out.add(event);
+    last.set(id, now);
+  }
+  return out;
 }
 
 function scanned(scans: Record<string, Scan>, event: Event): Record<string, Scan> {
@@ -74,8 +93,9 @@ function scanned(scans: Record<string, Scan>, event: Event): Record<string, Scan
   if (event.topic === scanning && event.data['done'] !== true) {
     return { ...scans, [id]: { files: number(event, 'files'), bytes: number(event, 'bytes') } };
   }
-  if (event.topic === 'folder.changed' && event.data['state'] === 'scanning') return scans;
-  if (!(id in scans)) return scans;
+  const over = ends.has(event.topic) || event.topic === scanning;
+  const left = event.topic === 'folder.changed' && event.data['state'] !== 'scanning';
+  if (!(id in scans) || !(over || left)) return scans;
   return Object.fromEntries(Object.entries(scans).filter(([key]) => key !== id));
 }
 
@@ -97,7 +117,7 @@ export function number(event: Event, ...names: string[]): number {
   return 0;
 }
 
-function texts(event: Event, name: string): string[] {
+export function texts(event: Event, name: string): string[] {
   const value = event.data[name];
   return Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
 }

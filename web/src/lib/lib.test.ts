@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Event, Folder, Member, Peer } from '../api/types';
 import { curl, shell } from './curl';
 import { advice, findFolder, stateLabel, stateTone, upkeep } from './folder';
-import { bytes, date, millis, plural, relative } from './format';
+import { bytes, date, millis, plural, relative, span } from './format';
 import { blank, keep, record, told } from './journal';
 import { Keys } from './keys';
 import { kindLabel, kindMeaning } from './path';
@@ -116,6 +116,17 @@ describe('format', () => {
     [2003, '2 s'],
     [1540, '1.5 s'],
   ])('%d ms', (n, want) => expect(millis(n)).toBe(want));
+  it.each([
+    [0, '1 s'],
+    [4.4, '4 s'],
+    [42, '40 s'],
+    [58, '1 min'],
+    [130, '2 min'],
+    [3600, '1 h'],
+    [5400, '1 h 30 min'],
+    [200_000, '2 days'],
+    [Infinity, ''],
+  ])('%d s', (n, want) => expect(span(n)).toBe(want));
   it('counts things', () => {
     expect([plural(1, 'file'), plural(0, 'file'), plural(1200, 'entry', 'entries')]).toEqual([
       '1 file',
@@ -267,6 +278,17 @@ describe('journal', () => {
     const run = [event('folder.scanning', { id: 'f' }, 'e.2'), event('folder.scanned', { id: 'f' }, 'e.1')];
     expect(told(run).map(e => e.id)).toEqual(['e.2', 'e.1']);
   });
+  it('tells that there are more conflicts, once', () => {
+    const run = [0, 2, 2, 1, 2].map((conflicts, i) =>
+      event('folder.changed', { id: 'f', conflicts }, `e.${i}`),
+    );
+    expect(told(run.toReversed()).map(e => e.id)).toEqual(['e.4', 'e.1']);
+  });
+  it('does not end a scan because a file came meanwhile', () => {
+    let journal = record(blank, event('folder.scanning', { id: 'f', files: 3 }));
+    journal = record(journal, event('folder.applied', { id: 'f', count: 1 }, 'e.2'));
+    expect([journal.scans, told(journal.events).length]).toEqual([{ f: { files: 3, bytes: 0 } }, 2]);
+  });
   it('has words only from who admitted', () => {
     expect(record(blank, event('member.joined', { id: 'm', name: 'n' })).joined).toEqual([]);
   });
@@ -304,14 +326,50 @@ describe('sentences', () => {
       { label: 'D', error: 'folder: scan D: permission denied' },
       'The folder D cannot be read: permission denied',
     ],
-    ['folder.changed', { label: 'D', state: 'idle', files: 1 }, 'The folder D is up to date: 1 file.'],
+    ['folder.changed', { label: 'D', state: 'idle', files: 1 }, 'The folder D is in sync: 1 file.'],
     ['folder.changed', { label: 'D' }, 'The folder D changed.'],
+    ['folder.changed', { label: 'D', conflicts: 1 }, '1 conflict waits for your decision in D.'],
+    ['folder.changed', { label: 'D', conflicts: 2, state: 'paused' }, 'The folder D is paused.'],
+    ['folder.changed', { label: 'D', state: 'held' }, 'The folder D is held.'],
+    [
+      'folder.applied',
+      { label: 'D', count: 1, members: ['bobbobbobbobbobbob'], paths: ['a'] },
+      'bobbobbo…bbob made 1 change in D: a',
+    ],
+    [
+      'folder.applied',
+      { label: 'D', count: 9, members: ['a', 'b', 'c', 'd'], paths: ['x', 'y', 'z'] },
+      'a, b and c made 9 changes in D: x, y and 7 more',
+    ],
+    ['folder.applied', { label: 'D', count: 2 }, 'Brought up to date: 2 changes in D.'],
+    ['folder.recorded', { label: 'D', count: 2, paths: ['x', 'y'] }, '2 changes made here in D: x, y'],
+    [
+      'folder.recorded',
+      { label: 'D', count: 30, paths: ['x', 'y', 'z'] },
+      '30 changes made here in D: x, y and 28 more',
+    ],
+    [
+      'folder.refused',
+      { label: 'D', member: 'm', path: '../x', why: 'not a path' },
+      'What m sent for D was not taken over (../x): not a path',
+    ],
+    ['folder.refused', { label: 'D' }, 'What another computer sent for D was not taken over.'],
     ['dht.hop', { bits: 17, path: ['x'] }, 'dht.hop: bits 17'],
     ['peer.linked', {}, 'Linked to A computer.'],
   ])('%s %j', (topic, data, want) => expect(said(event(topic, data))).toBe(want));
   it('name folders that the event does not', () => {
     const parts = sentence(event('folder.scanned', { id: 'f' }), id => (id === 'f' ? 'Docs' : '')).parts;
     expect(parts).toContainEqual({ name: 'Docs' });
+  });
+  it('name members that the event does not', () => {
+    const applied = event('folder.applied', { id: 'f', members: ['m'], paths: [] });
+    expect(
+      sentence(
+        applied,
+        () => '',
+        id => (id === 'm' ? 'Mia' : ''),
+      ).parts,
+    ).toContainEqual({ name: 'Mia' });
   });
   it('group topics', () => expect(topicsOf([event('b.x'), event('a.y'), event('b.z')])).toEqual(['a', 'b']));
 });
@@ -440,7 +498,7 @@ describe('preview', () => {
 
 describe('folders', () => {
   it('say how they are', () => {
-    expect(stateLabel({ state: 'idle' })).toBe('up to date');
+    expect(stateLabel({ state: 'idle' })).toBe('in sync');
     expect([
       stateTone({ state: 'idle', error: '' }),
       stateTone({ state: 'idle', error: 'x' }),

@@ -1,7 +1,7 @@
 import type { Event, Folder } from '../api/types';
 import { bytes, count, millis, plural } from './format';
 import { stateLabel } from './folder';
-import { number, text } from './journal';
+import { number, text, texts } from './journal';
 import { cause, linkLoss, searchLoss } from './outage';
 import { kindLabel } from './path';
 import { shortID } from './text';
@@ -17,15 +17,18 @@ export interface Sentence {
   parts: Part[];
 }
 
-type Writer = (event: Event, labelOf: LabelOf) => Sentence;
+type Writer = (event: Event, labelOf: LabelOf, nameOf: NameOf) => Sentence;
 
 // LabelOf names a folder by its id; empty when it is not known here.
 export type LabelOf = (folder: string) => string;
 
+// NameOf names a member by its id; empty when it is not known here.
+export type NameOf = (member: string) => string;
+
 // sentence tells an event the way a person would. Topics it does not know are
 // shown with what they carry, so that a newer node is never silent.
-export function sentence(event: Event, labelOf: LabelOf = () => ''): Sentence {
-  return (writers[event.topic] ?? unknown)(event, labelOf);
+export function sentence(event: Event, labelOf: LabelOf = () => '', nameOf: NameOf = () => ''): Sentence {
+  return (writers[event.topic] ?? unknown)(event, labelOf, nameOf);
 }
 
 // topicsOf lists the groups of topics that occur, for the filter.
@@ -78,7 +81,21 @@ const writers: Record<string, Writer> = {
       ? said('plain', 'folder', 'The folder ', folder(e, of), ' is not offered any more.')
       : said('plain', 'folder', 'The folder ', folder(e, of), ' is offered to the network.'),
   'folder.added': (e, of) => said('good', 'folder', 'The folder ', folder(e, of), ' is shared.'),
-  'folder.changed': (e, of) => said('plain', 'folder', 'The folder ', folder(e, of), ...state(e), '.'),
+  'folder.changed': (e, of) => {
+    const conflicts = number(e, 'conflicts');
+    if (conflicts === 0 || ['paused', 'held'].includes(text(e, 'state'))) {
+      return said(
+        text(e, 'state') === 'held' ? 'warn' : 'plain',
+        'folder',
+        'The folder ',
+        folder(e, of),
+        ...state(e),
+        '.',
+      );
+    }
+    const wait = conflicts === 1 ? 'conflict waits' : 'conflicts wait';
+    return said('warn', 'conflict', `${count(conflicts)} ${wait} for your decision in `, folder(e, of), '.');
+  },
   'folder.removed': (e, of) =>
     said('plain', 'folder', 'The folder ', folder(e, of), ' is not shared any more.'),
   'folder.scanning': (e, of) =>
@@ -86,6 +103,22 @@ const writers: Record<string, Writer> = {
   'folder.scanned': (e, of) => said('plain', 'check', folder(e, of), ': looked through', ...found(e), '.'),
   'folder.error': (e, of) =>
     said('bad', 'warning', 'The folder ', folder(e, of), ' cannot be read', ...because(e)),
+  'folder.applied': (e, of, by) =>
+    said('good', 'download', ...authors(e, by), changes(e), ' in ', folder(e, of), ...paths(e)),
+  'folder.recorded': (e, of) =>
+    said('plain', 'edit', `${changes(e)} made here in `, folder(e, of), ...paths(e)),
+  'folder.refused': (e, of, by) =>
+    said(
+      'warn',
+      'shield',
+      'What ',
+      member(text(e, 'member'), by),
+      ' sent for ',
+      folder(e, of),
+      ' was not taken over',
+      ...(text(e, 'path') ? [' (', { name: text(e, 'path'), quiet: true }, ')'] : []),
+      ...(text(e, 'why') ? [': ', { name: text(e, 'why'), quiet: true }] : ['.']),
+    ),
   'document.published': e => {
     const title = text(e, 'title');
     if (title) return said('good', 'document', 'The document ', { name: title }, ' can be found.');
@@ -110,6 +143,33 @@ function unknown(event: Event): Sentence {
   const carried = fields.map(([name, value]) => `${name} ${String(value)}`).join(', ');
   const tone = text(event, 'error') ? 'warn' : 'plain';
   return said(tone, 'activity', event.topic, ...(carried ? [': ', { name: carried }] : []));
+}
+
+const member = (id: string, by: NameOf): Part => ({ name: by(id) || shortID(id) || 'another computer' });
+
+const changes = (event: Event): string => plural(number(event, 'count'), 'change');
+
+// authors of changes that were done here: "alice and bob made ".
+function authors(event: Event, by: NameOf): Part[] {
+  const ids = texts(event, 'members').slice(0, 3);
+  if (ids.length === 0) return ['Brought up to date: '];
+  const before = (i: number) => (i === 0 ? [] : [i === ids.length - 1 ? ' and ' : ', ']);
+  return [...ids.flatMap((id, i): Part[] => [...before(i), member(id, by)]), ' made '];
+}
+
+// paths names some of the files that an event is about.
+function paths(event: Event): Part[] {
+  const [one, two, ...more] = texts(event, 'paths');
+  const rest = Math.max(number(event, 'count'), more.length + 2) - 2;
+  if (!one) return ['.'];
+  if (!two) return [': ', { name: one, quiet: true }];
+  return [
+    ': ',
+    { name: one, quiet: true },
+    ', ',
+    { name: two, quiet: true },
+    rest > 0 ? ` and ${count(rest)} more` : '',
+  ];
 }
 
 function role(event: Event): Part[] {

@@ -1,9 +1,10 @@
 import type { Api } from '../api/client';
 import { after, before, Stream, type Connection } from '../api/events';
 import { asProblem, type Problem } from '../api/problem';
-import type { Event, Folder, Member, Node, Peer } from '../api/types';
-import { blank, record, type Journal } from './journal';
+import type { Event, Folder, Member, Node, Peer, Transfer } from '../api/types';
+import { blank, record, text, type Journal } from './journal';
 import { everything, Gather, stale, type Resource } from './stale';
+import { moving } from './transfers';
 
 // history: how many earlier events a fresh page asks for.
 const history = 200;
@@ -16,6 +17,8 @@ export class Session {
   peers = $state.raw<Peer[] | null>(null);
   members = $state.raw<Member[] | null>(null);
   folders = $state.raw<Folder[] | null>(null);
+  // transfers are read while somebody looks at a folder that lacks something.
+  transfers = $state.raw<Transfer[]>([]);
   problems = $state.raw<Partial<Record<Resource, Problem>>>({});
   journal = $state.raw<Journal>(blank);
   connection = $state.raw<Connection>({ phase: 'connecting' });
@@ -24,6 +27,10 @@ export class Session {
   refusal = $state.raw<Problem | null>(null);
   // unlocked counts how often a token let this tab in.
   unlocked = $state(0);
+
+  // How often something changed in each folder, and in all of them.
+  #changes = $state.raw<Record<string, number>>({});
+  #resets = $state(0);
 
   #stream: Stream | null = null;
   #start = '';
@@ -45,6 +52,28 @@ export class Session {
   admin = $derived(this.node?.role === 'admin');
   own = $derived(this.folders?.filter(f => f.state !== 'offered') ?? null);
   offered = $derived(this.folders?.filter(f => f.state === 'offered') ?? null);
+
+  syncing = $derived(moving(this.own ?? []));
+
+  // changes grows with each event that may have changed what is in a folder.
+  changes(folder: string): number {
+    return this.#resets + (this.#changes[folder] ?? 0);
+  }
+
+  // look reads how far the transfers are.
+  async look(): Promise<void> {
+    try {
+      this.transfers = (await this.api.transfers()).items;
+      await this.refresh(['folders']);
+    } catch (error) {
+      this.problems = { ...this.problems, folders: asProblem(error) };
+    }
+  }
+
+  nameOf(id: string): string {
+    if (id === this.node?.id) return this.node.name;
+    return (this.members?.find(m => m.id === id) ?? this.peers?.find(p => p.id === id))?.name ?? '';
+  }
 
   async open(): Promise<void> {
     await this.refresh(everything);
@@ -137,6 +166,11 @@ export class Session {
 
   #heard(event: Event): void {
     this.journal = record(this.journal, event);
+    if (event.topic === 'reset') this.#resets++;
+    const folder = text(event, 'id', 'folder');
+    if (event.topic.startsWith('folder.') && event.topic !== 'folder.scanning' && folder) {
+      this.#changes = { ...this.#changes, [folder]: (this.#changes[folder] ?? 0) + 1 };
+    }
     // Earlier events are history: the lists already reflect them.
     if (event.topic === 'reset' || after(event.id, this.#start)) this.#gather.add(stale(event.topic));
   }

@@ -1,0 +1,161 @@
+import type { Conflict, Keep, Side } from '../api/types';
+import { textLike } from './preview';
+import { baseName } from './text';
+
+// A part of a sentence that is a name of another computer is shown as such.
+export type Part = string | { name: string };
+
+export interface Choice {
+  keep: Keep;
+  label: string;
+  // does: what happens, and where the other one goes.
+  does: string;
+}
+
+// Below these sizes both sides are fetched to be compared.
+export const textBytes = 256 * 1024;
+export const imageBytes = 8 * 1024 * 1024;
+
+const imageTypes: Record<string, string> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  gif: 'image/gif',
+  webp: 'image/webp',
+  avif: 'image/avif',
+  bmp: 'image/bmp',
+};
+
+// imageType is the media type of a picture that browsers show; empty for the rest.
+// Drawings in SVG are text, and compared as such.
+export function imageType(path: string): string {
+  return imageTypes[/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? ''] ?? '';
+}
+
+// view is how the two sides of a conflict can be compared.
+export function view(conflict: Conflict): 'text' | 'images' | 'facts' {
+  const { ours, theirs } = conflict;
+  const bytes = Math.max(ours.size, theirs.size);
+  if (conflict.kind !== 'content' || !ours.path || !theirs.path || !ours.hash || !theirs.hash) return 'facts';
+  if (imageType(conflict.path) && bytes <= imageBytes) return 'images';
+  return textLike('', conflict.path) && bytes <= textBytes ? 'text' : 'facts';
+}
+
+// whose is who made a side, for the middle of a sentence.
+export function whose(side: Side, self: string): Part {
+  if (side.member === self && self) return 'this computer';
+  return side.member_name ? { name: side.member_name } : 'another computer';
+}
+
+// story tells what happened.
+export function story(conflict: Conflict, self: string): Part[] {
+  const { ours, theirs } = conflict;
+  switch (conflict.kind) {
+    case 'content':
+      return [
+        'Changed at the same time by ',
+        whose(ours, self),
+        ' and by ',
+        whose(theirs, self),
+        '. Both are kept: one has the name, the other one is beside it as ',
+        { name: baseName(theirs.path) },
+        '.',
+      ];
+    case 'name':
+      return [
+        'Renamed on two computers at once. It is called ',
+        { name: baseName(ours.path || conflict.path) },
+        ' now; the other name was ',
+        { name: baseName(theirs.path) },
+        '.',
+      ];
+    case 'delete':
+      return [
+        'Deleted by ',
+        whose(theirs, self),
+        ' while ',
+        whose(ours, self),
+        ' changed or renamed it. It was kept.',
+      ];
+    case 'inside':
+      return [
+        'The directory was deleted by ',
+        whose(theirs, self),
+        ' while something in it changed. It was kept for that.',
+      ];
+    case 'move':
+      return ['Directories were moved into each other on two computers at once. The move was undone.'];
+  }
+}
+
+const label: Record<Keep, string> = { ours: 'Keep ours', theirs: 'Keep theirs', both: 'Keep both' };
+
+const does: Record<Conflict['kind'], Partial<Record<Keep, string>>> = {
+  content: {
+    ours: 'What has the name stays; the copy goes to the trash.',
+    theirs: 'The copy gets the name; what had it goes to the trash.',
+    both: 'The copy becomes a file of its own, with a plain name.',
+  },
+  name: { ours: 'The name it has now stays.', theirs: 'It gets the other name.' },
+  delete: { ours: 'It stays.', theirs: 'It is deleted everywhere, and can be restored from the trash.' },
+  inside: {
+    ours: 'The directory stays, with what is in it.',
+    theirs: 'It is deleted everywhere; its files can be restored from the trash.',
+  },
+  move: { ours: 'Everything stays where it is now.' },
+};
+
+// choices are what can be done about a conflict.
+export function choices(kind: Conflict['kind']): Choice[] {
+  const what = does[kind];
+  return (['ours', 'theirs', 'both'] as const)
+    .filter(keep => what[keep] !== undefined)
+    .map(keep => ({ keep, label: label[keep], does: what[keep] ?? '' }));
+}
+
+export function allows(kind: Conflict['kind'], keep: Keep): boolean {
+  return does[kind][keep] !== undefined;
+}
+
+// One conflict of one of the folders that are shown.
+export interface Item {
+  key: string;
+  folder: string;
+  label: string;
+  conflict: Conflict;
+}
+
+export function items(folder: { id: string; label: string }, conflicts: readonly Conflict[]): Item[] {
+  return conflicts.map(conflict => ({
+    key: `${folder.id} ${conflict.n}`,
+    folder: folder.id,
+    label: folder.label,
+    conflict,
+  }));
+}
+
+// batches groups what is to be resolved by folder, without what a choice does not
+// fit; skipped counts those.
+export function batches(
+  chosen: readonly Item[],
+  keep: Keep,
+): { by: { folder: string; numbers: number[] }[]; skipped: number } {
+  const by = new Map<string, number[]>();
+  const fit = chosen.filter(item => allows(item.conflict.kind, keep));
+  for (const { folder, conflict } of fit) by.set(folder, [...(by.get(folder) ?? []), conflict.n]);
+  return {
+    by: [...by].map(([folder, numbers]) => ({ folder, numbers })),
+    skipped: chosen.length - fit.length,
+  };
+}
+
+// pressed is what a key does in the list of conflicts.
+export type Move = { move: 1 | -1 } | { keep: Keep } | null;
+
+export function pressed(key: string): Move {
+  if (key === 'j' || key === 'ArrowDown') return { move: 1 };
+  if (key === 'k' || key === 'ArrowUp') return { move: -1 };
+  if (key === 'o') return { keep: 'ours' };
+  if (key === 't') return { keep: 'theirs' };
+  return key === 'b' ? { keep: 'both' } : null;
+}
