@@ -84,6 +84,17 @@ func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
 	return sh.snapshot(), nil
 }
 
+// Fits returns the whole path of a directory in which the folder of an ID could be
+// kept; it need not exist. Errors: those of Add.
+func (s *Service) Fits(id, path string) (string, error) {
+	place, err := s.place(AddOptions{ID: id, Path: path, Create: true})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.vacant(place, id)
+	return place, err
+}
+
 // place returns the absolute path, without symbolic links, of the directory to share,
 // which with o.Create need not exist. Errors: ErrUnusable.
 func (s *Service) place(o AddOptions) (string, error) {

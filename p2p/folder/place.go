@@ -213,22 +213,3 @@ func reaches(path string, info fs.FileInfo) bool {
 		}
 	}
 }
-
-// Place returns the whole path of a directory that may be shared or made: it need
-// not exist. Errors: ErrUnusable.
-func Place(path string) (string, error) {
-	if path == "~" || strings.HasPrefix(path, "~/") {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", fmt.Errorf("folder: %s: %w: the home directory is not known; name the whole path", path, ErrUnusable)
-		}
-		path = filepath.Join(home, path[1:])
-	}
-	if !filepath.IsAbs(path) || strings.IndexByte(path, 0) >= 0 {
-		return "", fmt.Errorf("folder: %.200s: %w: not a whole path; it begins with %c or ~", path, ErrUnusable, filepath.Separator)
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return filepath.Clean(path), nil
-}

@@ -131,7 +131,7 @@ func (n *Node) PreviewFolder(ctx context.Context, id string, from p2p.ID, path s
 			l = nil
 		}
 	}
-	return exchange.Preview(ctx, l, f.ID, path)
+	return n.sync.Preview(ctx, l, f.ID, path)
 }
 
 // kept returns the ID of a folder that is kept here. Errors: ErrNotFound.

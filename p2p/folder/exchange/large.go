@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/zeebo/blake3"
 
@@ -75,7 +76,7 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 			return err
 		}
 		err := f.bringDelta(ctx, fsys, links[0], x)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errNotHere) {
 			// The whole file settles everything that can be wrong with a delta.
 			x.plain = true
 			x.t.restart()
@@ -83,9 +84,9 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 		return err
 	}
 	if x.alone {
-		links = links[:1]
+		return f.bringSegments(ctx, fsys, links[:1], x, nil)
 	}
-	return f.bringSegments(ctx, fsys, links, x)
+	return f.bringSegments(ctx, fsys, links, x, f.sources)
 }
 
 // begun is where a content grows.
@@ -272,8 +273,49 @@ func resume(fsys *apply.Root, h reconcile.Hash, size int64) *segments {
 	return s
 }
 
-// bringSegments brings the content from all links at once.
-func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch) error {
+// lookForMore is how often it is looked for more members that can bring a content.
+const lookForMore = 100 * time.Millisecond
+
+// bringAll brings segments from all links at once, and from those of more that come to
+// be while it lasts.
+func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *segments, t, m apply.Temp, more func() []*pull) error {
+	var errs []error
+	running, results, used := 0, make(chan error), map[p2p.ID]bool{}
+	use := func(l p2p.Link) {
+		if used[l.Peer()] {
+			return
+		}
+		used[l.Peer()] = true
+		for range segmentsPeer {
+			running++
+			go func() { results <- f.bringFrom(ctx, l, x, s, t, m) }()
+		}
+	}
+	for _, l := range links {
+		use(l)
+	}
+	tick := time.NewTicker(lookForMore)
+	defer tick.Stop()
+	for running > 0 {
+		select {
+		case err := <-results:
+			running--
+			errs = append(errs, err)
+		case <-tick.C:
+			if more == nil {
+				continue
+			}
+			for _, p := range more() {
+				use(p.link)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// bringSegments brings the content from all links at once; more, if it is not nil,
+// returns the members that can be asked by then.
+func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, more func() []*pull) error {
 	h := x.want.Hash
 	// Nobody has so large a disk as somebody can say that a file is.
 	if _, disk, err := fsys.Free(); err == nil && x.want.Size > disk {
@@ -298,15 +340,9 @@ func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p
 			x.t.add(length, 0)
 		}
 	}
-	var wg sync.WaitGroup
-	errs := make([]error, len(links)*segmentsPeer)
-	for i := range errs {
-		l := links[i/segmentsPeer]
-		wg.Go(func() { errs[i] = f.bringFrom(ctx, l, x, s, t, m) })
-	}
-	wg.Wait()
+	errs := f.bringAll(ctx, links, x, s, t, m, more)
 	if s.missing() > 0 {
-		return errors.Join(append(errs, t.Close(), m.Close())...)
+		return errors.Join(errs, t.Close(), m.Close())
 	}
 	err = t.Truncate(x.want.Size)
 	if err == nil {

@@ -63,7 +63,6 @@ func (w *town) invade(t *testing.T, victim *keeper, member bool) *mallory {
 			wg.Go(func() {
 				stop := context.AfterFunc(ctx, func() { reset(conn) })
 				defer stop()
-				defer reset(conn)
 				if proto == IndexProtocol {
 					m.serveIndex(ctx, conn)
 				} else {
@@ -90,6 +89,7 @@ func (m *mallory) serveIndex(ctx context.Context, conn net.Conn) {
 	}
 	m.mu.Lock()
 	m.hellos++
+	mine := m.hellos
 	m.mu.Unlock()
 	if wire.WriteMsg(conn, welcome{Incarnation: m.incarnation, Last: 1 << 40}) != nil {
 		return
@@ -105,6 +105,11 @@ func (m *mallory) serveIndex(ctx context.Context, conn net.Conn) {
 	}()
 	for {
 		m.mu.Lock()
+		if m.hellos != mine {
+			m.mu.Unlock()
+			m.wake() // the newer stream
+			return
+		}
 		pages := m.pages
 		m.pages = nil
 		m.mu.Unlock()
@@ -123,11 +128,19 @@ func (m *mallory) serveIndex(ctx context.Context, conn net.Conn) {
 	}
 }
 
+// streams is how often the victim has asked for entries.
+func (m *mallory) streams() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hellos
+}
+
 func (m *mallory) serveFiles(conn net.Conn) {
 	in := bufio.NewReader(conn)
 	for {
 		var q request
 		if wire.ReadMsg(in, &q) != nil {
+			_ = conn.Close() // the victim reads what was written, or not
 			return
 		}
 		m.mu.Lock()
@@ -138,6 +151,7 @@ func (m *mallory) serveFiles(conn net.Conn) {
 			answer = m.honest
 		}
 		if answer(q, in, conn) != nil {
+			reset(conn)
 			return
 		}
 	}
@@ -267,6 +281,10 @@ func (m *mallory) sendRaw(b []byte) {
 	m.mu.Lock()
 	m.pages = append(m.pages, b)
 	m.mu.Unlock()
+	m.wake()
+}
+
+func (m *mallory) wake() {
 	select {
 	case m.more <- struct{}{}:
 	default:
@@ -317,3 +335,6 @@ func (m *mallory) welcome(id string, creator p2p.ID) (welcome, *bufio.Reader, ne
 	in := bufio.NewReader(conn)
 	return w, in, conn, wire.ReadMsg(in, &w)
 }
+
+// netConn is net.Conn: a shorter name for the functions of tests.
+type netConn = net.Conn

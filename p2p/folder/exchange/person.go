@@ -99,7 +99,10 @@ func (s *Service) with(ctx context.Context, id string, f func(context.Context, *
 	if err != nil {
 		return err
 	}
-	return r.do(ctx, func(ctx context.Context) error { return f(ctx, r.core) })
+	return r.do(ctx, func(ctx context.Context) error {
+		defer r.news.wake() // it may have made versions
+		return f(ctx, r.core)
+	})
 }
 
 // bring fetches contents now, for a person who waits.
@@ -127,7 +130,7 @@ func (r *runner) bringNow(ctx context.Context, x *fetch) error {
 	}
 	var errs []error
 	for _, p := range r.fetch.sources() {
-		err := r.fetch.bringSegments(ctx, fsys, []p2p.Link{p.link}, x)
+		err := r.fetch.bringSegments(ctx, fsys, []p2p.Link{p.link}, x, nil)
 		if err == nil {
 			return nil
 		}

@@ -25,9 +25,10 @@ const (
 )
 
 // Preview says what joining a folder that the peer of l offers would do to the
-// directory at path. l is nil if nobody can be asked.
-func Preview(ctx context.Context, l p2p.Link, id, path string) (replica.Preview, error) {
-	place, err := folder.Place(path)
+// directory at path. l is nil if nobody can be asked. Errors: those of
+// folder.Service.Add.
+func (s *Service) Preview(ctx context.Context, l p2p.Link, id, path string) (replica.Preview, error) {
+	place, err := s.o.Folders.Fits(id, path)
 	if err != nil {
 		return replica.Preview{}, err
 	}

@@ -21,6 +21,7 @@ type pull struct {
 	cancel  context.CancelFunc
 	again   chan struct{} // has room for one: ask at once
 	granted atomic.Bool   // the member has the folder and lets this node read it
+	writes  bool          // it may change the folder
 
 	mu     sync.Mutex // guards all following fields
 	merged uint64     // all up to here of the member's entries is merged
@@ -37,8 +38,15 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 		r.paused = paused
 		r.wake()
 	}
+	if writes := r.writer(r.s.self); r.writes != writes {
+		r.writes, r.all = writes, true // what was kept back is told, or the other way round
+		r.wake()
+	}
+	// What was refused of a member that may change the folder now is asked for again.
+	afresh := map[p2p.ID]bool{}
 	for id, p := range r.pulls {
-		if l := links[id]; l != p.link || paused || !r.follows(id) {
+		afresh[id] = !p.writes && r.writer(id)
+		if l := links[id]; l != p.link || paused || !r.follows(id) || afresh[id] {
 			p.cancel()
 			delete(r.pulls, id)
 		}
@@ -51,7 +59,7 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		p := &pull{r: r, link: l, cancel: cancel, again: make(chan struct{}, 1)}
+		p := &pull{r: r, link: l, cancel: cancel, again: make(chan struct{}, 1), writes: r.writer(id), afresh: afresh[id]}
 		r.pulls[id] = p
 		wg.Go(func() { p.run(ctx) })
 	}
@@ -60,6 +68,8 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 // follows reports whether anything of a member is taken over: what somebody says who
 // may not read the folder cannot be about it.
 func (r *runner) follows(id p2p.ID) bool { return r.s.o.Access(r.id, r.creator, id).Read }
+
+func (r *runner) writer(id p2p.ID) bool { return r.s.o.Access(r.id, r.creator, id).Write }
 
 // heardOf notes that a member has the folder.
 func (r *runner) heardOf(id p2p.ID) {
@@ -95,6 +105,7 @@ func (p *pull) run(ctx context.Context) {
 		}
 		cancel()
 	})
+	nonsense := 0 // in a row
 	for ctx.Err() == nil {
 		wait := askEvery
 		err := p.once(ctx)
@@ -106,6 +117,10 @@ func (p *pull) run(ctx context.Context) {
 			if refused.code == codeNotReady {
 				wait = 500 * time.Millisecond
 			}
+		case errors.Is(err, wire.ErrMalformed), errors.Is(err, p2p.ErrTooLarge):
+			wait = min(p.r.s.o.Times.Retry<<min(nonsense, 8), longestRetry)
+			nonsense++
+			p.r.s.log.Warn("folder: a member sends what are no entries", "folder", p.r.label, "peer", p.link.Peer().Short(), "error", err)
 		case err != nil:
 			wait = p.r.s.o.Times.Retry
 			if ctx.Err() == nil && !isEnd(err) {

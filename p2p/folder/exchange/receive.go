@@ -99,13 +99,20 @@ func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
 			f.finish(x, err)
 			continue
 		}
-		if ctx.Err() == nil && err != nil && !linkEnded(l) {
-			x.tried[l.Peer()] = true
-		}
 		f.put(x)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.r.s.log.Debug("folder: contents not fetched", "folder", f.r.label, "peer", l.Peer().Short(), "left", len(left), "error", err)
+	}
+}
+
+// blame notes that a member does not bring contents, unless nobody can any more.
+func blame(ctx context.Context, l p2p.Link, batch []*fetch) {
+	if ctx.Err() != nil || linkEnded(l) {
+		return
+	}
+	for _, x := range batch {
+		x.tried[l.Peer()] = true
 	}
 }
 
@@ -138,10 +145,12 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 	}
 	a, err := f.r.ask(ctx, l, q)
 	if err != nil {
+		blame(ctx, l, batch)
 		return batch, err
 	}
 	defer a.end()
 	if err := a.complete(); err != nil {
+		blame(ctx, l, batch)
 		return batch, err
 	}
 	buf := make([]byte, 0, 64<<10)
@@ -158,6 +167,8 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			f.put(x)
 			continue
 		case err != nil:
+			// What comes after it is asked for again without it.
+			blame(ctx, l, batch[i:i+1])
 			return batch[i:], err
 		}
 		x.t.add(int64(len(buf)), int64(len(buf)))

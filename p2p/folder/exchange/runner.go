@@ -47,6 +47,7 @@ type runner struct {
 	all     bool
 	scanned bool // a complete scan has ended in this run
 	paused  bool
+	writes  bool // this node may change the folder
 	pulls   map[p2p.ID]*pull
 	servers map[p2p.ID]int // streams that take entries to a member
 	busy    int
@@ -106,6 +107,7 @@ func newRunner(s *Service, f folder.Folder) *runner {
 	if r.creator.IsZero() {
 		r.creator = s.self
 	}
+	r.writes = s.o.Access(f.ID, r.creator, s.self).Write
 	r.place = &place{folders: s.o.Folders, id: f.ID}
 	r.fetch = newFetcher(r)
 	r.core = replica.NewCore(replica.CoreOptions{
@@ -388,7 +390,10 @@ func (r *runner) tell(busy bool, problem error) {
 		st.State = folder.StateSyncing
 	}
 	if p := r.core.Problems(); len(p) > 0 {
-		st.Warning = fmt.Sprintf("%d items are not as in the folder; the first is %s: %s", len(p), p[0].Path, p[0].Why)
+		st.Warning = fmt.Sprintf("%s is not as in the folder: %s", p[0].Path, p[0].Why)
+		if len(p) > 1 {
+			st.Warning = fmt.Sprintf("%d files or directories are not as in the folder, among them %s: %s", len(p), p[0].Path, p[0].Why)
+		}
 	}
 	r.s.o.Folders.SetStatus(r.id, st)
 }

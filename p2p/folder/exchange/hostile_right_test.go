@@ -1,0 +1,189 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+)
+
+// What a member who may only read has made is refused of itself, and named; of what a
+// writer passes on it is taken, for it was made when it was allowed.
+func TestReaderWrites(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	was := m.file(root, "while a writer.txt", "allowed")
+	m.tell(was)
+	honest.await("a writer's file", honest.has("while a writer.txt", "allowed"))
+	relay := m.town.invade(t, victim, true)
+	m.town.let(m.id(), Access{Read: true})
+	m.tell(m.file(root, "reader.txt", "not allowed"), m.edited(was, "changed", false))
+	victim.awaitRefusal(m.id(), "reader.txt", m.id().Short()+" may not change")
+	victim.awaitRefusal(m.id(), "while a writer.txt", "may not change")
+	m.tell(m.edited(was, "", true))
+	gone := m.file(root, "relayed.txt", "passed on")
+	relay.mu.Lock()
+	relay.text[hashText("passed on")] = "passed on"
+	relay.mu.Unlock()
+	relay.send(page{claims: []replica.Claim{m.all()}, entries: []reconcile.Entry{gone}})
+	victim.await("what a writer passes on", victim.has("relayed.txt", "passed on"))
+	if !victim.lacks("reader.txt") || !victim.has("while a writer.txt", "allowed")() {
+		t.Error("a reader's change was taken over")
+	}
+	works(victim, honest, relay)
+	// A reader passes on what writers have done.
+	theirs := relay.file(root, "by a writer.txt", "of a writer")
+	m.mu.Lock()
+	m.text[hashText("of a writer")] = "of a writer"
+	m.mu.Unlock()
+	m.send(page{claims: []replica.Claim{relay.all()}, entries: []reconcile.Entry{theirs}})
+	victim.await("what a reader passes on", victim.has("by a writer.txt", "of a writer"))
+}
+
+// Nothing an ID has become can be changed: not its kind, and not by an entry that
+// pretends to be older.
+func TestKnownID(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	f, d := m.file(root, "file.txt", "a file"), m.directory(root, "dir")
+	m.tell(f, d)
+	victim.await("the file", victim.has("file.txt", "a file"))
+	asDir := m.directory(root, "now a directory")
+	asDir.ID = f.ID
+	asFile := m.file(root, "now a file", "bytes")
+	asFile.ID = d.ID
+	m.tell(asDir, asFile)
+	victim.awaitRefusal(m.id(), "now a directory", "another kind")
+	victim.awaitRefusal(m.id(), "now a file", "another kind")
+	second := m.town.invade(t, victim, true)
+	for _, x := range []*mallory{m, second} {
+		var claims []replica.Claim
+		var siblings []reconcile.Entry
+		for i := range reconcile.MaxSiblings/2 + 1 {
+			d := reconcile.Dot{Member: x.id(), Incarnation: uint64(100 + i), Counter: 1}
+			e := x.file(root, "sibling.txt", fmt.Sprint("version ", i, x.id()))
+			e.ID = f.ID
+			e.Contents[0].Dot, e.Contents[0].Made, e.Contents[0].Vector = d, d, reconcile.Vector{d}
+			e.Places[0].Dot, e.Places[0].Vector = d, e.Contents[0].Vector
+			claims, siblings = append(claims, x.claim(d)), append(siblings, e)
+		}
+		x.send(page{claims: append(claims, x.all()), entries: siblings})
+	}
+	victim.await("a refusal of too many", func() bool {
+		return strings.Contains(victim.refused(m.id())["sibling.txt"]+victim.refused(second.id())["sibling.txt"], "versions")
+	})
+	works(victim, honest, m)
+}
+
+// A tree that is too deep is no tree for this disk; the rest is.
+func TestDeepTree(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	var all []reconcile.Entry
+	parent := root
+	for i := range 200 {
+		d := m.directory(parent, fmt.Sprint("d", i))
+		all = append(all, d)
+		parent = d.ID
+	}
+	all = append(all, m.file(parent, "deep.txt", "too deep"))
+	parent = root
+	for range 20 {
+		d := m.directory(parent, strings.Repeat("w", 255))
+		all = append(all, d)
+		parent = d.ID
+	}
+	all = append(all, m.file(parent, "wide.txt", "too long a path"), m.file(reconcile.EntryID{Member: m.id(), Incarnation: 5, Counter: 1}, "shallow.txt", "fine"))
+	one, two := m.directory(root, "one"), m.directory(root, "two")
+	one.Places[0].Parent, two.Places[0].Parent = two.ID, one.ID
+	all = append(all, one, two, m.file(one.ID, "in a cycle.txt", "found somewhere"), m.file(reconcile.EntryID(m.next()), "orphan.txt", "nowhere"))
+	m.tell(all...)
+	victim.await("what is not deep", victim.has("d0/shallow.txt", "fine"))
+	works(victim, honest, m)
+	found := false
+	dir, err := os.OpenRoot(victim.dir) // paths of the whole system can be too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close() // nothing was written
+	err = fs.WalkDir(dir.FS(), ".", func(p string, _ os.DirEntry, err error) error {
+		found = found || filepath.Base(p) == "in a cycle.txt"
+		return err
+	})
+	if err != nil || !found {
+		t.Errorf("a file in a cycle of directories is nowhere: %v", err)
+	}
+}
+
+// Names that some file systems take for one are two here, on both nodes.
+func TestTwins(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	twins := map[string]string{
+		"a.txt": "lower", "A.TXT": "upper", "caf\u00e9": "composed", "cafe\u0301": "decomposed", "ß": "sharp", "ss": "double", "CON": "device", "trailing.": "dot", "trailing ": "space", "-rf": "option",
+		"new\nline": "lines", "\u202etxt.exe": "from the right", "~": "home", "$(reboot)": "shell", "<script>": "page", "a:b": "stream", `c\d`: "backslash",
+	}
+	var all []reconcile.Entry
+	for _, name := range slices.Sorted(maps.Keys(twins)) {
+		all = append(all, m.file(root, name, twins[name]))
+	}
+	m.tell(all...)
+	for name, text := range twins {
+		victim.await(name, victim.has(name, text))
+		honest.await(name, honest.has(name, text))
+	}
+	works(victim, honest, m)
+}
+
+// Who deletes everything is held, on every node by itself, and a person decides.
+func TestDeleteEverything(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	var files, ends []reconcile.Entry
+	for i := range 120 {
+		files = append(files, m.file(root, fmt.Sprintf("f%03d.txt", i), fmt.Sprint("text ", i)))
+	}
+	m.tell(files...)
+	victim.await("the files", victim.has("f119.txt", "text 119"))
+	honest.await("the files", honest.has("f119.txt", "text 119"))
+	for _, f := range files {
+		ends = append(ends, m.edited(f, "", true))
+	}
+	m.tell(ends...)
+	id := victim.folder.ID
+	for _, k := range []*keeper{victim, honest} {
+		k.await("a hold", func() bool {
+			held, err := k.s.Held(t.Context(), id)
+			return err == nil && len(held) == 1 && held[0].Member == m.id() && held[0].Deleted == 120
+		})
+		for i := range 120 {
+			if k.lacks(fmt.Sprintf("f%03d.txt", i)) {
+				t.Fatalf("file %d is gone", i)
+			}
+		}
+	}
+	m.tell(m.file(root, "new.txt", "not held"))
+	victim.await("a new file of the same member", victim.has("new.txt", "not held"))
+	if err := victim.s.Decide(context.Background(), id, p2p.ID{}, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []*keeper{victim, honest} {
+		k.await("the end of the hold", func() bool {
+			held, err := k.s.Held(t.Context(), id)
+			return err == nil && len(held) == 0 || k == honest && err == nil && held[0].Deleted == 0
+		})
+	}
+	works(victim, honest, m)
+	if !victim.has("f000.txt", "text 0")() || !honest.has("f119.txt", "text 119")() {
+		t.Error("a refused deletion was done")
+	}
+}
