@@ -143,6 +143,12 @@ func (r *replicaReader) Needs() (entries int, bytes int64, err error) {
 	return entries, int64(sum), err
 }
 
+// CountEntries implements replica.Reader.
+func (r *replicaReader) CountEntries() (entries int, err error) {
+	_, err = r.one(`SELECT count(*) FROM replica_entry INDEXED BY replica_entry_seq WHERE replica = ?`, []any{r.n}, &entries)
+	return entries, err
+}
+
 // PutEntry implements replica.Writer.
 func (w *replicaWriter) PutEntry(e reconcile.Entry, pending bool, need int64) error {
 	return w.done(w.putEntry(e, sql.NullInt64{Int64: need, Valid: pending}), "put entry %v", e.ID)

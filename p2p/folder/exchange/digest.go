@@ -66,6 +66,23 @@ func (r *runner) digest(ctx context.Context) (digest, error) {
 	}
 }
 
+// cachedDigest is digest, made again only if something has changed: others can ask as
+// often as they like. The caller holds r.digests.
+func (r *runner) cachedDigest(ctx context.Context) (digest, error) {
+	seq, err := r.lastSeq(ctx)
+	if err != nil {
+		return digest{}, err
+	}
+	if r.digestOf == seq && r.lastDigest.Sum != nil {
+		return r.lastDigest, nil
+	}
+	d, err := r.digest(ctx)
+	if err == nil {
+		r.lastDigest, r.digestOf = d, seq
+	}
+	return d, err
+}
+
 // HandleDigest answers a call of DigestProtocol.
 func (s *Service) HandleDigest(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
 	var q digestRequest
@@ -80,7 +97,7 @@ func (s *Service) HandleDigest(ctx context.Context, from p2p.Link, req []byte) (
 		return nil, &p2p.CallError{Code: codeNotReady, Message: "one is being made"}
 	}
 	defer r.digests.Unlock()
-	d, err := r.digest(ctx)
+	d, err := r.cachedDigest(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -162,6 +162,9 @@ func (r *runner) serveItem(ctx context.Context, fsys *apply.Root, it item, sig *
 		if err := wire.WriteMsg(out, part{}); err != nil {
 			return err
 		}
+		if err := out.Flush(); err != nil { // long may pass before the next byte
+			return err
+		}
 		_, err := delta.Encode(out, sig, f, st.Size)
 		return err
 	}

@@ -205,7 +205,7 @@ func TestHostileRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := os.ReadFile(filepath.Join(victim.dir, ".shoal/run"))
+	run, err := os.ReadFile(filepath.Join(victim.dir, ".shoal/run-0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 	zero, idHash, runHash, passwdHash := reconcile.Hash{}, hashText(string(id)), hashText(string(run)), hashText(string(passwd))
 	for _, path := range []string{
-		"../../etc/passwd", "/etc/passwd", "link", ".shoal/id", ".shoal/run", ".shoal", ".shoal/trash", "", ".", "..", "dir", "dir/", "dir/../other.txt",
+		"../../etc/passwd", "/etc/passwd", "link", ".shoal/id", ".shoal/run-0", ".shoal", ".shoal/trash", "", ".", "..", "dir", "dir/", "dir/../other.txt",
 		"other.txt\x00", strings.Repeat("d/", 2000), strings.Repeat("n", 5000),
 	} {
 		for _, h := range [][]byte{nil, zero[:], idHash[:], runHash[:], passwdHash[:], make([]byte, 31), make([]byte, 33)} {

@@ -69,7 +69,7 @@ func TestFloodOfEntries(t *testing.T) {
 		return s.HeapAlloc
 	}
 	e := m.file(root, "..", "no name")
-	const pages, each = 100, 3000
+	const pages, each = 50, 3000
 	var entries []reconcile.Entry
 	for range each {
 		e.ID.Counter++

@@ -96,13 +96,7 @@ func TestDeepTree(t *testing.T) {
 		parent = d.ID
 	}
 	all = append(all, m.file(parent, "deep.txt", "too deep"))
-	parent = root
-	for range 20 {
-		d := m.directory(parent, strings.Repeat("w", 255))
-		all = append(all, d)
-		parent = d.ID
-	}
-	all = append(all, m.file(parent, "wide.txt", "too long a path"), m.file(reconcile.EntryID{Member: m.id(), Incarnation: 5, Counter: 1}, "shallow.txt", "fine"))
+	all = append(all, m.file(reconcile.EntryID{Member: m.id(), Incarnation: 5, Counter: 1}, "shallow.txt", "fine"))
 	one, two := m.directory(root, "one"), m.directory(root, "two")
 	one.Places[0].Parent, two.Places[0].Parent = two.ID, one.ID
 	all = append(all, one, two, m.file(one.ID, "in a cycle.txt", "found somewhere"), m.file(reconcile.EntryID(m.next()), "orphan.txt", "nowhere"))
@@ -122,6 +116,22 @@ func TestDeepTree(t *testing.T) {
 	if err != nil || !found {
 		t.Errorf("a file in a cycle of directories is nowhere: %v", err)
 	}
+}
+
+// A path that is too long is none; what is above its end is.
+func TestLongPath(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	var all []reconcile.Entry
+	parent := root
+	for range 20 {
+		d := m.directory(parent, strings.Repeat("w", 255))
+		all = append(all, d)
+		parent = d.ID
+	}
+	m.tell(append(all, m.file(all[0].ID, "short.txt", "fine"), m.file(parent, "long.txt", "too long a path"))...)
+	victim.await("what is not long", victim.has(strings.Repeat("w", 255)+"/short.txt", "fine"))
+	works(victim, honest, m)
 }
 
 // Names that some file systems take for one are two here, on both nodes.

@@ -16,6 +16,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/delta"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -124,6 +125,7 @@ func (f *fetcher) bringDelta(ctx context.Context, fsys *apply.Root, l p2p.Link, 
 		x.tried[l.Peer()] = true
 		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
 	}
+	a.timed.within = max(a.timed.within, deltaWithin)
 	d, err := delta.NewReader(bufio.NewReaderSize(&counted{a.in, x.t}, 64<<10))
 	if err != nil {
 		return err
@@ -180,13 +182,13 @@ func (g *growing) Write(p []byte) (int, error) {
 
 // complete gives a content the name by which the core knows it.
 func complete(fsys *apply.Root, h reconcile.Hash) error {
-	if err := fsys.Remove(apply.TempName(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fsys.Remove(replica.ArrivalName(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := fsys.Remove(mapOf(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return fsys.Rename(begun(h), apply.TempName(h))
+	return fsys.Rename(begun(h), replica.ArrivalName(h))
 }
 
 // segments is what is still to come of a content.
@@ -197,6 +199,7 @@ type segments struct {
 	taken  []bool
 	synced int64
 	since  int64
+	failed error // of a sync
 }
 
 // take returns a segment that nobody brings yet.
@@ -341,6 +344,9 @@ func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p
 		}
 	}
 	errs := f.bringAll(ctx, links, x, s, t, m, more)
+	if err := s.unsynced(); err != nil {
+		return errors.Join(err, t.Close(), m.Close(), forgetBegun(fsys, h))
+	}
 	if s.missing() > 0 {
 		return errors.Join(errs, t.Close(), m.Close())
 	}
@@ -410,6 +416,14 @@ func (f *fetcher) bringFrom(ctx context.Context, l p2p.Link, x *fetch, s *segmen
 	}
 }
 
+// unsynced returns why a part could not be made durable. The file must be thrown away
+// then: another sync would report nothing.
+func (s *segments) unsynced() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
 // got notes that a segment is in the file. The map is written after what it speaks
 // of; whether it is on the disk earlier does not matter, since the whole is checked.
 func (s *segments) got(i int, t, m apply.Temp) error {
@@ -420,6 +434,7 @@ func (s *segments) got(i int, t, m apply.Temp) error {
 	if s.since >= syncEvery {
 		s.since = 0
 		if err := t.Sync(); err != nil {
+			s.failed = err
 			return err
 		}
 	}

@@ -199,7 +199,14 @@ func (p *pull) once(ctx context.Context) error {
 		p.compare(ctx)
 		cancel()
 	})
-	p.r.wake() // what is settled already is acknowledged
+	// What is settled already is acknowledged, and what nobody had may be there.
+	err = p.r.do(ctx, func(context.Context) error {
+		p.r.core.Reachable()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return p.read(ctx, in, w.Incarnation)
 }
 

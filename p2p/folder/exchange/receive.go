@@ -14,6 +14,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -52,6 +53,10 @@ func (r *timedReader) patience() time.Duration {
 	earned := time.Duration(r.got/slowest) * time.Second
 	return min(r.within, r.within+earned-r.waited)
 }
+
+// deltaWithin is how long a member may be silent while it makes a delta: it reads equal
+// bytes, perhaps many gigabytes, of which there is nothing to say.
+const deltaWithin = 15 * time.Minute
 
 // asked is a stream on which an answer comes.
 type asked struct {
@@ -210,7 +215,7 @@ func readSmall(in *bufio.Reader, size int64, buf []byte) ([]byte, error) {
 
 // writeTemp puts a content where the core looks for it.
 func writeTemp(fsys *apply.Root, h reconcile.Hash, b []byte) error {
-	t, err := fsys.Create(apply.TempName(h))
+	t, err := fsys.Create(replica.ArrivalName(h))
 	if err != nil {
 		return err
 	}
@@ -228,7 +233,7 @@ func (f *fetcher) copyHere(ctx context.Context, fsys *apply.Root, x *fetch) bool
 		return false
 	}
 	defer in.Close() // nothing was written
-	t, err := fsys.Create(apply.TempName(x.want.Hash))
+	t, err := fsys.Create(replica.ArrivalName(x.want.Hash))
 	if err != nil {
 		return false
 	}

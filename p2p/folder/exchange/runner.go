@@ -30,6 +30,7 @@ type runner struct {
 	id      string
 	label   string
 	offered p2p.ID // folder.Folder.Creator
+	network p2p.ID // in which it began
 	creator p2p.ID // whom the folder follows; this node itself where offered is zero
 	core    *replica.Core
 	place   *place
@@ -55,7 +56,9 @@ type runner struct {
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
 	news        broadcast     // this node's entries are more
-	digests     sync.Mutex    // one is made at a time
+	digests     sync.Mutex    // one is made at a time; guards the next two
+	lastDigest  digest
+	digestOf    uint64
 
 	// Of the runner's goroutine.
 	failures int
@@ -100,7 +103,7 @@ func (b *broadcast) wake() {
 
 func newRunner(s *Service, f folder.Folder) *runner {
 	r := &runner{
-		s: s, id: f.ID, label: f.Label, offered: f.Creator, creator: f.Creator, ended: make(chan struct{}),
+		s: s, id: f.ID, label: f.Label, offered: f.Creator, network: s.o.Network(), creator: f.Creator, ended: make(chan struct{}),
 		commands: make(chan func(context.Context)), incoming: make(chan incoming), nudge: make(chan struct{}, 1),
 		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{}, refusals: map[p2p.ID]*tally{},
 	}
@@ -145,7 +148,10 @@ func (r *runner) wake() {
 // run works until ctx ends.
 func (r *runner) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	defer close(r.ended)
+	defer func() {
+		close(r.ended)
+		r.s.Kick() // another one may follow
+	}()
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -235,6 +241,8 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		if time.Since(r.told) > tellEvery {
 			r.tell(true, nil)
 		}
+		// However much there is to do, nobody who asks or tells waits for all of it.
+		r.takeMore(ctx)
 	}
 	r.rest(ctx)
 	if r.core.Retry(time.Now().Add(-r.s.o.Times.Retry)) {
@@ -285,9 +293,13 @@ func (r *runner) takeArrived() {
 
 // takeMore takes what has come meanwhile, and reports whether there was anything.
 func (r *runner) takeMore(ctx context.Context) (any bool) {
+	var incoming chan incoming
+	if r.ready.Load() {
+		incoming = r.incoming
+	}
 	for {
 		select {
-		case in := <-r.incoming:
+		case in := <-incoming:
 			r.merge(ctx, in)
 			any = true
 		case f := <-r.commands:
@@ -311,6 +323,9 @@ func (r *runner) merge(ctx context.Context, in incoming) {
 	if err == nil {
 		in.pull.reached(upto)
 	}
+	if r.core.Relapsed() {
+		r.relapse(ctx)
+	}
 	r.report(refused)
 	if err == nil && len(in.page.entries) > 0 {
 		r.news.wake() // others may not be linked to who sent it
@@ -320,6 +335,18 @@ func (r *runner) merge(ctx context.Context, in incoming) {
 		r.unmerged = err
 	}
 	in.done <- err
+}
+
+// relapse begins anew: the disk of this node was put back to an earlier moment, which
+// another member's knowledge has shown. What is in the directory is compared with what
+// others have, as if the folder was joined.
+func (r *runner) relapse(ctx context.Context) {
+	r.s.log.Warn("folder: this computer's state is older than what others have had from it; it is compared anew", "folder", r.label)
+	if err := r.s.o.Store.Forget(ctx, r.id); err != nil {
+		r.s.log.Error("folder: old state not forgotten", "folder", r.label, "error", err)
+		return
+	}
+	r.stop()
 }
 
 // after does what a turn asks for, and tells what it has done.

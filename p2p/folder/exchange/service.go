@@ -69,6 +69,7 @@ type Service struct {
 
 	mu       sync.Mutex // guards all following fields
 	runners  map[string]*runner
+	ending   map[string]*runner // that were stopped and have not ended yet
 	links    map[p2p.ID]p2p.Link
 	running  map[*transfer]bool
 	finished []*transfer // newest last
@@ -83,7 +84,7 @@ func New(o Options) *Service {
 	o.Times = o.Times.filled()
 	return &Service{
 		o: o, self: o.Identity.ID(), log: o.Logger, wake: make(chan struct{}, 1),
-		runners: map[string]*runner{}, links: map[p2p.ID]p2p.Link{}, early: map[string]folder.Dirty{},
+		runners: map[string]*runner{}, ending: map[string]*runner{}, links: map[p2p.ID]p2p.Link{}, early: map[string]folder.Dirty{},
 		running: map[*transfer]bool{},
 	}
 }
@@ -131,16 +132,12 @@ func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links = links
-	for id, r := range s.runners {
-		f, ok := kept[id]
-		if ok && f.Creator == r.offered {
-			continue
-		}
-		r.stop()
-		delete(s.runners, id)
-	}
+	s.endRunners(kept)
 	for id, f := range kept {
 		r := s.runners[id]
+		if s.ending[id] != nil {
+			continue // two cores must not work in one folder
+		}
 		if r == nil {
 			r = newRunner(s, f)
 			s.runners[id] = r
@@ -153,6 +150,41 @@ func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) {
 			wg.Go(func() { r.run(rctx) })
 		}
 		r.meet(ctx, wg, links, f.State == folder.StatePaused)
+	}
+}
+
+// endRunners stops those of folders that are not kept any more, or differently, or in
+// another network, where other signatures hold. The caller holds s.mu.
+func (s *Service) endRunners(kept map[string]folder.Folder) {
+	for id, r := range s.runners {
+		f, ok := kept[id]
+		if ok && f.Creator == r.offered && r.network == s.o.Network() && !isClosed(r.ended) {
+			continue
+		}
+		r.stop()
+		s.ending[id] = r
+		delete(s.runners, id)
+	}
+	for id, r := range s.ending {
+		if !isClosed(r.ended) {
+			continue
+		}
+		delete(s.ending, id)
+		if _, ok := kept[id]; ok {
+			// The next one begins with a complete scan, as after a start.
+			if err := s.o.Folders.Scan(id); err != nil {
+				s.log.Debug("folder: not scanned", "folder", id, "error", err)
+			}
+		}
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -184,17 +216,16 @@ func (s *Service) runner(id string) (*runner, error) {
 func (s *Service) Forget(ctx context.Context, id string) error {
 	s.mu.Lock()
 	r := s.runners[id]
-	if r != nil {
+	if r == nil {
+		r = s.ending[id]
+	} else {
 		r.stop()
+		s.ending[id] = r
+		delete(s.runners, id)
 	}
 	s.mu.Unlock()
 	if r != nil {
 		<-r.ended
-		s.mu.Lock()
-		if s.runners[id] == r {
-			delete(s.runners, id)
-		}
-		s.mu.Unlock()
 	}
 	return s.o.Store.Forget(ctx, id)
 }

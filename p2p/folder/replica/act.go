@@ -24,6 +24,7 @@ type job struct {
 	Step  reconcile.Step
 	Op    apply.Op
 	By    p2p.ID // whose change it is
+	Dot   reconcile.Dot
 	stat  apply.Stat
 	done  bool
 	moved bool // a directory
@@ -80,7 +81,7 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 		w.block(s)
 		return j, false, nil
 	}
-	j = job{Step: s, By: by, Op: apply.Op{
+	j = job{Step: s, By: by, Dot: w.dotOf(s), Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
 	switch s.Do {
@@ -103,6 +104,12 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 func (w *work) provide(j job) (job, bool, error) {
 	s := j.Step
 	temp, ok, err := w.contents.take(w.o.FS, s.Row.Item, w.claimed, w.o.Random)
+	if err != nil && !hinders(err) {
+		w.fail(s, parking{path: s.Path, why: err.Error()})
+		w.block(s)
+		w.problems[s.Path] = "it cannot be made here as it is: " + err.Error()
+		return j, false, nil
+	}
 	if err != nil {
 		return j, false, w.errorf("make a temporary file for "+s.Path, err)
 	}
@@ -156,7 +163,7 @@ func (w *work) run(group []job) error {
 		return nil
 	}
 	if err := w.syncTemps(group); err != nil {
-		return w.errorf("make contents durable", errors.Join(err, w.throwAway(group)))
+		return w.errorf("make contents durable", errors.Join(err, w.throwAway(group), w.contents.distrust(w.o.FS)))
 	}
 	fault.Point("replica.temps-synced")
 	if err := w.writeJournal(group); err != nil {
@@ -209,6 +216,17 @@ func (w *work) blocked(s reconcile.Step) bool {
 	})
 }
 
+// hinders reports whether an error is of the disk, so that nothing else will succeed
+// either.
+func hinders(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // failure sorts out why a step did not succeed: what is in its way is a matter of the
 // step, which has not been done. After anything else it is not known what has been
 // done.
@@ -227,7 +245,7 @@ func (w *work) failure(s reconcile.Step, err error) error {
 	case errors.Is(err, fs.ErrExist), errors.Is(err, apply.ErrInTheWay), errors.Is(err, syscall.ENOTEMPTY):
 		w.o.Disk.Hint(hints(s)...)
 		return problem(obstacle(s, err))
-	case s.Do != reconcile.DoReplace && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY)):
+	case errors.Is(err, fs.ErrPermission), s.Do != reconcile.DoReplace && errors.Is(err, syscall.EBUSY):
 		return problem("this program may not change it here: " + err.Error())
 	}
 	w.torn = true
@@ -358,6 +376,7 @@ func (w *work) finish(group []job) error {
 	var put []Seen
 	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
 		drop, moved, put = nil, nil, nil
+		w.orphans = nil
 		for i := range group {
 			j := &group[i]
 			if !j.done {
@@ -386,6 +405,7 @@ func (w *work) finish(group []job) error {
 	if err != nil {
 		return err
 	}
+	w.adopt()
 	for i := range group {
 		j := &group[i]
 		if !j.done || j.Step.Do == reconcile.DoNote {
@@ -394,7 +414,10 @@ func (w *work) finish(group []job) error {
 		if j.Op.Temp != "" {
 			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
 		}
-		w.brake.count(j.Step, j.By, w.o.Now())
+		if !w.brake.holds[j.By].Released.Has(j.Dot) {
+			w.brake.count(j.Step, j.By, w.o.Now())
+		}
+		w.brake.bring(j.Step, j.By, w.o.Now())
 		w.turn.Installed = append(w.turn.Installed, Installed{
 			Do: j.Step.Do, Path: j.Step.Path, From: j.Step.From, Size: j.Step.Row.Size, Member: j.By,
 		})
@@ -462,6 +485,10 @@ func (j *job) item() reconcile.Item {
 		if j.Step.Do == reconcile.DoMove || j.Step.Do == reconcile.DoMeta {
 			it.Hash = j.Step.Expect.Hash
 		}
+	} else if j.moved {
+		// Of a directory only the inode was compared: a mode that a person has set
+		// meanwhile is found by comparing with what it was.
+		it.Mode = j.Step.Expect.Mode
 	}
 	return it
 }
@@ -477,8 +504,17 @@ func (w *work) commitRow(tx Writer, j *job) error {
 	}
 	switch {
 	case s.Do == reconcile.DoTrash:
+		// An empty directory can have rows of what a person has removed meanwhile.
+		if s.Expect.Kind == reconcile.KindDir {
+			if err := w.orphan(tx, s.Path, nil); err != nil {
+				return err
+			}
+		}
 		return tx.Unset([]string{s.Path})
 	case j.moved:
+		if err := w.orphan(tx, s.Path, nil); err != nil {
+			return err
+		}
 		if err := tx.MoveRows([]Move{{From: s.From, To: s.Path}}); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ const (
 // do too much.
 type brake struct {
 	done  map[p2p.ID][]braking
+	adds  map[p2p.ID][]braking
 	holds map[p2p.ID]Hold
 }
 
@@ -30,7 +31,7 @@ type braking struct {
 }
 
 func newBrake() brake {
-	return brake{done: map[p2p.ID][]braking{}, holds: map[p2p.ID]Hold{}}
+	return brake{done: map[p2p.ID][]braking{}, adds: map[p2p.ID][]braking{}, holds: map[p2p.ID]Hold{}}
 }
 
 func (b *brake) load(r Reader) error {
@@ -66,6 +67,30 @@ func (b *brake) count(s reconcile.Step, by p2p.ID, now time.Time) {
 	b.done[by] = list
 }
 
+// bring notes that a file has come.
+func (b *brake) bring(s reconcile.Step, by p2p.ID, now time.Time) {
+	if s.Do != reconcile.DoFetch && s.Do != reconcile.DoCopy || by.IsZero() {
+		return
+	}
+	list := slices.DeleteFunc(b.adds[by], func(x braking) bool { return now.Sub(x.at) > brakeWithin })
+	if n := len(list); n > 0 && now.Sub(list[n-1].at) < time.Second {
+		list[n-1].files++
+	} else {
+		list = append(list, braking{at: now, files: 1})
+	}
+	b.adds[by] = list
+}
+
+// added is how many files of a member have come of late.
+func (b *brake) added(by p2p.ID, now time.Time) (files int) {
+	for _, x := range b.adds[by] {
+		if now.Sub(x.at) <= brakeWithin {
+			files += x.files
+		}
+	}
+	return files
+}
+
 // recent is how many files a member has deleted and replaced of late.
 func (b *brake) recent(by p2p.ID, now time.Time) (files int) {
 	for _, x := range b.done[by] {
@@ -81,7 +106,7 @@ func (w *work) brakes() {
 	count := map[p2p.ID]int{}
 	for _, s := range w.plan.Steps {
 		by := w.responsible(s)
-		if destroys(s) && by != w.o.Self && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
+		if destroys(s) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
 			count[by]++
 		}
 	}
@@ -95,7 +120,8 @@ func (w *work) brakes() {
 	now := w.o.Now()
 	for by, n := range count {
 		h := w.brake.holds[by]
-		limit := max(w.o.BrakeFiles, files/brakePart)
+		// Nobody makes room for deletions by adding files first.
+		limit := max(w.o.BrakeFiles, (files-w.brake.added(by, now))/brakePart)
 		switch {
 		case !h.Since.IsZero():
 			h.Held = max(h.Held, n)
@@ -125,6 +151,12 @@ func (w *work) setHold(h Hold) error {
 		w.brake.holds[h.Member] = h
 	}
 	return err
+}
+
+// own reports whether an event is of this node in this incarnation: what it has done
+// itself needs no word. Nobody else can make these up; see vouched.
+func (c *Core) own(d reconcile.Dot) bool {
+	return d.Member == c.author.Member && d.Incarnation == c.author.Incarnation
 }
 
 // responsible returns whose change a step carries out; zero if nobody's.

@@ -26,6 +26,9 @@ type work struct {
 	global  reconcile.Global              // with the plan's entries
 	about   []reconcile.EntryID           // what the steps are about
 	failed  map[reconcile.EntryID]parking // what was not done
+	needs   map[reconcile.EntryID]int64   // see need
+	orphans []reconcile.EntryID           // whose rows went with that of a directory
+	adopted map[reconcile.EntryID]bool    // orphans that are pending
 	blocks  []string                      // paths of steps that were not done
 	claimed map[reconcile.Hash]bool       // temporary files that a step has taken
 }
@@ -106,6 +109,7 @@ func (w *work) commit(s seeds) error {
 		return err
 	}
 	w.state, w.author = state, w.plan.Author
+	w.adopt()
 	gone, put := w.conflictChanges()
 	for _, p := range gone {
 		delete(w.conflicts, p)
@@ -134,7 +138,10 @@ func (w *work) movedHere() []Move {
 // may be a new one, at the very path that it leaves.
 func (w *work) setRows(tx Writer, moves []Move) error {
 	if len(moves) == 0 {
-		return errors.Join(tx.Unset(w.plan.Unset), tx.Set(w.plan.Set))
+		if err := w.unset(tx, w.plan.Unset, func(p string) string { return p }); err != nil {
+			return err
+		}
+		return tx.Set(w.plan.Set)
 	}
 	away := make([]Move, len(moves))
 	for i, m := range moves {
@@ -150,10 +157,69 @@ func (w *work) setRows(tx Writer, moves []Move) error {
 		}
 	}
 	slices.Sort(unset)
-	if err := errors.Join(tx.MoveRows(away), tx.Unset(unset)); err != nil {
+	if err := tx.MoveRows(away); err != nil {
+		return err
+	}
+	if err := w.unset(tx, unset, now.now); err != nil {
 		return err
 	}
 	return w.placeRows(tx, away, moves)
+}
+
+// unset deletes rows. at says where the rows of the scope are by now.
+func (w *work) unset(tx Writer, paths []string, at func(string) string) error {
+	inScope := map[string]bool{}
+	for p := range w.base {
+		inScope[at(p)] = true
+	}
+	for _, p := range paths {
+		if err := w.orphan(tx, p, inScope); err != nil {
+			return err
+		}
+	}
+	return tx.Unset(paths)
+}
+
+// orphan has planned again what is committed below a directory whose row goes, and
+// was not part of the plan: it is not known here what has become of it, and what
+// nobody has deleted comes back.
+func (w *work) orphan(tx Writer, dir string, except map[string]bool) error {
+	rows, err := tx.RowsIn(dir, 0)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if !except[row.Path] {
+			for _, ref := range row.Row.Refs {
+				id := ref.ID
+				if !ref.Of.IsZero() {
+					id = ref.Of
+				}
+				if err := tx.SetPending(id, true, row.Row.Size); err != nil {
+					return err
+				}
+				w.orphans = append(w.orphans, id)
+			}
+		}
+		if row.Row.Kind == reconcile.KindDir {
+			if err := w.orphan(tx, row.Path, except); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// adopt has orphans tried, once it is durable that they are pending.
+func (w *work) adopt() {
+	if w.adopted == nil {
+		w.adopted = map[reconcile.EntryID]bool{}
+	}
+	for _, id := range w.orphans {
+		w.again[id] = true
+		w.adopted[id] = true
+	}
+	w.orphans = nil
 }
 
 // placeRows sets the rows, and brings what waits aside to its place, from the top
@@ -221,13 +287,15 @@ func discarded(path string, item reconcile.Item, by p2p.ID, now time.Time, delet
 
 // need is how many bytes have to come for an entry.
 func (w *work) need(id reconcile.EntryID) int64 {
-	for _, s := range w.plan.Steps {
-		fetched := s.Do == reconcile.DoFetch || s.Do == reconcile.DoReplace
-		if fetched && len(s.Row.Refs) > 0 && s.Row.Refs[0].ID == id {
-			return s.Row.Size
+	if w.needs == nil {
+		w.needs = map[reconcile.EntryID]int64{}
+		for _, s := range w.plan.Steps {
+			if (s.Do == reconcile.DoFetch || s.Do == reconcile.DoReplace) && len(s.Row.Refs) > 0 {
+				w.needs[s.Row.Refs[0].ID] = s.Row.Size
+			}
 		}
 	}
-	return 0
+	return w.needs[id]
 }
 
 // conclude clears what is not pending any more, and parks what could not be done.
@@ -239,13 +307,20 @@ func (w *work) conclude(s seeds) error {
 	for _, id := range s.entries {
 		done[id] = true
 	}
+	for id := range w.adopted {
+		delete(done, id)
+	}
 	for id := range done {
 		delete(w.parked, id)
 	}
 	w.refused()
+	var missing []reconcile.EntryID
 	for id, why := range w.failed {
 		if !done[id] && !w.pending[id] {
-			continue // it is as it should be, or is not known
+			if _, there := w.disk[why.path]; there || why.path == "" {
+				continue // it is as it should be, or is not known
+			}
+			missing = append(missing, id)
 		}
 		delete(done, id)
 		w.tries[id]++
@@ -258,12 +333,17 @@ func (w *work) conclude(s seeds) error {
 	for id := range done {
 		delete(w.tries, id)
 	}
-	if len(done) == 0 {
+	if len(done)+len(missing) == 0 {
 		return nil
 	}
 	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
 		for id := range done {
 			if err := tx.SetPending(id, false, 0); err != nil {
+				return err
+			}
+		}
+		for _, id := range missing {
+			if err := tx.SetPending(id, true, w.need(id)); err != nil {
 				return err
 			}
 		}

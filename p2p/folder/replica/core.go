@@ -57,7 +57,9 @@ type Core struct {
 	// unsure are paths at which something was that no scan had seen yet: it may be gone,
 	// or be what it was before, when a scan looks.
 	unsure map[string]bool
-	next   uint64 // pending entries up to this number are seeds already, or parked
+	looks  int       // how often these were looked at in a row
+	sureAt time.Time // when they are looked at again
+	next   uint64    // pending entries up to this number are seeds already, or parked
 	again  map[reconcile.EntryID]bool
 
 	parked   map[reconcile.EntryID]parking
@@ -65,6 +67,8 @@ type Core struct {
 	tries    map[reconcile.EntryID]int              // how often a parked entry was not done in a row
 	ahead    []Want                                 // that were found without a plan
 	claims   map[node]uint64
+	entries  int  // at most so many are known
+	relapsed bool // see Relapsed
 	cursors  map[p2p.ID]Cursor
 	contents contents
 	brake    brake
@@ -173,12 +177,15 @@ func (c *Core) Open(ctx context.Context) error {
 		for _, x := range claims {
 			c.claims[nodeOf(x.Dot)] = x.Dot.Counter
 		}
+		if c.entries, err = r.CountEntries(); err != nil {
+			return err
+		}
 		return c.brake.load(r)
 	})
 	if err != nil {
 		return c.errorf("read the state", err)
 	}
-	same := c.state.Incarnation != 0 && (found.Nonce == c.state.Nonce || found.Nonce == c.state.Before)
+	same := c.state.Incarnation != 0 && found.Serial > 0 && (found.Nonce == c.state.Nonce || found.Nonce == c.state.Before)
 	next := c.state
 	if same {
 		next.Counter = max(next.Counter, found.Reserved)
@@ -194,7 +201,7 @@ func (c *Core) Open(ctx context.Context) error {
 				return err
 			}
 		}
-		return w.SetState(next)
+		return errors.Join(w.SetState(next), c.signAgain(w, next))
 	})
 	if err != nil {
 		return c.errorf("begin a run", err)
@@ -307,6 +314,12 @@ func (c *Core) reserve(counter uint64) error {
 // Incarnation is that of this run.
 func (c *Core) Incarnation() uint64 { return c.state.Incarnation }
 
+// Relapsed reports whether it has turned out that database and folder are of an earlier
+// moment than this node remembers: a disk was put back. Numbers of events would be used
+// twice, so that the replica must be forgotten, and begun anew as one whose database was
+// lost.
+func (c *Core) Relapsed() bool { return c.relapsed }
+
 // Settled reports whether what others have done can be merged.
 func (c *Core) Settled() bool { return c.settled && !c.torn }
 
@@ -314,7 +327,7 @@ func (c *Core) Settled() bool { return c.settled && !c.torn }
 // after each scan, even if nothing has changed.
 func (c *Core) Dirty(paths []string, moved []Move, all bool) {
 	c.all = c.all || all
-	c.lookAgain()
+	c.lookAgain() // the scan may know more now
 	for _, p := range paths {
 		c.dirty[p] = true
 	}
@@ -327,6 +340,22 @@ func (c *Core) lookAgain() {
 		c.dirty[p] = true
 	}
 	clear(c.unsure)
+}
+
+// lookSometimes is lookAgain without a reason, the more seldom the longer there is
+// something that is not known.
+func (c *Core) lookSometimes() (any bool) {
+	if len(c.unsure) == 0 {
+		c.looks = 0
+		return false
+	}
+	if c.o.Now().Before(c.sureAt) {
+		return false
+	}
+	c.lookAgain()
+	c.looks++
+	c.sureAt = c.o.Now().Add(min(time.Second<<min(c.looks, 12), longestWait))
+	return true
 }
 
 // Limits of one turn.
@@ -542,9 +571,21 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	w.turn.Changes, w.turn.Problems = plan.Changes, plan.Problems
 	c.note(s, sc, plan)
 	if err := w.act(); err != nil {
+		w.resume()
 		return w.turn, err
 	}
-	return w.turn, w.conclude(s)
+	if err := w.conclude(s); err != nil {
+		w.resume()
+		return w.turn, err
+	}
+	return w.turn, nil
+}
+
+// resume has all that the plan was about tried again.
+func (w *work) resume() {
+	for _, id := range w.about {
+		w.again[id] = true
+	}
 }
 
 // note remembers the problems at the paths that were planned.
@@ -583,8 +624,7 @@ const longestWait = time.Hour
 // the longer the more often it was tried: what was in the way may be gone. Where
 // something changes on the disk it is tried anyway.
 func (c *Core) Retry(before time.Time) (any bool) {
-	any = len(c.unsure) > 0
-	c.lookAgain()
+	any = c.lookSometimes()
 	for id, p := range c.parked {
 		extra := min(time.Second<<min(p.tries, 12)-time.Second, longestWait)
 		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(before.Add(-extra)) {
@@ -593,6 +633,30 @@ func (c *Core) Retry(before time.Time) (any bool) {
 		}
 	}
 	return any
+}
+
+// signAgain signs the claims of this node once more: they hold in one network, and this
+// may be another one than before.
+func (c *Core) signAgain(w Writer, s State) error {
+	if c.o.Sign == nil {
+		return nil
+	}
+	own := map[node]uint64{{c.o.Self, s.Incarnation}: s.Counter}
+	for n, counter := range c.claims {
+		if n.member == c.o.Self {
+			own[n] = max(own[n], counter)
+		}
+	}
+	for n, counter := range own {
+		d := reconcile.Dot{Member: n.member, Incarnation: n.incarnation, Counter: counter}
+		if counter == 0 {
+			continue
+		}
+		if err := w.SetClaim(Claim{Dot: d, Sig: c.o.Sign(d)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // setState makes the counter of the author durable, with a claim to it.

@@ -208,6 +208,9 @@ func (f *folderState) after(seq uint64, limit int, want func(Stored) bool) (out 
 	return out
 }
 
+// CountEntries implements Reader.
+func (f *folderState) CountEntries() (int, error) { return len(f.entries), nil }
+
 // Needs implements Reader.
 func (f *folderState) Needs() (entries int, bytes int64, err error) { return f.pending, f.need, nil }
 

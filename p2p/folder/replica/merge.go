@@ -16,6 +16,9 @@ const (
 	MaxClaims  = 4096    // of a folder
 )
 
+// fewEntries is up to how many entries in one page count as what people do now.
+const fewEntries = 64
+
 // node is a member's incarnation.
 type node struct {
 	member      p2p.ID
@@ -66,7 +69,7 @@ func (c *Core) Merge(ctx context.Context, from p2p.ID, b Batch) ([]Refusal, erro
 		}
 		counter := func(d reconcile.Dot) uint64 { return max(claims[nodeOf(d)], c.counter(d)) }
 		for _, e := range b.Entries {
-			why, err := c.mergeEntry(w, from, e, counter)
+			why, err := c.mergeEntry(w, from, e, counter, len(b.Entries) <= fewEntries)
 			if err != nil {
 				return err
 			}
@@ -103,7 +106,11 @@ func (c *Core) claim(w Writer, x Claim, claims map[node]uint64) (why string, err
 	switch {
 	case x.Dot.Counter <= known:
 		return "", nil
-	case n.member == c.o.Self && n.incarnation == c.author.Incarnation:
+	case c.own(x.Dot) && c.o.Verify(x) && c.o.Sign != nil:
+		// Database and folder were put back together, to a moment before this claim.
+		c.relapsed = true
+		return "", nil
+	case c.own(x.Dot):
 		return "it knows events of this computer that there are not", nil
 	case !c.o.Known(n.member):
 		return fmt.Sprintf("it speaks for %s, who is not a member", n.member.Short()), nil
@@ -136,7 +143,10 @@ func (c *Core) incarnations(member p2p.ID, claims map[node]uint64) (count int) {
 }
 
 // mergeEntry merges one entry. why says what is wrong with it.
-func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func(reconcile.Dot) uint64) (why string, err error) {
+//
+// What comes in small numbers goes before the rest of what is pending: it is what people
+// do now, and a first synchronisation can take long.
+func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func(reconcile.Dot) uint64, few bool) (why string, err error) {
 	if err := e.Check(reconcile.Rules{Member: c.o.Known}); err != nil {
 		return err.Error(), nil
 	}
@@ -151,13 +161,10 @@ func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func
 		return why, nil
 	}
 	if !found {
-		s, err := w.State()
-		if err != nil {
-			return "", err
-		}
-		if s.Seq > MaxEntries*4 { // each entry changes a few times; a closer count is not worth a query
+		if c.entries >= MaxEntries {
 			return fmt.Sprintf("there are more than %d entries", MaxEntries), nil
 		}
+		c.entries++ // one more is counted if the transaction fails: it is an upper bound
 	}
 	joined := e
 	if found {
@@ -169,11 +176,19 @@ func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func
 	if len(joined.Places) > reconcile.MaxSiblings || len(joined.Contents) > reconcile.MaxSiblings {
 		return fmt.Sprintf("it has more than %d versions", reconcile.MaxSiblings), nil
 	}
+	if found {
+		if err := c.vacated(w, old.Entry, joined); err != nil {
+			return "", err
+		}
+	}
 	delete(c.parked, e.ID)
 	if e.Kind == reconcile.KindDir && len(c.parked) > 0 {
 		if err := c.awaited(w, e.ID); err != nil {
 			return "", err
 		}
+	}
+	if few {
+		c.again[e.ID] = true
 	}
 	return "", w.PutEntry(joined, true, sizeOf(joined))
 }
@@ -189,10 +204,34 @@ func (c *Core) awaited(w Writer, dir reconcile.EntryID) error {
 	return err
 }
 
-// vouched checks that all events in e are claimed by their members, and that those that
-// are new may have been made by them: who may not change the folder can
-// pass on what others have done, but what such a member has done itself is taken from one who may
-// only, for it was made when it was still allowed.
+// vacated has what contests a name that an entry gives up planned again, and the
+// directory that it leaves: neither can be found from where the entry is now.
+func (c *Core) vacated(w Writer, old, joined reconcile.Entry) error {
+	for _, p := range old.Places {
+		if slices.ContainsFunc(joined.Places, func(q reconcile.Place) bool { return q.Spot == p.Spot }) {
+			continue
+		}
+		ids, err := w.At(p.Spot)
+		if err != nil {
+			return err
+		}
+		for _, id := range append(ids, p.Parent) {
+			if id == old.ID || id.IsZero() {
+				continue
+			}
+			if err := w.SetPending(id, true, 0); err != nil {
+				return err
+			}
+			c.again[id] = true
+		}
+	}
+	return nil
+}
+
+// vouched checks that all events in e are claimed by their members, and that what is new
+// comes from somebody who may change the folder: versions are not signed, so that it is
+// the sender who answers for them, whosever they are said to be. Of this node's own
+// events nobody else knows more than this node.
 func (c *Core) vouched(from p2p.ID, e, old reconcile.Entry, counter func(reconcile.Dot) uint64) string {
 	if d := reconcile.Dot(e.ID); d.Counter > counter(d) {
 		return fmt.Sprintf("member %s has not said that it made it", d.Member.Short())
@@ -204,20 +243,37 @@ func (c *Core) vouched(from p2p.ID, e, old reconcile.Entry, counter func(reconci
 			}
 		}
 	}
-	allowed := func(d reconcile.Dot) bool {
-		return c.o.Writer(d.Member) || c.o.Writer(from) && from != d.Member
-	}
 	for _, p := range e.Places {
-		known := slices.ContainsFunc(old.Places, func(q reconcile.Place) bool { return q.Dot == p.Dot })
-		if !known && !allowed(p.Dot) {
-			return fmt.Sprintf("member %s may not change this folder", p.Dot.Member.Short())
+		i := slices.IndexFunc(old.Places, func(q reconcile.Place) bool { return q.Dot == p.Dot })
+		covered := slices.ContainsFunc(old.Places, func(q reconcile.Place) bool { return q.Vector.Covers(p.Vector) })
+		same := i >= 0 && samePlace(old.Places[i], p)
+		if why := c.trusted(from, p.Dot, len(old.Places) > 0, same, covered && i < 0); why != "" {
+			return why
 		}
 	}
 	for _, x := range e.Contents {
-		known := slices.ContainsFunc(old.Contents, func(y reconcile.Content) bool { return y.Dot == x.Dot })
-		if !known && !allowed(x.Dot) {
-			return fmt.Sprintf("member %s may not change this folder", x.Dot.Member.Short())
+		i := slices.IndexFunc(old.Contents, func(y reconcile.Content) bool { return y.Dot == x.Dot })
+		covered := slices.ContainsFunc(old.Contents, func(y reconcile.Content) bool { return y.Vector.Covers(x.Vector) })
+		same := i >= 0 && sameContent(old.Contents[i], x)
+		if why := c.trusted(from, x.Dot, len(old.Contents) > 0, same, covered && i < 0); why != "" {
+			return why
 		}
+	}
+	return ""
+}
+
+// trusted says why a version is not taken over, or nothing: it is the same as is known,
+// it is older, or it is new and comes from who may bring new ones. A version of this node
+// in an entry that is new here is one that lost, which somebody has given an entry of its
+// own.
+func (c *Core) trusted(from p2p.ID, d reconcile.Dot, known, same, older bool) string {
+	switch {
+	case same || older:
+		return ""
+	case known && c.own(d):
+		return "it has an event of this computer that there was not"
+	case !c.o.Writer(from):
+		return fmt.Sprintf("member %s may not change this folder", from.Short())
 	}
 	return ""
 }
@@ -241,11 +297,15 @@ func sizeOf(e reconcile.Entry) (n int64) {
 
 // same reports whether two states of an entry are the same.
 func same(a, b reconcile.Entry) bool {
-	return slices.EqualFunc(a.Places, b.Places, func(p, q reconcile.Place) bool {
-		return p.Dot == q.Dot && slices.Equal(p.Vector, q.Vector) && p.Spot == q.Spot && p.Was == q.Was && p.Had == q.Had && p.Auto == q.Auto
-	}) && slices.EqualFunc(a.Contents, b.Contents, func(x, y reconcile.Content) bool {
-		return x.Dot == y.Dot && slices.Equal(x.Vector, y.Vector) && x.Made == y.Made && x.Deleted == y.Deleted &&
-			slices.Equal(x.Seen, y.Seen) && x.Hash == y.Hash && x.Parent == y.Parent && x.Size == y.Size &&
-			x.Modified == y.Modified && x.Mode == y.Mode
-	})
+	return slices.EqualFunc(a.Places, b.Places, samePlace) && slices.EqualFunc(a.Contents, b.Contents, sameContent)
+}
+
+func samePlace(p, q reconcile.Place) bool {
+	return p.Dot == q.Dot && slices.Equal(p.Vector, q.Vector) && p.Spot == q.Spot && p.Was == q.Was && p.Had == q.Had && p.Auto == q.Auto
+}
+
+func sameContent(x, y reconcile.Content) bool {
+	return x.Dot == y.Dot && slices.Equal(x.Vector, y.Vector) && x.Made == y.Made && x.Deleted == y.Deleted &&
+		slices.Equal(x.Seen, y.Seen) && x.Hash == y.Hash && x.Parent == y.Parent && x.Size == y.Size &&
+		x.Modified == y.Modified && x.Mode == y.Mode
 }

@@ -273,7 +273,10 @@ func (c *Core) trash(ctx context.Context, p string) error {
 	name := ""
 	if st.Kind == reconcile.KindFile {
 		name = apply.TrashName(c.o.Now(), c.o.Random(), lastName(p))
-		if want.Item.Hash, err = hashFile(ctx, c.o.FS, p); err != nil {
+		// What the scan knows need not be read again: it can be large, and others wait.
+		if seen, state, e := c.o.Disk.Observe(ctx, p); e == nil && state == Current {
+			want.Item.Hash = seen.Hash
+		} else if want.Item.Hash, err = hashFile(ctx, c.o.FS, p); err != nil {
 			return err
 		}
 	}
@@ -355,11 +358,16 @@ func (c *Core) Decide(ctx context.Context, of p2p.ID, release bool) error {
 }
 
 func (c *Core) decide(ctx context.Context, h Hold, release bool) error {
-	if !release {
-		items, err := c.heldItems(ctx, h.Member)
-		if err != nil {
-			return err
+	items, dots, err := c.heldItems(ctx, h.Member)
+	if err != nil {
+		return err
+	}
+	if release {
+		// What was seen, and no more: not what the member may have announced.
+		for _, d := range dots {
+			h.Released = h.Released.Bump(d)
 		}
+	} else {
 		var what []reconcile.Insisting
 		for _, it := range items {
 			what = append(what, reconcile.Insisting{Path: it.Path})
@@ -370,11 +378,6 @@ func (c *Core) decide(ctx context.Context, h Hold, release bool) error {
 			}
 		} else if len(what) > 0 {
 			return ErrReadOnly
-		}
-	}
-	for n, counter := range c.claims {
-		if n.member == h.Member {
-			h.Released = h.Released.Bump(reconcile.Dot{Member: n.member, Incarnation: n.incarnation, Counter: counter})
 		}
 	}
 	h.Since, h.Held, h.Limit = time.Time{}, 0, 0
@@ -395,7 +398,7 @@ func (c *Core) decide(ctx context.Context, h Hold, release bool) error {
 func (c *Core) Held(ctx context.Context) ([]Held, error) {
 	var out []Held
 	for _, h := range c.Holds() {
-		items, err := c.heldItems(ctx, h.Member)
+		items, _, err := c.heldItems(ctx, h.Member)
 		if err != nil {
 			return nil, c.errorf("list what is held", err)
 		}
@@ -414,7 +417,7 @@ func (c *Core) Held(ctx context.Context) ([]Held, error) {
 }
 
 // heldItems returns the changes of a member that wait, by path.
-func (c *Core) heldItems(ctx context.Context, of p2p.ID) ([]HeldItem, error) {
+func (c *Core) heldItems(ctx context.Context, of p2p.ID) (items []HeldItem, dots []reconcile.Dot, err error) {
 	var s seeds
 	for id, p := range c.parked {
 		if p.held == of {
@@ -422,27 +425,27 @@ func (c *Core) heldItems(ctx context.Context, of p2p.ID) ([]HeldItem, error) {
 		}
 	}
 	if len(s.entries) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var sc scope
-	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
+	err = c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
 		sc, err = gather(ctx, r, c.o.Disk, s)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author})
 	w := &work{Core: c, ctx: ctx, scope: sc, plan: plan}
 	w.index()
-	var out []HeldItem
 	for _, step := range plan.Steps {
 		if destroys(step) && w.responsible(step) == of {
-			out = append(out, HeldItem{
+			dots = append(dots, w.dotOf(step))
+			items = append(items, HeldItem{
 				Path: step.Path, Deleted: step.Do == reconcile.DoTrash, Size: step.Expect.Size, NewSize: step.Row.Size,
 			})
 		}
 	}
-	slices.SortFunc(out, func(a, b HeldItem) int { return strings.Compare(a.Path, b.Path) })
-	return out, nil
+	slices.SortFunc(items, func(a, b HeldItem) int { return strings.Compare(a.Path, b.Path) })
+	return items, dots, nil
 }

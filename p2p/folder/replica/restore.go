@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
@@ -32,7 +34,7 @@ func (c *Core) find(ctx context.Context, numbers []int64) ([]Discarded, error) {
 	return out, err
 }
 
-// Missing returns which contents have to be at apply.TempName before Restore: those
+// Missing returns which contents have to be at ArrivalName before Restore: those
 // that are not in the trash of this node.
 func (c *Core) Missing(ctx context.Context, numbers []int64) ([]Want, error) {
 	if !c.o.Writer(c.o.Self) {
@@ -87,7 +89,7 @@ func (c *Core) restore(ctx context.Context, d Discarded) (string, error) {
 		if !errors.Is(err, fs.ErrExist) || i > 1000 {
 			break
 		}
-		to = beside(d.Path, i+1)
+		to = besides(d.Path, "restored", i+1)
 	}
 	if err != nil {
 		return "", err
@@ -104,7 +106,7 @@ func (c *Core) restore(ctx context.Context, d Discarded) (string, error) {
 func (c *Core) restorable(d Discarded) (string, error) {
 	from := apply.TrashDir + "/" + d.Name
 	if d.Name == "" {
-		from = apply.TempName(d.Hash)
+		from = ArrivalName(d.Hash)
 		f, err := c.o.FS.Create(from)
 		if err != nil {
 			return "", err
@@ -142,16 +144,17 @@ func (c *Core) mkdirs(dir string) error {
 	return c.o.FS.SyncDir(parent(dir))
 }
 
-// beside returns a name for what comes back to a path that is taken.
-func beside(p string, n int) string {
+// besides returns a name for what comes back to a path that is taken, with a word that
+// says why.
+func besides(p, why string, n int) string {
 	name := lastName(p)
 	ext := path.Ext(name)
 	if ext == name {
 		ext = ""
 	}
-	mark := " (restored)"
+	mark := " (" + why + ")"
 	if n > 1 {
-		mark = fmt.Sprintf(" (restored %d)", n)
+		mark = fmt.Sprintf(" (%s %d)", why, n)
 	}
 	return join(parent(p), strings.TrimSuffix(name, ext)+mark+ext)
 }
@@ -178,15 +181,115 @@ func (c *Core) Revert(ctx context.Context, paths []string) error {
 	return nil
 }
 
+// stale says what can go: what is too old, and of the rest, from the oldest on, as much
+// as is too much. What was discarded within a day stays, however large it is: who has
+// deleted something by mistake has not noticed yet.
+func stale(all []Discarded, now time.Time, most int64) (drop []int64, names []string) {
+	var bytes int64
+	for _, d := range all {
+		if d.Name != "" {
+			bytes += d.Size
+		}
+	}
+	oldest, young := now.AddDate(0, 0, -trashDays), now.AddDate(0, 0, -1)
+	for _, d := range slices.Backward(all) { // which are newest first
+		if !d.Time.Before(oldest) && (bytes <= most || d.Name == "" || !d.Time.Before(young)) {
+			continue
+		}
+		drop = append(drop, d.N)
+		if d.Name != "" {
+			bytes -= d.Size
+			names = append(names, d.Name)
+		}
+	}
+	return drop, names
+}
+
+// lateSaves looks for files in the trash that a program has written to after they were
+// replaced, because it had them open: they come back beside what replaced them. It returns
+// the rest.
+func (c *Core) lateSaves(ctx context.Context, all []Discarded) ([]Discarded, error) {
+	var rest []Discarded
+	for _, d := range all {
+		if d.Name == "" {
+			rest = append(rest, d)
+			continue
+		}
+		from := apply.TrashDir + "/" + d.Name
+		st, err := c.o.FS.Lstat(from)
+		if err != nil || st.Size == d.Size && st.Modified == d.Modified || c.o.Now().UnixNano()-st.Modified < int64(time.Minute) {
+			rest = append(rest, d)
+			continue
+		}
+		if err := c.mkdirs(parent(d.Path)); err != nil {
+			return all, err
+		}
+		to := besides(d.Path, "saved late", 1)
+		for i := 2; i < 100; i++ {
+			if _, err = apply.Install(c.o.FS, from, to); !errors.Is(err, fs.ErrExist) {
+				break
+			}
+			to = besides(d.Path, "saved late", i)
+		}
+		if err != nil {
+			return all, err
+		}
+		if err := apply.SyncDirs(c.o.FS, []string{parent(to), apply.TrashDir}); err != nil {
+			return all, err
+		}
+		c.o.Disk.Hint(to)
+		if err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.Forgo([]int64{d.N}) }); err != nil {
+			return all, err
+		}
+	}
+	return rest, nil
+}
+
 // Limits of the trash.
 const (
 	trashDays = 30
 	trashPart = 10 // a tenth of the disk
 )
 
+// partsKept is how long what has come in part is kept after the last piece came.
+const partsKept = 6 * time.Hour
+
+// tidyParts removes what has come in part of contents that nothing needs any more.
+func (c *Core) tidyParts() error {
+	needed := map[string]bool{}
+	for _, p := range c.parked {
+		needed[p.content.String()] = true
+	}
+	for h := range c.contents.wants {
+		needed[h.String()] = true
+	}
+	names, err := c.o.FS.Names(apply.TempDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		hash, _, _ := strings.Cut(name, ".")
+		if !strings.HasSuffix(name, partial) || needed[hash] {
+			continue
+		}
+		// What was begun in the last run may be wanted again before long.
+		st, err := c.o.FS.Lstat(apply.TempDir + "/" + name)
+		if err != nil || c.o.Now().UnixNano()-st.Modified < int64(partsKept) {
+			continue
+		}
+		if err := c.o.FS.Remove(apply.TempDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // Tidy removes from the trash what is too old, and the oldest of what is too much. It
 // is called from time to time.
 func (c *Core) Tidy(ctx context.Context) error {
+	if err := c.tidyParts(); err != nil {
+		return c.errorf("tidy what was begun", err)
+	}
 	_, disk, err := c.o.FS.Free()
 	if err != nil {
 		return c.errorf("tidy the trash", err)
@@ -199,22 +302,11 @@ func (c *Core) Tidy(ctx context.Context) error {
 	if err != nil {
 		return c.errorf("tidy the trash", err)
 	}
-	var drop []int64
-	var names []string
-	var bytes int64
-	oldest := c.o.Now().AddDate(0, 0, -trashDays)
-	for _, d := range all { // newest first
-		if d.Name != "" {
-			bytes += d.Size
-		}
-		if !d.Time.Before(oldest) && bytes <= disk/trashPart {
-			continue
-		}
-		drop = append(drop, d.N)
-		if d.Name != "" {
-			names = append(names, d.Name)
-		}
+	all, err = c.lateSaves(ctx, all)
+	if err != nil {
+		return c.errorf("tidy the trash", err)
 	}
+	drop, names := stale(all, c.o.Now(), disk/trashPart)
 	// The files first: what is listed and not there is worse than the contrary.
 	for _, name := range names {
 		if err := c.o.FS.Remove(apply.TrashDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -36,6 +36,8 @@ type seeds struct {
 //     contest its name.
 //   - A path brings its row, what is on the disk, the directory above, and what is
 //     shown there.
+//   - A directory that is not, or not any more, where it was committed brings all that
+//     was committed in it: otherwise what went with it would look as if it had never been.
 //   - A directory that has a tombstone, and directories that share a spot or a row,
 //     bring all that is in them: whether a dead directory is shown depends on that, and
 //     each thing in united ones contests names and is moved by itself.
@@ -52,6 +54,7 @@ type gatherer struct {
 	entries  map[reconcile.EntryID]bool
 	spots    map[reconcile.Spot]bool
 	expanded map[reconcile.EntryID]bool
+	bereft   map[string]bool // directories all of whose rows are loaded
 	queue    []func() error
 }
 
@@ -65,6 +68,7 @@ func gather(ctx context.Context, r Reader, d Disk, s seeds) (scope, error) {
 			looked: map[string]bool{},
 		},
 		entries: map[reconcile.EntryID]bool{}, spots: map[reconcile.Spot]bool{}, expanded: map[reconcile.EntryID]bool{},
+		bereft: map[string]bool{},
 	}
 	for _, m := range s.moved {
 		g.path(m.From)
@@ -81,6 +85,7 @@ func gather(ctx context.Context, r Reader, d Disk, s seeds) (scope, error) {
 		if err := g.drain(); err != nil {
 			return scope{}, err
 		}
+		g.bereave()
 		g.unite()
 		g.follow()
 		if len(g.queue) == 0 {
@@ -92,7 +97,17 @@ func gather(ctx context.Context, r Reader, d Disk, s seeds) (scope, error) {
 
 // prune leaves out what is in something that is no directory. What was last seen in a
 // directory is taken for granted, and the directory may have gone since.
+//
+// What is in something that is not known for sure is not known either.
 func (g *gatherer) prune() {
+	for _, p := range sorted(g.looked) {
+		for dir := parent(p); dir != ""; dir = parent(dir) {
+			if g.disk[dir].Kind == reconcile.KindOther {
+				g.unsure = append(g.unsure, p)
+				break
+			}
+		}
+	}
 	for _, p := range slices.Sorted(maps.Keys(g.disk)) {
 		dir := parent(p)
 		if dir != "" && dir != reconcile.Aside && g.disk[dir].Kind != reconcile.KindDir {
@@ -212,12 +227,16 @@ func (g *gatherer) within(dir string) error {
 			g.later(func() error { return g.within(row.Path) })
 		}
 	}
-	at := g.now(dir)
-	seen, err := g.d.Children(g.ctx, at)
-	for _, s := range seen {
-		g.path(s.Path)
+	for _, at := range append(g.related(dir), dir) {
+		seen, err := g.d.Children(g.ctx, at)
+		if err != nil {
+			return err
+		}
+		for _, s := range seen {
+			g.path(s.Path)
+		}
 	}
-	return err
+	return nil
 }
 
 // samples is how many things in a moved directory are loaded, by which it is known
@@ -271,18 +290,37 @@ func below(p, dir string) bool {
 // path has what is committed and what is on the disk at p loaded, and, because what
 // was at p may be elsewhere now, there too.
 func (g *gatherer) path(p string) {
+	g.load(p)
+	for _, q := range g.related(p) {
+		g.load(q)
+	}
+}
+
+// related returns where what was at p can be since directories were moved, and where
+// what is at p can have been. Moves can follow on each other, each at most once: a
+// directory that was moved into its successor would have no end of paths otherwise.
+func (g *gatherer) related(p string) (all []string) {
+	for _, step := range []func(string) string{g.now, g.was} {
+		q := p
+		for range g.move {
+			next := step(q)
+			if next == q || next == p || len(next) > reconcile.MaxPath {
+				break
+			}
+			all = append(all, next)
+			q = next
+		}
+	}
+	return all
+}
+
+func (g *gatherer) load(p string) {
 	if p == "" || p == reconcile.Aside || p == private || g.looked[p] {
 		return
 	}
 	g.looked[p] = true
-	g.path(parent(p))
+	g.load(parent(p))
 	g.later(func() error { return g.look(p) })
-	if q := g.now(p); q != p {
-		g.path(q)
-	}
-	if q := g.was(p); q != p {
-		g.path(q)
-	}
 }
 
 func (g *gatherer) look(p string) error {
@@ -321,11 +359,43 @@ func (g *gatherer) look(p string) error {
 			g.unsure = append(g.unsure, p)
 			return nil
 		case state != Current:
-			return nil
+			if found {
+				g.unsure = append(g.unsure, p) // it may be elsewhere, which the scan does not know yet
+			}
+			return g.gone(p, row)
+		}
+	}
+	if row.Kind == reconcile.KindDir && seen.Kind != reconcile.KindDir {
+		if err := g.gone(p, row); err != nil {
+			return err
 		}
 	}
 	g.disk[p], g.changed[p] = seen.Item, seen.Changed
 	return nil
+}
+
+// bereave brings what was committed in directories that are not where they were.
+func (g *gatherer) bereave() {
+	for p, row := range g.base {
+		if row.Kind != reconcile.KindDir || g.bereft[p] {
+			continue
+		}
+		item, there := g.disk[g.now(p)]
+		same := there && item.Kind == reconcile.KindDir && (item.Inode == row.Inode || item.Inode == 0 || row.Inode == 0)
+		if !same && !(there && item.Kind == reconcile.KindOther) {
+			g.bereft[p] = true
+			g.later(func() error { return g.within(p) })
+		}
+	}
+}
+
+// gone has all that is committed in a directory loaded that is not there any more:
+// its row goes with all below. If it is known where it was moved, they go along.
+func (g *gatherer) gone(p string, row reconcile.Row) error {
+	if row.Kind != reconcile.KindDir || slices.ContainsFunc(g.move, func(m Move) bool { return below(p, m.From) }) {
+		return nil
+	}
+	return g.within(p)
 }
 
 // unite expands directories that are one, or may be: those that share a spot, where

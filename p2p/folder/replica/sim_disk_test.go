@@ -204,7 +204,7 @@ func (d *simDisk) moves(now map[string]Seen, at func(string) bool) (moved []Move
 			continue
 		}
 		p, known := byInode[s.Inode]
-		if !known || p == q || !at(p) || below(q, p) || below(p, q) || now[p].Inode == s.Inode || !d.akin(p, q, now) {
+		if !known || p == q || !at(p) || below(p, q) || now[p].Inode == s.Inode || !d.akin(p, q, now) {
 			continue
 		}
 		inMoved := slices.ContainsFunc(moved, func(m Move) bool { return below(p, m.From) || below(q, m.To) })

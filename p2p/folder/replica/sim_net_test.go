@@ -108,7 +108,7 @@ func (l *simLink) merge(b Batch) bool {
 		to.forgive("merge", err)
 		l.cut()
 		return false
-	case len(refused) > 0:
+	case len(refused) > 0 && !l.from.reader: // who may only read is not believed news of others
 		to.w.fail("%s: refuses what %s sends: %v", to.name, l.from.name, refused)
 	}
 	to.w.note("%s: gets %d entries of %s, up to %d", to.name, len(b.Entries), l.from.name, b.Upto)

@@ -42,7 +42,9 @@ type simNode struct {
 	hook   func()
 	full   bool // the disk
 	eio    bool // syncs fail
-	salt   int
+	// halfway: the program has told a person that what it was asked for has failed.
+	halfway bool
+	salt    int
 
 	must map[string]bool    // contents that have to be on the disk, of whoever they are
 	made map[string]string  // what was made by which event
@@ -149,6 +151,8 @@ func (n *simNode) contents() map[string]bool {
 
 // holdsAll checks that nothing that was on the disk before is gone, and goes on from
 // what is there now.
+//
+// While a journal waits to be settled, what is there now need not be durable.
 func (n *simNode) holdsAll(when string) {
 	now := n.contents()
 	for content := range n.must {
@@ -156,7 +160,9 @@ func (n *simNode) holdsAll(when string) {
 			n.w.fail("%s: %.20q is gone %s", n.name, content, when)
 		}
 	}
-	n.must = now
+	if !n.core.torn {
+		n.must = now
+	}
 }
 
 // turn lets the program do what it can, once.
@@ -229,7 +235,7 @@ func (n *simNode) scan(some int) {
 
 // kill ends the program; what is on the disk and in the cache stays.
 func (n *simNode) kill() {
-	n.core, n.fuse, n.hookAt = nil, 0, 0
+	n.core, n.fuse, n.hookAt, n.halfway = nil, 0, 0, false
 	n.w.unlink(n)
 }
 
@@ -249,7 +255,7 @@ func (n *simNode) crash() {
 // cutPower is a crash while the program does nothing: all that it has done must
 // be durable.
 func (n *simNode) cutPower() {
-	quiet := !n.core.torn
+	quiet := !n.core.torn && !n.halfway
 	before := n.tree()
 	n.crash()
 	if after := n.tree(); quiet && !maps.Equal(before, after) {
@@ -260,12 +266,14 @@ func (n *simNode) cutPower() {
 // loseState is what happens when the database is gone, or is restored from a copy.
 // What the node has told of can be had from somebody then: if nobody else has a
 // content, and a person has replaced or deleted it, and the database that knew of that
-// is lost, it can be had from nobody for ever.
+// is lost, it can be had from nobody for ever. And somebody has heard all of it, so
+// that there is nothing in directories that nobody knows, which would wait for ever.
 func (n *simNode) loseState() {
-	if n.core != nil {
-		n.turns(1)
-		n.kill()
+	n.turns(1)
+	if n.core == nil || !n.tellAll() {
+		return
 	}
+	n.kill()
 	for content, h := range n.w.hashes {
 		if _, told := n.w.acked[h]; told {
 			n.w.archive[h] = content
@@ -278,6 +286,23 @@ func (n *simNode) loseState() {
 	}
 	n.w.note("%s: loses its state", n.name)
 	n.store = NewMemory()
+}
+
+// tellAll tells another node all that is known, if there is one that can take it.
+func (n *simNode) tellAll() bool {
+	for _, m := range n.w.nodes {
+		if m == n || m.reader || m.core == nil || !m.core.Settled() || n.w.parted(n, m) || m.full || m.eio {
+			continue
+		}
+		l := n.w.link(n, m)
+		l.connect()
+		for l.send(1000) {
+			continue
+		}
+		l.deliver(true)
+		return true
+	}
+	return false
 }
 
 // tree is what a person sees, without times of directories.

@@ -185,7 +185,7 @@ func (w *simWorld) check() {
 		if first == nil {
 			first = n
 		} else if a, b := first.tree(), n.tree(); !maps.Equal(a, b) {
-			w.fail("%s and %s differ:\n%s\n%v\n%v", first.name, n.name, differences(a, b), first.core.Problems(), n.core.Problems())
+			w.fail("%s and %s differ:\n%s%s", first.name, n.name, differences(a, b), first.describe(a, b)+n.describe(a, b))
 		}
 	}
 	tree := first.tree()
@@ -215,6 +215,22 @@ func (w *simWorld) checkKnown() {
 			}
 		}
 	}
+}
+
+// describe tells what a node thinks of the paths at which two trees differ.
+func (n *simNode) describe(a, b map[string]string) string {
+	var out strings.Builder
+	base, _, global := n.trees()
+	view := global.View()
+	for _, p := range slices.Sorted(maps.Keys(view.At)) {
+		if a[p] != b[p] {
+			fmt.Fprintf(&out, "    %s: at %s should be %v mode %o by %v, row mode %o by %v\n", n.name, p, view.At[p].Kind, view.At[p].Mode, view.At[p].Dot, base[p].Mode, base[p].Dot)
+		}
+	}
+	for _, x := range n.core.Problems() {
+		fmt.Fprintf(&out, "    %s: %s: %s\n", n.name, x.Path, x.Why)
+	}
+	return out.String()
 }
 
 func differences(a, b map[string]string) string {
@@ -271,7 +287,7 @@ func (w *simWorld) checkReader(tree map[string]string) {
 		maps.Copy(all, mine)
 		for _, p := range slices.Sorted(maps.Keys(all)) {
 			if tree[p] != mine[p] && !n.explained(p) {
-				w.fail("%s: has %q at %s, the others %q", n.name, mine[p], p, tree[p])
+				w.fail("%s: has %q at %s, the others %q; its problems: %v", n.name, mine[p], p, tree[p], n.core.Problems())
 			}
 		}
 		now := n.contents()

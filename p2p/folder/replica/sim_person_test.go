@@ -104,7 +104,7 @@ func (n *simNode) did(hints []string, format string, args ...any) {
 	if n.w.roll(5) > 0 {
 		n.disk.Hint(hints...)
 	}
-	if n.core != nil && !n.busy {
+	if n.core != nil && !n.busy && !n.core.torn {
 		n.must = n.contents()
 	}
 }
@@ -284,6 +284,7 @@ func (n *simNode) resolve() {
 		return
 	}
 	if err != nil {
+		n.halfway = true
 		n.w.note("%s: resolving: error", n.name) // it may be gone, or not be here yet
 	}
 }

@@ -3,6 +3,7 @@ package replica
 import (
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +63,12 @@ func simGame(t *testing.T, seed uint64, twice bool) {
 	again := newSimWorld(t, seed)
 	again.play(simOperations)
 	if w.trace() != again.trace() {
-		t.Fatalf("seed %d: it went another way the second time", seed)
+		a, b := strings.Split(w.story.String(), "\n"), strings.Split(again.story.String(), "\n")
+		at := 0
+		for at < min(len(a), len(b)) && a[at] == b[at] {
+			at++
+		}
+		t.Fatalf("seed %d: it went another way the second time, from line %d:\n%s\n\n%s", seed, at,
+			strings.Join(a[max(at-12, 0):min(at+4, len(a))], "\n"), strings.Join(b[max(at-2, 0):min(at+4, len(b))], "\n"))
 	}
 }

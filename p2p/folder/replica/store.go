@@ -100,6 +100,8 @@ type Reader interface {
 	At(spot reconcile.Spot) ([]reconcile.EntryID, error)
 	// In returns the entries that have a place in a directory.
 	In(parent reconcile.EntryID) ([]reconcile.EntryID, error)
+	// CountEntries returns how many entries there are.
+	CountEntries() (int, error)
 	// Since returns up to limit entries whose number is greater than seq, by number.
 	Since(seq uint64, limit int) ([]Stored, error)
 	// Pending returns up to limit pending entries whose number is greater than seq, by

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -167,6 +168,18 @@ func (c *contents) used(h reconcile.Hash, path string) {
 	delete(c.copies, path)
 }
 
+// distrust throws away all contents that have come: after a sync of the whole disk has
+// failed, none of them may be on it, however it looks.
+func (c *contents) distrust(fsys apply.FS) (err error) {
+	for h := range c.ready {
+		if e := fsys.Remove(apply.TempName(h)); e != nil && !errors.Is(e, errNotExist) {
+			err = errors.Join(err, e)
+		}
+		delete(c.ready, h)
+	}
+	return err
+}
+
 // tidy removes temporary files that nothing needs: a step was not done, or the
 // version has been superseded before its content came. It is called when there is
 // nothing to do, so that what still waits is parked.
@@ -178,13 +191,13 @@ func (c *Core) tidy() error {
 	for _, p := range c.parked {
 		needed[p.content] = true
 	}
-	for path := range c.contents.copies {
+	for _, path := range slices.Sorted(maps.Keys(c.contents.copies)) { // the same every time
 		if err := c.o.FS.Remove(path); err != nil && !errors.Is(err, errNotExist) {
 			return err
 		}
 		delete(c.contents.copies, path)
 	}
-	for h := range c.contents.ready {
+	for _, h := range slices.SortedFunc(maps.Keys(c.contents.ready), reconcile.Hash.Compare) {
 		if needed[h] {
 			continue
 		}
@@ -196,15 +209,19 @@ func (c *Core) tidy() error {
 	return nil
 }
 
-// Arrived tells that a content that was wanted is at apply.TempName, checked.
-func (c *Core) Arrived(h reconcile.Hash) {
-	c.contents.ready[h] = true
-	c.Failed(h)
-}
+// ArrivalName is where who fetches a content puts it before Arrived: the names that
+// apply.TempName gives belong to steps, and what is there can be a person's file for a
+// moment.
+func ArrivalName(h reconcile.Hash) string { return apply.TempName(h) + ".new" + partial }
 
-// Failed tells that a content does not come now; what needs it is planned again,
-// and wants it again if it still needs it.
-func (c *Core) Failed(h reconcile.Hash) {
+// Arrived tells that a content that was wanted is at ArrivalName, or at apply.TempName,
+// checked.
+func (c *Core) Arrived(h reconcile.Hash) {
+	if !c.receive(h) {
+		c.Failed(h)
+		return
+	}
+	c.contents.ready[h] = true
 	delete(c.contents.wants, h)
 	for _, id := range c.waiting[h] {
 		if c.parked[id].hash == h {
@@ -212,6 +229,47 @@ func (c *Core) Failed(h reconcile.Hash) {
 		}
 	}
 	delete(c.waiting, h)
+}
+
+// receive gives what has arrived the name by which steps know it, and reports whether it
+// is there.
+func (c *Core) receive(h reconcile.Hash) bool {
+	from := ArrivalName(h)
+	if _, err := c.o.FS.Lstat(from); err == nil {
+		if c.contents.ready[h] {
+			return c.o.FS.Remove(from) == nil
+		}
+		if err := c.o.FS.Rename(from, apply.TempName(h)); err != nil {
+			return false // something unknown is there: it is asked for again
+		}
+	}
+	_, err := c.o.FS.Lstat(apply.TempName(h))
+	return err == nil
+}
+
+// Failed tells that a content does not come now. What needs it makes room for others,
+// and is tried again later, by Retry or Reachable.
+func (c *Core) Failed(h reconcile.Hash) {
+	delete(c.contents.wants, h)
+	for _, id := range c.waiting[h] {
+		p, ok := c.parked[id]
+		if !ok || p.hash != h {
+			continue
+		}
+		c.tries[id]++
+		p.hash, p.why, p.since, p.tries = reconcile.Hash{}, "nobody who is linked has its content", c.o.Now(), c.tries[id]
+		c.parked[id] = p
+	}
+	delete(c.waiting, h)
+}
+
+// Reachable has tried again what nobody had who was linked: there is somebody else.
+func (c *Core) Reachable() {
+	for id, p := range c.parked {
+		if p.hash == (reconcile.Hash{}) && p.content != (reconcile.Hash{}) && p.held.IsZero() {
+			c.again[id] = true
+		}
+	}
 }
 
 // Wants returns what is waited for.
