@@ -23,8 +23,8 @@ func TestPragmas(t *testing.T) {
 		conns  int
 		pragma map[string]string
 	}{
-		{s.state, s.state.writer, 1, map[string]string{"synchronous": "2", "query_only": "0", "cache_size": "-1024", "wal_autocheckpoint": "1000", "journal_size_limit": strconv.Itoa(8 << 20)}},
-		{s.state, s.state.readers, 2, map[string]string{"synchronous": "2", "query_only": "1", "cache_size": "-256"}},
+		{s.state, s.state.writer, 1, map[string]string{"synchronous": "2", "query_only": "0", "cache_size": "-4096", "wal_autocheckpoint": "1000", "journal_size_limit": strconv.Itoa(8 << 20)}},
+		{s.state, s.state.readers, 3, map[string]string{"synchronous": "2", "query_only": "1", "cache_size": "-2048"}},
 		{s.index, s.index.writer, 1, map[string]string{"synchronous": "1", "query_only": "0", "cache_size": "-4096", "wal_autocheckpoint": "2000", "journal_size_limit": strconv.Itoa(16 << 20)}},
 		{s.index, s.index.readers, 4, map[string]string{"synchronous": "1", "query_only": "1", "cache_size": "-2048"}},
 	} {

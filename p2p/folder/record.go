@@ -2,6 +2,7 @@ package folder
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -103,6 +104,10 @@ func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put 
 	if sh.overtaken.scanning {
 		sh.overtaken.add(drop, moved, put)
 	}
+	put, err := sh.rooted(ctx, moved, put)
+	if err != nil {
+		return err
+	}
 	delta, err := sh.service.store.Apply(ctx, sh.id, Diff{Drop: drop, Moved: moved, Put: put})
 	if err != nil {
 		return err
@@ -114,6 +119,43 @@ func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put 
 	}
 	sh.pace(func() { sh.post(delta) })
 	return nil
+}
+
+// rooted returns the rows whose directories are known. A directory that is not was gone
+// when a scan looked last: its rows would never be looked at again, so that the scan
+// is asked to find them if they are there.
+func (sh *share) rooted(ctx context.Context, moved []Move, put []Row) ([]Row, error) {
+	known := map[string]bool{"": true}
+	for _, m := range moved {
+		known[m.To] = true
+	}
+	for _, r := range put {
+		if r.Kind == KindDir {
+			known[r.Path] = true
+		}
+	}
+	var out []Row
+	for _, r := range put {
+		dir := parent(r.Path)
+		is, asked := known[dir]
+		if !asked {
+			row, err := sh.service.store.Row(ctx, sh.id, dir)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return nil, err
+			}
+			is = err == nil && row.Kind == KindDir
+			for _, m := range moved { // what is in a moved directory is known by its old path
+				is = is || within(dir, m.To)
+			}
+			known[dir] = is
+		}
+		if is {
+			out = append(out, r)
+		} else {
+			sh.hint(hint{dir: dir, path: r.Path})
+		}
+	}
+	return out, nil
 }
 
 func (o *overtaken) add(drop []string, moved []Move, put []Row) {

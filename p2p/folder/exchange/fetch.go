@@ -46,12 +46,13 @@ type fetcher struct {
 
 // fetch is one content on its way.
 type fetch struct {
-	want  replica.Want
-	tried map[p2p.ID]bool // members that have it not, or sent something else
-	local bool            // this disk was searched
-	plain bool            // no delta: one has failed
-	alone bool            // of one member at a time: one of several has sent something else
-	t     *transfer
+	want   replica.Want
+	tried  map[p2p.ID]bool // members that have it not, or sent something else
+	local  bool            // this disk was searched
+	single bool            // asked for by itself: a stream with it and others has broken
+	plain  bool            // no delta: one has failed
+	alone  bool            // of one member at a time: one of several has sent something else
+	t      *transfer
 }
 
 // retry is when a content that did not come is asked for again.
@@ -240,6 +241,9 @@ func (f *fetcher) batchFor(peer p2p.ID, members int) []*fetch {
 	var bytes int64
 	f.small = slices.DeleteFunc(f.small, func(x *fetch) bool {
 		if !x.local || len(out) >= most || bytes >= batchBytes || x.tried[peer] || f.waits(x) {
+			return false
+		}
+		if x.single && len(out) > 0 || len(out) > 0 && out[0].single {
 			return false
 		}
 		out = append(out, x)

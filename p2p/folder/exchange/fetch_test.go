@@ -228,7 +228,7 @@ func alone() *Service {
 	if err != nil {
 		panic(err)
 	}
-	return New(Options{Identity: id, Access: func(string, p2p.ID, p2p.ID) Access { return Access{} }})
+	return New(Options{Identity: id, Network: func() p2p.ID { return p2p.ID{} }, Access: func(string, p2p.ID, p2p.ID) Access { return Access{} }})
 }
 
 // idle is a fetcher that has searched this disk for n contents of a size each.

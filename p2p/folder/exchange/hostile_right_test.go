@@ -40,13 +40,15 @@ func TestReaderWrites(t *testing.T) {
 		t.Error("a reader's change was taken over")
 	}
 	works(victim, honest, relay)
-	// A reader passes on what writers have done.
+	// What writers have done is taken from writers only: versions are not signed.
 	theirs := relay.file(root, "by a writer.txt", "of a writer")
 	m.mu.Lock()
 	m.text[hashText("of a writer")] = "of a writer"
 	m.mu.Unlock()
 	m.send(page{claims: []replica.Claim{relay.all()}, entries: []reconcile.Entry{theirs}})
-	victim.await("what a reader passes on", victim.has("by a writer.txt", "of a writer"))
+	victim.awaitRefusal(m.id(), "by a writer.txt", "may not change")
+	relay.tell(theirs)
+	victim.await("the same of the writer", victim.has("by a writer.txt", "of a writer"))
 }
 
 // Nothing an ID has become can be changed: not its kind, and not by an entry that

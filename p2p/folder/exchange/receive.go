@@ -172,8 +172,14 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			f.put(x)
 			continue
 		case err != nil:
-			// What comes after it is asked for again without it.
-			blame(ctx, l, batch[i:i+1])
+			// With its stream a member ends also what it has sent before, so that it is not
+			// known about which content it was: each is asked for alone.
+			if len(q.Items) == 1 {
+				blame(ctx, l, batch[:1])
+			}
+			for _, y := range batch[i:] {
+				y.single = true
+			}
 			return batch[i:], err
 		}
 		x.t.add(int64(len(buf)), int64(len(buf)))

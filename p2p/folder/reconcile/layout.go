@@ -143,7 +143,8 @@ func (l *layout) shows(n *node, p string) bool {
 	return slices.ContainsFunc(n.row.Refs, func(ref Ref) bool { return l.view.Where[ref.ID] == p })
 }
 
-// refuse gives up p and all below. What would have been there stays where it is.
+// refuse gives up p and all below. What would have been there stays where it is, unless
+// it was only to serve there for something else: what is dead goes.
 func (l *layout) refuse(p, why string) {
 	l.problems = append(l.problems, Problem{Path: p, Why: why})
 	for _, q := range l.paths {
@@ -151,7 +152,7 @@ func (l *layout) refuse(p, why string) {
 			continue
 		}
 		if n := l.has[q]; n != nil {
-			n.want, n.held = "", true
+			n.want, n.held = "", alive(l.view, n.row)
 		}
 		delete(l.has, q)
 		delete(l.wanted, q)

@@ -29,13 +29,14 @@ type work struct {
 	needs   map[reconcile.EntryID]int64   // see need
 	orphans []reconcile.EntryID           // whose rows went with that of a directory
 	adopted map[reconcile.EntryID]bool    // orphans that are pending
+	noted   map[reconcile.EntryID]bool    // of which a row has yet to say what has been seen
 	blocks  []string                      // paths of steps that were not done
 	claimed map[reconcile.Hash]bool       // temporary files that a step has taken
 }
 
 // index finds out what the plan's steps are about.
 func (w *work) index() {
-	w.claimed = map[reconcile.Hash]bool{}
+	w.claimed, w.noted = map[reconcile.Hash]bool{}, map[reconcile.EntryID]bool{}
 	w.rows = maps.Clone(map[string]reconcile.Row(w.base))
 	for _, p := range w.plan.Unset {
 		delete(w.rows, p)
@@ -50,6 +51,9 @@ func (w *work) index() {
 	seen := map[reconcile.EntryID]bool{}
 	for _, s := range w.plan.Steps {
 		if s.Do == reconcile.DoNote {
+			for _, id := range w.ids(s) {
+				w.noted[id] = true
+			}
 			continue
 		}
 		for _, id := range w.ids(s) {
@@ -94,7 +98,7 @@ func (w *work) commit(s seeds) error {
 	state.Counter = w.plan.Author.Counter
 	err := w.o.Store.Write(w.ctx, w.o.Folder, func(tx Writer) error {
 		for _, e := range w.plan.Entries {
-			if err := tx.PutEntry(e, false, 0); err != nil {
+			if err := tx.PutEntry(e, w.noted[e.ID], 0); err != nil {
 				return err
 			}
 		}
@@ -306,6 +310,11 @@ func (w *work) conclude(s seeds) error {
 	}
 	for _, id := range s.entries {
 		done[id] = true
+	}
+	for _, e := range w.plan.Entries {
+		if w.noted[e.ID] {
+			done[e.ID] = true
+		}
 	}
 	for id := range w.adopted {
 		delete(done, id)

@@ -215,6 +215,11 @@ func (c *Core) Open(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
+	if !same {
+		if err := c.recover(ctx); err != nil {
+			return err
+		}
+	}
 	c.all = true
 	return c.contents.open(c.o.FS)
 }
@@ -625,9 +630,14 @@ const longestWait = time.Hour
 // something changes on the disk it is tried anyway.
 func (c *Core) Retry(before time.Time) (any bool) {
 	any = c.lookSometimes()
+	now := c.o.Now()
 	for id, p := range c.parked {
-		extra := min(time.Second<<min(p.tries, 12)-time.Second, longestWait)
-		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(before.Add(-extra)) {
+		longest := longestWait
+		if p.content != (reconcile.Hash{}) {
+			longest = time.Minute // others come and go
+		}
+		wait := min(now.Sub(before)<<min(max(p.tries-1, 0), 12), longest)
+		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && p.since.Before(now.Add(-wait)) {
 			c.again[id] = true
 			any = true
 		}

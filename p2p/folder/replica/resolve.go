@@ -184,6 +184,10 @@ func (c *Core) resolve(ctx context.Context, x Conflict, keep string) error {
 }
 
 func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) error {
+	// What a person has put there just now is not what was shown.
+	if err := c.same(ctx, x.Theirs.Path, x.Theirs.Hash); err != nil {
+		return err
+	}
 	switch keep {
 	case KeepOurs:
 		return c.personDeletes(ctx, x.Theirs.Path)
@@ -192,7 +196,7 @@ func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) erro
 	}
 	// Theirs gets the name in one moment, and ours is beside it until it is in the
 	// trash.
-	if err := c.same(ctx, x.Path, x.Theirs.Path); err != nil {
+	if err := c.same(ctx, x.Path, x.Ours.Hash); err != nil {
 		return err
 	}
 	err := c.o.FS.Exchange(x.Path, x.Theirs.Path)
@@ -210,16 +214,14 @@ func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) erro
 	return c.trash(ctx, x.Theirs.Path)
 }
 
-// same reports, as ErrNotHere, that a file is not on this disk as it was committed.
-func (c *Core) same(ctx context.Context, paths ...string) error {
-	for _, p := range paths {
-		_, state, err := c.o.Disk.Observe(ctx, p)
-		if err != nil {
-			return err
-		}
-		if state != Current {
-			return fmt.Errorf("%s: %w", p, ErrNotHere)
-		}
+// same reports, as ErrNotHere, that what is at p on this disk is not the content h.
+func (c *Core) same(ctx context.Context, p string, h reconcile.Hash) error {
+	seen, state, err := c.o.Disk.Observe(ctx, p)
+	if err != nil {
+		return err
+	}
+	if state != Current || seen.Hash != h {
+		return fmt.Errorf("%s: %w", p, ErrNotHere)
 	}
 	return nil
 }

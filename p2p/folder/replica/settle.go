@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
@@ -60,6 +62,11 @@ func (c *Core) settle(ctx context.Context) error {
 			return c.errorf(fmt.Sprintf("settle %s %s", j.Step.Do, j.Step.Path), err)
 		}
 		j.done, j.stat = done, st
+		if !done && j.Step.Do == reconcile.DoReplace {
+			if err := c.presumeReplaced(j); err != nil {
+				return c.errorf("settle "+j.Step.Path, err)
+			}
+		}
 	}
 	presume(group)
 	w := &work{Core: c, ctx: ctx, scope: scope{}, failed: map[reconcile.EntryID]parking{}}
@@ -71,6 +78,28 @@ func (c *Core) settle(ctx context.Context) error {
 	}
 	c.torn = false
 	c.all = true // what was not done is seen again
+	return nil
+}
+
+// presumeReplaced takes a replacement for done if what was replaced is in the trash, and
+// something is where it was: a person has changed the new content since. Otherwise that
+// change would supersede the old content, which the person has not seen there any more.
+func (c *Core) presumeReplaced(j *job) error {
+	for _, want := range []struct {
+		path  string
+		there bool
+	}{{j.Op.Trash, true}, {j.Op.Path, true}, {j.Op.Temp, false}} {
+		_, err := c.o.FS.Lstat(want.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, apply.ErrInTheWay) {
+			return err
+		}
+		if (err == nil) != want.there {
+			return nil
+		}
+	}
+	it := j.Step.Row.Item
+	j.done = true
+	j.stat = apply.Stat{Kind: it.Kind, Size: it.Size, Modified: it.Modified, Mode: it.Mode, Inode: j.Op.TempInode}
 	return nil
 }
 

@@ -28,49 +28,49 @@ type simFS struct {
 }
 
 // around does an operation with a point before and after it.
-func (f *simFS) around(op, path string, do func() error) error {
-	f.n.point(op, path)
-	if f.n.full && (op == "create" || op == "mkdir" || op == "rename" && f.n.chosen(path)) {
-		return &fs.PathError{Op: op, Path: path, Err: syscall.ENOSPC}
+func (f *simFS) around(op string, do func() error, paths ...string) error {
+	f.n.point(op, paths...)
+	if f.n.full && (op == "create" || op == "mkdir" || op == "rename" && f.n.chosen(paths[0])) {
+		return &fs.PathError{Op: op, Path: paths[0], Err: syscall.ENOSPC}
 	}
 	err := do()
-	f.n.point(op+" done", path)
+	f.n.point(op+" done", paths...)
 	return err
 }
 
 func (f *simFS) Create(path string) (t apply.Temp, err error) {
-	err = f.around("create", path, func() error {
+	err = f.around("create", func() error {
 		t, err = f.MemFS.Create(path)
 		return err
-	})
+	}, path)
 	return &simTemp{Temp: t, f: f, path: path}, err
 }
 
 func (f *simFS) Mkdir(path string, mode fs.FileMode) error {
-	return f.around("mkdir", path, func() error { return f.MemFS.Mkdir(path, mode) })
+	return f.around("mkdir", func() error { return f.MemFS.Mkdir(path, mode) }, path)
 }
 
 func (f *simFS) Rmdir(path string) error {
-	return f.around("rmdir", path, func() error { return f.MemFS.Rmdir(path) })
+	return f.around("rmdir", func() error { return f.MemFS.Rmdir(path) }, path)
 }
 
 func (f *simFS) Remove(path string) error {
-	return f.around("remove", path, func() error { return f.MemFS.Remove(path) })
+	return f.around("remove", func() error { return f.MemFS.Remove(path) }, path)
 }
 
 func (f *simFS) Rename(from, to string) error {
-	return f.around("rename", from+" "+to, func() error { return f.MemFS.Rename(from, to) })
+	return f.around("rename", func() error { return f.MemFS.Rename(from, to) }, from, to)
 }
 
 func (f *simFS) Exchange(a, b string) error {
-	return f.around("exchange", a+" "+b, func() error { return f.MemFS.Exchange(a, b) })
+	return f.around("exchange", func() error { return f.MemFS.Exchange(a, b) }, a, b)
 }
 
 func (f *simFS) SetMeta(path string, mode fs.FileMode, modified int64) (st apply.Stat, err error) {
-	err = f.around("setmeta", path, func() error {
+	err = f.around("setmeta", func() error {
 		st, err = f.MemFS.SetMeta(path, mode, modified)
 		return err
-	})
+	}, path)
 	return st, err
 }
 
@@ -127,7 +127,7 @@ type simStore struct {
 }
 
 func (s *simStore) Write(ctx context.Context, folder string, fn func(Writer) error) error {
-	s.n.point("commit", "")
+	s.n.point("commit")
 	if s.n.full && s.n.chosen(fmt.Sprint("commit", s.n.ops)) {
 		return fmt.Errorf("commit: %w", syscall.ENOSPC)
 	}
@@ -139,7 +139,7 @@ func (s *simStore) Write(ctx context.Context, folder string, fn func(Writer) err
 	})
 	if err == nil {
 		s.n.committed(put, discarded)
-		s.n.point("commit done", "")
+		s.n.point("commit done")
 	}
 	return err
 }

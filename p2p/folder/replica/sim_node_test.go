@@ -39,9 +39,10 @@ type simNode struct {
 	ops    int  // points passed
 	fuse   int  // at which the program ends; 0: it does not
 	hookAt int
-	hook   func()
-	full   bool // the disk
-	eio    bool // syncs fail
+	hookOn string // if not at hookAt, then at such a point
+	fuseOn string // likewise
+	full   bool   // the disk
+	eio    bool   // syncs fail
 	// halfway: the program has told a person that what it was asked for has failed.
 	halfway bool
 	salt    int
@@ -63,15 +64,15 @@ func newSimNode(w *simWorld, i int) *simNode {
 }
 
 // point is passed before and after everything that changes the disk or the database.
-func (n *simNode) point(op, path string) {
+func (n *simNode) point(op string, paths ...string) {
 	n.ops++
-	if n.hookAt == n.ops {
+	if n.hookAt > 0 && (n.hookOn == "" && n.hookAt <= n.ops || n.hookOn == op) {
 		n.hookAt = 0
-		n.w.note("%s: comes between, at %s %s", n.name, op, path)
-		n.hook()
+		n.w.note("%s: comes between, at %s %v", n.name, op, paths)
+		n.meddle(paths)
 	}
-	if n.fuse == n.ops {
-		panic(simCrash{at: op + " " + path})
+	if n.fuse > 0 && (n.fuseOn == "" && n.fuse <= n.ops || n.fuseOn == op) {
+		panic(simCrash{at: fmt.Sprint(op, paths)})
 	}
 }
 

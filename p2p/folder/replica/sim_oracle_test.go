@@ -139,8 +139,16 @@ func (n *simNode) checkDone() {
 	base, disk, global := n.trees()
 	plan := reconcile.Reconcile(base, disk, global, reconcile.Options{Author: c.author})
 	if len(plan.Entries)+len(plan.Steps)+len(plan.Set)+len(plan.Unset) > 0 {
-		n.w.fail("%s: has said that all is done, and there is left:%s", n.name, describePlan(plan))
+		n.w.fail("%s: has said that all is done, and there is left:%s%s", n.name, describePlan(plan), n.about(aboutStep(plan)))
 	}
+}
+
+// aboutStep is the first path that a plan is about.
+func aboutStep(plan reconcile.Plan) string {
+	if len(plan.Steps) == 0 {
+		return ""
+	}
+	return plan.Steps[0].Path
 }
 
 func describePlan(plan reconcile.Plan) string {
@@ -287,7 +295,7 @@ func (w *simWorld) checkReader(tree map[string]string) {
 		maps.Copy(all, mine)
 		for _, p := range slices.Sorted(maps.Keys(all)) {
 			if tree[p] != mine[p] && !n.explained(p) {
-				w.fail("%s: has %q at %s, the others %q; its problems: %v", n.name, mine[p], p, tree[p], n.core.Problems())
+				w.fail("%s: has %q at %s, the others %q; %s", n.name, mine[p], p, tree[p], n.about(p))
 			}
 		}
 		now := n.contents()
@@ -299,17 +307,32 @@ func (w *simWorld) checkReader(tree map[string]string) {
 	}
 }
 
+// about tells what a node knows of a path.
+func (n *simNode) about(p string) string {
+	base, disk, global := n.trees()
+	view := global.View()
+	var b strings.Builder
+	fmt.Fprintf(&b, "shown %+v\nrow %+v\non the disk %+v\nlocal %v problems %v parked %v\n", view.At[p], base[p], disk[p], n.core.Locals(), n.core.Problems(), n.core.parked)
+	for _, ref := range base[p].Refs {
+		fmt.Fprintf(&b, "%v is shown at %q: %+v\n", ref.ID, view.Where[ref.ID], global[ref.ID])
+	}
+	return b.String()
+}
+
 // explained reports whether p is, or is around or in, something that was changed here
-// only.
+// only, or that is said to be a problem.
 func (n *simNode) explained(p string) bool {
 	base, disk, global := n.trees()
 	around := func(q string) bool { return below(q, p) || below(p, q) }
 	for q, item := range disk {
-		if _, known := base[q]; !known && item.Kind == reconcile.KindDir && around(q) {
+		if item.Kind == reconcile.KindDir && base[q].Kind != reconcile.KindDir && around(q) {
 			return true
 		}
 	}
 	if slices.ContainsFunc(n.core.Locals(), func(c Changed) bool { return around(c.Path) }) {
+		return true
+	}
+	if slices.ContainsFunc(n.core.Problems(), func(x reconcile.Problem) bool { return around(x.Path) }) {
 		return true
 	}
 	view := global.View() // what cannot go where it belongs stays

@@ -99,6 +99,30 @@ func (n *simNode) act() {
 	}
 }
 
+// meddle is what a person does while the program is at work at paths: often just there.
+func (n *simNode) meddle(paths []string) {
+	w := n.w
+	at, ok := w.pick(slices.DeleteFunc(slices.Clone(paths), applytest.Hidden))
+	if !ok || w.roll(4) == 0 {
+		n.act()
+		return
+	}
+	switch kind := n.kind(at); {
+	case kind == "" && (parent(at) == "" || n.kind(parent(at)) == reconcile.KindDir):
+		n.write(at, w.content())
+	case kind == "":
+		n.act()
+	case kind == reconcile.KindFile && w.roll(3) > 0:
+		n.write(at, w.content())
+	case kind == reconcile.KindFile && w.roll(2) > 0:
+		n.save(at, w.content())
+	case w.roll(2) > 0:
+		n.remove(at)
+	default:
+		n.rename(at, w.fresh(nil))
+	}
+}
+
 func (n *simNode) did(hints []string, format string, args ...any) {
 	n.w.note("%s: "+format, append([]any{n.name}, args...)...)
 	if n.w.roll(5) > 0 {

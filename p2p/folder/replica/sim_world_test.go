@@ -182,11 +182,11 @@ func (w *simWorld) step(n *simNode) {
 		w.disturb(n)
 	case k < 93:
 		n.restore()
-	case k < 95:
+	case k < 94:
 		n.resolve()
-	case k < 96:
+	case k < 95:
 		n.decide(w.roll(2) == 0)
-	case k < 97:
+	case k < 96:
 		n.backup, n.copied = n.store.Clone(), n.runs
 	default:
 		w.trouble(n)
@@ -198,12 +198,21 @@ func (w *simWorld) work(n *simNode) {
 	if n.core == nil {
 		return
 	}
-	switch w.roll(6) {
-	case 0:
-		n.fuse = n.ops + 1 + w.roll(60)
-	case 1, 2:
-		n.hookAt = n.ops + 1 + w.roll(60)
-		n.hook = n.act
+	critical := []string{"exchange", "exchange done", "rename", "rename done", "mkdir done", "commit", "commit done"}
+	point := func() (int, string) {
+		if w.roll(2) == 0 {
+			return n.ops + 1, critical[w.roll(len(critical))]
+		}
+		return n.ops + 1 + w.roll(30), ""
+	}
+	switch w.roll(8) {
+	case 0, 1:
+		n.fuse, n.fuseOn = point()
+	case 2, 3, 4:
+		n.hookAt, n.hookOn = point()
+	case 5:
+		n.hookAt, n.hookOn = point()
+		n.fuse, n.fuseOn = point()
 	}
 	n.turns(1 + w.roll(3))
 	n.fuse, n.hookAt = 0, 0
@@ -218,7 +227,7 @@ func (w *simWorld) talk(n *simNode) {
 		return
 	}
 	if w.roll(20) == 0 {
-		n.fuse = n.ops + 1 + w.roll(10)
+		n.fuse, n.fuseOn = n.ops+1+w.roll(10), ""
 	}
 	for _, l := range w.links {
 		if l.from == n {
