@@ -207,9 +207,16 @@ func (r *Root) place(use Use, path string) (*dir, string, error) {
 	return d, name, nil
 }
 
+// escapes reports whether os.Root has met a link that leads out of the folder, between
+// two looks. It has no error of its own for that which others can name.
+func escapes(err error) bool {
+	var e *fs.PathError
+	return errors.As(err, &e) && e.Err.Error() == "path escapes from parent"
+}
+
 // inTheWay makes errors of the system that mean it ErrInTheWay.
 func inTheWay(err error) error {
-	if isInTheWay(err) {
+	if isInTheWay(err) || escapes(err) {
 		return fmt.Errorf("%w: %w", ErrInTheWay, err)
 	}
 	return err

@@ -77,8 +77,11 @@ func (w *work) ids(s reconcile.Step) []reconcile.EntryID {
 		}
 	}
 	add(s.Row.Refs)
-	if s.Do == reconcile.DoTrash {
+	switch s.Do {
+	case reconcile.DoTrash, reconcile.DoReplace:
 		add(w.rows[s.Path].Refs)
+	case reconcile.DoMove:
+		add(w.rows[s.From].Refs) // what is dead may serve for something else
 	}
 	return ids
 }

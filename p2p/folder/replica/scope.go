@@ -152,11 +152,14 @@ func (g *gatherer) entry(id reconcile.EntryID) {
 		g.global[id] = e
 		g.pending[id] = s.Pending
 		for _, p := range e.Places {
-			g.spot(p.Spot)
-			g.entry(p.Parent)
-			if p.Was.Name != "" && p.Was != p.Spot {
-				g.spot(p.Was)
-				g.entry(p.Was.Parent)
+			for _, at := range []reconcile.Spot{p.Spot, p.Was} {
+				if at.Name == "" {
+					continue
+				}
+				g.entry(at.Parent)
+				g.spot(at)
+				// It may have begun as a conflict copy, a version of what is there.
+				g.spot(reconcile.Spot{Parent: at.Parent, Name: uncontested(at.Name)})
 			}
 		}
 		dead := false
@@ -463,16 +466,31 @@ func (g *gatherer) follow() {
 	}
 }
 
-// rival loads what has a place at the spot of p.
+// rival loads what has a place at the spot of p, and what would be shown there as a
+// conflict copy if nothing else was.
 func (g *gatherer) rival(view reconcile.View, p string) {
-	dir := parent(p)
-	if dir == "" {
-		g.spot(reconcile.Spot{Name: p})
-		return
+	dirs := []reconcile.Ref{{}}
+	if dir := parent(p); dir != "" {
+		dirs = view.At[dir].Refs
 	}
-	for _, ref := range view.At[dir].Refs {
-		g.spot(reconcile.Spot{Parent: ref.ID, Name: lastName(p)})
+	for _, name := range []string{lastName(p), uncontested(lastName(p))} {
+		for _, ref := range dirs {
+			g.spot(reconcile.Spot{Parent: ref.ID, Name: name})
+		}
 	}
+}
+
+// uncontested returns the name of which name is that of a conflict copy, or else name.
+func uncontested(name string) string {
+	begin := strings.LastIndex(name, " (conflict ")
+	if begin <= 0 {
+		return name
+	}
+	end := strings.IndexByte(name[begin:], ')')
+	if end < 0 {
+		return name
+	}
+	return name[:begin] + name[begin+end+1:]
 }
 
 // sorted returns the keys of a set.

@@ -77,7 +77,7 @@ func (l *simLink) send(most int) (sent bool) {
 	}
 	b.Incarnation = l.from.core.Incarnation()
 	l.sent = b.Upto
-	l.queue = append(l.queue, simBatch{b, w.now + int64(w.roll(3000))*1e6})
+	l.queue = append(l.queue, simBatch{b, w.now + int64(w.roll(1500))*1e6})
 	return true
 }
 

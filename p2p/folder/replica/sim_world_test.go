@@ -157,17 +157,20 @@ func (w *simWorld) play(operations int) {
 
 // step lets one thing happen.
 func (w *simWorld) step(n *simNode) {
+	if (n.full || n.eio) && w.roll(6) == 0 {
+		w.recover(n)
+	}
 	n.start()
 	switch k := w.roll(100); {
-	case k < 34:
+	case k < 26:
 		n.act()
-	case k < 44:
+	case k < 36:
 		n.scan(len(n.disk.hints))
-	case k < 47:
+	case k < 38:
 		n.scan(w.roll(len(n.disk.hints) + 1))
-	case k < 49:
+	case k < 40:
 		n.scan(-1)
-	case k < 68:
+	case k < 62:
 		w.work(n)
 	case k < 86:
 		w.talk(n)
@@ -232,7 +235,7 @@ func (w *simWorld) talk(n *simNode) {
 	for _, l := range w.links {
 		if l.from == n {
 			l.connect()
-			l.send(1 + w.roll(20))
+			l.send(1 + w.roll(40))
 		}
 	}
 	for _, l := range w.links {
@@ -262,17 +265,17 @@ func (n *simNode) wants() []Want {
 	return wants
 }
 
-// disturb begins or ends a fault of a disk.
+// disturb begins a fault of a disk.
 func (w *simWorld) disturb(n *simNode) {
 	n.salt = w.roll(1000)
-	if n.full || n.eio {
-		n.full, n.eio = false, false
-		w.note("%s: disk recovers", n.name)
-		return
-	}
 	n.full = w.roll(2) == 0
 	n.eio = !n.full
 	w.note("%s: disk full=%v failing=%v", n.name, n.full, n.eio)
+}
+
+func (w *simWorld) recover(n *simNode) {
+	n.full, n.eio = false, false
+	w.note("%s: disk recovers", n.name)
 }
 
 // trouble is what ends a program, and worse.

@@ -53,7 +53,7 @@ type Cursor struct {
 }
 
 // Claim is a member's word that it has made so many events, signed, so that nobody
-// else can make up events of it. Sig covers folder, dot and network.
+// else can raise its counter. Sig covers folder, dot and network.
 type Claim struct {
 	Dot reconcile.Dot
 	Sig []byte // ed25519, 64 bytes
