@@ -173,9 +173,11 @@ func (t *teller) put(ctx context.Context, us []Untold) (all bool, err error) {
 			return false, err
 		}
 		defer b.tree.close() // nothing was written
-		defer b.leave()      // likewise
 	}
 	err = t.service.sink.Put(ctx, b.updates(us))
+	if e := b.leave(); err == nil {
+		err = e
+	}
 	told := us[:0:0]
 	for _, u := range us {
 		if b.changed[u.Path] {

@@ -197,7 +197,6 @@ type segments struct {
 	size   int64
 	have   []bool
 	taken  []bool
-	synced int64
 	since  int64
 	failed error // of a sync
 }

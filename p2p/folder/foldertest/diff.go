@@ -185,14 +185,26 @@ func testMoves(t *testing.T, s folder.Store) {
 		moves []folder.Move
 		want  []folder.Row
 	}{
-		{"swap", []folder.Move{{From: "d", To: "e"}, {From: "e", To: "d"}},
-			[]folder.Row{moved(e, "d"), moved(ef, "d/f"), moved(d, "e"), moved(dx, "e/x"), moved(dxf, "e/x/f")}},
-		{"out of a moved one", []folder.Move{{From: "d", To: "g"}, {From: "d/x", To: "y"}},
-			[]folder.Row{e, ef, moved(d, "g"), moved(dx, "y"), moved(dxf, "y/f")}},
-		{"into a moved one", []folder.Move{{From: "e", To: "g/e"}, {From: "d", To: "g"}},
-			[]folder.Row{moved(d, "g"), moved(e, "g/e"), moved(ef, "g/e/f"), moved(dx, "g/x"), moved(dxf, "g/x/f")}},
-		{"in a ring", []folder.Move{{From: "d/x", To: "d"}, {From: "d", To: "e"}, {From: "e", To: "d/x"}},
-			[]folder.Row{moved(dx, "d"), moved(dxf, "d/f"), moved(e, "d/x"), moved(ef, "d/x/f"), moved(d, "e")}},
+		{
+			"swap",
+			[]folder.Move{{From: "d", To: "e"}, {From: "e", To: "d"}},
+			[]folder.Row{moved(e, "d"), moved(ef, "d/f"), moved(d, "e"), moved(dx, "e/x"), moved(dxf, "e/x/f")},
+		},
+		{
+			"out of a moved one",
+			[]folder.Move{{From: "d", To: "g"}, {From: "d/x", To: "y"}},
+			[]folder.Row{e, ef, moved(d, "g"), moved(dx, "y"), moved(dxf, "y/f")},
+		},
+		{
+			"into a moved one",
+			[]folder.Move{{From: "e", To: "g/e"}, {From: "d", To: "g"}},
+			[]folder.Row{moved(d, "g"), moved(e, "g/e"), moved(ef, "g/e/f"), moved(dx, "g/x"), moved(dxf, "g/x/f")},
+		},
+		{
+			"in a ring",
+			[]folder.Move{{From: "d/x", To: "d"}, {From: "d", To: "e"}, {From: "e", To: "d/x"}},
+			[]folder.Row{moved(dx, "d"), moved(dxf, "d/f"), moved(e, "d/x"), moved(ef, "d/x/f"), moved(d, "e")},
+		},
 	} {
 		reset()
 		change(t, s, "f", folder.Diff{Moved: c.moves})

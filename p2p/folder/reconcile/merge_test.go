@@ -85,8 +85,14 @@ func TestVectorCompare(t *testing.T) {
 		v, w string
 		want Order
 	}{
-		{"", "", Equal}, {"A1", "A1", Equal}, {"", "A1", Before}, {"A1", "A2", Before}, {"A2B1", "A1", After},
-		{"A1", "B1", Concurrent}, {"A2B1", "A1B2", Concurrent}, {"A1B2C3", "A1B2C4", Before},
+		{"", "", Equal},
+		{"A1", "A1", Equal},
+		{"", "A1", Before},
+		{"A1", "A2", Before},
+		{"A2B1", "A1", After},
+		{"A1", "B1", Concurrent},
+		{"A2B1", "A1B2", Concurrent},
+		{"A1B2C3", "A1B2C4", Before},
 	} {
 		v, _ := l.vector(test.v)
 		w, _ := l.vector(test.w)

@@ -13,9 +13,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
-var (
-	errNotExist = fs.ErrNotExist
-)
+var errNotExist = fs.ErrNotExist
 
 // asideDisk sees, besides what a scan sees, what is between two names: seldom
 // anything, and never for long.
