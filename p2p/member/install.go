@@ -60,7 +60,8 @@ func (s *Service) join(ctx context.Context, l p2p.Link, inv Invitation) (Joined,
 		joined, err = s.install(roster, Words(l.Binding()))
 		return func() { s.tell(nil) }, err
 	})
-	joined.More = resp.More
+	// It was none when it asked, even if the news of its admission was faster than the answer.
+	joined.More, joined.Already = resp.More, false
 	return joined, err
 }
 

@@ -27,6 +27,7 @@ type job struct {
 	Dot   reconcile.Dot
 	stat  apply.Stat
 	done  bool
+	tried bool // what was taken back has changed names too
 	moved bool // a directory
 }
 
@@ -177,6 +178,7 @@ func (w *work) run(group []job) error {
 			w.block(j.Step)
 			continue
 		}
+		j.tried = true
 		st, err := j.Op.Run(w.o.FS)
 		if err == nil {
 			j.stat, j.done = st, true
@@ -331,7 +333,7 @@ func (w *work) syncNames(group []job) error {
 	var dirs []string
 	meta := false
 	for _, j := range group {
-		if !j.done || j.Step.Do == reconcile.DoNote {
+		if !j.tried || j.Step.Do == reconcile.DoNote {
 			continue
 		}
 		if j.stat.Kind == reconcile.KindDir {
@@ -341,7 +343,7 @@ func (w *work) syncNames(group []job) error {
 			meta = meta || j.stat.Kind == reconcile.KindFile
 			continue
 		}
-		if j.moved { // with what was changed in it before
+		if j.moved && j.done { // with what was changed in it before
 			for i, dir := range dirs {
 				if below(dir, j.Step.From) {
 					dirs[i] = j.Step.Path + dir[len(j.Step.From):]

@@ -57,6 +57,7 @@ func (c *Core) settle(ctx context.Context) error {
 		if j.Step.Do == reconcile.DoNote {
 			continue // the planner notes it again
 		}
+		j.tried = true
 		done, st, err := j.Op.Settle(c.o.FS)
 		if err != nil {
 			return c.errorf(fmt.Sprintf("settle %s %s", j.Step.Do, j.Step.Path), err)

@@ -171,7 +171,7 @@ func (c *contents) used(h reconcile.Hash, path string) {
 // distrust throws away all contents that have come: after a sync of the whole disk has
 // failed, none of them may be on it, however it looks.
 func (c *contents) distrust(fsys apply.FS) (err error) {
-	for h := range c.ready {
+	for _, h := range slices.SortedFunc(maps.Keys(c.ready), reconcile.Hash.Compare) {
 		if e := fsys.Remove(apply.TempName(h)); e != nil && !errors.Is(e, errNotExist) {
 			err = errors.Join(err, e)
 		}
