@@ -29,6 +29,7 @@ const testToken = "test-token-0123456789"
 // startNode starts a node in memory.
 func startNode(t testing.TB) *node.Node {
 	t.Helper()
+	t.TempDir() // what is registered first goes last: the node may write in a folder until it is closed
 	n, err := node.Start(t.Context(), node.Options{Name: "tester"})
 	if err != nil {
 		t.Fatal(err)

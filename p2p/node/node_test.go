@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // startNode starts a node that ends with the test.
 func startNode(t *testing.T, o Options) *Node {
 	t.Helper()
+	t.TempDir() // what is registered first goes last: the node may write in a folder until it is closed
 	n, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -450,6 +450,9 @@ func TestLargeFiles(t *testing.T) {
 	if len(came) == 0 || came[0].Wire > 1<<20 || came[0].Reused < 14<<20 || came[0].Total != int64(len(edited)) {
 		t.Errorf("the edit came as %+v", came)
 	}
+	huge := noise(64<<20, 4) // so large that the second member is met before the first is done
+	alice.put("huge.bin", huge)
+	bob.awaitFile("huge.bin", huge)
 	chiara := startNode(t, Options{Name: "chiara"})
 	inv, err := alice.Invite(t.Context(), member.InviteOptions{})
 	if err != nil {
@@ -460,7 +463,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 	await(t, chiara, "links", linkedTo(chiara, 2))
 	third := join(t, chiara, alice, t.TempDir())
-	third.awaitFile("large.bin", edited)
+	third.awaitFile("huge.bin", huge)
 	for _, k := range all {
 		var out uint64
 		for _, p := range k.Peers() {

@@ -25,6 +25,7 @@ type job struct {
 	Op    apply.Op
 	By    p2p.ID // whose change it is
 	Dot   reconcile.Dot
+	Young bool // see brake.young
 	stat  apply.Stat
 	done  bool
 	tried bool // what was taken back has changed names too
@@ -82,7 +83,7 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 		w.block(s)
 		return j, false, nil
 	}
-	j = job{Step: s, By: by, Dot: w.dotOf(s), Op: apply.Op{
+	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(w.rows[s.Path], by, w.o.Now()), Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
 	switch s.Do {
@@ -416,7 +417,7 @@ func (w *work) finish(group []job) error {
 		if j.Op.Temp != "" {
 			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
 		}
-		if !w.brake.holds[j.By].Released.Has(j.Dot) {
+		if !w.brake.holds[j.By].Released.Has(j.Dot) && !j.Young {
 			w.brake.count(j.Step, j.By, w.o.Now())
 		}
 		w.brake.bring(j.Step, j.By, w.o.Now())

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 type brake struct {
 	done  map[p2p.ID][]braking
 	adds  map[p2p.ID][]braking
+	fresh map[reconcile.EntryID]time.Time
 	holds map[p2p.ID]Hold
 }
 
@@ -31,7 +33,7 @@ type braking struct {
 }
 
 func newBrake() brake {
-	return brake{done: map[p2p.ID][]braking{}, adds: map[p2p.ID][]braking{}, holds: map[p2p.ID]Hold{}}
+	return brake{done: map[p2p.ID][]braking{}, adds: map[p2p.ID][]braking{}, fresh: map[reconcile.EntryID]time.Time{}, holds: map[p2p.ID]Hold{}}
 }
 
 func (b *brake) load(r Reader) error {
@@ -79,6 +81,26 @@ func (b *brake) bring(s reconcile.Step, by p2p.ID, now time.Time) {
 		list = append(list, braking{at: now, files: 1})
 	}
 	b.adds[by] = list
+	if len(b.fresh) >= maxFresh {
+		maps.DeleteFunc(b.fresh, func(_ reconcile.EntryID, at time.Time) bool { return now.Sub(at) > brakeWithin })
+	}
+	if len(s.Row.Refs) > 0 && s.Row.Refs[0].ID.Member == by && len(b.fresh) < maxFresh {
+		b.fresh[s.Row.Refs[0].ID] = now
+	}
+}
+
+// maxFresh is how many files are remembered as new.
+const maxFresh = 1 << 17
+
+// young reports whether a step takes away only what the same member has brought a
+// moment ago: who has just put files into a folder goes on working on them. So many
+// files do not count for the quarter either.
+func (b *brake) young(row reconcile.Row, by p2p.ID, now time.Time) bool {
+	if len(row.Refs) == 0 || row.Refs[0].ID.Member != by {
+		return false
+	}
+	at, ok := b.fresh[row.Refs[0].ID]
+	return ok && now.Sub(at) <= brakeWithin
 }
 
 // added is how many files of a member have come of late.
@@ -104,9 +126,10 @@ func (b *brake) recent(by p2p.ID, now time.Time) (files int) {
 // brakes decides, before anything is done, whom the brake stops.
 func (w *work) brakes() {
 	count := map[p2p.ID]int{}
+	now := w.o.Now()
 	for _, s := range w.plan.Steps {
 		by := w.responsible(s)
-		if destroys(s) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
+		if destroys(s) && !w.brake.young(w.rows[s.Path], by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
 			count[by]++
 		}
 	}
@@ -117,7 +140,6 @@ func (w *work) brakes() {
 	if err != nil {
 		files = 0 // the brake is the stronger for it
 	}
-	now := w.o.Now()
 	for by, n := range count {
 		h := w.brake.holds[by]
 		// Nobody makes room for deletions by adding files first.
