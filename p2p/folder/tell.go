@@ -11,7 +11,7 @@ import (
 )
 
 // maxPatience is how long the sink waits for a synchronisation in one go.
-const maxPatience = 2 * time.Second
+const maxPatience = 5 * time.Second
 
 // errDeferred marks that some of what the sink was told could not be read as it was
 // when it was hashed, so that it has to be told again.

@@ -126,8 +126,8 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 			code = codeNotReady
 		} else {
 			defer leave()
-			r.setBusy(1)
-			defer r.setBusy(-1)
+			r.setBusy(1, false)
+			defer func() { r.setBusy(-1, len(q.Items) > largeWork) }()
 			fsys = at
 		}
 	}

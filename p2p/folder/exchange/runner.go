@@ -51,7 +51,9 @@ type runner struct {
 	writes  bool // this node may change the folder
 	pulls   map[p2p.ID]*pull
 	servers map[p2p.ID]int // streams that take entries to a member
-	busy    int
+	busy    int            // what is at work
+	shown   bool           // the scan was told that something is
+	lingers time.Time      // until when it is told so
 
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
@@ -209,10 +211,10 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		}
 		r.incarnation.Store(r.core.Incarnation())
 	}
-	busy := false
+	busy, done := false, 0
 	defer func() {
 		if busy {
-			r.setBusy(-1)
+			r.setBusy(-1, done > largeWork)
 		}
 	}()
 	for ctx.Err() == nil {
@@ -236,8 +238,9 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		}
 		if !busy {
 			busy = true
-			r.setBusy(1)
+			r.setBusy(1, false)
 		}
+		done += len(turn.Installed) + len(turn.Changes)
 		if time.Since(r.told) > tellEvery {
 			r.tell(true, nil)
 		}
@@ -425,14 +428,37 @@ func (r *runner) tell(busy bool, problem error) {
 	r.s.o.Folders.SetStatus(r.id, st)
 }
 
-// setBusy counts what is at work, for whom search steps back.
-func (r *runner) setBusy(n int) {
+// largeWork is from how many files on something counts as large.
+const largeWork = 64
+
+// busyLinger is how long search steps back after much was done: more follows mostly.
+const busyLinger = 500 * time.Millisecond
+
+// setBusy counts what is at work, for whom search steps back; after something large for
+// a moment longer.
+func (r *runner) setBusy(n int, large bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	was := r.busy > 0
 	r.busy += n
-	if now := r.busy > 0; now != was {
-		r.s.o.Folders.SetBusy(r.id, now)
+	if n > 0 {
+		r.showBusy(true)
+		return
+	}
+	if large {
+		r.lingers = time.Now().Add(busyLinger)
+	}
+	if wait := time.Until(r.lingers); r.busy == 0 && wait > 0 {
+		time.AfterFunc(wait, func() { r.setBusy(0, false) })
+		return
+	}
+	r.showBusy(r.busy > 0)
+}
+
+// showBusy tells the folder's scan. The caller holds r.mu.
+func (r *runner) showBusy(busy bool) {
+	if busy != r.shown {
+		r.shown = busy
+		r.s.o.Folders.SetBusy(r.id, busy)
 	}
 }
 

@@ -83,7 +83,7 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 		w.block(s)
 		return j, false, nil
 	}
-	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(w.rows[s.Path], by, w.o.Now()), Op: apply.Op{
+	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, w.rows[s.Path], by, w.o.Now()), Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
 	switch s.Do {

@@ -92,12 +92,17 @@ func (b *brake) bring(s reconcile.Step, by p2p.ID, now time.Time) {
 // maxFresh is how many files are remembered as new.
 const maxFresh = 1 << 17
 
-// young reports whether a step takes away only what the same member has brought a
-// moment ago: who has just put files into a folder goes on working on them. So many
-// files do not count for the quarter either.
-func (b *brake) young(row reconcile.Row, by p2p.ID, now time.Time) bool {
-	if len(row.Refs) == 0 || row.Refs[0].ID.Member != by {
+// young reports whether a step replaces only what the same member has brought a
+// moment ago and nobody has changed since: who has just put files into a folder goes on
+// working on them. Deletions always count.
+func (b *brake) young(s reconcile.Step, row reconcile.Row, by p2p.ID, now time.Time) bool {
+	if s.Do != reconcile.DoReplace || len(row.Refs) == 0 || row.Refs[0].ID.Member != by {
 		return false
+	}
+	for _, v := range row.Refs[0].Contents {
+		if slices.ContainsFunc(v, func(d reconcile.Dot) bool { return d.Member != by }) {
+			return false
+		}
 	}
 	at, ok := b.fresh[row.Refs[0].ID]
 	return ok && now.Sub(at) <= brakeWithin
@@ -129,7 +134,7 @@ func (w *work) brakes() {
 	now := w.o.Now()
 	for _, s := range w.plan.Steps {
 		by := w.responsible(s)
-		if destroys(s) && !w.brake.young(w.rows[s.Path], by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
+		if destroys(s) && !w.brake.young(s, w.rows[s.Path], by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
 			count[by]++
 		}
 	}
