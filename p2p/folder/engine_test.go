@@ -32,6 +32,7 @@ func TestObserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sh.end() // it would take the hints
 	for path, want := range map[string]struct {
 		state Observed
 		kind  Kind

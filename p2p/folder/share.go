@@ -144,27 +144,22 @@ func (sh *share) nudge() {
 
 // wait returns when all that was asked before has been done.
 func (sh *share) wait(ctx context.Context) error {
-	sh.mu.Lock()
-	until := sh.asked
-	for sh.done < until {
-		turned := sh.turned
-		sh.mu.Unlock()
-		select {
-		case <-turned:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		sh.mu.Lock()
-	}
-	sh.mu.Unlock()
-	return nil
+	var until uint64
+	sh.set(func() { until = sh.asked })
+	return sh.await(ctx, func() bool { return sh.done >= until })
 }
 
 // waitTold returns when the sink was told all that is in the index.
 func (sh *share) waitTold(ctx context.Context) error {
+	var until uint64
+	sh.set(func() { until = sh.posted })
+	return sh.await(ctx, func() bool { return sh.passed >= until })
+}
+
+// await returns when done, which is called with sh.mu held, says so after a turn.
+func (sh *share) await(ctx context.Context, done func() bool) error {
 	sh.mu.Lock()
-	until := sh.posted
-	for sh.passed < until {
+	for !done() {
 		turned := sh.turned
 		sh.mu.Unlock()
 		select {
