@@ -202,12 +202,6 @@ func (s *Service) SetBusy(id string, busy bool) {
 	}
 }
 
-// Busy reports what SetBusy has said last.
-func (s *Service) Busy(id string) bool {
-	sh, err := s.share(id)
-	return err == nil && sh.isBusy()
-}
-
 // SetStatus says how far what keeps a folder in sync has come. It is shown with
 // the folder's own state: error before paused, held, scanning, syncing and idle. Of
 // an unknown folder it says nothing.

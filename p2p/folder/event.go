@@ -46,7 +46,7 @@ type Scanned struct {
 	ID      string `json:"id"`
 	Files   int    `json:"files"` // now in the folder
 	Bytes   int64  `json:"bytes"`
-	Changed int    `json:"changed"` // entries told to the sink, new ones among them
+	Changed int    `json:"changed"` // entries that are different in the index, new ones among them
 	Removed int    `json:"removed"`
 	Skipped int    `json:"skipped"`
 	Took    int64  `json:"took_ms"`

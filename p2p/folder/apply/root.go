@@ -21,15 +21,6 @@ type Root struct {
 	kept []*dir // opened directories, the last used first; see enter
 }
 
-// OpenRoot opens the directory at path.
-func OpenRoot(path string) (*Root, error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, fmt.Errorf("apply: open the folder: %w", err)
-	}
-	return NewRoot(root)
-}
-
 // NewRoot returns the FS of the directory r, which belongs to it from now on, and
 // is closed if there is an error.
 func NewRoot(r *os.Root) (*Root, error) {

@@ -16,7 +16,11 @@ import (
 
 func openRoot(t testing.TB, dir string) *apply.Root {
 	t.Helper()
-	r, err := apply.OpenRoot(dir)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := apply.NewRoot(root)
 	if err != nil {
 		t.Fatal(err)
 	}

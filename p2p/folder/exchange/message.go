@@ -52,7 +52,6 @@ const (
 	maxPageEntries = 4096
 	maxPageNodes   = 65536
 	pageEntries    = 512 // entries that are sent at once
-	pageBytes      = 128 << 10
 )
 
 // page is a piece of an index.

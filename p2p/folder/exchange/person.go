@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -140,23 +139,4 @@ func (r *runner) bringNow(ctx context.Context, x *fetch) error {
 		errs = append(errs, p2p.ErrUnreachable)
 	}
 	return errors.Join(append(errs, replica.ErrNotHere)...)
-}
-
-// Keepers returns the members that have said that they keep a folder, this node
-// included.
-func (s *Service) Keepers(id string) []p2p.ID {
-	r, err := s.runner(id)
-	if err != nil {
-		return nil
-	}
-	out := []p2p.ID{s.self}
-	r.mu.Lock()
-	for member, p := range r.pulls {
-		if p.granted.Load() {
-			out = append(out, member)
-		}
-	}
-	r.mu.Unlock()
-	slices.SortFunc(out, p2p.ID.Compare)
-	return out
 }

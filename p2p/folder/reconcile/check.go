@@ -66,28 +66,7 @@ func (d Dot) check(r Rules) error {
 	return nil
 }
 
-// CheckRaise reports whether v may come first-hand from author, when known covers
-// the events that were heard of so far: nobody raises a counter but the own one,
-// and that by at most MaxJump. The caller applies it to vectors that author
-// signed or sent as its own work; what is forwarded was checked when it was first
-// accepted, by the forwarder, so that known must then include what author is known
-// to have applied from others. The error is ErrInvalid.
-func (v Vector) CheckRaise(author p2p.ID, known Vector) error {
-	for _, d := range v {
-		switch had := known.counter(d); {
-		case d.Counter <= had:
-		case d.Member != author:
-			return fmt.Errorf("reconcile: member %s raises the counter of member %s from %d to %d: %w",
-				author.Short(), d.Member.Short(), had, d.Counter, ErrInvalid)
-		case d.Counter-had > MaxJump:
-			return fmt.Errorf("reconcile: member %s raises its counter from %d to %d: %w: at most %d at once",
-				author.Short(), had, d.Counter, ErrInvalid, MaxJump)
-		}
-	}
-	return nil
-}
-
-// Vectors returns all vectors in e, for CheckRaise.
+// Vectors returns all vectors in e.
 func (e Entry) Vectors() []Vector {
 	var vs []Vector
 	for _, p := range e.Places {

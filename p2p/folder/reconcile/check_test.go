@@ -81,25 +81,3 @@ func TestCheckIncarnations(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 }
-
-func TestCheckRaise(t *testing.T) {
-	a, b := memberOf("A"), memberOf("B")
-	known := Vector(nil).Bump(Dot{a, 1, 5}).Bump(Dot{b, 1, 7})
-	for _, test := range []struct {
-		name  string
-		raise Dot
-		ok    bool
-	}{
-		{"own, by one", Dot{a, 1, 6}, true},
-		{"own, new incarnation", Dot{a, 2, 1}, true},
-		{"own, as far as allowed", Dot{a, 1, 5 + MaxJump}, true},
-		{"own, too far", Dot{a, 1, 6 + MaxJump}, false},
-		{"another's, known", Dot{b, 1, 7}, true},
-		{"another's, raised", Dot{b, 1, 8}, false},
-		{"another's new incarnation", Dot{b, 2, 1}, false},
-	} {
-		if err := (Vector{test.raise}).CheckRaise(a, known); (err == nil) != test.ok {
-			t.Errorf("%s: %v", test.name, err)
-		}
-	}
-}

@@ -10,8 +10,8 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
-// The brake: who deletes or replaces more than this many files, or this part of
-// all, within this time, has to wait for a person here.
+// The brake: who deletes or replaces more than this many files and more than this part
+// of all within this time has to wait for a person here.
 const (
 	brakeFiles  = 50
 	brakePart   = 4 // a quarter
