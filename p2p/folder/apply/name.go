@@ -9,9 +9,6 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
-// maxName is how many bytes a name can have on the usual file systems.
-const maxName = 255
-
 // TempName returns the path of the temporary file for a content.
 func TempName(h reconcile.Hash) string { return TempDir + "/" + h.String() }
 
@@ -21,7 +18,7 @@ func TempName(h reconcile.Hash) string { return TempDir + "/" + h.String() }
 // would be too long, and what is not UTF-8 in it is replaced.
 func TrashName(t time.Time, random uint64, base string) string {
 	mark := fmt.Sprintf("%s-%08x-", t.UTC().Format("20060102T150405.000"), uint32(random))
-	return TrashDir + "/" + mark + cut(clean(base), maxName-len(mark))
+	return TrashDir + "/" + mark + reconcile.Cut(clean(base), reconcile.MaxName-len(mark))
 }
 
 // clean returns s without what cannot be in a name.
@@ -32,22 +29,5 @@ func clean(s string) string {
 
 // conflictName returns the name beside name for what must not be lost.
 func conflictName(name string, random uint32) string {
-	mark := fmt.Sprintf(" (conflict %08x)", random)
-	stem, ext := name, ""
-	// A leading dot does not begin an extension, and nobody's extension is long.
-	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 32 {
-		stem, ext = name[:i], name[i:]
-	}
-	return cut(stem, maxName-len(mark)-len(ext)) + mark + ext
-}
-
-// cut returns the longest prefix of s that has at most n bytes and whole runes.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
+	return reconcile.Marked(name, fmt.Sprintf(" (conflict %08x)", random))
 }

@@ -23,17 +23,22 @@ func conflictName(name string, c Content, try int) string {
 		mark += fmt.Sprintf(" %d", try+1)
 	}
 	mark += ")"
-	name = oldMark.ReplaceAllString(name, "")
+	return Marked(oldMark.ReplaceAllString(name, ""), mark)
+}
+
+// Marked returns name with a mark before its extension, cut so that it is never longer
+// than MaxName.
+func Marked(name, mark string) string {
 	stem, ext := name, ""
 	// A leading dot does not begin an extension, and nobody's extension is long.
 	if i := strings.LastIndexByte(name, '.'); i > 0 && len(name)-i <= 32 {
 		stem, ext = name[:i], name[i:]
 	}
-	return cut(stem, MaxName-len(mark)-len(ext)) + mark + ext
+	return Cut(stem, MaxName-len(mark)-len(ext)) + mark + ext
 }
 
-// cut returns the longest prefix of s that has at most n bytes and whole runes.
-func cut(s string, n int) string {
+// Cut returns the longest prefix of s that has at most n bytes and whole runes.
+func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -181,7 +181,7 @@ func sameRefs(a, b []Ref) bool {
 // which is name.
 func asideOf(id EntryID, name string) string {
 	mark := fmt.Sprintf("%.12s-%x-%d ", id.Member, id.Incarnation, id.Counter)
-	return join(Aside, mark+cut(name, MaxName-len(mark)))
+	return join(Aside, mark+Cut(name, MaxName-len(mark)))
 }
 
 // asideName returns the name that what waits at q had, as far as it fitted.
