@@ -16,10 +16,12 @@ import (
 var errNotExist = fs.ErrNotExist
 
 // asideDisk sees, besides what a scan sees, what is between two names: seldom
-// anything, and never for long.
+// anything, and never for long. Where a file system takes several names for one, it
+// sees nothing at those that are not the name that something has.
 type asideDisk struct {
 	Disk
-	fs apply.FS
+	fs   apply.FS
+	fold func(name string) string // see reconcile.Options
 }
 
 func (d asideDisk) Row(ctx context.Context, path string) (Seen, bool, error) {
@@ -35,7 +37,11 @@ func (d asideDisk) Row(ctx context.Context, path string) (Seen, bool, error) {
 
 func (d asideDisk) Observe(ctx context.Context, path string) (Seen, Observed, error) {
 	if !below(path, reconcile.Aside) {
-		return d.Disk.Observe(ctx, path)
+		s, state, err := d.Disk.Observe(ctx, path)
+		if err == nil && state == Other && d.fold != nil && !apply.Spelled(d.fs, path) {
+			return Seen{}, Absent, nil
+		}
+		return s, state, err
 	}
 	s, found, err := d.Row(ctx, path)
 	switch {

@@ -43,6 +43,7 @@ type CoreOptions struct {
 type Core struct {
 	o      CoreOptions
 	scan   Disk
+	fold   func(name string) string // what names are compared by here; see reconcile.Options
 	state  State
 	author reconcile.Author
 	run    run
@@ -121,7 +122,7 @@ func NewCore(o CoreOptions) *Core {
 
 // Use has the core work in fsys from now on: the same directory, opened again.
 func (c *Core) Use(fsys apply.FS) {
-	c.o.FS, c.o.Disk = fsys, asideDisk{c.scan, fsys}
+	c.o.FS, c.o.Disk = fsys, asideDisk{c.scan, fsys, c.fold}
 }
 
 func random() uint64 {
@@ -148,6 +149,12 @@ func (c *Core) Open(ctx context.Context) error {
 	if err := apply.Prepare(c.o.FS); err != nil {
 		return c.errorf("prepare", err)
 	}
+	fold, err := apply.Fold(c.o.FS)
+	if err != nil {
+		return c.errorf("prepare", err)
+	}
+	c.fold = fold
+	c.Use(c.o.FS)
 	found, err := c.readRun()
 	if err != nil {
 		return c.errorf("find out about the last run", err)
@@ -550,7 +557,7 @@ func (d paths) path(r Reader, e reconcile.Entry) (string, error) {
 func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	var sc scope
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
-		sc, err = gather(ctx, r, c.o.Disk, s)
+		sc, err = gather(ctx, r, c.o.Disk, c.fold, s)
 		return err
 	})
 	if err != nil {
@@ -564,7 +571,7 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	} else {
 		clear(c.locals)
 	}
-	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author})
+	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author, Fold: c.fold})
 	if !c.o.Writer(c.o.Self) && len(plan.Entries) > 0 {
 		return Turn{}, fmt.Errorf("a change in a folder that is read-only here would be told: %v", plan.Changes)
 	}

@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply/applytest"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
@@ -100,4 +102,69 @@ func TestUnsure(t *testing.T) {
 	n.core.Dirty(nil, nil, false) // a scan that has seen nothing new
 	n.turns(10)
 	n.checkDone()
+}
+
+// Names that one of two disks takes for one: what it cannot have beside something waits
+// and is named, and everything else goes on on both.
+func TestTwins(t *testing.T) {
+	w := newSimWorld(t, 1)
+	plain, folding := newSimNode(w, 0), newSimNode(w, 1)
+	folding.mem.SetFold(reconcile.FoldCase)
+	w.brakeFiles = 1000
+	w.nodes = []*simNode{plain, folding}
+	w.links = []*simLink{{from: plain, to: folding}, {from: folding, to: plain}}
+	w.calm()
+	expect := func(what, want, problems string) {
+		t.Helper()
+		w.calm()
+		var has []string
+		folding.mem.Walk(func(path string, st apply.Stat, content []byte) {
+			if !applytest.Hidden(path) {
+				has = append(has, strings.TrimSuffix(path+"="+string(content), "="))
+			}
+		})
+		var told []string
+		for _, p := range folding.core.Problems() {
+			told = append(told, p.Path+": "+p.Why)
+		}
+		if got := strings.Join(has, " "); got != want {
+			t.Errorf("%s: there is %s, want %s", what, got, want)
+		}
+		if got := strings.Join(told, ", "); got != problems {
+			t.Errorf("%s: problems %q, want %q", what, got, problems)
+		}
+	}
+	plain.write("a", "lower")
+	plain.write("o", "other")
+	expect("two files", "a=lower o=other", "")
+	plain.write("A", "UPPER")
+	expect("a twin", "a=lower o=other", "A: cannot be beside a on this file system")
+	plain.write("a", "edited")
+	plain.write("new", "1")
+	expect("an edit", "a=edited new=1 o=other", "A: cannot be beside a on this file system")
+	folding.write("a", "back")
+	expect("an edit there", "a=back new=1 o=other", "A: cannot be beside a on this file system")
+	plain.rename("o", "O")
+	expect("a rename", "O=other a=back new=1", "A: cannot be beside a on this file system")
+	plain.remove("a")
+	expect("the first is deleted", "A=UPPER O=other new=1", "")
+	folding.rename("O", "between")
+	folding.rename("between", "o")
+	expect("a rename there", "A=UPPER new=1 o=other", "")
+	if plain.kind("o") == "" || plain.kind("O") != "" {
+		t.Error("the rename did not come back")
+	}
+	for _, dir := range []string{"d", "D"} {
+		plain.mkdir(dir)
+		plain.write(dir+"/in", "in "+dir)
+	}
+	expect("directories", "A=UPPER D D/in=in D new=1 o=other", "d: cannot be beside D on this file system")
+	plain.rename("D", "e")
+	expect("a directory is renamed", "A=UPPER d d/in=in d e e/in=in D new=1 o=other", "")
+	plain.write("x", "of plain")
+	folding.write("X", "of folding")
+	expect("both at once", "A=UPPER X=of folding d d/in=in d e e/in=in D new=1 o=other", "x: cannot be beside X on this file system")
+	if plain.kind("x") == "" || plain.kind("X") == "" {
+		t.Error("the other has not both")
+	}
 }

@@ -50,7 +50,7 @@ func (c *Core) Conflicts(ctx context.Context) ([]Conflict, error) {
 	slices.Sort(s.paths)
 	var sc scope
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
-		sc, err = gather(ctx, r, c.o.Disk, s)
+		sc, err = gather(ctx, r, c.o.Disk, c.fold, s)
 		return err
 	})
 	if err != nil {
@@ -306,13 +306,13 @@ func (c *Core) insist(ctx context.Context, what ...reconcile.Insisting) error {
 	}
 	var sc scope
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
-		sc, err = gather(ctx, r, c.o.Disk, s)
+		sc, err = gather(ctx, r, c.o.Disk, c.fold, s)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	plan := reconcile.Insist(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author}, what)
+	plan := reconcile.Insist(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author, Fold: c.fold}, what)
 	if err := c.reserve(plan.Author.Counter); err != nil {
 		return fmt.Errorf("reserve event numbers: %w", err)
 	}
@@ -431,13 +431,13 @@ func (c *Core) heldItems(ctx context.Context, of p2p.ID) (items []HeldItem, dots
 	}
 	var sc scope
 	err = c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
-		sc, err = gather(ctx, r, c.o.Disk, s)
+		sc, err = gather(ctx, r, c.o.Disk, c.fold, s)
 		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author})
+	plan := reconcile.Reconcile(sc.base, sc.disk, sc.global, reconcile.Options{Author: c.author, Fold: c.fold})
 	w := &work{Core: c, ctx: ctx, scope: sc, plan: plan}
 	w.index()
 	for _, step := range plan.Steps {

@@ -41,6 +41,8 @@ type seeds struct {
 //   - A directory that has a tombstone, and directories that share a spot or a row,
 //     bring all that is in them: whether a dead directory is shown depends on that, and
 //     each thing in united ones contests names and is moved by itself.
+//   - Where the file system takes several names for one, all of these are one path and
+//     one spot.
 //
 // Directories that are just moved bring nothing: one step moves them, whatever is in
 // them.
@@ -48,27 +50,30 @@ type gatherer struct {
 	ctx  context.Context
 	r    Reader
 	d    Disk
+	fold func(name string) string // nil: names are what their bytes are
 	move []Move
 	scope
 
 	entries  map[reconcile.EntryID]bool
 	spots    map[reconcile.Spot]bool
 	expanded map[reconcile.EntryID]bool
-	bereft   map[string]bool // directories all of whose rows are loaded
+	bereft   map[string]bool                                   // directories all of whose rows are loaded
+	names    map[string]map[string][]string                    // by directory and folded name: paths
+	taken    map[reconcile.EntryID]map[string][]reconcile.Spot // the same of the places in a directory
 	queue    []func() error
 }
 
 // gather returns the scope of s.
-func gather(ctx context.Context, r Reader, d Disk, s seeds) (scope, error) {
+func gather(ctx context.Context, r Reader, d Disk, fold func(name string) string, s seeds) (scope, error) {
 	g := &gatherer{
-		ctx: ctx, r: r, d: d, move: s.moved,
+		ctx: ctx, r: r, d: d, fold: fold, move: s.moved,
 		scope: scope{
 			base: reconcile.Base{}, disk: reconcile.Disk{}, global: reconcile.Global{},
 			changed: map[string]int64{}, pending: map[reconcile.EntryID]bool{},
 			looked: map[string]bool{},
 		},
 		entries: map[reconcile.EntryID]bool{}, spots: map[reconcile.Spot]bool{}, expanded: map[reconcile.EntryID]bool{},
-		bereft: map[string]bool{},
+		bereft: map[string]bool{}, names: map[string]map[string][]string{}, taken: map[reconcile.EntryID]map[string][]reconcile.Spot{},
 	}
 	for _, m := range s.moved {
 		g.path(m.From)
@@ -186,6 +191,9 @@ func (g *gatherer) spot(s reconcile.Spot) {
 		ids, err := g.r.At(s)
 		for _, id := range ids {
 			g.entry(id)
+		}
+		if err == nil && g.fold != nil {
+			err = g.twinSpots(s)
 		}
 		return err
 	})
@@ -327,6 +335,11 @@ func (g *gatherer) load(p string) {
 }
 
 func (g *gatherer) look(p string) error {
+	if g.fold != nil {
+		if err := g.twinPaths(p); err != nil {
+			return err
+		}
+	}
 	row, known, err := g.r.Row(p)
 	if err != nil {
 		return err

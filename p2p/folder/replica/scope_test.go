@@ -16,8 +16,11 @@ import (
 // from all that there is to do.
 func TestGather(t *testing.T) {
 	compared := 0
-	for seed := uint64(1); seed <= 40; seed++ {
+	for seed := uint64(1); seed <= 60; seed++ {
 		w := newSimWorld(t, seed)
+		if seed > 40 {
+			w.fold()
+		}
 		for range simOperations {
 			w.now += int64(w.roll(2000)) * 1e6
 			n := w.nodes[w.roll(len(w.nodes))]
@@ -55,14 +58,14 @@ func compareGathered(t *testing.T, n *simNode) {
 			s.entries = append(s.entries, e.Entry.ID)
 		}
 		if err == nil {
-			part, err = gather(context.Background(), r, asideDisk{n.disk, n.mem}, s)
+			part, err = gather(context.Background(), r, asideDisk{n.disk, n.mem, n.core.fold}, n.core.fold, s)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := reconcile.Options{Author: n.core.author}
+	o := reconcile.Options{Author: n.core.author, Fold: n.core.fold}
 	got, want := reconcile.Reconcile(part.base, part.disk, part.global, o), reconcile.Reconcile(base, disk, global, o)
 	// A directory that was moved into what was in it makes a cycle for as long as the plan
 	// is made, and what that brushes against is kept where it is, needlessly.

@@ -137,7 +137,7 @@ func (n *simNode) checkDone() {
 		return
 	}
 	base, disk, global := n.trees()
-	plan := reconcile.Reconcile(base, disk, global, reconcile.Options{Author: c.author})
+	plan := reconcile.Reconcile(base, disk, global, reconcile.Options{Author: c.author, Fold: c.fold})
 	if len(plan.Entries)+len(plan.Steps)+len(plan.Set)+len(plan.Unset) > 0 {
 		n.w.fail("%s: has said that all is done, and there is left:%s%s", n.name, describePlan(plan), n.about(aboutStep(plan)))
 	}

@@ -42,7 +42,11 @@ func (w *simWorld) fresh(dirs []string) string {
 		dir = dirs[k-1]
 	}
 	names := []string{"a.txt", "b.txt", "c", "d", "e", "f"}
-	return join(dir, names[w.roll(len(names))])
+	name := names[w.roll(len(names))]
+	if w.folds && w.roll(3) == 0 {
+		name = strings.ToUpper(name)
+	}
+	return join(dir, name)
 }
 
 // content returns bytes to be written: most are new, some are many nodes' own, some
@@ -136,7 +140,7 @@ func (n *simNode) did(hints []string, format string, args ...any) {
 // consume notes that a person replaces or deletes what is at a path.
 func (n *simNode) consume(p string) {
 	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
-		if st.Kind == reconcile.KindFile && below(path, p) {
+		if st.Kind == reconcile.KindFile && below(n.w.key(path), n.w.key(p)) {
 			delete(n.must, string(content))
 			n.w.consumed[n.w.hash(string(content))] = true
 		}
@@ -199,7 +203,7 @@ func (n *simNode) remove(p string) {
 }
 
 func (n *simNode) rename(from, to string) {
-	if below(to, from) || below(from, to) {
+	if below(n.w.key(to), n.w.key(from)) || below(n.w.key(from), n.w.key(to)) {
 		return
 	}
 	if k := n.kind(to); k != "" {
@@ -221,7 +225,7 @@ func (n *simNode) consumeUnless(p, other string) {
 }
 
 func (n *simNode) swap(a, b string) {
-	if below(a, b) || below(b, a) {
+	if below(n.w.key(a), n.w.key(b)) || below(n.w.key(b), n.w.key(a)) {
 		return
 	}
 	n.personal(n.mem.RenamePath(a, "swap~"))

@@ -37,7 +37,24 @@ type simWorld struct {
 	most       map[string]int
 	calming    bool
 
+	folds bool
 	story strings.Builder
+}
+
+// fold makes the disks of all ignore case, and persons use both.
+func (w *simWorld) fold() {
+	w.folds = true
+	for _, n := range w.nodes {
+		n.mem.SetFold(reconcile.FoldCase)
+	}
+}
+
+// key is the same for paths that are one.
+func (w *simWorld) key(p string) string {
+	if w.folds {
+		return reconcile.FoldCase(p)
+	}
+	return p
 }
 
 func newSimWorld(t testing.TB, seed uint64) *simWorld {

@@ -29,7 +29,7 @@ func (m *MemFS) Crash(rng *rand.Rand) *MemFS {
 func (m *MemFS) like() *MemFS {
 	c := &MemFS{
 		clock: m.clock, next: m.next, room: m.room, total: m.total,
-		noExchange: m.noExchange, noSyncAll: m.noSyncAll,
+		noExchange: m.noExchange, noSyncAll: m.noSyncAll, fold: m.fold,
 	}
 	c.reset()
 	return c

@@ -26,6 +26,7 @@ type MemFS struct {
 	dirty []*inode // with something that is not on the disk
 	fails []*failure
 
+	fold                  func(name string) string // what names are compared by; nil: bytes
 	noExchange, noSyncAll bool
 	room, total           int64
 }
@@ -81,6 +82,13 @@ func (m *MemFS) SetFree(free, total int64) {
 	m.room, m.total = free, total
 }
 
+// SetFold makes names that fold maps to the same be the same.
+func (m *MemFS) SetFold(fold func(name string) string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fold = fold
+}
+
 // Without makes Exchange, SyncAll, or both, unsupported.
 func (m *MemFS) Without(exchange, syncAll bool) {
 	m.mu.Lock()
@@ -130,7 +138,7 @@ func (m *MemFS) find(path string) (*inode, error) {
 		if n.kind != reconcile.KindDir {
 			return nil, apply.ErrInTheWay
 		}
-		if n = n.kids[name]; n == nil {
+		if n = n.kids[m.spelled(n, name)]; n == nil {
 			return nil, syscall.ENOENT
 		}
 	}
@@ -151,7 +159,21 @@ func (m *MemFS) place(path string) (dir *inode, name string, n *inode, err error
 	if len(name) > 255 {
 		return nil, "", nil, syscall.ENAMETOOLONG
 	}
+	name = m.spelled(dir, name)
 	return dir, name, dir.kids[name], nil
+}
+
+// spelled returns how what name leads to is spelled in dir, or name.
+func (m *MemFS) spelled(dir *inode, name string) string {
+	if m.fold == nil || dir.kids[name] != nil {
+		return name
+	}
+	for _, other := range slices.Sorted(maps.Keys(dir.kids)) {
+		if m.fold(other) == m.fold(name) {
+			return other
+		}
+	}
+	return name
 }
 
 // make returns a new inode, without a name.
