@@ -2,6 +2,7 @@ package replica
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -178,6 +179,35 @@ func (w *work) setHold(h Hold) error {
 		w.brake.holds[h.Member] = h
 	}
 	return err
+}
+
+// lift ends the holds of members of whom nothing waits any more, because somebody else
+// has decided, or they have taken it back. It is called when all that is pending was
+// planned. What they have done still counts: nobody gets another chance by that.
+func (c *Core) lift(ctx context.Context) error {
+	for _, h := range c.Holds() {
+		waits := false
+		for _, p := range c.parked {
+			waits = waits || p.held == h.Member
+		}
+		if waits {
+			continue
+		}
+		if err := c.endHold(ctx, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endHold lets a member change the folder again.
+func (c *Core) endHold(ctx context.Context, h Hold) error {
+	h.Since, h.Held, h.Limit = time.Time{}, 0, 0
+	if err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.SetHold(h) }); err != nil {
+		return err
+	}
+	c.brake.holds[h.Member] = h
+	return nil
 }
 
 // own reports whether an event is of this node in this incarnation: what it has done

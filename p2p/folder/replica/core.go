@@ -415,6 +415,11 @@ func (c *Core) Turn(ctx context.Context) (Turn, error) {
 	ahead := c.ahead
 	c.ahead = nil
 	if len(s.paths)+len(s.entries)+len(s.moved) == 0 {
+		if c.settled && !c.contents.full() {
+			if err := c.lift(ctx); err != nil {
+				return Turn{Idle: true}, c.errorf("end what is held", err)
+			}
+		}
 		c.settled = true
 		if len(ahead) > 0 {
 			return Turn{Wants: ahead}, nil

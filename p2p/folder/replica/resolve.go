@@ -382,11 +382,9 @@ func (c *Core) decide(ctx context.Context, h Hold, release bool) error {
 			return ErrReadOnly
 		}
 	}
-	h.Since, h.Held, h.Limit = time.Time{}, 0, 0
-	if err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.SetHold(h) }); err != nil {
+	if err := c.endHold(ctx, h); err != nil {
 		return err
 	}
-	c.brake.holds[h.Member] = h
 	delete(c.brake.done, h.Member)
 	for id, p := range c.parked {
 		if p.held == h.Member {
