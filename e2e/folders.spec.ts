@@ -171,7 +171,7 @@ test("conflicts are compared and resolved, by mouse and by keyboard", async ({ n
 
   const ours = read(bob, "Notes/a.txt");
   const other = ours.includes("blue") ? "one\nthe green fish\nthree\nfour\n" : "one\nthe blue fish\nthree\n";
-  await row("a.txt").getByRole("button", { name: "Keep theirs" }).click();
+  await row("a.txt").getByRole("button", { name: "Keep the copy" }).click();
   await expect(list.locator("> li")).toHaveCount(4);
   await holds(bob, "Notes/a.txt", other);
   await holds(alice, "Notes/a.txt", other);
@@ -195,9 +195,9 @@ test("conflicts are compared and resolved, by mouse and by keyboard", async ({ n
 
   await page.getByRole("checkbox", { name: "All" }).check();
   await expect(page.getByRole("main")).toContainText("2 conflicts chosen");
-  await page.getByRole("group", { name: "Several at once" }).getByRole("button", { name: "Keep ours" }).click();
+  await page.getByRole("group", { name: "Several at once" }).getByRole("button", { name: "Keep the file" }).click();
   await inspect(page, "keep all of ours");
-  await page.getByRole("dialog").getByRole("button", { name: "Keep ours (2)" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Keep the file (2)" }).click();
   await expect(page.getByText("No conflicts.")).toBeVisible();
   for (const n of [alice, bob]) await until(`${n.name} has no conflict`, async () => (await folder(n, "Notes"))?.conflicts === 0);
   await inspect(page, "no conflicts");
@@ -227,7 +227,7 @@ test("a deletion that met an edit is explained, and pictures are compared", asyn
   await expect(main.locator("figure")).toHaveCount(2);
   await inspect(page, "pictures");
   await page.getByRole("button", { name: /^old\.txt/ }).click();
-  await page.getByRole("list", { name: "Conflicts" }).getByRole("button", { name: "Keep theirs" }).click();
+  await page.getByRole("list", { name: "Conflicts" }).getByRole("button", { name: "Delete it" }).click();
   await until("it is gone everywhere", async () => !existsSync(join(alice.dir, "Photos", "old.txt")) && !existsSync(join(bob.dir, "Photos", "old.txt")));
 });
 

@@ -142,8 +142,8 @@ func TestDiscardedAndHeld(t *testing.T) {
 	if d := a.apiDiscarded(replica.Discarded{Kind: reconcile.KindDir, Name: "x"}); d.Hash != "" || d.Member != "" || d.MemberName != "" || !d.Local {
 		t.Errorf("got %+v", d)
 	}
-	h := a.apiHeld(replica.Held{Member: a.node.ID(), Since: at, Limit: 50, Deleted: 60, Changed: 2, Items: []replica.HeldItem{{Path: "p", Deleted: true, Size: 3}}})
-	if h.MemberName != "tester" || h.Limit != 50 || h.Deleted != 60 || h.Changed != 2 || len(h.Items) != 1 || !h.Items[0].Deleted {
+	h := a.apiHeld(replica.Held{Member: a.node.ID(), Since: at, Limit: 50, Done: 3, Deleted: 60, Changed: 2, Items: []replica.HeldItem{{Path: "p", Deleted: true, Size: 3}}})
+	if h.MemberName != "tester" || h.Limit != 50 || h.Done != 3 || h.Deleted != 60 || h.Changed != 2 || len(h.Items) != 1 || !h.Items[0].Deleted {
 		t.Errorf("got %+v", h)
 	}
 	if h := a.apiHeld(replica.Held{}); h.Items == nil {

@@ -28,7 +28,7 @@ func (a *nodeAPI) ListHeld(ctx context.Context, r api.ListHeldRequestObject) (ap
 func (a *nodeAPI) apiHeld(h replica.Held) api.Held {
 	id, name := a.memberOf(h.Member)
 	out := api.Held{
-		Member: id, MemberName: name, Since: h.Since.UTC(), Limit: h.Limit, Deleted: h.Deleted, Changed: h.Changed,
+		Member: id, MemberName: name, Since: h.Since.UTC(), Limit: h.Limit, Done: h.Done, Deleted: h.Deleted, Changed: h.Changed,
 		Items: make([]api.HeldItem, len(h.Items)),
 	}
 	for i, item := range h.Items {

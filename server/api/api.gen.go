@@ -768,6 +768,9 @@ type Held struct {
 	// Deleted Files that would be deleted
 	Deleted int `json:"deleted"`
 
+	// Done Deletions and replacements of these ten minutes that were let through before; they are in the trash
+	Done int `json:"done"`
+
 	// Items By path; at most 1000
 	Items []HeldItem `json:"items"`
 

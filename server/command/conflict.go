@@ -60,7 +60,7 @@ func (v conflictsCmd) list(c *console, id string) error {
 		}
 		rows = append(rows, []string{strconv.FormatInt(f.N, 10), string(f.Kind), f.Path, sideText(f.Ours), theirs})
 	}
-	return table(c.Stdout, []string{"N", "KIND", "PATH", "OURS", "THEIRS"}, rows)
+	return table(c.Stdout, []string{"N", "KIND", "PATH", "HAS THE NAME (OURS)", "THE OTHER (THEIRS)"}, rows)
 }
 
 // sideText says who made a version, and what it is.

@@ -46,7 +46,7 @@ func syncing(t *testing.T) *fake {
 		}},
 		"POST /api/folders/f1/restore": api.RestoredList{Items: []api.Restored{{N: 8, Path: "gone.txt"}, {N: 9, Path: "old (restored).txt"}}},
 		"GET /api/folders/f1/held": api.HeldList{Items: []api.Held{{
-			Member: bob, MemberName: "bob", Since: noon, Limit: 50, Deleted: 60, Changed: 1,
+			Member: bob, MemberName: "bob", Since: noon, Limit: 50, Done: 2, Deleted: 60, Changed: 1,
 			Items: []api.HeldItem{{Path: "a.txt", Deleted: true, Size: 3}, {Path: "b.txt", Size: 4, NewSize: 5}},
 		}}},
 		"POST /api/folders/f1/held":   http.StatusNoContent,
@@ -94,7 +94,7 @@ films  f2  -      -       bob    -                  offered
 		{"folder set notes --label x --access read", paused, `PATCH /api/folders/notes {"access":"read","label":"x"}`},
 		{"folder pause notes", paused, `PATCH /api/folders/notes {"paused":true}`},
 		{"folder resume notes", paused, `PATCH /api/folders/notes {"paused":false}`},
-		{"conflicts", `N     KIND     PATH   OURS                        THEIRS
+		{"conflicts", `N     KIND     PATH   HAS THE NAME (OURS)         THE OTHER (THEIRS)
 4711  content  a.txt  bob, 3 B, 2026-11-20 12:00  alice, 4 B, 2026-11-20 12:00: a (conflict alice 0123).txt
 4712  delete   b.txt  bob, 3 B, 2026-11-20 12:00  carol deleted it
 `, "GET /api/folders/f1/conflicts"},
@@ -111,6 +111,7 @@ films  f2  -      -       bob    -                  offered
 `, "GET /api/folders/f1/trash?cursor=8&limit=7"},
 		{"trash --restore 9 8", "8 restored as gone.txt\n9 restored as old (restored).txt\n", `POST /api/folders/f1/restore {"numbers":[8,9]}`},
 		{"held", `bob deleted 60 files and changed 1, since 2026-11-20 12:00; up to 50 at once need no yes
+2 changes more went through before; shoal trash has what they took
 WHAT     NOW  THEN  PATH
 deleted  3 B  -     a.txt
 changed  4 B  5 B   b.txt

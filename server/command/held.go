@@ -70,6 +70,9 @@ func (h heldCmd) list(c *console, id string) error {
 func (c *console) printHeld(h api.Held) error {
 	fmt.Fprintf(c.Stdout, "%s deleted %s and changed %d, since %s; up to %d at once need no yes\n",
 		nodeName(h.MemberName, h.Member), count(h.Deleted, "file"), h.Changed, timeText(h.Since), h.Limit)
+	if h.Done > 0 {
+		fmt.Fprintf(c.Stdout, "%s more went through before; shoal trash has what they took\n", count(h.Done, "change"))
+	}
 	var rows [][]string
 	for _, item := range h.Items[:min(len(h.Items), shownHeld)] {
 		what, size := "changed", bytesText(item.NewSize)

@@ -1035,6 +1035,8 @@ export interface components {
             since: string;
             /** @description How many deletions and replacements would have been let through */
             limit: number;
+            /** @description Deletions and replacements of these ten minutes that were let through before; they are in the trash */
+            done: number;
             /** @description Files that would be deleted */
             deleted: number;
             /** @description Files that would be replaced */

@@ -88,33 +88,42 @@ export function story(conflict: Conflict, self: string): Part[] {
   }
 }
 
-const label: Record<Keep, string> = { ours: 'Keep ours', theirs: 'Keep theirs', both: 'Keep both' };
-
-const does: Record<Conflict['kind'], Partial<Record<Keep, string>>> = {
+// options name what is kept by what it is: "ours" would be somebody else's on half of the
+// computers.
+const options: Record<Conflict['kind'], Partial<Record<Keep, Pick<Choice, 'label' | 'does'>>>> = {
   content: {
-    ours: 'What has the name stays; the copy goes to the trash.',
-    theirs: 'The copy gets the name; what had it goes to the trash.',
-    both: 'The copy becomes a file of its own, with a plain name.',
+    ours: { label: 'Keep the file', does: 'What has the name stays; the copy goes to the trash.' },
+    theirs: { label: 'Keep the copy', does: 'The copy gets the name; what had it goes to the trash.' },
+    both: { label: 'Keep both', does: 'The copy becomes a file of its own, with a plain name.' },
   },
-  name: { ours: 'The name it has now stays.', theirs: 'It gets the other name.' },
-  delete: { ours: 'It stays.', theirs: 'It is deleted everywhere, and can be restored from the trash.' },
+  name: {
+    ours: { label: 'Keep this name', does: 'The name it has now stays.' },
+    theirs: { label: 'Take the other name', does: 'It gets the other name.' },
+  },
+  delete: {
+    ours: { label: 'Keep it', does: 'It stays.' },
+    theirs: { label: 'Delete it', does: 'It is deleted everywhere, and can be restored from the trash.' },
+  },
   inside: {
-    ours: 'The directory stays, with what is in it.',
-    theirs: 'It is deleted everywhere; its files can be restored from the trash.',
+    ours: { label: 'Keep it', does: 'The directory stays, with what is in it.' },
+    theirs: {
+      label: 'Delete it',
+      does: 'It is deleted everywhere; its files can be restored from the trash.',
+    },
   },
-  move: { ours: 'Everything stays where it is now.' },
+  move: { ours: { label: 'Leave it so', does: 'Everything stays where it is now.' } },
 };
 
 // choices are what can be done about a conflict.
 export function choices(kind: Conflict['kind']): Choice[] {
-  const what = does[kind];
-  return (['ours', 'theirs', 'both'] as const)
-    .filter(keep => what[keep] !== undefined)
-    .map(keep => ({ keep, label: label[keep], does: what[keep] ?? '' }));
+  return (['ours', 'theirs', 'both'] as const).flatMap(keep => {
+    const option = options[kind][keep];
+    return option ? [{ keep, ...option }] : [];
+  });
 }
 
 export function allows(kind: Conflict['kind'], keep: Keep): boolean {
-  return does[kind][keep] !== undefined;
+  return options[kind][keep] !== undefined;
 }
 
 // One conflict of one of the folders that are shown.
