@@ -52,7 +52,7 @@ func (n *Node) memberKey(id p2p.ID) (ed25519.PublicKey, bool) {
 
 // JoinFolder begins to keep a folder that another member offers, in the directory
 // path; empty: shoal/LABEL below the home of the program's user. The directory is
-// made if it does not exist. A folder that is kept already is returned as it is.
+// made if it does not exist. A folder that is kept there already is returned as it is.
 // Errors: ErrNotFound, ErrAmbiguous, folder.ErrUnusable, folder.ErrOverlap.
 func (n *Node) JoinFolder(ctx context.Context, id string, from p2p.ID, path string) (Folder, error) {
 	ctx, leave, err := n.enter(ctx)
@@ -81,6 +81,11 @@ func (n *Node) toJoin(id string, from p2p.ID, path string) (Folder, string, erro
 		return Folder{}, "", err
 	}
 	if own, err := n.folders.Get(f.ID); err == nil {
+		if path != "" {
+			if _, err := n.folders.Fits(own.ID, path); err != nil {
+				return Folder{}, "", err // it is elsewhere already
+			}
+		}
 		if own.Creator == f.Node || !f.Offered {
 			return n.shared(own), own.Path, nil
 		}

@@ -662,12 +662,16 @@ func TestJoinRefused(t *testing.T) {
 		}
 	}
 	other := t.TempDir()
-	f, err := bob.JoinFolder(t.Context(), one.id, alice.ID(), other)
-	if err != nil || f.Path != dir {
-		t.Errorf("joining twice: %+v, %v", f, err)
+	for _, path := range []string{"", dir} {
+		f, err := bob.JoinFolder(t.Context(), one.id, alice.ID(), path)
+		if err != nil || f.Path != dir {
+			t.Errorf("joining twice: %+v, %v", f, err)
+		}
 	}
-	if f, err := alice.JoinFolder(t.Context(), one.id, alice.ID(), other); err != nil || f.Path != one.dir {
-		t.Errorf("joining the own folder: %+v, %v", f, err)
+	for _, k := range []*Node{alice, bob} {
+		if f, err := k.JoinFolder(t.Context(), one.id, alice.ID(), other); !errors.Is(err, folder.ErrUnusable) {
+			t.Errorf("joining elsewhere as well: %+v, %v", f, err)
+		}
 	}
 	if names, err := os.ReadDir(other); err != nil || len(names) > 0 {
 		t.Errorf("%v was put into a directory that is not used, %v", names, err)
