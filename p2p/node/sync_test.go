@@ -358,9 +358,14 @@ func TestConflicts(t *testing.T) {
 	}
 	before := texts(all[0])
 	for i, c := range want {
-		if n, err := all[i%3].Resolve(t.Context(), all[0].id, []uint64{c.N}, names[c.Path]); err != nil || n != 1 {
-			t.Fatalf("resolve %s: %d, %v", c.Path, n, err)
-		}
+		// A conflict is listed as soon as it is known, before its contents are here.
+		eventually(t, "the contents of "+c.Path, func() bool {
+			n, err := all[i%3].Resolve(t.Context(), all[0].id, []uint64{c.N}, names[c.Path])
+			if !errors.Is(err, replica.ErrNotHere) && (err != nil || n != 1) {
+				t.Fatalf("resolve %s: %d, %v", c.Path, n, err)
+			}
+			return err == nil
+		})
 	}
 	for _, k := range all {
 		await(t, k.Node, "the end of the conflicts", func() bool { return len(list(k)) == 0 && len(k.tree()) == 4 })
