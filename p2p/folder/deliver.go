@@ -20,6 +20,8 @@ type delivery struct {
 	share   *share
 	present func() error // the folder is there, and this one
 	dirty   *dirty
+	sure    func() bool // what is dirty can be told before the scan has ended
+	tell    func()
 
 	diff       Diff
 	news       []string // paths of the diff that are dirty
@@ -112,6 +114,9 @@ func (d *delivery) flush(ctx context.Context) error {
 	d.dirty.paths = append(d.dirty.paths, d.news...)
 	d.sum.add(d.pending)
 	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
+	if d.sum.removed == 0 && d.sure() {
+		d.tell()
+	}
 	return nil
 }
 

@@ -222,6 +222,7 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 		return fmt.Errorf("folder: scan %s: %w", r.path, err)
 	}
 	s.renamed = len(some) > 0
+	s.sure.Store(!s.renamed)
 	begun := time.Now()
 	sum, err := r.compare(ctx, s, hints)
 	for _, h := range s.late {
@@ -269,9 +270,17 @@ func (r *runner) strange(t *tree, hints []hint) []hint {
 
 // compare runs a scan together with the delivery of what it finds.
 func (r *runner) compare(ctx context.Context, s *scan, hints []hint) (totals, error) {
-	d := &delivery{share: r.share, present: r.stillThere, dirty: &r.dirty}
+	d := &delivery{
+		share: r.share, present: r.stillThere, dirty: &r.dirty,
+		sure: func() bool { return !s.full && s.sure.Load() && len(r.dirty.moved) == 0 },
+		tell: func() { r.report(false) },
+	}
 	r.scanning(true)
 	defer r.scanning(false)
+	if !s.full {
+		r.set(func() { r.looks = true })
+		defer r.set(func() { r.looks = false })
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.walk(ctx, hints) })
 	ended := make(chan struct{})

@@ -45,6 +45,10 @@ type scan struct {
 	loose loose
 	late  []hint // of more, for another scan
 
+	// sure: nothing was known, or all has been visited and nothing is missing, so that
+	// what is new was not moved from elsewhere.
+	sure atomic.Bool
+
 	files atomic.Int64 // looked at
 	bytes atomic.Int64 // of these
 	read  atomic.Int64 // bytes
@@ -95,6 +99,9 @@ func (s *scan) walk(ctx context.Context, hints []hint) error {
 			return err
 		}
 		again = s.catchUp() || moved
+	}
+	if s.renamed {
+		s.sure.Store(len(s.loose.dirs)+len(s.loose.gone) == 0)
 	}
 	if err := s.rename(ctx); err != nil {
 		return err

@@ -38,8 +38,9 @@ type Options struct {
 	Retry     time.Duration // between looks at a folder in StateError; 0: 5 s
 	Quiet     time.Duration // from a file system event to the look at it; 0: 120 ms
 	// Changed is called after a scan that has found something to be different, and
-	// after every complete one, when all of it is in the index. It is called by the
-	// goroutine that scans, which waits for it. Nil: nobody is told.
+	// after every complete one, when all of it is in the index. A scan of a part that
+	// finds much that is new, and nothing missing, calls it as it goes. It is called by
+	// a goroutine of the scan, which waits for it. Nil: nobody is told.
 	Changed func(folder string, d Dirty)
 }
 

@@ -32,7 +32,8 @@ type share struct {
 	warning string
 	behind  string // why the sink is not told
 	status  Status // of the synchronisation
-	busy    bool
+	busy    bool   // it is being synchronised
+	looks   bool   // at what the watcher has named
 	files   int64
 	bytes   int64
 	scanned time.Time

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxPatience is how long the sink waits for a synchronisation in one go.
+// maxPatience is how long the sink waits for a scan or synchronisation in one go.
 const maxPatience = 5 * time.Second
 
 // errDeferred marks that some of what the sink was told could not be read as it was
@@ -140,13 +140,14 @@ func fitting(us []Untold) []Untold {
 	return us
 }
 
-// patience waits while the folder is being synchronised, but not for ever.
+// patience waits while the folder is being synchronised, or what for is looked at, but
+// not for ever.
 func (t *teller) patience(ctx context.Context) {
 	timer := time.NewTimer(maxPatience)
 	defer timer.Stop()
 	for {
 		t.mu.Lock()
-		busy, turned := t.busy, t.turned
+		busy, turned := t.busy || t.looks, t.turned
 		t.mu.Unlock()
 		if !busy {
 			return

@@ -142,6 +142,9 @@ func (v *visit) look(ctx context.Context, name string) error {
 	}
 	switch st := statOf(info); {
 	case info.IsDir():
+		if old != nil && old.Kind == KindDir && lent(old.Mode.Perm(), st.mode.Perm()) {
+			st = v.returned(ctx, name, st, old)
+		}
 		return v.dir(ctx, name, path, st, old)
 	case info.Mode().IsRegular():
 		v.scan.files.Add(1)
@@ -154,6 +157,26 @@ func (v *visit) look(ctx context.Context, name string) error {
 		v.skips.add(path, ReasonSpecial)
 	}
 	return nil // what it was before is gone
+}
+
+// lent reports whether a directory of mode was may have the mode is only because
+// somebody who may not change names in it does just that; package apply does.
+func lent(was, is fs.FileMode) bool { return was != is && was|0o300 == is }
+
+// returned looks again at a directory whose mode may be another one only for the moment
+// in which something in it is installed.
+func (v *visit) returned(ctx context.Context, name string, st stat, old *Row) stat {
+	for range 5 {
+		quiet(ctx, 10*time.Millisecond)
+		info, err := v.at.Lstat(name)
+		if err != nil || !info.IsDir() {
+			break
+		}
+		if now := statOf(info); now.inode == st.inode && now.mode.Perm() == old.Mode.Perm() {
+			return now
+		}
+	}
+	return st
 }
 
 // leftOut reports whether path is not shared, if its directory is.

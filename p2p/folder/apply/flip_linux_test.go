@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -153,6 +154,9 @@ func (w *flipWriter) round(i int) {
 	_, err = apply.Mkdir(w.r, "d/made", 0o711)
 	w.note("mkdir", err)
 	if dir, err := w.r.Lstat("d/made"); err == nil {
+		if i%4 == 0 { // until where d is has to be looked at again
+			time.Sleep(3 * time.Millisecond)
+		}
 		w.note("rmdir", apply.Discard(w.r, "d/made", expectOf(dir), ""))
 	}
 	_, err = apply.Move(w.r, path, path+"-moved", expectOf(st))

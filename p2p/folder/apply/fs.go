@@ -41,6 +41,10 @@ type FS interface {
 	// SetMeta sets permission bits, and of a file the time of modification (ns since
 	// 1970), and returns what came of it.
 	SetMeta(path string, mode fs.FileMode, modified int64) (Stat, error)
+	// SyncFile makes the content of the file at path durable, which must be below
+	// Private. It needs no right to write it. After an error the file must be thrown
+	// away: what was not written may look as if it had been.
+	SyncFile(path string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(path string) error
 	// SyncAll makes everything durable that was done so far: contents and names. Where

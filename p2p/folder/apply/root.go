@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
@@ -50,7 +51,8 @@ type dir struct {
 	root  *os.Root
 	file  *os.File // the same directory, for its descriptor
 	info  fs.FileInfo
-	users int // with Root.mu
+	users int       // with Root.mu
+	seen  time.Time // when it was at its place, with Root.mu
 }
 
 // newDir returns the directory that is open as root, with one user.
@@ -93,7 +95,14 @@ func (r *Root) open(path string) (*dir, error) {
 // Lstat saw: a directory, hence no link. If it was exchanged in between, the two
 // differ, because both inodes are in use at the time of the comparison. For the same
 // reason a directory that is still open needs no opening: Lstat saw the very same.
+//
+// What was at its place a moment ago is taken to be there still. Whatever was done to
+// that name meanwhile might as well have been done right after the looking, and it is the
+// directory itself that is worked in then, never what has taken its place.
 func (r *Root) enter(at *dir, name string) (*dir, error) {
+	if d := r.recent(at, name); d != nil {
+		return d, nil
+	}
 	seen, err := at.root.Lstat(name)
 	if err != nil {
 		return nil, inTheWay(err)
@@ -130,6 +139,28 @@ func (r *Root) enter(at *dir, name string) (*dir, error) {
 	return d, r.keep(d)
 }
 
+// moment is how long a directory is taken to be where it was seen. It is of the order of
+// what the system can let pass between two calls of a program anyway.
+const moment = 2 * time.Millisecond
+
+// recent returns the directory name in at if it is held open, and was there a moment ago.
+func (r *Root) recent(at *dir, name string) *dir {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, d := range r.kept {
+		if d.up == at && d.name == name {
+			if time.Since(d.seen) > moment {
+				return nil
+			}
+			copy(r.kept[1:i+1], r.kept[:i])
+			r.kept[0] = d
+			d.users++
+			return d
+		}
+	}
+	return nil
+}
+
 // known returns the directory name in at if it is held open, and is what was seen.
 func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
 	r.mu.Lock()
@@ -139,6 +170,7 @@ func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
 			copy(r.kept[1:i+1], r.kept[:i])
 			r.kept[0] = d
 			d.users++
+			d.seen = time.Now()
 			return d
 		}
 	}
@@ -158,6 +190,7 @@ func (r *Root) keep(d *dir) error {
 		r.kept = r.kept[:last]
 	}
 	d.users++
+	d.seen = time.Now()
 	r.kept = slices.Insert(r.kept, 0, d)
 	if err != nil {
 		return errors.Join(err, r.drop(d))

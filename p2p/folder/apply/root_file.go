@@ -32,7 +32,7 @@ func (r *Root) Create(path string) (Temp, error) {
 	// O_EXCL follows no link, and makes what it opens.
 	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		f, err = openRegular(d, name, os.O_RDWR)
+		f, err = openAgain(d, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("apply: create %s: %w", path, err)
@@ -41,6 +41,49 @@ func (r *Root) Create(path string) (Temp, error) {
 		return nil, fmt.Errorf("apply: create %s: %w", path, errors.Join(err, f.Close()))
 	}
 	return &rootFile{File: f, root: r}, nil
+}
+
+// openAgain opens a file of the program for reading and writing, also one that has got
+// the mode of a read-only file already.
+func openAgain(d *dir, name string) (*os.File, error) {
+	f, err := openRegular(d, name, os.O_RDWR)
+	if !errors.Is(err, fs.ErrPermission) {
+		return f, err
+	}
+	if f, err = openEither(d, name); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return nil, err
+	}
+	return openRegular(d, name, os.O_RDWR)
+}
+
+// openEither opens a file in the way that its mode permits, for what needs neither
+// reading nor writing.
+func openEither(d *dir, name string) (*os.File, error) {
+	f, err := openRegular(d, name, metaFlags)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = openRegular(d, name, os.O_WRONLY)
+	}
+	return f, err
+}
+
+// SyncFile implements FS.
+func (r *Root) SyncFile(path string) error {
+	d, name, err := r.place(UseOwn, path)
+	if err != nil {
+		return err
+	}
+	defer r.release(d)
+	f, err := openEither(d, name)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("apply: sync %s: %w", path, err)
+	}
+	return nil
 }
 
 func onlyName(f *os.File) error {

@@ -61,7 +61,7 @@ func (r *Root) Mkdir(path string, mode fs.FileMode) error {
 		return err
 	}
 	defer r.release(d)
-	if err := d.root.Mkdir(name, mode.Perm()); err != nil {
+	if err := permitted([]*dir{d}, func() error { return d.root.Mkdir(name, mode.Perm()) }); err != nil {
 		return fmt.Errorf("apply: make the directory %s: %w", path, err)
 	}
 	return nil
@@ -74,7 +74,7 @@ func (r *Root) Rmdir(path string) error {
 		return err
 	}
 	defer r.release(d)
-	if err := rmdir(d, name); err != nil {
+	if err := permitted([]*dir{d}, func() error { return rmdir(d, name) }); err != nil {
 		return fmt.Errorf("apply: remove the directory %s: %w", path, inTheWay(err))
 	}
 	return nil
@@ -140,7 +140,11 @@ func (r *Root) two(a, b string, fn func(a, b spot) error) error {
 		return err
 	}
 	defer r.release(db)
-	if err := fn(spot{da, na, a}, spot{db, nb, b}); err != nil {
+	err = fn(spot{da, na, a}, spot{db, nb, b})
+	if errors.Is(err, fs.ErrPermission) {
+		err = r.permitTwo(spot{da, na, a}, spot{db, nb, b}, fn)
+	}
+	if err != nil {
 		return fmt.Errorf("apply: rename %s to %s: %w", a, b, inTheWay(err))
 	}
 	return nil
@@ -174,10 +178,7 @@ func (r *Root) setMeta(d *dir, name string, mode fs.FileMode, modified int64) (S
 		defer r.release(d)
 		return r.setOpen(d.file, mode, nil)
 	}
-	f, err := openRegular(d, name, metaFlags)
-	if errors.Is(err, fs.ErrPermission) {
-		f, err = openRegular(d, name, os.O_WRONLY)
-	}
+	f, err := openEither(d, name)
 	if err != nil {
 		return Stat{}, err
 	}

@@ -32,6 +32,16 @@ func SyncTemps(fsys FS, temps []Temp) error {
 	return nil
 }
 
+// SyncFiles is SyncTemps for files that are not open.
+func SyncFiles(fsys FS, paths []string) error {
+	err := together(fsys, len(paths), func(i int) error { return fsys.SyncFile(paths[i]) })
+	if err != nil {
+		return fmt.Errorf("apply: sync %d new files: %w", len(paths), err)
+	}
+	fault.Point("apply.temp-synced")
+	return nil
+}
+
 // SyncDirs makes the names in directories durable. One that is gone needs no syncing,
 // but that above it does.
 func SyncDirs(fsys FS, dirs []string) error {

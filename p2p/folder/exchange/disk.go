@@ -65,18 +65,14 @@ func (d disk) Children(ctx context.Context, dir string) ([]replica.Seen, error) 
 
 // Observe implements replica.Disk. What is just as the scan has seen it is not looked at
 // closer: whether it is shared was decided then.
-func (d disk) Observe(ctx context.Context, path string) (replica.Seen, replica.Observed, error) {
-	s, found, err := d.Row(ctx, path)
-	if err != nil {
-		return s, replica.Other, err
-	}
+func (d disk) Observe(ctx context.Context, path string, last replica.Seen) (replica.Seen, replica.Observed, error) {
 	if fsys := d.place.get(); fsys != nil {
 		st, err := fsys.Lstat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return replica.Seen{}, replica.Absent, nil
-		case err == nil && found && matches(st, s):
-			return s, replica.Current, nil
+		case err == nil && last.Path != "" && matches(st, last):
+			return last, replica.Current, nil
 		}
 	}
 	row, state, err := d.folders.Observe(ctx, d.id, path)

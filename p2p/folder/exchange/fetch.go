@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 )
@@ -42,6 +43,7 @@ type fetcher struct {
 	larges  int
 	results []result
 	again   map[reconcile.Hash]retry
+	away    time.Time // until then nothing is begun: the folder's directory was not there
 }
 
 // fetch is one content on its way.
@@ -66,6 +68,8 @@ type retry struct {
 type result struct {
 	hash   reconcile.Hash
 	failed bool
+	path   string     // where the content is
+	stat   apply.Stat // of the file, if it is known
 }
 
 func newFetcher(r *runner) *fetcher {
@@ -163,6 +167,9 @@ func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 	sources := f.sources()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if wait := time.Until(f.away); wait > 0 {
+		return wait
+	}
 	for f.busy[p2p.ID{}] < batchesPeer {
 		batch := f.unsearched()
 		if len(batch) == 0 {
@@ -287,9 +294,14 @@ func (f *fetcher) giveUp(sources []*pull) {
 
 // end notes what has become of a fetch. The caller holds f.mu.
 func (f *fetcher) end(x *fetch, err error) {
+	f.endAt(x, replica.ArrivalName(x.want.Hash), apply.Stat{}, err)
+}
+
+// endAt is end of a fetch that has brought the content to path.
+func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 	h := x.want.Hash
 	delete(f.running, h)
-	f.results = append(f.results, result{hash: h, failed: err != nil})
+	f.results = append(f.results, result{hash: h, failed: err != nil, path: path, stat: st})
 	if err == nil {
 		delete(f.again, h)
 	} else {
@@ -337,10 +349,22 @@ func (f *fetcher) rested(peer p2p.ID) {
 	f.kick()
 }
 
+// enter opens the folder's directory. If it is not there, nothing more is begun for a
+// while: a disk that was taken away does not come back at once.
+func (f *fetcher) enter() (fsys *apply.Root, leave func(), err error) {
+	fsys, leave, err = f.r.place.enter()
+	if err != nil {
+		f.mu.Lock()
+		f.away = time.Now().Add(f.r.s.o.Times.Retry)
+		f.mu.Unlock()
+	}
+	return fsys, leave, err
+}
+
 // searchHere looks for contents on this disk.
 func (f *fetcher) searchHere(ctx context.Context, batch []*fetch) {
 	defer f.rested(p2p.ID{})
-	fsys, leave, err := f.r.place.enter()
+	fsys, leave, err := f.enter()
 	if err == nil {
 		defer leave()
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -343,5 +344,32 @@ func TestLargeFor(t *testing.T) {
 	}
 	if x := f.largeFor([]*pull{pulled(a)}); x != nil {
 		t.Errorf("took %v", x)
+	}
+}
+
+// While the folder is not there, as when its disk was taken away, nothing is asked for
+// over and over.
+func TestFetchAway(t *testing.T) {
+	t.Parallel()
+	w := newTown()
+	a := w.keep(t, nil, Times{})
+	b := w.keep(t, a, Times{Retry: 200 * time.Millisecond})
+	a.meet(b)
+	a.ready()
+	b.ready()
+	a.write("x", "one")
+	b.await("the first file", b.has("x", "one"))
+	if err := os.Rename(b.dir, b.dir+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.s.runner(b.folder.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.fetch.add([]replica.Want{{Hash: reconcile.Hash{1}, Size: 10, Path: "y", Far: true}})
+	b.await("an attempt", func() bool { return strings.Contains(b.log(), "contents not fetched") })
+	time.Sleep(500 * time.Millisecond)
+	if n := strings.Count(b.log(), "contents not fetched"); n > 4 {
+		t.Errorf("tried %d times in half a second", n)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"sync"
 	"time"
 
@@ -58,7 +57,7 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 }
 
 func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
-	fsys, leave, err := f.r.place.enter()
+	fsys, leave, err := f.enter()
 	if err != nil {
 		return err
 	}
@@ -182,10 +181,7 @@ func (g *growing) Write(p []byte) (int, error) {
 
 // complete gives a content the name by which the core knows it.
 func complete(fsys *apply.Root, h reconcile.Hash) error {
-	if err := fsys.Remove(replica.ArrivalName(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := fsys.Remove(mapOf(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := errors.Join(remove(fsys, replica.ArrivalName(h)), remove(fsys, mapOf(h))); err != nil {
 		return err
 	}
 	return fsys.Rename(begun(h), replica.ArrivalName(h))

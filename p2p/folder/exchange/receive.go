@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -132,7 +134,7 @@ func linkEnded(l p2p.Link) bool {
 
 // readBatch returns what has not been answered.
 func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (left []*fetch, err error) {
-	fsys, leave, err := f.r.place.enter()
+	fsys, leave, err := f.enter()
 	if err != nil {
 		return batch, err
 	}
@@ -183,11 +185,14 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			return batch[i:], err
 		}
 		x.t.add(int64(len(buf)), int64(len(buf)))
-		if err := writeTemp(fsys, x.want.Hash, buf); err != nil {
-			f.finish(x, fmt.Errorf("write %v: %w", x, err))
-			continue
+		path := replica.UniqueName(x.want.Hash, rand.Uint64())
+		st, err := writeTemp(fsys, path, x.want, buf)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("write %v: %w", x, err), remove(fsys, path))
 		}
-		f.finish(x, nil)
+		f.mu.Lock()
+		f.endAt(x, path, st, err)
+		f.mu.Unlock()
 	}
 	return batch[len(q.Items):], nil
 }
@@ -219,14 +224,30 @@ func readSmall(in *bufio.Reader, size int64, buf []byte) ([]byte, error) {
 	return buf, err
 }
 
-// writeTemp puts a content where the core looks for it.
-func writeTemp(fsys *apply.Root, h reconcile.Hash, b []byte) error {
-	t, err := fsys.Create(replica.ArrivalName(h))
+// writeTemp makes a file with a content, and with the mode and time that are wanted, and
+// returns its state. Where the disk does not take the latter two the state is not known:
+// the step that needs them will say so.
+func writeTemp(fsys *apply.Root, path string, w replica.Want, b []byte) (apply.Stat, error) {
+	t, err := fsys.Create(path)
 	if err != nil {
+		return apply.Stat{}, err
+	}
+	if _, err = t.WriteAt(b, 0); err != nil {
+		return apply.Stat{}, errors.Join(err, t.Close())
+	}
+	st, err := t.SetMeta(w.Mode, w.Modified)
+	if err != nil {
+		st = apply.Stat{}
+	}
+	return st, t.Close()
+}
+
+// remove removes a file of the program that may not be there.
+func remove(fsys *apply.Root, path string) error {
+	if err := fsys.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = t.WriteAt(b, 0)
-	return errors.Join(err, t.Truncate(int64(len(b))), t.Close())
+	return nil
 }
 
 // copyHere finds a content on this disk, and copies it.

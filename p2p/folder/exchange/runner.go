@@ -218,7 +218,10 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		}
 	}()
 	for ctx.Err() == nil {
-		r.takeDirty()
+		if r.takeDirty() > largeWork && !busy {
+			busy = true
+			r.setBusy(1, false)
+		}
 		r.takeArrived()
 		turn, err := r.core.Turn(ctx)
 		r.after(turn)
@@ -276,12 +279,14 @@ func (r *runner) pause(ctx context.Context) {
 	}
 }
 
-func (r *runner) takeDirty() {
+// takeDirty has the core look at what scans have found, and returns how much that is.
+func (r *runner) takeDirty() int {
 	r.mu.Lock()
 	paths, moved, all := r.paths, r.moved, r.all
 	r.paths, r.moved, r.all = nil, nil, false
 	r.mu.Unlock()
 	r.core.Dirty(paths, moved, all)
+	return len(paths)
 }
 
 func (r *runner) takeArrived() {
@@ -289,7 +294,7 @@ func (r *runner) takeArrived() {
 		if a.failed {
 			r.core.Failed(a.hash)
 		} else {
-			r.core.Arrived(a.hash)
+			r.core.Arrived(a.hash, a.path, a.stat)
 		}
 	}
 }

@@ -116,7 +116,9 @@ func (w *work) provide(j job) (job, bool, error) {
 		return j, false, w.errorf("make a temporary file for "+s.Path, err)
 	}
 	if !ok {
-		want := Want{Hash: s.Row.Hash, Size: s.Row.Size, Path: s.Path, Made: s.Row.Made.Member}
+		want := Want{
+			Hash: s.Row.Hash, Size: s.Row.Size, Path: s.Path, Mode: s.Row.Mode, Modified: s.Row.Modified, Made: s.Row.Made.Member,
+		}
 		if s.Do == reconcile.DoReplace {
 			want.Old, want.OldSize = s.Path, s.Expect.Size
 		}
@@ -184,6 +186,9 @@ func (w *work) run(group []job) error {
 		if err == nil {
 			j.stat, j.done = st, true
 			continue
+		}
+		if j.Op.Temp != "" {
+			w.contents.doubt(j.Step.Row.Hash)
 		}
 		if err := w.failure(j.Step, err); err != nil {
 			return err // the journal finds out what has come of it
@@ -301,31 +306,13 @@ func (w *work) throwAway(group []job) (err error) {
 // everything is at once.
 const fewTemps = 32
 
-func syncTemps(fsys apply.FS, paths []string) (err error) {
+func syncTemps(fsys apply.FS, paths []string) error {
 	if len(paths) > fewTemps {
 		if err := fsys.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}
-	for part := range slices.Chunk(paths, 256) { // open at once
-		temps := make([]apply.Temp, 0, len(part))
-		for _, p := range part {
-			f, e := fsys.Create(p)
-			if err = errors.Join(err, e); e == nil {
-				temps = append(temps, f)
-			}
-		}
-		if err == nil {
-			err = apply.SyncTemps(fsys, temps)
-		}
-		for _, f := range temps {
-			err = errors.Join(err, f.Close())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return apply.SyncFiles(fsys, paths)
 }
 
 // syncNames makes durable the names in all directories in which a group has changed

@@ -35,9 +35,9 @@ func (d asideDisk) Row(ctx context.Context, path string) (Seen, bool, error) {
 	return s, err == nil, err
 }
 
-func (d asideDisk) Observe(ctx context.Context, path string) (Seen, Observed, error) {
+func (d asideDisk) Observe(ctx context.Context, path string, last Seen) (Seen, Observed, error) {
 	if !below(path, reconcile.Aside) {
-		s, state, err := d.Disk.Observe(ctx, path)
+		s, state, err := d.Disk.Observe(ctx, path, last)
 		if err == nil && state == Other && d.fold != nil && !apply.Spelled(d.fs, path) {
 			return Seen{}, Absent, nil
 		}

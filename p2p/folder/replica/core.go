@@ -502,7 +502,7 @@ func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, e reconcile.
 		return false, nil
 	}
 	x := e.Contents[0]
-	if x.Deleted || x.Size == 0 || c.contents.ready[x.Hash] {
+	if x.Deleted || x.Size == 0 || c.contents.has(x.Hash) {
 		return false, nil
 	}
 	if rows, err := r.RowsOf(e.ID); err != nil || len(rows) > 0 {
@@ -518,7 +518,7 @@ func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, e reconcile.
 	if err != nil || path == "" {
 		return false, err
 	}
-	w := Want{Hash: x.Hash, Size: x.Size, Path: path, Made: x.Made.Member, Far: true}
+	w := Want{Hash: x.Hash, Size: x.Size, Path: path, Mode: x.Mode, Modified: x.Modified, Made: x.Made.Member, Far: true}
 	if c.contents.want(w) {
 		c.ahead = append(c.ahead, w)
 	}

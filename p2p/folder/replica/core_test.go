@@ -77,7 +77,7 @@ func TestRestoredCounter(t *testing.T) {
 func TestTakeVanished(t *testing.T) {
 	n := oneNode(t)
 	h := n.w.hash("one")
-	n.core.Arrived(h)
+	n.core.Arrived(h, apply.TempName(h), apply.Stat{})
 	item := reconcile.Item{Kind: reconcile.KindFile, Size: 3, Mode: 0o644, Hash: h}
 	_, ok, err := n.core.contents.take(n.core.o.FS, item, map[reconcile.Hash]bool{}, n.random.Uint64)
 	if ok || err != nil {

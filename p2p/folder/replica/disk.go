@@ -12,8 +12,9 @@ type Disk interface {
 	Row(ctx context.Context, path string) (r Seen, found bool, err error)
 	// Children returns what was last seen in a directory.
 	Children(ctx context.Context, dir string) ([]Seen, error)
-	// Observe looks at a path now.
-	Observe(ctx context.Context, path string) (Seen, Observed, error)
+	// Observe looks at a path now. last is what Row has just returned for it; without
+	// Path it was nothing, or was not asked.
+	Observe(ctx context.Context, path string, last Seen) (Seen, Observed, error)
 	// Record tells the scan what was done here: paths that are gone, directories that
 	// were moved, in this order, and then what is new or different.
 	Record(ctx context.Context, drop []string, moved []Move, put []Seen) error

@@ -216,7 +216,7 @@ func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) erro
 
 // same reports, as ErrNotHere, that what is at p on this disk is not the content h.
 func (c *Core) same(ctx context.Context, p string, h reconcile.Hash) error {
-	seen, state, err := c.o.Disk.Observe(ctx, p)
+	seen, state, err := c.o.Disk.Observe(ctx, p, Seen{})
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (c *Core) trash(ctx context.Context, p string) error {
 	if st.Kind == reconcile.KindFile {
 		name = apply.TrashName(c.o.Now(), c.o.Random(), lastName(p))
 		// What the scan knows need not be read again: it can be large, and others wait.
-		if seen, state, e := c.o.Disk.Observe(ctx, p); e == nil && state == Current {
+		if seen, state, e := c.o.Disk.Observe(ctx, p, Seen{}); e == nil && state == Current {
 			want.Item.Hash = seen.Hash
 		} else if want.Item.Hash, err = hashFile(ctx, c.o.FS, p); err != nil {
 			return err

@@ -365,7 +365,7 @@ func (g *gatherer) look(p string) error {
 	// What would be a person's work is looked at, for it will be told to others.
 	if !found || !known || seen.Item != row.Item {
 		var state Observed
-		seen, state, err = g.d.Observe(g.ctx, p)
+		seen, state, err = g.d.Observe(g.ctx, p, seen)
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ func (w *work) writeJournal(group []job) error {
 // out whether it was done, by inodes and names; what was half done is finished,
 // and the rows of all that is done are committed.
 func (c *Core) settle(ctx context.Context) error {
+	c.contents.doubtAll()
 	var b []byte
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
 		b, err = r.Journal()

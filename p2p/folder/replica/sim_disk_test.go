@@ -41,7 +41,7 @@ func (d *simDisk) Children(_ context.Context, dir string) ([]Seen, error) {
 	return out, nil
 }
 
-func (d *simDisk) Observe(_ context.Context, path string) (Seen, Observed, error) {
+func (d *simDisk) Observe(_ context.Context, path string, _ Seen) (Seen, Observed, error) {
 	st, err := d.n.mem.Lstat(path)
 	if err != nil {
 		return Seen{}, Absent, nil //nolint:nilerr // what has no directory is not there

@@ -74,6 +74,15 @@ func (f *simFS) SetMeta(path string, mode fs.FileMode, modified int64) (st apply
 	return st, err
 }
 
+func (f *simFS) SyncFile(path string) error {
+	f.syncMu.Lock()
+	defer f.syncMu.Unlock()
+	if f.n.eio && f.n.chosen(path) {
+		f.Fail("Sync", 1, syscall.EIO)
+	}
+	return f.MemFS.SyncFile(path)
+}
+
 func (f *simFS) SyncDir(path string) error {
 	if f.n.eio && f.n.chosen(path) {
 		return &fs.PathError{Op: "sync", Path: path, Err: syscall.EIO}

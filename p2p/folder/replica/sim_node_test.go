@@ -330,7 +330,13 @@ func (n *simNode) fetch(want Want, certain bool) {
 		return
 	}
 	var err error
-	if !n.running(func() { err = n.place(want.Hash, content) }) {
+	var st apply.Stat
+	path := apply.TempName(want.Hash)
+	whole := n.w.roll(2) == 0 // as a small one comes, ready to be installed
+	if whole {
+		path = UniqueName(want.Hash, n.random.Uint64())
+	}
+	if !n.running(func() { st, err = n.place(path, content, want, whole) }) {
 		n.crash()
 		return
 	}
@@ -340,19 +346,22 @@ func (n *simNode) fetch(want Want, certain bool) {
 		return
 	}
 	n.w.note("%s: %.4s for %s comes from %s", n.name, want.Hash, want.Path, from)
-	n.core.Arrived(want.Hash)
+	n.core.Arrived(want.Hash, path, st)
 }
 
-func (n *simNode) place(h reconcile.Hash, content string) error {
-	f, err := n.core.o.FS.Create(apply.TempName(h))
+func (n *simNode) place(path, content string, want Want, whole bool) (st apply.Stat, err error) {
+	f, err := n.core.o.FS.Create(path)
 	if err != nil {
-		return err
+		return st, err
 	}
 	err = f.Truncate(0)
 	if err == nil {
 		_, err = f.WriteAt([]byte(content), 0)
 	}
-	return errors.Join(err, f.Close())
+	if err == nil && whole {
+		st, err = f.SetMeta(want.Mode, want.Modified)
+	}
+	return st, errors.Join(err, f.Close())
 }
 
 func (w *simWorld) time() time.Time { return time.Unix(0, w.now).UTC() }
@@ -362,8 +371,8 @@ func (n *simNode) checkReady() {
 	if n.core.torn {
 		return
 	}
-	for h := range n.core.contents.ready {
-		content, err := n.mem.ReadFile(apply.TempName(h))
+	for h, a := range n.core.contents.ready {
+		content, err := n.mem.ReadFile(a.path)
 		if err == nil && n.w.hash(content) != h {
 			n.w.fail("%s: %.4s has become %.20q", n.name, h, content)
 		}

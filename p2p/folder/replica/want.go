@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -17,9 +18,12 @@ import (
 type Want struct {
 	Hash reconcile.Hash
 	Size int64
-	Path string // one where it is to be
-	Made p2p.ID // who wrote it
-	Old  string // a file here that has probably much in common with it; empty: none
+	Path string // one where it is to be, with this mode and time
+	Mode fs.FileMode
+	// Modified is in ns since 1970.
+	Modified int64
+	Made     p2p.ID // who wrote it
+	Old      string // a file here that has probably much in common with it; empty: none
 	// OldSize is the size of Old.
 	OldSize int64
 	// Far: it was looked for on this disk, and is not there.
@@ -40,15 +44,26 @@ const partial = ".part"
 
 // contents are the temporary files of a core.
 type contents struct {
-	ready map[reconcile.Hash]bool // TempName has it, checked
+	ready map[reconcile.Hash]arrival // checked
 	wants map[reconcile.Hash]Want
 	// copies are temporary files besides: of empty files, and where several files have
 	// one content.
 	copies map[string]bool
 }
 
+// arrival is a content that is here.
+type arrival struct {
+	path string
+	stat apply.Stat // of the file, on which a step can build; without Kind: it has to be looked at
+}
+
 func newContents() contents {
-	return contents{ready: map[reconcile.Hash]bool{}, wants: map[reconcile.Hash]Want{}, copies: map[string]bool{}}
+	return contents{ready: map[reconcile.Hash]arrival{}, wants: map[reconcile.Hash]Want{}, copies: map[string]bool{}}
+}
+
+func (c *contents) has(h reconcile.Hash) bool {
+	_, here := c.ready[h]
+	return here
 }
 
 func (c *contents) full() bool { return len(c.wants) >= maxWants }
@@ -94,45 +109,67 @@ type temp struct {
 // take returns a temporary file with what item says, if its content is here. The
 // first of several takes the file that has come, the others a copy.
 func (c *contents) take(fsys apply.FS, item reconcile.Item, claimed map[reconcile.Hash]bool, random func() uint64) (t temp, ok bool, err error) {
-	source := apply.TempName(item.Hash)
 	if err := c.check(fsys, item); err != nil {
 		return t, false, err
 	}
+	source, here := c.ready[item.Hash]
 	switch {
 	case item.Size == 0:
-		t.path = fmt.Sprintf("%s-%016x", source, random())
-	case !c.ready[item.Hash]:
+		t.path = UniqueName(item.Hash, random())
+		c.copies[t.path] = true
+		f, err := fsys.Create(t.path)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return t, false, err
+		}
+	case !here:
 		return t, false, nil
 	case !claimed[item.Hash]:
 		claimed[item.Hash] = true
-		t.path = source
+		t.path = source.path
+		if s := source.stat; s.Kind == reconcile.KindFile && s.Mode == item.Mode.Perm() && s.Modified == item.Modified {
+			t.stat = s
+			return t, true, nil
+		}
+		c.doubt(item.Hash)
 	case item.Size <= inlineCopy:
-		t.path = fmt.Sprintf("%s-%016x", source, random())
+		t.path = UniqueName(item.Hash, random())
 		c.copies[t.path] = true
-		if err := copyFile(fsys, source, t.path, item.Size); err != nil {
+		if err := copyFile(fsys, source.path, t.path, item.Size); err != nil {
 			return t, false, err
 		}
 	default:
 		return t, false, nil
 	}
-	if t.path != source {
-		c.copies[t.path] = true
+	t.stat, err = fsys.SetMeta(t.path, item.Mode, item.Modified)
+	return t, err == nil, err
+}
+
+// doubt has the file of a content looked at before it is used again.
+func (c *contents) doubt(h reconcile.Hash) {
+	if a, ok := c.ready[h]; ok {
+		a.stat = apply.Stat{}
+		c.ready[h] = a
 	}
-	f, err := fsys.Create(t.path)
-	if err != nil {
-		return t, false, err
+}
+
+// doubtAll is doubt of all of them: it is not known what of a group of steps was done.
+func (c *contents) doubtAll() {
+	for h := range c.ready {
+		c.doubt(h)
 	}
-	t.stat, err = f.SetMeta(item.Mode, item.Modified)
-	return t, true, errors.Join(err, f.Close())
 }
 
 // check forgets a content that is not there any more: it was installed, and a person
 // has changed it before that was noted.
 func (c *contents) check(fsys apply.FS, item reconcile.Item) error {
-	if !c.ready[item.Hash] {
+	a, here := c.ready[item.Hash]
+	if !here || a.stat.Kind == reconcile.KindFile && a.stat.Size == item.Size {
 		return nil
 	}
-	st, err := fsys.Lstat(apply.TempName(item.Hash))
+	st, err := fsys.Lstat(a.path)
 	if err != nil && !errors.Is(err, errNotExist) {
 		return err
 	}
@@ -162,7 +199,7 @@ func copyFile(fsys apply.FS, from, to string, size int64) error {
 
 // used notes that a temporary file has been installed.
 func (c *contents) used(h reconcile.Hash, path string) {
-	if path == apply.TempName(h) {
+	if c.ready[h].path == path {
 		delete(c.ready, h)
 	}
 	delete(c.copies, path)
@@ -172,7 +209,7 @@ func (c *contents) used(h reconcile.Hash, path string) {
 // failed, none of them may be on it, however it looks.
 func (c *contents) distrust(fsys apply.FS) (err error) {
 	for _, h := range slices.SortedFunc(maps.Keys(c.ready), reconcile.Hash.Compare) {
-		if e := fsys.Remove(apply.TempName(h)); e != nil && !errors.Is(e, errNotExist) {
+		if e := fsys.Remove(c.ready[h].path); e != nil && !errors.Is(e, errNotExist) {
 			err = errors.Join(err, e)
 		}
 		delete(c.ready, h)
@@ -201,7 +238,7 @@ func (c *Core) tidy() error {
 		if needed[h] {
 			continue
 		}
-		if err := c.o.FS.Remove(apply.TempName(h)); err != nil && !errors.Is(err, errNotExist) {
+		if err := c.o.FS.Remove(c.contents.ready[h].path); err != nil && !errors.Is(err, errNotExist) {
 			return err
 		}
 		delete(c.contents.ready, h)
@@ -214,14 +251,20 @@ func (c *Core) tidy() error {
 // moment.
 func ArrivalName(h reconcile.Hash) string { return apply.TempName(h) + ".new" + partial }
 
-// Arrived tells that a content that was wanted is at ArrivalName, or at apply.TempName,
-// checked.
-func (c *Core) Arrived(h reconcile.Hash) {
-	if !c.receive(h) {
+// UniqueName is a name for a content that nobody else uses: n is random. A step takes
+// the file by it. What is left at the end of a run is removed.
+func UniqueName(h reconcile.Hash, n uint64) string {
+	return fmt.Sprintf("%s-%016x", apply.TempName(h), n)
+}
+
+// Arrived tells that a content that was wanted is at path, checked: its ArrivalName or
+// a UniqueName, or apply.TempName. st is the state of the file if it is at a UniqueName
+// and that is known; it may have the mode and time that were wanted already.
+func (c *Core) Arrived(h reconcile.Hash, path string, st apply.Stat) {
+	if !c.receive(h, path, st) {
 		c.Failed(h)
 		return
 	}
-	c.contents.ready[h] = true
 	delete(c.contents.wants, h)
 	for _, id := range c.waiting[h] {
 		if c.parked[id].hash == h {
@@ -233,18 +276,23 @@ func (c *Core) Arrived(h reconcile.Hash) {
 
 // receive gives what has arrived the name by which steps know it, and reports whether it
 // is there.
-func (c *Core) receive(h reconcile.Hash) bool {
-	from := ArrivalName(h)
-	if _, err := c.o.FS.Lstat(from); err == nil {
-		if c.contents.ready[h] {
-			return c.o.FS.Remove(from) == nil
-		}
-		if err := c.o.FS.Rename(from, apply.TempName(h)); err != nil {
+func (c *Core) receive(h reconcile.Hash, path string, st apply.Stat) bool {
+	if _, here := c.contents.ready[h]; here {
+		return path == c.contents.ready[h].path || c.o.FS.Remove(path) == nil
+	}
+	if path == ArrivalName(h) {
+		path, st = apply.TempName(h), apply.Stat{}
+		if err := c.o.FS.Rename(ArrivalName(h), path); err != nil {
 			return false // something unknown is there: it is asked for again
 		}
 	}
-	_, err := c.o.FS.Lstat(apply.TempName(h))
-	return err == nil
+	if st.Kind == "" {
+		if _, err := c.o.FS.Lstat(path); err != nil {
+			return false
+		}
+	}
+	c.contents.ready[h] = arrival{path, st}
+	return true
 }
 
 // Failed tells that a content does not come now. What needs it makes room for others,

@@ -145,11 +145,29 @@ func (f *memFile) Stat() (apply.Stat, error) {
 func (f *memFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	if err := f.fs.fail("Sync", f.path); err != nil {
-		f.n.bad = true
+	return f.fs.sync(f.n, f.path)
+}
+
+// SyncFile implements apply.FS.
+func (m *MemFS) SyncFile(path string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.look("SyncFile", apply.UseOwn, path)
+	if err != nil {
 		return err
 	}
-	f.n.sync()
+	if n.kind != reconcile.KindFile {
+		return fault("SyncFile", path, apply.ErrInTheWay)
+	}
+	return m.sync(n, path)
+}
+
+func (m *MemFS) sync(n *inode, path string) error {
+	if err := m.fail("Sync", path); err != nil {
+		n.bad = true
+		return err
+	}
+	n.sync()
 	return nil
 }
 

@@ -44,4 +44,6 @@ func (h *Hooked) SetMeta(path string, mode fs.FileMode, modified int64) (apply.S
 	return h.FS.SetMeta(path, mode, modified)
 }
 
+func (h *Hooked) SyncFile(path string) error { h.call("SyncFile"); return h.FS.SyncFile(path) }
+
 func (h *Hooked) SyncDir(path string) error { h.call("SyncDir"); return h.FS.SyncDir(path) }

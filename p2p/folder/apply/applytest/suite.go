@@ -344,10 +344,20 @@ func testSync(t *testing.T, fsys apply.FS) {
 			temps = append(temps, f)
 		}
 		must(t, apply.SyncTemps(fsys, temps))
-		for _, f := range temps {
+		var paths []string
+		for i, f := range temps {
+			paths = append(paths, apply.TempName(reconcile.Hash{byte(i)}))
+			_, err := f.SetMeta(0o444, at)
+			must(t, errors.Join(err, f.Close()))
+		}
+		must(t, apply.SyncFiles(fsys, paths))
+		for _, p := range paths { // what is read-only can be written again
+			f, err := fsys.Create(p)
+			must(t, err)
 			must(t, f.Close())
 		}
 	}
+	wants(t, fsys.SyncFile(apply.TempDir+"/none"), fs.ErrNotExist)
 	must(t, fsys.Mkdir("d", 0o755))
 	must(t, apply.SyncDirs(fsys, []string{"", "d", apply.TempDir, "gone/for/good"}))
 	wants(t, fsys.SyncDir("none"), fs.ErrNotExist)

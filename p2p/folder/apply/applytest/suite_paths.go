@@ -60,6 +60,7 @@ func refused(t *testing.T, fsys apply.FS, p string) {
 		"Exchange":    func() error { return fsys.Exchange("good", p) },
 		"Exchange 2":  func() error { return fsys.Exchange(p, "good") },
 		"SetMeta":     func() error { _, err := fsys.SetMeta(p, 0o644, at); return err },
+		"SyncFile":    func() error { return fsys.SyncFile(p) },
 		"SyncDir":     func() error { return fsys.SyncDir(p) },
 	}
 	for name, call := range calls {
