@@ -162,6 +162,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	}
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, Logger: log, Version: version,
+		Busy: new(room).Busy,
 	}
 	if o.P2P == "" {
 		if options.Listen, err = lastPort(ctx, s); err != nil {

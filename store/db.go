@@ -146,9 +146,13 @@ func (d *DB) Read(ctx context.Context, fn func(q Queryer) error) error {
 }
 
 // query calls each for the rows of one query. A single statement has a snapshot of its
-// own, without the cost of a transaction around it.
+// own, without the cost of a transaction around it. It is short, and runs to its end even
+// if ctx ends: to watch for that costs more than most queries.
 func (d *DB) query(ctx context.Context, each func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := d.readers.QueryContext(ctx, query, args...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rows, err := d.readers.QueryContext(context.WithoutCancel(ctx), query, args...)
 	if err != nil {
 		return d.note(err)
 	}
@@ -165,6 +169,8 @@ func (d *DB) query(ctx context.Context, each func(*sql.Rows) error, query string
 // nil; otherwise, also when fn panics or ctx ends, nothing has happened. When it
 // returns nil the change is as durable as the database's profile says. The error
 // of fn is returned as it is, but see note. A Write inside fn would wait for itself.
+// Many small statements in fn are best run with a context that does not end: to watch for
+// that costs more than they do.
 func (d *DB) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	tx, err := d.writer.BeginTx(ctx, nil)
 	if err != nil {

@@ -47,6 +47,7 @@ type application struct {
 }
 
 func newApplication(ctx context.Context, tx *sql.Tx, id string) (*application, error) {
+	ctx = context.WithoutCancel(ctx) // see DB.Write
 	a := &application{ctx: ctx, tx: tx}
 	// The folder has its number from its first use on.
 	err := tx.QueryRowContext(ctx, `

@@ -166,7 +166,7 @@ func untold(r folder.Row, was, rev int64) folder.Untold {
 // Told implements folder.Index.
 func (f folderStore) Told(ctx context.Context, id string, us []folder.Untold) error {
 	err := f.index.Write(ctx, func(tx *sql.Tx) error {
-		return each(ctx, tx, `UPDATE file SET told = 1, was = kind WHERE `+thisFolder+` AND path = ? AND rev = ? AND kind > 0`,
+		return each(context.WithoutCancel(ctx), tx, `UPDATE file SET told = 1, was = kind WHERE `+thisFolder+` AND path = ? AND rev = ? AND kind > 0`,
 			`DELETE FROM file WHERE `+thisFolder+` AND path = ? AND rev = ? AND kind = 0`, id, us)
 	})
 	if err != nil {

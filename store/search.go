@@ -71,7 +71,7 @@ func (s searchStore) putFiles(ctx context.Context, records []*search.Record) err
 	}
 	err := s.index.Write(ctx, func(tx *sql.Tx) error {
 		for _, r := range records {
-			if err := putFile(ctx, tx, r); err != nil {
+			if err := putFile(context.WithoutCancel(ctx), tx, r); err != nil {
 				return fmt.Errorf("%s: %w", r.ID, err)
 			}
 		}

@@ -128,7 +128,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	}
 	n.sync = exchange.New(exchange.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID }, Store: o.Store.Replica(),
-		Folders: n.folders, Access: n.folderAccess, Key: n.memberKey, Links: n.links.all, Publish: publish, Logger: n.log,
+		Folders: n.folders, Access: n.folderAccess, Key: n.memberKey, Links: n.links.all, Publish: publish, Logger: n.log, Busy: o.Busy,
 	})
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err

@@ -35,6 +35,9 @@ type Options struct {
 	Transport func(link.Local) (p2p.Transport, error)
 	// Logger receives what the owner of the node should know. Nil: nothing.
 	Logger *slog.Logger
+	// Busy is told when the node begins and ends to synchronise folders, or to bring
+	// others what they need for that. It must not wait. Nil: nobody is told.
+	Busy func(busy bool)
 	// Version is what the node says it is.
 	Version string
 }

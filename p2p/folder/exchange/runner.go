@@ -463,6 +463,11 @@ func (r *runner) setBusy(n int, large bool) {
 func (r *runner) showBusy(busy bool) {
 	if busy != r.shown {
 		r.shown = busy
+		if busy {
+			r.s.atWork(1)
+		} else {
+			r.s.atWork(-1)
+		}
 		r.s.o.Folders.SetBusy(r.id, busy)
 	}
 }

@@ -32,7 +32,10 @@ type Options struct {
 	Links   func() []p2p.Link
 	Publish p2p.Publish
 	Logger  *slog.Logger // nil: discard
-	Times   Times
+	// Busy is told when work begins, and when there is none any more. It must not wait.
+	// Nil: nobody is told.
+	Busy  func(busy bool)
+	Times Times
 }
 
 // Times are how long things take at most, and how often they are done. Zero: as is
@@ -74,12 +77,18 @@ type Service struct {
 	running  map[*transfer]bool
 	finished []*transfer // newest last
 	early    map[string]folder.Dirty
+
+	working sync.Mutex // guards work, and is held while Options.Busy is called
+	work    int        // what is at work
 }
 
 // New returns a service that does nothing before Run.
 func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Busy == nil {
+		o.Busy = func(bool) {}
 	}
 	o.Times = o.Times.filled()
 	return &Service{
@@ -107,6 +116,16 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-s.wake:
 		case <-tick.C:
 		}
+	}
+}
+
+// atWork counts what is at work.
+func (s *Service) atWork(n int) {
+	s.working.Lock()
+	defer s.working.Unlock()
+	before := s.work
+	if s.work += n; (s.work > 0) != (before > 0) {
+		s.o.Busy(s.work > 0)
 	}
 }
 

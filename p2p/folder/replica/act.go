@@ -15,7 +15,7 @@ import (
 
 // Limits of one group commit.
 const (
-	groupSteps = 512
+	groupSteps = 1024
 	groupBytes = 256 << 20
 )
 

@@ -470,6 +470,10 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 	}
 	dirs := paths{}
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) error {
+		some, err := r.Discarded(0, 1)
+		if err != nil {
+			return err
+		}
 		for len(s.entries) < turnEntries && !c.contents.full() {
 			page, err := r.Pending(c.next, turnEntries-len(s.entries))
 			if err != nil || len(page) == 0 {
@@ -480,7 +484,7 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 				if _, waits := c.parked[p.Entry.ID]; waits {
 					continue
 				}
-				ahead, err := c.wantAhead(ctx, r, dirs, p.Entry)
+				ahead, err := c.wantAhead(ctx, r, dirs, len(some) > 0, p.Entry)
 				if err != nil {
 					return err
 				}
@@ -496,8 +500,8 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 
 // wantAhead has the content of a file that is new here fetched before anything is planned for
 // it: there is nothing to plan with before it has come. What is on this disk already is
-// planned at once, for perhaps nothing needs to be fetched at all.
-func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, e reconcile.Entry) (bool, error) {
+// planned at once, for perhaps nothing needs to be fetched at all. trash: there is some.
+func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, trash bool, e reconcile.Entry) (bool, error) {
 	if e.Kind != reconcile.KindFile || len(e.Contents) != 1 || len(e.Places) != 1 {
 		return false, nil
 	}
@@ -511,8 +515,10 @@ func (c *Core) wantAhead(ctx context.Context, r Reader, dirs paths, e reconcile.
 	if _, here, err := c.o.Disk.ByHash(ctx, x.Hash); err != nil || here {
 		return false, err
 	}
-	if trash, err := r.DiscardedAs(x.Hash); err != nil || len(trash) > 0 {
-		return false, err
+	if trash {
+		if files, err := r.DiscardedAs(x.Hash); err != nil || len(files) > 0 {
+			return false, err
+		}
 	}
 	path, err := dirs.path(r, e)
 	if err != nil || path == "" {
