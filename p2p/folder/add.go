@@ -72,6 +72,9 @@ func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
 		return Folder{}, fmt.Errorf("folder: add %s: %w", path, err)
 	}
 	sh := newShare(s, r)
+	if !r.Creator.IsZero() {
+		sh.status.State = StateSyncing // until whoever synchronises it says more
+	}
 	// The rows of a folder that was here before may have survived its record.
 	if err := sh.count(ctx); err != nil {
 		return Folder{}, err

@@ -161,6 +161,17 @@ func (r *Root) recent(at *dir, name string) *dir {
 	return nil
 }
 
+// left notes that this program has taken away, or put elsewhere, what name was in at.
+func (r *Root) left(at *dir, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.kept {
+		if d.up == at && d.name == name {
+			d.seen = time.Time{}
+		}
+	}
+}
+
 // known returns the directory name in at if it is held open, and is what was seen.
 func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
 	r.mu.Lock()

@@ -74,6 +74,7 @@ func (r *Root) Rmdir(path string) error {
 		return err
 	}
 	defer r.release(d)
+	defer r.left(d, name)
 	if err := permitted([]*dir{d}, func() error { return rmdir(d, name) }); err != nil {
 		return fmt.Errorf("apply: remove the directory %s: %w", path, inTheWay(err))
 	}
@@ -140,6 +141,8 @@ func (r *Root) two(a, b string, fn func(a, b spot) error) error {
 		return err
 	}
 	defer r.release(db)
+	defer r.left(da, na)
+	defer r.left(db, nb)
 	err = fn(spot{da, na, a}, spot{db, nb, b})
 	if errors.Is(err, fs.ErrPermission) {
 		err = r.permitTwo(spot{da, na, a}, spot{db, nb, b}, fn)

@@ -22,9 +22,11 @@ type pull struct {
 	again   chan struct{} // has room for one: ask at once
 	granted atomic.Bool   // the member has the folder and lets this node read it
 	writes  bool          // it may change the folder
+	without atomic.Bool   // the member has said that it has not the folder, or keeps it to itself
 
 	mu     sync.Mutex // guards all following fields
 	merged uint64     // all up to here of the member's entries is merged
+	last   uint64     // what the member had when it was asked
 	acked  uint64
 	acks   chan uint64 // has room for one; nil while there is no stream
 	afresh bool        // everything is asked for again
@@ -116,6 +118,8 @@ func (p *pull) run(ctx context.Context) {
 		case errors.As(err, &refused):
 			if refused.code == codeNotReady {
 				wait = 500 * time.Millisecond
+			} else if !p.without.Swap(true) {
+				p.r.wake()
 			}
 		case errors.Is(err, wire.ErrMalformed), errors.Is(err, p2p.ErrTooLarge):
 			wait = min(p.r.s.o.Times.Retry<<min(nonsense, 8), longestRetry)
@@ -182,8 +186,9 @@ func (p *pull) once(ctx context.Context) error {
 	if w.Incarnation != cursor.incarnation || cursor.seq > w.Last {
 		merged = 0
 	}
-	p.begin(merged)
+	p.begin(merged, w.Last)
 	p.granted.Store(true)
+	p.r.caughtUp(p)
 	p.r.fetch.kick()
 	ctx, cancel := context.WithCancel(ctx)
 	ended := context.AfterFunc(ctx, func() { reset(conn) })
@@ -260,9 +265,10 @@ func (p *pull) reached(upto uint64) {
 	p.merged = upto
 }
 
-func (p *pull) begin(merged uint64) {
+func (p *pull) begin(merged, last uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.last = last
 	p.merged, p.acked, p.acks = merged, 0, make(chan uint64, 1)
 }
 
@@ -271,6 +277,13 @@ func (p *pull) end() {
 	defer p.mu.Unlock()
 	close(p.acks)
 	p.acks = nil
+}
+
+// behind reports whether the member has had more than is merged.
+func (p *pull) behind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.granted.Load() && p.merged < p.last
 }
 
 // settled tells the member that all that is merged is on the disk.

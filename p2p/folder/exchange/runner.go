@@ -54,6 +54,7 @@ type runner struct {
 	busy    int            // what is at work
 	shown   bool           // the scan was told that something is
 	lingers time.Time      // until when it is told so
+	met     bool           // all that some member had is merged, in this run or an earlier one
 
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
@@ -210,6 +211,9 @@ func (r *runner) session(ctx context.Context) time.Duration {
 			return r.failed(ctx, err)
 		}
 		r.incarnation.Store(r.core.Incarnation())
+		r.mu.Lock()
+		r.met = r.creator == r.s.self || r.core.Met()
+		r.mu.Unlock()
 	}
 	busy, done := false, 0
 	defer func() {
@@ -330,6 +334,7 @@ func (r *runner) merge(ctx context.Context, in incoming) {
 	})
 	if err == nil {
 		in.pull.reached(upto)
+		r.caughtUp(in.pull)
 	}
 	if r.core.Relapsed() {
 		r.relapse(ctx)
@@ -421,8 +426,10 @@ func (r *runner) tell(busy bool, problem error) {
 		st.Error = problem.Error()
 	case len(r.core.Holds()) > 0:
 		st.State = folder.StateHeld
-	case busy || st.NeedFiles > 0 && r.linked():
+	case busy || st.NeedFiles > 0 && r.linked() || r.behind():
 		st.State = folder.StateSyncing
+	case !r.hasMet():
+		st.Warning = "Nothing has come yet: no computer that keeps this folder is linked."
 	}
 	if p := r.core.Problems(); len(p) > 0 {
 		st.Warning = fmt.Sprintf("%s is not as in the folder: %s", p[0].Path, p[0].Why)
@@ -481,6 +488,34 @@ func (r *runner) needs() (entries int, bytes int64) {
 		return 0, 0
 	}
 	return entries, max(0, bytes-r.fetch.done())
+}
+
+// caughtUp notes that all is merged that a member had when it was asked, if it is.
+func (r *runner) caughtUp(p *pull) {
+	if p.behind() {
+		return
+	}
+	r.mu.Lock()
+	news := !r.met
+	r.met = true
+	r.mu.Unlock()
+	if news {
+		r.wake()
+	}
+}
+
+func (r *runner) hasMet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.met
+}
+
+// behind reports whether it is known, or to be expected, that members have more than is
+// merged.
+func (r *runner) behind() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.active(), func(p *pull) bool { return p.behind() || !r.met && !p.without.Load() })
 }
 
 func (r *runner) linked() bool {

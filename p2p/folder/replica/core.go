@@ -332,6 +332,16 @@ func (c *Core) Incarnation() uint64 { return c.state.Incarnation }
 // lost.
 func (c *Core) Relapsed() bool { return c.relapsed }
 
+// Met reports whether anything of another member was ever taken over.
+func (c *Core) Met() bool {
+	for _, x := range c.cursors {
+		if x.Seq > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Settled reports whether what others have done can be merged.
 func (c *Core) Settled() bool { return c.settled && !c.torn }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
@@ -25,6 +26,7 @@ func Run(t *testing.T, empty func(t *testing.T) apply.FS) {
 		"Rmdir":    testRmdir,
 		"Remove":   testRemove,
 		"Rename":   testRename,
+		"Again":    testAgain,
 		"Exchange": testExchange,
 		"SetMeta":  testSetMeta,
 		"Sync":     testSync,
@@ -292,6 +294,31 @@ func testRename(t *testing.T, fsys apply.FS) {
 	wants(t, fsys.Rename("d", "d"), apply.ErrPath)
 	wants(t, fsys.Rename(apply.TrashDir, "x"), apply.ErrPath)
 }
+
+// testAgain uses a name at once for another directory.
+func testAgain(t *testing.T, fsys apply.FS) {
+	must(t, fsys.Mkdir("d", 0o755))
+	must(t, apply.Prepare(fsys))
+	put(t, fsys, "d/first", "1")
+	must(t, fsys.Rename("d", "away"))
+	must(t, fsys.Mkdir("d", 0o755))
+	put(t, fsys, "d/second", "2")
+	moment()
+	must(t, fsys.Rename("d/second", "second"))
+	must(t, fsys.Rmdir("d"))
+	_, err := fsys.Lstat("d/third")
+	wants(t, err, fs.ErrNotExist)
+	must(t, fsys.Mkdir("d", 0o755))
+	put(t, fsys, "d/third", "3")
+	moment()
+	for path, text := range map[string]string{"away/first": "1", "second": "2", "d/third": "3"} {
+		shows(t, fsys, path, text)
+	}
+	gone(t, fsys, "away/second")
+}
+
+// moment waits until nothing is taken to be as it was seen last.
+func moment() { time.Sleep(10 * time.Millisecond) }
 
 func testExchange(t *testing.T, fsys apply.FS) {
 	must(t, apply.Prepare(fsys))
