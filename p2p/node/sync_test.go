@@ -886,3 +886,46 @@ func TestFolderEvents(t *testing.T) {
 		t.Errorf("known %+v, %q, %v", known, next, err)
 	}
 }
+
+// TestReadOnlyOvertaken edits files in a folder that is read-only here, and its owner
+// edits them as well: the owner's are there, and so are one's own.
+func TestReadOnlyOvertaken(t *testing.T) {
+	t.Parallel()
+	all := together(t, folder.AccessRead, "teacher", "student")
+	teacher, student := all[0], all[1]
+	teacher.put("lesson.txt", "one")
+	student.awaitFile("lesson.txt", "one")
+	student.put("lesson.txt", "my answer")
+	student.put("notes.txt", "my notes")
+	changed := func(want ...string) {
+		t.Helper()
+		var got []string
+		await(t, student.Node, fmt.Sprintf("the changes %q, not %q", want, got), func() bool {
+			list, err := student.LocalChanges(t.Context(), student.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = nil
+			for _, c := range list {
+				got = append(got, c.What+" "+c.Path)
+			}
+			return slices.Equal(got, want)
+		})
+	}
+	changed("edited lesson.txt", "new notes.txt")
+	if f, err := student.Folder(student.id, p2p.ID{}); err != nil || f.Warning != "" {
+		t.Errorf("an own change is a warning: %q, %v", f.Warning, err)
+	}
+	teacher.put("lesson.txt", "two")
+	teacher.put("notes.txt", "the teacher's")
+	student.awaitFile("lesson.txt", "two")
+	student.awaitFile("lesson (mine).txt", "my answer")
+	student.awaitFile("notes.txt", "the teacher's")
+	student.awaitFile("notes (mine).txt", "my notes")
+	changed("new lesson (mine).txt", "new notes (mine).txt")
+	for _, name := range []string{"lesson (mine).txt", "notes (mine).txt"} {
+		if !teacher.lacks(name) {
+			t.Errorf("the teacher has %s", name)
+		}
+	}
+}

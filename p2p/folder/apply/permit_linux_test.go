@@ -3,50 +3,18 @@ package apply_test
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply/applytest"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
-
-// unprivileged runs the rest of a test as a user whom permissions hold back: the one who
-// runs the tests, or else in a process that may not override them. It reports whether
-// this is where the rest is run.
-func unprivileged(t *testing.T) bool {
-	t.Helper()
-	closed := filepath.Join(t.TempDir(), "closed")
-	must(t, os.WriteFile(closed, nil, 0o400))
-	if f, err := os.OpenFile(closed, os.O_RDWR, 0); err != nil {
-		return true
-	} else if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with what it has given up
-		for _, c := range []uintptr{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_FOWNER} {
-			if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
-				done <- err
-				return
-			}
-		}
-		out, err := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v").CombinedOutput()
-		t.Logf("as a user without privileges:\n%s", out)
-		done <- err
-	}()
-	must(t, <-done)
-	return false
-}
 
 // TestReadOnly installs read-only files, and in read-only directories, as a user whom
 // that would hold back.
 func TestReadOnly(t *testing.T) {
-	if !unprivileged(t) {
+	if !applytest.Unprivileged(t) {
 		return
 	}
 	dir := t.TempDir()

@@ -330,6 +330,7 @@ func (w *work) conclude(s seeds) error {
 	for id, why := range w.failed {
 		if !done[id] && !w.pending[id] {
 			if _, there := w.disk[why.path]; there || why.path == "" {
+				delete(w.parked, id)
 				continue // it is as it should be, or is not known
 			}
 			missing = append(missing, id)

@@ -588,7 +588,13 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 		c.unsure[p] = true
 	}
 	if !c.o.Writer(c.o.Self) {
-		c.keepToMyself(&sc)
+		moved, err := c.makeRoom(c.keepToMyself(&sc))
+		if moved || err != nil {
+			if err == nil {
+				c.giveBack(s)
+			}
+			return Turn{}, err
+		}
 	} else {
 		clear(c.locals)
 	}
@@ -633,6 +639,9 @@ func (c *Core) note(s seeds, sc scope, plan reconcile.Plan) {
 		delete(c.problems, p)
 	}
 	for _, p := range plan.Problems {
+		if _, own := c.locals[p.Path]; own {
+			continue // it is listed as what it is
+		}
 		if len(c.problems) < maxProblems {
 			c.problems[p.Path] = p.Why
 		}

@@ -1,16 +1,19 @@
 package replica
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 
+	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
 // keepToMyself makes a scope of a folder that is read-only here: what a person has
 // changed stays where it is, is told to nobody, and is listed; what is missing comes
-// again.
-func (c *Core) keepToMyself(sc *scope) {
+// again. It returns the files in whose place the folder has something newer.
+func (c *Core) keepToMyself(sc *scope) (late []Seen) {
 	view := sc.global.View()
 	for p := range sc.looked {
 		delete(c.locals, p)
@@ -40,6 +43,8 @@ func (c *Core) keepToMyself(sc *scope) {
 		case known && unedited(row.Item, item):
 			row.Inode = item.Inode // whatever was moved and moved back
 			sc.base[p] = row
+			item.Mode = row.Mode // the mode of a directory is nothing that anybody has to keep
+			sc.disk[p] = item
 		case wanted && !shown.Deleted && shown.Kind == item.Kind && (item.Kind == reconcile.KindDir || shown.Hash == item.Hash) && !elsewhere(shown, p):
 			delete(sc.base, p) // it is found, not changed
 		default:
@@ -49,6 +54,9 @@ func (c *Core) keepToMyself(sc *scope) {
 			}
 			if item.Kind == reconcile.KindFile {
 				c.locals[p] = Changed{Path: p, What: what, Size: item.Size}
+				if wanted && overtaken(shown, row, item) {
+					late = append(late, Seen{Path: p, Item: item, Changed: sc.changed[p]})
+				}
 			}
 			sc.disk[p] = reconcile.Item{Kind: reconcile.KindOther}
 		}
@@ -63,13 +71,52 @@ func (c *Core) keepToMyself(sc *scope) {
 			}
 		}
 	}
+	return late
+}
+
+// overtaken reports whether a file that a person has changed, or made, where the folder
+// is read-only has to make room: the folder has a file there by now that is neither that
+// nor the one that was changed.
+func overtaken(shown reconcile.Shown, row reconcile.Row, item reconcile.Item) bool {
+	return !shown.Deleted && shown.Kind == reconcile.KindFile && shown.Hash != item.Hash &&
+		(row.Kind != reconcile.KindFile || shown.Hash != row.Hash)
+}
+
+// makeRoom gives late files another name beside theirs, and reports whether it has given
+// any: what others have is read here, and what a person here has written stays.
+func (c *Core) makeRoom(late []Seen) (any bool, err error) {
+	for _, s := range late {
+		to := besides(s.Path, "mine", 1)
+		for i := 2; ; i++ {
+			_, err = apply.Move(c.o.FS, s.Path, to, apply.Expect{Item: s.Item, Changed: s.Changed})
+			if !errors.Is(err, fs.ErrExist) || i > 1000 {
+				break
+			}
+			to = besides(s.Path, "mine", i)
+		}
+		c.o.Disk.Hint(s.Path, to)
+		// It may have been moved, and back.
+		if e := apply.SyncDirs(c.o.FS, []string{parent(s.Path)}); e != nil {
+			return any, errors.Join(err, e)
+		}
+		if errors.Is(err, apply.ErrUnexpected) || errors.Is(err, apply.ErrInTheWay) || errors.Is(err, fs.ErrPermission) {
+			continue // it is listed, and tried again when something changes
+		}
+		if err != nil {
+			return any, err
+		}
+		delete(c.locals, s.Path)
+		c.Dirty([]string{s.Path, to}, nil, false)
+		any = true
+	}
+	return any, nil
 }
 
 // unedited reports whether what is there is what was committed, apart from what no
 // person sees.
 func unedited(row, item reconcile.Item) bool {
-	return row.Kind == item.Kind && row.Hash == item.Hash && row.Mode == item.Mode &&
-		(row.Kind == reconcile.KindDir || row.Modified == item.Modified)
+	return row.Kind == item.Kind && row.Hash == item.Hash &&
+		(row.Kind == reconcile.KindDir || row.Mode == item.Mode && row.Modified == item.Modified)
 }
 
 // Locals returns what was changed here in a folder that is read-only here.

@@ -146,6 +146,17 @@ func (n *simNode) pending() bool {
 	return pending > 0
 }
 
+// halfway reports whether a content is in something that a node has between two names:
+// others get it when it has its name.
+func (w *simWorld) halfway(h reconcile.Hash) (is bool) {
+	for _, m := range w.nodes {
+		m.mem.Walk(func(path string, st apply.Stat, b []byte) {
+			is = is || below(path, reconcile.Aside) && st.Kind == reconcile.KindFile && w.hash(string(b)) == h
+		})
+	}
+	return is
+}
+
 // find looks for a content on the disks of all, the own one too, as steps that copy
 // want: in what people see, and in the trash.
 func (w *simWorld) find(n *simNode, h reconcile.Hash, certain bool) (content, from string, ok bool) {

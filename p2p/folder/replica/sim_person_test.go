@@ -177,6 +177,10 @@ func (n *simNode) wrote(content string) {
 		n.w.own[content] = true
 	}
 	n.must[content] = true
+	h := n.w.hash(content)
+	if !slices.Contains(n.w.authors[h], n.id) {
+		n.w.authors[h] = append(n.w.authors[h], n.id)
+	}
 }
 
 // save replaces a file as editors do.

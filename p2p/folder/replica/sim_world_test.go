@@ -33,7 +33,8 @@ type simWorld struct {
 	acked      map[reconcile.Hash]string // what a node has committed: where
 	consumed   map[reconcile.Hash]bool   // what a person has replaced or deleted
 	archive    map[reconcile.Hash]string // what somebody has, who is not here
-	own        map[string]bool           // what the person has made who may only read
+	authors    map[reconcile.Hash][]p2p.ID
+	own        map[string]bool // what the person has made who may only read
 	most       map[string]int
 	calming    bool
 
@@ -61,7 +62,7 @@ func newSimWorld(t testing.TB, seed uint64) *simWorld {
 	w := &simWorld{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), now: 1_700_000_000_000_000_000,
 		apart: map[[2]string]bool{}, hashes: map[string]reconcile.Hash{}, acked: map[reconcile.Hash]string{},
-		consumed: map[reconcile.Hash]bool{}, archive: map[reconcile.Hash]string{}, own: map[string]bool{}, most: map[string]int{},
+		consumed: map[reconcile.Hash]bool{}, archive: map[reconcile.Hash]string{}, authors: map[reconcile.Hash][]p2p.ID{}, own: map[string]bool{}, most: map[string]int{},
 	}
 	count := []int{2, 3, 3, 3, 3, 3, 4, 5}[w.roll(8)]
 	w.brakeFiles = []int{3, 8, 1000, 1000}[w.roll(4)]
@@ -372,7 +373,7 @@ func (w *simWorld) round(tell bool) (busy bool) {
 // serve brings all that is wanted, if anybody has it.
 func (n *simNode) serve(wants []Want) {
 	for _, want := range wants {
-		if _, _, ok := n.w.find(n, want.Hash, true); !ok && !n.w.consumed[want.Hash] {
+		if _, _, ok := n.w.find(n, want.Hash, true); !ok && !n.w.consumed[want.Hash] && !n.w.halfway(want.Hash) {
 			n.w.fail("%s: nobody has content %.4s for %s", n.name, want.Hash, want.Path)
 		} else if !ok {
 			n.core.Failed(want.Hash)
