@@ -28,6 +28,7 @@ type writer struct {
 	oracle *oracle
 	sync   bool // what is written is durable
 	small  bool // no large files
+	filled bool // no empty contents
 	n      int
 }
 
@@ -140,7 +141,7 @@ func (w *writer) pick(dir bool) string {
 func (w *writer) content() []byte {
 	size := 0
 	switch x := w.r.IntN(100); {
-	case x < 6:
+	case x < 6 && !w.filled:
 	case x < 70:
 		size = 16 + w.r.IntN(500)
 	case x < 94 || w.small:
