@@ -21,7 +21,7 @@ type delivery struct {
 	present func() error // the folder is there, and this one
 	dirty   *dirty
 	sure    func() bool // what is dirty can be told before the scan has ended
-	tell    func()
+	tell    func(Dirty)
 
 	diff       Diff
 	news       []string // paths of the diff that are dirty
@@ -115,13 +115,15 @@ func (d *delivery) flush(ctx context.Context) error {
 	d.sum.add(d.pending)
 	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
 	if d.sum.removed == 0 && d.sure() {
-		d.tell()
+		if some, any := d.dirty.take(false); any {
+			d.tell(some)
+		}
 	}
 	return nil
 }
 
-// move saves moved directories, after all that came before, and says so to the one
-// who has found them and waits for that.
+// move saves moved directories, after all that came before, tells of them, and says so
+// to the one who has found them and waits for that.
 func (d *delivery) move(ctx context.Context, c change) error {
 	if err := d.flush(ctx); err != nil {
 		return err
@@ -129,11 +131,15 @@ func (d *delivery) move(ctx context.Context, c change) error {
 	if err := d.present(); err != nil {
 		return err
 	}
+	d.share.moving.Lock()
+	defer d.share.moving.Unlock()
 	moved, err := d.share.found(ctx, Diff{Moved: c.moves}, true)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	d.dirty.moved = append(d.dirty.moved, moved...)
+	if len(moved) > 0 {
+		d.tell(Dirty{Moved: moved})
+	}
 	close(c.done)
 	return nil
 }
@@ -144,16 +150,15 @@ const maxDirty = 10_000
 // dirty gathers what scans have found until it is told.
 type dirty struct {
 	paths []string
-	moved []Move
 }
 
 // take returns what has gathered, in which a complete scan may have the last part.
 func (d *dirty) take(full bool) (all Dirty, any bool) {
 	slices.Sort(d.paths)
-	all = Dirty{Paths: slices.Compact(d.paths), Moved: d.moved, All: full}
+	all = Dirty{Paths: slices.Compact(d.paths), All: full}
 	if full && len(all.Paths) > maxDirty {
 		all.Paths = nil
 	}
 	*d = dirty{}
-	return all, full || len(all.Paths)+len(all.Moved) > 0
+	return all, full || len(all.Paths) > 0
 }

@@ -156,6 +156,19 @@ func (r *Row) describes(s stat) bool {
 	return r.same(s)
 }
 
+// Pin keeps the paths of directories in the index as they are until unpin is called:
+// where some have been moved, Options.Changed has been called before Pin returns. Who has
+// taken what that has told, and then looks into the index, so meets nothing that was moved
+// without his knowing. The hook must not wait for a pin. Errors: ErrNotFound.
+func (s *Service) Pin(id string) (unpin func(), err error) {
+	sh, err := s.share(id)
+	if err != nil {
+		return nil, err
+	}
+	sh.moving.RLock()
+	return sh.moving.RUnlock, nil
+}
+
 // Record tells the index what its user has done to the disk, so that a scan finds
 // nothing new in it: first nothing is any more at the paths in drop, then the
 // directories in moved have other paths, all at once and with all that is in them,

@@ -219,8 +219,11 @@ func TestMovesAreNotReadAgain(t *testing.T) {
 				t.Errorf("%d bytes were read, want %d", got, c.read)
 			}
 			b.wantHas(c.has...)
-			c.want.All = true
-			b.wantDirty(&h, c.want)
+			want := []Dirty{{Paths: c.want.Paths, All: true}}
+			if len(c.want.Moved) > 0 { // told before anything can be looked up where it is now
+				want = append([]Dirty{{Moved: c.want.Moved}}, want...)
+			}
+			b.wantDirty(&h, want...)
 			// All is known now.
 			b.rescan(id)
 			b.wantDirty(&h, Dirty{All: true})

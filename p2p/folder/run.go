@@ -251,7 +251,14 @@ func (r *runner) more() []hint {
 
 // report calls the hook with what was found since it was called last.
 func (r *runner) report(full bool) {
-	if d, any := r.dirty.take(full); any && r.service.options.Changed != nil {
+	if d, any := r.dirty.take(full); any {
+		r.tellChanged(d)
+	}
+}
+
+// tellChanged calls the hook.
+func (r *runner) tellChanged(d Dirty) {
+	if r.service.options.Changed != nil {
 		r.service.options.Changed(r.id, d)
 	}
 }
@@ -272,8 +279,8 @@ func (r *runner) strange(t *tree, hints []hint) []hint {
 func (r *runner) compare(ctx context.Context, s *scan, hints []hint) (totals, error) {
 	d := &delivery{
 		share: r.share, present: r.stillThere, dirty: &r.dirty,
-		sure: func() bool { return !s.full && s.sure.Load() && len(r.dirty.moved) == 0 },
-		tell: func() { r.report(false) },
+		sure: func() bool { return !s.full && s.sure.Load() },
+		tell: r.tellChanged,
 	}
 	r.scanning(true)
 	defer r.scanning(false)

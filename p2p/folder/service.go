@@ -39,8 +39,9 @@ type Options struct {
 	Quiet     time.Duration // from a file system event to the look at it; 0: 120 ms
 	// Changed is called after a scan that has found something to be different, and
 	// after every complete one, when all of it is in the index. A scan of a part that
-	// finds much that is new, and nothing missing, calls it as it goes. It is called by
-	// a goroutine of the scan, which waits for it. Nil: nobody is told.
+	// finds much that is new, and nothing missing, calls it as it goes, and every scan when
+	// it has found directories that were moved. It is called by a goroutine of the scan,
+	// which waits for it. Nil: nobody is told.
 	Changed func(folder string, d Dirty)
 }
 

@@ -20,6 +20,10 @@ type share struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 
+	// moving is held for writing from before directories have other paths in the index
+	// until whoever keeps the folder in sync was told; see Service.Pin. Before writes.
+	moving sync.RWMutex
+
 	writes    sync.Mutex // serialises changes of the index, and guards the following; before mu
 	overtaken overtaken
 	own       own

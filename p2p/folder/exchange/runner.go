@@ -46,6 +46,7 @@ type runner struct {
 	paths   []string
 	moved   []replica.Move
 	all     bool
+	looked  bool // a scan has told something
 	scanned bool // a complete scan has ended in this run
 	paused  bool
 	writes  bool // this node may change the folder
@@ -138,6 +139,7 @@ func (r *runner) dirty(d folder.Dirty) {
 	// compared, because of what the last run may not have planned.
 	r.all = r.all || d.All && (len(d.Paths) == 0 || !r.scanned)
 	r.scanned = r.scanned || d.All
+	r.looked = true
 	r.wake()
 }
 
@@ -222,12 +224,17 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		}
 	}()
 	for ctx.Err() == nil {
+		unpin, err := r.s.o.Folders.Pin(r.id)
+		if err != nil {
+			return longestRetry // it was removed
+		}
 		if r.takeDirty() > largeWork && !busy {
 			busy = true
 			r.setBusy(1, false)
 		}
 		r.takeArrived()
 		turn, err := r.core.Turn(ctx)
+		unpin()
 		r.after(turn)
 		if err != nil {
 			return r.failed(ctx, err)
@@ -286,10 +293,12 @@ func (r *runner) pause(ctx context.Context) {
 // takeDirty has the core look at what scans have found, and returns how much that is.
 func (r *runner) takeDirty() int {
 	r.mu.Lock()
-	paths, moved, all := r.paths, r.moved, r.all
-	r.paths, r.moved, r.all = nil, nil, false
+	paths, moved, all, looked := r.paths, r.moved, r.all, r.looked
+	r.paths, r.moved, r.all, r.looked = nil, nil, false, false
 	r.mu.Unlock()
-	r.core.Dirty(paths, moved, all)
+	if looked || all {
+		r.core.Dirty(paths, moved, all)
+	}
 	return len(paths)
 }
 

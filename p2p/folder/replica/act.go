@@ -25,7 +25,8 @@ type job struct {
 	Op    apply.Op
 	By    p2p.ID // whose change it is
 	Dot   reconcile.Dot
-	Young bool // see brake.young
+	Young bool              // see brake.young
+	Entry reconcile.EntryID // whose file it takes away, if it does
 	stat  apply.Stat
 	done  bool
 	tried bool // what was taken back has changed names too
@@ -83,7 +84,7 @@ func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
 		w.block(s)
 		return j, false, nil
 	}
-	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, w.rows[s.Path], by, w.o.Now()), Op: apply.Op{
+	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, w.rows[s.Path], by, w.o.Now()), Entry: victimOf(s.Path, w.rows[s.Path]).entry, Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
 	switch s.Do {
@@ -151,11 +152,13 @@ func (w *work) trashName(path string) string {
 	return apply.TrashName(w.o.Now(), w.o.Random(), lastName(path))
 }
 
-// fail notes that what a step is about is not done.
+// fail notes that what a step is about is not done. Of several reasons a person's word
+// comes first, for that ends it, and then a content that has to come.
 func (w *work) fail(s reconcile.Step, why parking) {
 	why.since, why.content = w.o.Now(), s.Row.Hash
 	for _, id := range w.ids(s) {
-		if old, ok := w.failed[id]; !ok || old.hash == (reconcile.Hash{}) {
+		old := w.failed[id]
+		if !why.held.IsZero() || old.held.IsZero() && old.hash == (reconcile.Hash{}) {
 			w.failed[id] = why
 		}
 	}
@@ -405,7 +408,7 @@ func (w *work) finish(group []job) error {
 			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
 		}
 		if !w.brake.holds[j.By].Released.Has(j.Dot) && !j.Young {
-			w.brake.count(j.Step, j.By, w.o.Now())
+			w.brake.count(j.Step, j.victim(), j.By, w.o.Now())
 		}
 		w.brake.bring(j.Step, j.By, w.o.Now())
 		delete(w.problems, j.Step.Path)
@@ -466,6 +469,14 @@ func latest(put []Seen) []Seen {
 		}
 	}
 	return out
+}
+
+// victim is what the job takes away.
+func (j *job) victim() victim {
+	if j.Entry.IsZero() {
+		return victim{path: j.Step.Path}
+	}
+	return victim{entry: j.Entry}
 }
 
 // item describes what is at the job's path now.

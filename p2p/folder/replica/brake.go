@@ -12,7 +12,8 @@ import (
 )
 
 // The brake: who deletes or replaces more than this many files and more than this part
-// of all within this time has to wait for a person here.
+// of all within this time has to wait for a person here. A file that is replaced again
+// and again, as by a program that saves every few seconds, is one.
 const (
 	brakeFiles  = 50
 	brakePart   = 4 // a quarter
@@ -22,10 +23,16 @@ const (
 // brake counts what each member has deleted and replaced here, and holds those who
 // do too much.
 type brake struct {
-	done  map[p2p.ID][]braking
+	done  map[p2p.ID]map[victim]time.Time // when it was deleted or replaced last
 	adds  map[p2p.ID][]braking
 	fresh map[reconcile.EntryID]time.Time
 	holds map[p2p.ID]Hold
+}
+
+// victim is a file that was deleted or replaced.
+type victim struct {
+	entry reconcile.EntryID
+	path  string // only where the entry is not known
 }
 
 type braking struct {
@@ -34,7 +41,7 @@ type braking struct {
 }
 
 func newBrake() brake {
-	return brake{done: map[p2p.ID][]braking{}, adds: map[p2p.ID][]braking{}, fresh: map[reconcile.EntryID]time.Time{}, holds: map[p2p.ID]Hold{}}
+	return brake{done: map[p2p.ID]map[victim]time.Time{}, adds: map[p2p.ID][]braking{}, fresh: map[reconcile.EntryID]time.Time{}, holds: map[p2p.ID]Hold{}}
 }
 
 func (b *brake) load(r Reader) error {
@@ -56,18 +63,36 @@ func (b *brake) stops(s reconcile.Step, by p2p.ID, dot reconcile.Dot) bool {
 	return ok && !h.Since.IsZero() && destroys(s) && !h.Released.Has(dot)
 }
 
+// victimOf returns what a step that destroys something takes away, where its row is known.
+func victimOf(path string, row reconcile.Row) victim {
+	if len(row.Refs) == 0 {
+		return victim{path: path}
+	}
+	return victim{entry: row.Refs[0].ID}
+}
+
 // count notes that a step was done.
-func (b *brake) count(s reconcile.Step, by p2p.ID, now time.Time) {
+func (b *brake) count(s reconcile.Step, v victim, by p2p.ID, now time.Time) {
 	if !destroys(s) || by.IsZero() {
 		return
 	}
-	list := slices.DeleteFunc(b.done[by], func(x braking) bool { return now.Sub(x.at) > brakeWithin })
-	if n := len(list); n > 0 && now.Sub(list[n-1].at) < time.Second {
-		list[n-1].files++
-	} else {
-		list = append(list, braking{at: now, files: 1})
+	if b.done[by] == nil {
+		b.done[by] = map[victim]time.Time{}
 	}
-	b.done[by] = list
+	b.done[by][v] = now
+}
+
+// forget forgets what does not count any more: there are no more than are let through.
+func (b *brake) forget(now time.Time) {
+	for _, done := range b.done {
+		maps.DeleteFunc(done, func(_ victim, at time.Time) bool { return now.Sub(at) > brakeWithin })
+	}
+}
+
+// counted reports whether a file counts already.
+func (b *brake) counted(v victim, by p2p.ID, now time.Time) bool {
+	at, ok := b.done[by][v]
+	return ok && now.Sub(at) <= brakeWithin
 }
 
 // bring notes that a file has come.
@@ -121,9 +146,9 @@ func (b *brake) added(by p2p.ID, now time.Time) (files int) {
 
 // recent is how many files a member has deleted and replaced of late.
 func (b *brake) recent(by p2p.ID, now time.Time) (files int) {
-	for _, x := range b.done[by] {
-		if now.Sub(x.at) <= brakeWithin {
-			files += x.files
+	for _, at := range b.done[by] {
+		if now.Sub(at) <= brakeWithin {
+			files++
 		}
 	}
 	return files
@@ -135,6 +160,9 @@ func (w *work) brakes() {
 	now := w.o.Now()
 	for _, s := range w.plan.Steps {
 		by := w.responsible(s)
+		if w.brake.counted(victimOf(s.Path, w.rows[s.Path]), by, now) {
+			continue
+		}
 		if destroys(s) && !w.brake.young(s, w.rows[s.Path], by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
 			count[by]++
 		}
@@ -142,6 +170,7 @@ func (w *work) brakes() {
 	if len(count) == 0 {
 		return
 	}
+	w.brake.forget(now)
 	files, err := w.countFiles()
 	if err != nil {
 		files = 0 // the brake is the stronger for it

@@ -354,6 +354,26 @@ func (c *Core) Dirty(paths []string, moved []Move, all bool) {
 		c.dirty[p] = true
 	}
 	c.moved = append(c.moved, moved...)
+	c.follow(moved)
+}
+
+// maxFollow bounds, as a product, how many dirty paths follow how many moves.
+const maxFollow = 10_000_000
+
+// follow has what is dirty in directories that were moved since looked at where it is now,
+// too: it may be looked at in a later turn than the move.
+func (c *Core) follow(moved []Move) {
+	if len(moved)*len(c.dirty) > maxFollow {
+		c.all = true
+		return
+	}
+	for _, m := range moved {
+		for _, p := range sorted(c.dirty) {
+			if below(p, m.From) && len(m.To)+len(p)-len(m.From) <= reconcile.MaxPath {
+				c.dirty[m.To+p[len(m.From):]] = true
+			}
+		}
+	}
 }
 
 // lookAgain makes dirty what was not known for sure.

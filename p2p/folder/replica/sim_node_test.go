@@ -47,9 +47,9 @@ type simNode struct {
 	halfway bool
 	salt    int
 
-	must map[string]bool    // contents that have to be on the disk, of whoever they are
-	made map[string]string  // what was made by which event
-	let  map[p2p.ID][]int64 // when something of members was deleted and replaced in this run
+	must map[string]bool     // contents that have to be on the disk, of whoever they are
+	made map[string]string   // what was made by which event
+	let  map[p2p.ID][]simLet // when something of members was deleted and replaced in this run
 }
 
 func newSimNode(w *simWorld, i int) *simNode {
@@ -106,7 +106,7 @@ func (n *simNode) start() {
 		Now: n.w.time, Random: n.random.Uint64,
 		BrakeFiles: n.w.brakeFiles,
 	})
-	n.let = map[p2p.ID][]int64{}
+	n.let = map[p2p.ID][]simLet{}
 	var err error
 	if !n.running(func() { err = core.Open(context.Background()) }) {
 		n.crash()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
@@ -30,7 +29,7 @@ func (n *simNode) committed(put []reconcile.Entry, discarded []Discarded) {
 			n.discards(d)
 			// Who has just brought a file may go on working on it.
 			if d.Deleted || !slices.Contains(n.w.authors[d.Hash], d.Member) {
-				n.checkBrake(d.Member)
+				n.checkBrake(d)
 			}
 		}
 	}
@@ -74,16 +73,30 @@ func (n *simNode) discards(d Discarded) {
 	}
 }
 
+// simLet is a file that somebody was let delete or replace.
+type simLet struct {
+	path string
+	at   int64
+	gone bool
+}
+
 // checkBrake checks that nobody has had more deleted and replaced than is let
 // through.
-func (n *simNode) checkBrake(by p2p.ID) {
+func (n *simNode) checkBrake(d Discarded) {
+	by := d.Member
 	if by == n.id || n.core == nil || len(n.core.brake.holds[by].Released) > 0 {
 		return
 	}
-	n.let[by] = append(n.let[by], n.w.now)
+	// A file that is replaced again and again is one.
+	same := slices.IndexFunc(n.let[by], func(x simLet) bool { return x.path == d.Path && !x.gone })
+	if same < 0 {
+		same = len(n.let[by])
+		n.let[by] = append(n.let[by], simLet{path: d.Path})
+	}
+	n.let[by][same].at, n.let[by][same].gone = n.w.now, d.Deleted
 	sum := 0
-	for _, at := range n.let[by] {
-		if n.w.now-at <= int64(brakeWithin) {
+	for _, x := range n.let[by] {
+		if n.w.now-x.at <= int64(brakeWithin) {
 			sum++
 		}
 	}
