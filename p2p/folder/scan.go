@@ -49,6 +49,7 @@ type scan struct {
 	// what is new was not moved from elsewhere.
 	sure atomic.Bool
 
+	lent  atomic.Int64 // directories that were waited for in vain; see visit.returned
 	files atomic.Int64 // looked at
 	bytes atomic.Int64 // of these
 	read  atomic.Int64 // bytes

@@ -167,6 +167,9 @@ func lent(was, is fs.FileMode) bool { return was != is && was|0o300 == is }
 // in which something in it is installed.
 func (v *visit) returned(ctx context.Context, name string, st stat, old *Row) stat {
 	for range 5 {
+		if v.lent.Load() > maxLent {
+			break // somebody changes modes
+		}
 		quiet(ctx, 10*time.Millisecond)
 		info, err := v.at.Lstat(name)
 		if err != nil || !info.IsDir() {
@@ -176,8 +179,13 @@ func (v *visit) returned(ctx context.Context, name string, st stat, old *Row) st
 			return now
 		}
 	}
+	v.lent.Add(1)
 	return st
 }
+
+// maxLent is after how many directories, whose modes stay as they are, no other is
+// waited for.
+const maxLent = 16
 
 // leftOut reports whether path is not shared, if its directory is.
 func leftOut(g *Ignore, path string, dir bool) bool {

@@ -24,7 +24,7 @@ func permitted(dirs []*dir, fn func() error) (err error) {
 		if e != nil {
 			return errors.Join(err, e)
 		}
-		mode := info.Mode().Perm()
+		mode := info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 		if mode&changeDir == changeDir || d.file.Chmod(mode|changeDir) != nil {
 			continue
 		}

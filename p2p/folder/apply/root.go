@@ -18,8 +18,9 @@ type Root struct {
 	device uint64
 	plain  bool // as if the system could only rename and link
 
-	mu   sync.Mutex
-	kept []*dir // opened directories, the last used first; see enter
+	mu    sync.Mutex // guards all following fields
+	kept  []*dir     // opened directories, the last used first; see enter
+	moves uint64     // how often this program has put something elsewhere
 }
 
 // NewRoot returns the FS of the directory r, which belongs to it from now on, and
@@ -100,7 +101,8 @@ func (r *Root) open(path string) (*dir, error) {
 // that name meanwhile might as well have been done right after the looking, and it is the
 // directory itself that is worked in then, never what has taken its place.
 func (r *Root) enter(at *dir, name string) (*dir, error) {
-	if d := r.recent(at, name); d != nil {
+	d, look := r.recent(at, name)
+	if d != nil {
 		return d, nil
 	}
 	seen, err := at.root.Lstat(name)
@@ -110,7 +112,7 @@ func (r *Root) enter(at *dir, name string) (*dir, error) {
 	if !seen.IsDir() {
 		return nil, fmt.Errorf("%w: %s is not a directory", ErrInTheWay, name)
 	}
-	if d := r.known(at, name, seen); d != nil {
+	if d := r.known(at, name, seen, look); d != nil {
 		return d, nil
 	}
 	// With the dot, name is opened as a directory: a pipe that has taken its place
@@ -119,8 +121,7 @@ func (r *Root) enter(at *dir, name string) (*dir, error) {
 	if err != nil {
 		return nil, inTheWay(err)
 	}
-	d, err := newDir(at, name, root)
-	if err != nil {
+	if d, err = newDir(at, name, root); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	r.mu.Lock()
@@ -136,35 +137,63 @@ func (r *Root) enter(at *dir, name string) (*dir, error) {
 		r.release(d)
 		return nil, err
 	}
-	return d, r.keep(d)
+	return d, r.keep(d, look)
+}
+
+// look is when a directory was looked at.
+type look struct {
+	at    time.Time
+	moves uint64
+}
+
+// since returns from when on what a look has shown is taken for granted: never, if
+// something was put elsewhere since it began. r.mu is held.
+func (r *Root) since(l look) time.Time {
+	if l.moves != r.moves {
+		return time.Time{}
+	}
+	return l.at
 }
 
 // moment is how long a directory is taken to be where it was seen. It is of the order of
 // what the system can let pass between two calls of a program anyway.
 const moment = 2 * time.Millisecond
 
-// recent returns the directory name in at if it is held open, and was there a moment ago.
-func (r *Root) recent(at *dir, name string) *dir {
+// recent returns the directory name in at if it is held open, and was there a moment ago;
+// else nil, and a look that begins now.
+func (r *Root) recent(at *dir, name string) (*dir, look) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := look{at: time.Now(), moves: r.moves}
 	for i, d := range r.kept {
 		if d.up == at && d.name == name {
-			if time.Since(d.seen) > moment {
-				return nil
+			if now.at.Sub(d.seen) > moment {
+				break
 			}
 			copy(r.kept[1:i+1], r.kept[:i])
 			r.kept[0] = d
 			d.users++
-			return d
+			return d, now
 		}
 	}
-	return nil
+	return nil, now
+}
+
+// distrust has every directory looked at again.
+func (r *Root) distrust() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moves++
+	for _, d := range r.kept {
+		d.seen = time.Time{}
+	}
 }
 
 // left notes that this program has taken away, or put elsewhere, what name was in at.
 func (r *Root) left(at *dir, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.moves++
 	for _, d := range r.kept {
 		if d.up == at && d.name == name {
 			d.seen = time.Time{}
@@ -173,7 +202,7 @@ func (r *Root) left(at *dir, name string) {
 }
 
 // known returns the directory name in at if it is held open, and is what was seen.
-func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
+func (r *Root) known(at *dir, name string, seen fs.FileInfo, l look) *dir {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, d := range r.kept {
@@ -181,7 +210,7 @@ func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
 			copy(r.kept[1:i+1], r.kept[:i])
 			r.kept[0] = d
 			d.users++
-			d.seen = time.Now()
+			d.seen = r.since(l)
 			return d
 		}
 	}
@@ -189,7 +218,7 @@ func (r *Root) known(at *dir, name string, seen fs.FileInfo) *dir {
 }
 
 // keep holds d open for the next call, instead of what was not used for longest.
-func (r *Root) keep(d *dir) error {
+func (r *Root) keep(d *dir, l look) error {
 	if keepOpen == 0 {
 		return nil
 	}
@@ -201,7 +230,7 @@ func (r *Root) keep(d *dir) error {
 		r.kept = r.kept[:last]
 	}
 	d.users++
-	d.seen = time.Now()
+	d.seen = r.since(l)
 	r.kept = slices.Insert(r.kept, 0, d)
 	if err != nil {
 		return errors.Join(err, r.drop(d))

@@ -19,6 +19,16 @@ func (r *Root) Lstat(path string) (Stat, error) {
 		}
 		return r.stat(info), nil
 	}
+	st, err := r.lstat(path)
+	if errors.Is(err, fs.ErrNotExist) && !below(path, Private) {
+		// Nobody must conclude that from a directory that has just gone.
+		r.distrust()
+		st, err = r.lstat(path)
+	}
+	return st, err
+}
+
+func (r *Root) lstat(path string) (Stat, error) {
 	d, name, err := r.place(UseLook, path)
 	if err != nil {
 		return Stat{}, err
@@ -279,7 +289,14 @@ func (r *Root) renameByLink(from, to spot) error {
 	if err != nil {
 		return err
 	}
-	return r.unlinkFirst(from, to)
+	err = r.unlinkFirst(from, to)
+	if errors.Is(err, fs.ErrPermission) {
+		// It has both names: as before, so that it can be tried in another way.
+		if second, e := to.dir.root.Lstat(to.name); e == nil && os.SameFile(seen, second) {
+			err = errors.Join(err, unlink(to.dir, to.name))
+		}
+	}
+	return err
 }
 
 // unlinkFirst removes the name from of a file that is also to.

@@ -26,7 +26,8 @@ type pull struct {
 
 	mu     sync.Mutex // guards all following fields
 	merged uint64     // all up to here of the member's entries is merged
-	last   uint64     // what the member had when it was asked
+	last   uint64     // what the member had when it was asked, as it says
+	at     time.Time  // when something of it came last
 	acked  uint64
 	acks   chan uint64 // has room for one; nil while there is no stream
 	afresh bool        // everything is asked for again
@@ -111,7 +112,9 @@ func (p *pull) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := askEvery
 		err := p.once(ctx)
-		p.granted.Store(false)
+		if p.granted.Swap(false) {
+			p.r.wake() // less is to come than was said
+		}
 		p.r.fetch.kick()
 		var refused refusal
 		switch {
@@ -262,13 +265,13 @@ func (p *pull) reach(pg page) uint64 {
 func (p *pull) reached(upto uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.merged = upto
+	p.merged, p.at = upto, time.Now()
 }
 
 func (p *pull) begin(merged, last uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = last
+	p.last, p.at = last, time.Now()
 	p.merged, p.acked, p.acks = merged, 0, make(chan uint64, 1)
 }
 
@@ -279,11 +282,21 @@ func (p *pull) end() {
 	p.acks = nil
 }
 
-// behind reports whether the member has had more than is merged.
+// brings is how long a member is believed that more is to come without bringing any.
+const brings = 20 * time.Second
+
+// behind reports whether the member has had more than is merged, and brings it.
 func (p *pull) behind() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.granted.Load() && p.merged < p.last
+	return p.granted.Load() && p.merged < p.last && time.Since(p.at) < brings
+}
+
+// had reports whether the member had anything.
+func (p *pull) had() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last > 0 || p.merged > 0
 }
 
 // settled tells the member that all that is merged is on the disk.

@@ -235,9 +235,11 @@ func writeTemp(fsys *apply.Root, path string, w replica.Want, b []byte) (apply.S
 	if _, err = t.WriteAt(b, 0); err != nil {
 		return apply.Stat{}, errors.Join(err, t.Close())
 	}
-	st, err := t.SetMeta(w.Mode, w.Modified)
-	if err != nil {
-		st = apply.Stat{}
+	var st apply.Stat
+	if w.Mode&0o400 != 0 { // else another file of this content could not be made of it
+		if st, err = t.SetMeta(w.Mode, w.Modified); err != nil {
+			st = apply.Stat{}
+		}
 	}
 	return st, t.Close()
 }

@@ -410,7 +410,11 @@ func (r *runner) rest(ctx context.Context) {
 			r.s.log.Error("folder: trash not tidied", "folder", r.label, "error", err)
 		}
 	}
-	if r.core.Parked() {
+	done, err := r.core.Done(ctx)
+	if err != nil && ctx.Err() == nil {
+		r.s.log.Error("folder: not known what is pending", "folder", r.label, "error", err)
+	}
+	if !done {
 		return
 	}
 	r.mu.Lock()
@@ -501,7 +505,12 @@ func (r *runner) needs() (entries int, bytes int64) {
 
 // caughtUp notes that all is merged that a member had when it was asked, if it is.
 func (r *runner) caughtUp(p *pull) {
+	// Who has only just joined, too, says nothing by having nothing.
 	if p.behind() {
+		return
+	}
+	if !p.had() && p.link.Peer() != r.creator {
+		p.without.Store(true)
 		return
 	}
 	r.mu.Lock()

@@ -39,8 +39,11 @@ func (w *work) act() error {
 	w.brakes()
 	var group []job
 	var bytes int64
+	var t trail
 	for _, s := range w.plan.Steps {
-		j, ok, err := w.prepare(s)
+		row := w.rows[t.origin(s.Path)]
+		t.pass(s)
+		j, ok, err := w.prepare(s, row)
 		if err != nil {
 			return errors.Join(err, w.run(group))
 		}
@@ -76,15 +79,16 @@ func takesBrought(group []job, s reconcile.Step) bool {
 	})
 }
 
-// prepare makes a job of a step; ok is false if it cannot be done now.
-func (w *work) prepare(s reconcile.Step) (j job, ok bool, err error) {
+// prepare makes a job of a step, where row is that of what is at its path by then; ok is
+// false if it cannot be done now.
+func (w *work) prepare(s reconcile.Step, row reconcile.Row) (j job, ok bool, err error) {
 	by := w.responsible(s)
 	if w.brake.stops(s, by, w.dotOf(s)) {
 		w.fail(s, parking{held: by, path: s.Path, why: "waits for a person's word"})
 		w.block(s)
 		return j, false, nil
 	}
-	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, w.rows[s.Path], by, w.o.Now()), Entry: victimOf(s.Path, w.rows[s.Path]).entry, Op: apply.Op{
+	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, row, by, w.o.Now()), Entry: victimOf(row).entry, Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
 	switch s.Do {
@@ -170,7 +174,13 @@ func (w *work) run(group []job) error {
 		return nil
 	}
 	if err := w.syncTemps(group); err != nil {
-		return w.errorf("make contents durable", errors.Join(err, w.throwAway(group), w.contents.distrust(w.o.FS)))
+		err = errors.Join(err, w.throwAway(group))
+		if errors.Is(err, fs.ErrNotExist) {
+			w.contents.doubtAll() // somebody has tidied up
+		} else {
+			err = errors.Join(err, w.contents.distrust(w.o.FS))
+		}
+		return w.errorf("make contents durable", err)
 	}
 	fault.Point("replica.temps-synced")
 	if err := w.writeJournal(group); err != nil {
@@ -315,7 +325,13 @@ func syncTemps(fsys apply.FS, paths []string) error {
 			return err
 		}
 	}
-	return apply.SyncFiles(fsys, paths)
+	err := apply.SyncFiles(fsys, paths)
+	if errors.Is(err, fs.ErrPermission) { // one has a mode with which nobody can open it
+		if e := fsys.SyncAll(); !errors.Is(e, errors.ErrUnsupported) {
+			return e
+		}
+	}
+	return err
 }
 
 // syncNames makes durable the names in all directories in which a group has changed
@@ -407,8 +423,8 @@ func (w *work) finish(group []job) error {
 		if j.Op.Temp != "" {
 			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
 		}
-		if !w.brake.holds[j.By].Released.Has(j.Dot) && !j.Young {
-			w.brake.count(j.Step, j.victim(), j.By, w.o.Now())
+		if !w.brake.holds[j.By].Released.Has(j.Dot) && !j.Young && !w.own(j.Dot) {
+			w.brake.count(j.Step, victim{entry: j.Entry}, j.By, w.o.Now())
 		}
 		w.brake.bring(j.Step, j.By, w.o.Now())
 		delete(w.problems, j.Step.Path)
@@ -469,14 +485,6 @@ func latest(put []Seen) []Seen {
 		}
 	}
 	return out
-}
-
-// victim is what the job takes away.
-func (j *job) victim() victim {
-	if j.Entry.IsZero() {
-		return victim{path: j.Step.Path}
-	}
-	return victim{entry: j.Entry}
 }
 
 // item describes what is at the job's path now.

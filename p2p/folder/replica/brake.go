@@ -26,13 +26,15 @@ type brake struct {
 	done  map[p2p.ID]map[victim]time.Time // when it was deleted or replaced last
 	adds  map[p2p.ID][]braking
 	fresh map[reconcile.EntryID]time.Time
-	holds map[p2p.ID]Hold
+	// unknown counts what was taken away without its being known what it was.
+	unknown int
+	holds   map[p2p.ID]Hold
 }
 
 // victim is a file that was deleted or replaced.
 type victim struct {
 	entry reconcile.EntryID
-	path  string // only where the entry is not known
+	nth   int // only where the entry is not known: each is another one
 }
 
 type braking struct {
@@ -63,12 +65,30 @@ func (b *brake) stops(s reconcile.Step, by p2p.ID, dot reconcile.Dot) bool {
 	return ok && !h.Since.IsZero() && destroys(s) && !h.Released.Has(dot)
 }
 
-// victimOf returns what a step that destroys something takes away, where its row is known.
-func victimOf(path string, row reconcile.Row) victim {
+// victimOf returns what is taken away with the file of a row.
+func victimOf(row reconcile.Row) victim {
 	if len(row.Refs) == 0 {
-		return victim{path: path}
+		return victim{}
 	}
 	return victim{entry: row.Refs[0].ID}
+}
+
+// trail is where what is at a path was before the steps of a plan that come first.
+type trail []Move
+
+func (t *trail) pass(s reconcile.Step) {
+	if s.Do == reconcile.DoMove {
+		*t = append(*t, Move{From: s.From, To: s.Path})
+	}
+}
+
+func (t trail) origin(p string) string {
+	for _, m := range slices.Backward(t) {
+		if below(p, m.To) {
+			p = m.From + p[len(m.To):]
+		}
+	}
+	return p
 }
 
 // count notes that a step was done.
@@ -78,6 +98,10 @@ func (b *brake) count(s reconcile.Step, v victim, by p2p.ID, now time.Time) {
 	}
 	if b.done[by] == nil {
 		b.done[by] = map[victim]time.Time{}
+	}
+	if v.entry.IsZero() {
+		b.unknown++
+		v.nth = b.unknown
 	}
 	b.done[by][v] = now
 }
@@ -92,7 +116,7 @@ func (b *brake) forget(now time.Time) {
 // counted reports whether a file counts already.
 func (b *brake) counted(v victim, by p2p.ID, now time.Time) bool {
 	at, ok := b.done[by][v]
-	return ok && now.Sub(at) <= brakeWithin
+	return ok && !v.entry.IsZero() && now.Sub(at) <= brakeWithin
 }
 
 // bring notes that a file has come.
@@ -158,12 +182,15 @@ func (b *brake) recent(by p2p.ID, now time.Time) (files int) {
 func (w *work) brakes() {
 	count := map[p2p.ID]int{}
 	now := w.o.Now()
+	var t trail
 	for _, s := range w.plan.Steps {
+		row := w.rows[t.origin(s.Path)]
+		t.pass(s)
 		by := w.responsible(s)
-		if w.brake.counted(victimOf(s.Path, w.rows[s.Path]), by, now) {
+		if w.brake.counted(victimOf(row), by, now) {
 			continue
 		}
-		if destroys(s) && !w.brake.young(s, w.rows[s.Path], by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
+		if destroys(s) && !w.brake.young(s, row, by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {
 			count[by]++
 		}
 	}

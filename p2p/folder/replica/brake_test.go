@@ -29,7 +29,7 @@ func TestBrakeCountsFiles(t *testing.T) {
 	for range 100 {
 		for n := range 3 {
 			s, row := brakeStep(reconcile.DoReplace, by, n)
-			b.count(s, victimOf(s.Path, row), by, now)
+			b.count(s, victimOf(row), by, now)
 			now = now.Add(time.Second)
 		}
 	}
@@ -37,10 +37,11 @@ func TestBrakeCountsFiles(t *testing.T) {
 		t.Errorf("3 files that were saved 100 times count as %d", got)
 	}
 	s, row := brakeStep(reconcile.DoTrash, by, 7)
-	b.count(s, victimOf(s.Path, row), by, now)
-	b.count(s, victimOf("unknown", reconcile.Row{}), by, now)
-	if got := b.recent(by, now); got != 5 {
-		t.Errorf("with two deletions they are %d", got)
+	b.count(s, victimOf(row), by, now)
+	b.count(s, victimOf(reconcile.Row{}), by, now)
+	b.count(s, victimOf(reconcile.Row{}), by, now)
+	if got := b.recent(by, now); got != 6 {
+		t.Errorf("with three deletions they are %d", got)
 	}
 	now = now.Add(brakeWithin + time.Second)
 	b.forget(now)

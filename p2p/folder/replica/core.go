@@ -74,6 +74,7 @@ type Core struct {
 	contents contents
 	brake    brake
 	locals   map[string]Changed
+	late     map[reconcile.Hash][]string // paths that make room when a content has come
 	// conflicts are those of the store, by path.
 	conflicts map[string][]reconcile.Conflict
 	problems  map[string]string
@@ -113,7 +114,7 @@ func NewCore(o CoreOptions) *Core {
 	c := &Core{
 		o: o, scan: o.Disk, dirty: map[string]bool{}, unsure: map[string]bool{}, again: map[reconcile.EntryID]bool{},
 		parked: map[reconcile.EntryID]parking{}, waiting: map[reconcile.Hash][]reconcile.EntryID{},
-		tries: map[reconcile.EntryID]int{}, claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
+		tries: map[reconcile.EntryID]int{}, claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, late: map[reconcile.Hash][]string{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
 		contents: newContents(), brake: newBrake(),
 	}
 	c.Use(o.FS)
@@ -355,6 +356,18 @@ func (c *Core) Dirty(paths []string, moved []Move, all bool) {
 	}
 	c.moved = append(c.moved, moved...)
 	c.follow(moved)
+	if len(paths)+len(moved) > 0 {
+		c.unpark()
+	}
+}
+
+// unpark has tried again what waits for something at a path that has changed.
+func (c *Core) unpark() {
+	for id, p := range c.parked {
+		if p.hash == (reconcile.Hash{}) && p.held.IsZero() && c.dirty[p.path] {
+			c.again[id] = true
+		}
+	}
 }
 
 // maxFollow bounds, as a product, how many dirty paths follow how many moves.
@@ -608,7 +621,7 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 		c.unsure[p] = true
 	}
 	if !c.o.Writer(c.o.Self) {
-		moved, err := c.makeRoom(c.keepToMyself(&sc))
+		moved, err := c.makeRoom(ctx, c.keepToMyself(&sc))
 		if moved || err != nil {
 			if err == nil {
 				c.giveBack(s)
@@ -752,6 +765,27 @@ func (c *Core) Acked(ctx context.Context, member p2p.ID, applied uint64) error {
 
 // Cursor says how far the entries of another member are merged.
 func (c *Core) Cursor(member p2p.ID) Cursor { return c.cursors[member] }
+
+// Done reports whether nothing is pending: all that was merged is on the disk. It is asked
+// when there is nothing to do.
+func (c *Core) Done(ctx context.Context) (bool, error) {
+	entries := 0
+	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
+		entries, _, err = r.Needs()
+		return err
+	})
+	if err != nil {
+		return false, c.errorf("count what is pending", err)
+	}
+	if entries > 0 {
+		return false, nil
+	}
+	// What was done by way of something else may still be thought to wait.
+	clear(c.parked)
+	clear(c.waiting)
+	clear(c.tries)
+	return true, nil
+}
 
 // Parked reports whether anything waits.
 func (c *Core) Parked() bool { return len(c.parked) > 0 }

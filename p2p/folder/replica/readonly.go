@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"maps"
@@ -13,7 +14,7 @@ import (
 // keepToMyself makes a scope of a folder that is read-only here: what a person has
 // changed stays where it is, is told to nobody, and is listed; what is missing comes
 // again. It returns the files in whose place the folder has something newer.
-func (c *Core) keepToMyself(sc *scope) (late []Seen) {
+func (c *Core) keepToMyself(sc *scope) (all []late) {
 	view := sc.global.View()
 	for p := range sc.looked {
 		delete(c.locals, p)
@@ -45,6 +46,9 @@ func (c *Core) keepToMyself(sc *scope) (late []Seen) {
 			sc.base[p] = row
 			item.Mode = row.Mode // the mode of a directory is nothing that anybody has to keep
 			sc.disk[p] = item
+		case known && wanted && item.Kind == reconcile.KindFile && row.Kind == item.Kind && item.Hash == row.Hash && shown.Hash != row.Hash:
+			row.Item = item // its time or mode is another one, and it is not what is wanted
+			sc.base[p] = row
 		case wanted && !shown.Deleted && shown.Kind == item.Kind && (item.Kind == reconcile.KindDir || shown.Hash == item.Hash) && !elsewhere(shown, p):
 			delete(sc.base, p) // it is found, not changed
 		default:
@@ -55,7 +59,7 @@ func (c *Core) keepToMyself(sc *scope) (late []Seen) {
 			if item.Kind == reconcile.KindFile {
 				c.locals[p] = Changed{Path: p, What: what, Size: item.Size}
 				if wanted && overtaken(shown, row, item) {
-					late = append(late, Seen{Path: p, Item: item, Changed: sc.changed[p]})
+					all = append(all, late{Seen{Path: p, Item: item, Changed: sc.changed[p]}, shown})
 				}
 			}
 			sc.disk[p] = reconcile.Item{Kind: reconcile.KindOther}
@@ -71,7 +75,7 @@ func (c *Core) keepToMyself(sc *scope) (late []Seen) {
 			}
 		}
 	}
-	return late
+	return all
 }
 
 // overtaken reports whether a file that a person has changed, or made, where the folder
@@ -82,34 +86,70 @@ func overtaken(shown reconcile.Shown, row reconcile.Row, item reconcile.Item) bo
 		(row.Kind != reconcile.KindFile || shown.Hash != row.Hash)
 }
 
-// makeRoom gives late files another name beside theirs, and reports whether it has given
-// any: what others have is read here, and what a person here has written stays.
-func (c *Core) makeRoom(late []Seen) (any bool, err error) {
-	for _, s := range late {
-		to := besides(s.Path, "mine", 1)
-		for i := 2; ; i++ {
-			_, err = apply.Move(c.o.FS, s.Path, to, apply.Expect{Item: s.Item, Changed: s.Changed})
-			if !errors.Is(err, fs.ErrExist) || i > 1000 {
-				break
-			}
-			to = besides(s.Path, "mine", i)
+// late is a file that has to make room for the content that the folder has there.
+type late struct {
+	Seen
+	shown reconcile.Shown
+}
+
+// makeRoom gives late files another name beside theirs, as soon as what is to be there
+// has come, and reports whether it has given any: what others have is read here, and what a
+// person here has written stays. What cannot be moved is in the way, and listed.
+func (c *Core) makeRoom(ctx context.Context, all []late) (any bool, err error) {
+	var gone []string
+	for _, l := range all {
+		if !c.contents.has(l.shown.Hash) && l.shown.Size > 0 {
+			c.wantFor(l)
+			continue
 		}
-		c.o.Disk.Hint(s.Path, to)
+		to, err := c.stepAside(l.Seen)
+		c.o.Disk.Hint(l.Path)
 		// It may have been moved, and back.
-		if e := apply.SyncDirs(c.o.FS, []string{parent(s.Path)}); e != nil {
+		if e := apply.SyncDirs(c.o.FS, []string{parent(l.Path)}); e != nil {
 			return any, errors.Join(err, e)
 		}
-		if errors.Is(err, apply.ErrUnexpected) || errors.Is(err, apply.ErrInTheWay) || errors.Is(err, fs.ErrPermission) {
-			continue // it is listed, and tried again when something changes
-		}
-		if err != nil {
+		switch {
+		case err != nil && hinders(err):
 			return any, err
+		case err != nil:
+			continue
 		}
-		delete(c.locals, s.Path)
-		c.Dirty([]string{s.Path, to}, nil, false)
-		any = true
+		c.o.Disk.Hint(to)
+		delete(c.locals, l.Path)
+		c.Dirty([]string{l.Path, to}, nil, false)
+		gone = append(gone, l.Path)
 	}
-	return any, nil
+	if len(gone) == 0 {
+		return false, nil
+	}
+	// Its row goes with it: otherwise it would have been renamed, should the folder not be
+	// read-only here one day.
+	return true, c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.Unset(gone) })
+}
+
+// stepAside gives a file another name beside its own.
+func (c *Core) stepAside(s Seen) (to string, err error) {
+	for i := 1; i <= 1000; i++ {
+		to = besides(s.Path, "mine", i)
+		_, err = apply.Move(c.o.FS, s.Path, to, apply.Expect{Item: s.Item, Changed: s.Changed})
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return to, err
+}
+
+// wantFor has the content for which a file has to make room brought first.
+func (c *Core) wantFor(l late) {
+	w := Want{
+		Hash: l.shown.Hash, Size: l.shown.Size, Path: l.Path, Mode: l.shown.Mode, Modified: l.shown.Modified, Made: l.shown.Made.Member,
+	}
+	if c.contents.want(w) {
+		c.ahead = append(c.ahead, w)
+	}
+	if !slices.Contains(c.late[w.Hash], l.Path) {
+		c.late[w.Hash] = append(c.late[w.Hash], l.Path)
+	}
 }
 
 // unedited reports whether what is there is what was committed, apart from what no

@@ -144,6 +144,9 @@ func (c *Core) mkdirs(dir string) error {
 	return c.o.FS.SyncDir(parent(dir))
 }
 
+// maxExt is up to which length the end of a name is kept where the name has to be cut.
+const maxExt = 32
+
 // besides returns a name for what comes back to a path that is taken, with a word that
 // says why.
 func besides(p, why string, n int) string {
@@ -156,7 +159,11 @@ func besides(p, why string, n int) string {
 	if n > 1 {
 		mark = fmt.Sprintf(" (%s %d)", why, n)
 	}
-	return join(parent(p), strings.TrimSuffix(name, ext)+mark+ext)
+	stem := strings.TrimSuffix(name, ext)
+	if len(ext) > maxExt {
+		stem, ext = name, ""
+	}
+	return join(parent(p), reconcile.Cut(stem, max(1, reconcile.MaxName-len(mark)-len(ext)))+mark+ext)
 }
 
 // Revert gives files that were changed here, in a folder that is read-only here, what

@@ -271,6 +271,10 @@ func (c *Core) Arrived(h reconcile.Hash, path string, st apply.Stat) {
 			c.again[id] = true
 		}
 	}
+	for _, p := range c.late[h] {
+		c.dirty[p] = true
+	}
+	delete(c.late, h)
 	delete(c.waiting, h)
 }
 
