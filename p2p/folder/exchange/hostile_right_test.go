@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
@@ -199,3 +200,70 @@ func TestDeleteEverything(t *testing.T) {
 		t.Error("a refused deletion was done")
 	}
 }
+
+// Who moves each file onto a name where he has destroyed another one before, and destroys
+// it there, is held like anybody who destroys so many.
+func TestMoveAndDestroy(t *testing.T) {
+	t.Parallel()
+	victim, _, m := scene(t, Times{})
+	const many, atOnce = 180, 45
+	for i := range many {
+		victim.write(fmt.Sprintf("f%03d", i), fmt.Sprint("text ", i))
+	}
+	var files []reconcile.Entry
+	victim.await("its own files", func() bool {
+		files = nil
+		err := victim.store.Read(t.Context(), victim.folder.ID, func(r replica.Reader) error {
+			all, err := r.Since(0, 1<<20)
+			for _, s := range all {
+				if s.Entry.Kind == reconcile.KindFile && strings.HasPrefix(s.Entry.Places[0].Name, "f") {
+					files = append(files, s.Entry)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files) == many
+	})
+	moved := func(e reconcile.Entry, name string) reconcile.Entry {
+		d := m.next()
+		old := e.Places[0]
+		e.Places = []reconcile.Place{{Dot: d, Vector: old.Vector.Bump(d), Spot: reconcile.Spot{Parent: root, Name: name}, Was: old.Spot, Had: e.Contents[0].Hash}}
+		return e
+	}
+	left := func() (n int) {
+		paths, err := filepath.Glob(filepath.Join(victim.dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range paths {
+			if b, err := os.ReadFile(p); err == nil && strings.HasPrefix(string(b), "text ") {
+				n++
+			}
+		}
+		return n
+	}
+	for round := range many / atOnce {
+		var now, away []reconcile.Entry
+		for i := range atOnce {
+			e := m.edited(moved(files[round*atOnce+i], fmt.Sprintf("x%02d", i)), "", false)
+			now = append(now, e)
+			away = append(away, moved(e, fmt.Sprintf("y%d-%02d", round, i)))
+		}
+		m.tell(now...)
+		m.tell(away...)
+		time.Sleep(300 * time.Millisecond)
+	}
+	victim.await("a hold", func() bool {
+		held, err := victim.s.Held(t.Context(), victim.folder.ID)
+		return err == nil && len(held) == 1 && held[0].Member == m.id()
+	})
+	if n := left(); n < many-brakeLimit {
+		t.Errorf("%d of %d files are left", n, many)
+	}
+}
+
+// brakeLimit is how many files may be destroyed without anybody's word.
+const brakeLimit = 50

@@ -51,6 +51,8 @@ type Core struct {
 	// nothing of others is merged; see reconcile.Plan.
 	settled bool
 	torn    bool // the journal has to be settled first
+	// unsynced are directories in which names were changed, and are not durable.
+	unsynced []string
 
 	all   bool // compare everything
 	dirty map[string]bool

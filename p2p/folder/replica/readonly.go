@@ -106,6 +106,7 @@ func (c *Core) makeRoom(ctx context.Context, all []late) (any bool, err error) {
 		c.o.Disk.Hint(l.Path)
 		// It may have been moved, and back.
 		if e := apply.SyncDirs(c.o.FS, []string{parent(l.Path)}); e != nil {
+			c.torn, c.unsynced = true, append(c.unsynced, parent(l.Path))
 			return any, errors.Join(err, e)
 		}
 		switch {

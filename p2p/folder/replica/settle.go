@@ -36,6 +36,10 @@ func (w *work) writeJournal(group []job) error {
 // and the rows of all that is done are committed.
 func (c *Core) settle(ctx context.Context) error {
 	c.contents.doubtAll()
+	if err := apply.SyncDirs(c.o.FS, c.unsynced); err != nil {
+		return c.errorf("make names durable", err)
+	}
+	c.unsynced = nil
 	var b []byte
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
 		b, err = r.Journal()
