@@ -176,7 +176,8 @@ func (w *world) failing(a, b *writer, d *disk, when string, r *rand.Rand) {
 	s, err := w.state(w.nodes[1])
 	w.t.Logf("syncs fail from %s: B says %s %.300q %v; %d contents acknowledged before, %d now", when, s.State, s.Error, err, len(before), len(now))
 	if !strings.HasSuffix(when, "+") {
-		w.settle(2 * time.Minute)
+		// strace counts for each thread, and the node waits longer after each failure.
+		w.settle(8 * time.Minute)
 	}
 	w.outage(1, d, true)
 	detach()
