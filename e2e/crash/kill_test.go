@@ -38,7 +38,7 @@ func TestKill(t *testing.T) {
 	t.Logf("%d cycles, %d contents written, %d destroyed; killed at a random time %d times, and at %v", n, written, destroyed, k.random, k.hits)
 	if *long {
 		for _, name := range fault.Names {
-			if k.hits[name] < 3 {
+			if k.hits[name] == 0 { // some need two people at the same moment
 				t.Errorf("died at %s only %d times", name, k.hits[name])
 			}
 		}
