@@ -159,13 +159,17 @@ func (r *Row) describes(s stat) bool {
 // Pin keeps the paths of directories in the index as they are until unpin is called:
 // where some have been moved, Options.Changed has been called before Pin returns. Who has
 // taken what that has told, and then looks into the index, so meets nothing that was moved
-// without his knowing. The hook must not wait for a pin. Errors: ErrNotFound.
+// without his knowing. What he does to the disk, and then records, is looked at again if
+// a scan has ended since. The hook must not wait for a pin. Errors: ErrNotFound.
 func (s *Service) Pin(id string) (unpin func(), err error) {
 	sh, err := s.share(id)
 	if err != nil {
 		return nil, err
 	}
 	sh.moving.RLock()
+	sh.writes.Lock()
+	sh.pinned = sh.scans
+	sh.writes.Unlock()
 	return sh.moving.RUnlock, nil
 }
 

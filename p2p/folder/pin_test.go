@@ -46,3 +46,34 @@ func TestPin(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordLate records what was done before a scan ended, and is different since: the
+// scan could not tell.
+func TestRecordLate(t *testing.T) {
+	b := newBench(t, Options{}).start()
+	dir := newTree(t, "gone=1", "back=2")
+	id := b.add(dir).ID
+	b.rescan(id)
+	row, err := b.Row(t.Context(), id, "gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unpin, err := b.Pin(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	b.rescan(id)
+	time.Sleep(300 * time.Millisecond) // the last look at it, for whatever the watcher has seen
+	if err := b.Record(t.Context(), id, []string{"back"}, nil, []Row{row}); err != nil {
+		t.Fatal(err)
+	}
+	unpin()
+	b.until("as it is", func() bool {
+		_, missing := b.Row(t.Context(), id, "gone")
+		_, err := b.Row(t.Context(), id, "back")
+		return missing != nil && err == nil
+	})
+}

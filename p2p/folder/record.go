@@ -118,7 +118,35 @@ func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put 
 		}
 	}
 	sh.pace(func() { sh.post(delta) })
+	if sh.scans != sh.pinned {
+		sh.verify(drop, moved, put)
+	}
 	return nil
+}
+
+// verify has looked again at what is not as it was just recorded. A scan that has ended
+// since that was done, but before it was recorded, may have seen what has happened to it
+// afterwards, and could not tell.
+func (sh *share) verify(drop []string, moved []Move, put []Row) {
+	t, err := sh.open()
+	if err != nil {
+		return // a complete scan follows
+	}
+	defer t.close() // nothing was written
+	for _, p := range drop {
+		if _, err := t.root.Lstat(p); err == nil {
+			sh.hint(hint{dir: parent(p), path: p})
+		}
+	}
+	for _, m := range moved {
+		sh.hint(hint{dir: m.To, path: m.To, deep: true})
+	}
+	for i := range put {
+		info, err := t.root.Lstat(put[i].Path)
+		if err != nil || put[i].Kind == KindFile && !put[i].same(statOf(info)) {
+			sh.hint(hint{dir: parent(put[i].Path), path: put[i].Path})
+		}
+	}
 }
 
 // rooted returns the rows whose directories are known. A directory that is not was gone
@@ -173,6 +201,9 @@ func (sh *share) scanning(begins bool) {
 	sh.writes.Lock()
 	defer sh.writes.Unlock()
 	sh.overtaken = overtaken{scanning: begins}
+	if !begins {
+		sh.scans++
+	}
 	if begins {
 		sh.overtaken.paths = make(map[string]struct{})
 	}

@@ -26,6 +26,8 @@ type share struct {
 
 	writes    sync.Mutex // serialises changes of the index, and guards the following; before mu
 	overtaken overtaken
+	scans     uint64 // that have ended
+	pinned    uint64 // scans, at the last Pin
 	own       own
 
 	mu      sync.Mutex // guards all following fields
