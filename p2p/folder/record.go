@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxOwn is how many of a share's own writes are remembered, at least.
@@ -120,8 +121,32 @@ func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put 
 	sh.pace(func() { sh.post(delta) })
 	if sh.scans != sh.pinned {
 		sh.verify(drop, moved, put)
+		sh.look()
 	}
 	return nil
+}
+
+const (
+	// lookAfter is the least time from when people and a synchronisation have worked in a
+	// folder at once to a complete scan, and lookShare how many times as long as that scan
+	// takes it is otherwise.
+	lookAfter = 5 * time.Second
+	lookShare = 30
+)
+
+// look has everything looked at in a while. Where two have worked at once it is not left to
+// the hints alone that nothing was overlooked.
+func (sh *share) look() {
+	sh.set(func() {
+		if sh.looking {
+			return
+		}
+		sh.looking = true
+		time.AfterFunc(max(lookAfter, lookShare*sh.took), func() {
+			sh.set(func() { sh.looking = false })
+			sh.ask()
+		})
+	})
 }
 
 // verify has looked again at what is not as it was just recorded. A scan that has ended

@@ -338,6 +338,7 @@ func (r *runner) finish(ctx context.Context, s *scan, sum totals, took time.Dura
 	}
 	r.set(func() {
 		r.files, r.bytes, r.skips, r.scanned = int64(files), bytes, s.skips, time.Now()
+		r.took = took
 	})
 	r.service.options.Publish.Emit(Scanned{
 		ID: r.id, Files: files, Bytes: bytes, Changed: sum.changed, Removed: sum.removed,

@@ -43,6 +43,8 @@ type share struct {
 	files   int64
 	bytes   int64
 	scanned time.Time
+	took    time.Duration // the last complete scan
+	looking bool          // a complete scan follows in a while; see look
 	skips   *skips
 	asked   uint64 // complete scans
 	done    uint64 // asked, when the last scan to end began
