@@ -111,7 +111,7 @@ func (d *delivery) flush(ctx context.Context) error {
 	if _, err := d.share.found(ctx, d.diff, d.pending != totals{}); err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	d.dirty.paths = append(d.dirty.paths, d.news...)
+	*d.dirty = append(*d.dirty, d.news...)
 	d.sum.add(d.pending)
 	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
 	if d.sum.removed == 0 && d.sure() {
@@ -148,17 +148,15 @@ func (d *delivery) move(ctx context.Context, c change) error {
 const maxDirty = 10_000
 
 // dirty gathers what scans have found until it is told.
-type dirty struct {
-	paths []string
-}
+type dirty []string
 
 // take returns what has gathered, in which a complete scan may have the last part.
 func (d *dirty) take(full bool) (all Dirty, any bool) {
-	slices.Sort(d.paths)
-	all = Dirty{Paths: slices.Compact(d.paths), All: full}
+	slices.Sort(*d)
+	all = Dirty{Paths: slices.Compact(*d), All: full}
 	if full && len(all.Paths) > maxDirty {
 		all.Paths = nil
 	}
-	*d = dirty{}
+	*d = nil
 	return all, full || len(all.Paths) > 0
 }

@@ -331,12 +331,12 @@ func TestHookAfterAFailedScan(t *testing.T) {
 }
 
 func TestDirtyOfManyPaths(t *testing.T) {
-	d := dirty{paths: slices.Repeat([]string{"a"}, 2*maxDirty)}
+	d := dirty(slices.Repeat([]string{"a"}, 2*maxDirty))
 	if got, _ := d.take(true); len(got.Paths) != 1 || !got.All {
 		t.Errorf("%d paths", len(got.Paths))
 	}
 	for i := range maxDirty + 1 {
-		d.paths = append(d.paths, fmt.Sprint(i))
+		d = append(d, fmt.Sprint(i))
 	}
 	if got, any := d.take(true); got.Paths != nil || !got.All || !any {
 		t.Errorf("%d paths", len(got.Paths))

@@ -51,7 +51,7 @@ func TestPin(t *testing.T) {
 // scan could not tell.
 func TestRecordLate(t *testing.T) {
 	b := newBench(t, Options{}).start()
-	dir := newTree(t, "gone=1", "back=2")
+	dir := newTree(t, "gone/", "back=2")
 	id := b.add(dir).ID
 	b.rescan(id)
 	row, err := b.Row(t.Context(), id, "gone")
@@ -71,9 +71,13 @@ func TestRecordLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	unpin()
+	soon := time.Now().Add(lookAfter / 2) // before everything is looked at
 	b.until("as it is", func() bool {
 		_, missing := b.Row(t.Context(), id, "gone")
 		_, err := b.Row(t.Context(), id, "back")
 		return missing != nil && err == nil
 	})
+	if time.Now().After(soon) {
+		t.Error("it took a complete scan")
+	}
 }

@@ -226,11 +226,10 @@ func (sh *share) scanning(begins bool) {
 	sh.writes.Lock()
 	defer sh.writes.Unlock()
 	sh.overtaken = overtaken{scanning: begins}
-	if !begins {
-		sh.scans++
-	}
 	if begins {
 		sh.overtaken.paths = make(map[string]struct{})
+	} else {
+		sh.scans++
 	}
 }
 

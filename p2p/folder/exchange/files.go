@@ -67,8 +67,6 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 		return errors.New("exchange: too many streams at once")
 	}
 	defer leave()
-	s.atWork(1)
-	defer s.atWork(-1)
 	in := bufio.NewReaderSize(conn, 16<<10)
 	out := bufio.NewWriterSize(timedWriter{conn, s.o.Times.Stalled}, 64<<10)
 	for {

@@ -505,10 +505,10 @@ func (r *runner) needs() (entries int, bytes int64) {
 
 // caughtUp notes that all is merged that a member had when it was asked, if it is.
 func (r *runner) caughtUp(p *pull) {
-	// Who has only just joined, too, says nothing by having nothing.
 	if p.behind() {
 		return
 	}
+	// Who has only just joined, too, says nothing by having nothing.
 	if !p.had() && p.link.Peer() != r.creator {
 		p.without.Store(true)
 		return

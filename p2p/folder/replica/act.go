@@ -41,9 +41,7 @@ func (w *work) act() error {
 	var bytes int64
 	var t trail
 	for _, s := range w.plan.Steps {
-		row := w.rows[t.origin(s.Path)]
-		t.pass(s)
-		j, ok, err := w.prepare(s, row)
+		j, ok, err := w.prepare(s, t.victim(s, w.rows))
 		if err != nil {
 			return errors.Join(err, w.run(group))
 		}
@@ -79,8 +77,8 @@ func takesBrought(group []job, s reconcile.Step) bool {
 	})
 }
 
-// prepare makes a job of a step, where row is that of what is at its path by then; ok is
-// false if it cannot be done now.
+// prepare makes a job of a step, where row is that of what it takes away; ok is false if it
+// cannot be done now.
 func (w *work) prepare(s reconcile.Step, row reconcile.Row) (j job, ok bool, err error) {
 	by := w.responsible(s)
 	if w.brake.stops(s, by, w.dotOf(s)) {

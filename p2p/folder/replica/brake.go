@@ -76,19 +76,21 @@ func victimOf(row reconcile.Row) victim {
 // trail is where what is at a path was before the steps of a plan that come first.
 type trail []Move
 
-func (t *trail) pass(s reconcile.Step) {
-	if s.Do == reconcile.DoMove {
+// victim returns what the next step takes away, if it does, and goes on.
+func (t *trail) victim(s reconcile.Step, rows map[string]reconcile.Row) (row reconcile.Row) {
+	switch {
+	case s.Do == reconcile.DoMove:
 		*t = append(*t, Move{From: s.From, To: s.Path})
-	}
-}
-
-func (t trail) origin(p string) string {
-	for _, m := range slices.Backward(t) {
-		if below(p, m.To) {
-			p = m.From + p[len(m.To):]
+	case destroys(s):
+		p := s.Path
+		for _, m := range slices.Backward(*t) {
+			if below(p, m.To) {
+				p = m.From + p[len(m.To):]
+			}
 		}
+		row = rows[p]
 	}
-	return p
+	return row
 }
 
 // count notes that a step was done.
@@ -184,8 +186,7 @@ func (w *work) brakes() {
 	now := w.o.Now()
 	var t trail
 	for _, s := range w.plan.Steps {
-		row := w.rows[t.origin(s.Path)]
-		t.pass(s)
+		row := t.victim(s, w.rows)
 		by := w.responsible(s)
 		if w.brake.counted(victimOf(row), by, now) {
 			continue

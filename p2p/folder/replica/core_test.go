@@ -172,21 +172,15 @@ func TestTwins(t *testing.T) {
 // What could not be installed, because something was in its place, is tried as soon as
 // that has changed, however often it was tried in vain.
 func TestUnpark(t *testing.T) {
-	w := newSimWorld(t, 2)
-	a, b := newSimNode(w, 0), newSimNode(w, 1)
-	w.nodes, w.calming = []*simNode{a, b}, true
-	for _, n := range w.nodes {
-		n.start()
-		n.turns(10)
-	}
-	id := reconcile.EntryID{Member: a.id, Incarnation: 1, Counter: 1}
-	b.core.parked[id] = parking{path: "d/x", why: "something is in the way", tries: 12}
-	b.core.Dirty([]string{"d/y"}, nil, false)
-	if b.core.again[id] {
+	c := oneNode(t).core
+	id := reconcile.EntryID{Member: c.o.Self, Incarnation: 1, Counter: 1}
+	c.parked[id] = parking{path: "d/x", why: "something is in the way", tries: 12}
+	c.Dirty([]string{"d/y"}, nil, false)
+	if c.again[id] {
 		t.Error("it is tried again though nothing has changed there")
 	}
-	b.core.Dirty([]string{"d/x"}, nil, false)
-	if !b.core.again[id] {
+	c.Dirty([]string{"d/x"}, nil, false)
+	if !c.again[id] {
 		t.Error("it is not tried again")
 	}
 }

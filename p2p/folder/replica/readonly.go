@@ -102,34 +102,26 @@ func (c *Core) makeRoom(ctx context.Context, all []late) (any bool, err error) {
 			c.wantFor(l)
 			continue
 		}
-		to, err := c.stepAside(l.Seen)
-		c.o.Disk.Hint(l.Path)
-		// It may have been moved, and back.
-		if e := apply.SyncDirs(c.o.FS, []string{parent(l.Path)}); e != nil {
-			c.torn, c.unsynced = true, append(c.unsynced, parent(l.Path))
-			return any, errors.Join(err, e)
+		moved, e := c.stepAside(l.Seen)
+		if moved {
+			gone = append(gone, l.Path)
 		}
-		switch {
-		case err != nil && hinders(err):
-			return any, err
-		case err != nil:
-			continue
+		if err = e; err != nil {
+			break
 		}
-		c.o.Disk.Hint(to)
-		delete(c.locals, l.Path)
-		c.Dirty([]string{l.Path, to}, nil, false)
-		gone = append(gone, l.Path)
 	}
 	if len(gone) == 0 {
-		return false, nil
+		return false, err
 	}
-	// Its row goes with it: otherwise it would have been renamed, should the folder not be
-	// read-only here one day.
-	return true, c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.Unset(gone) })
+	// Their rows go with them: otherwise they would have been renamed, should the folder not
+	// be read-only here one day.
+	return true, errors.Join(err, c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.Unset(gone) }))
 }
 
-// stepAside gives a file another name beside its own.
-func (c *Core) stepAside(s Seen) (to string, err error) {
+// stepAside gives a file another name beside its own, if that can be done. Errors: those
+// of the disk.
+func (c *Core) stepAside(s Seen) (moved bool, err error) {
+	var to string
 	for i := 1; i <= 1000; i++ {
 		to = besides(s.Path, "mine", i)
 		_, err = apply.Move(c.o.FS, s.Path, to, apply.Expect{Item: s.Item, Changed: s.Changed})
@@ -137,7 +129,21 @@ func (c *Core) stepAside(s Seen) (to string, err error) {
 			break
 		}
 	}
-	return to, err
+	c.o.Disk.Hint(s.Path)
+	if moved = err == nil; moved {
+		c.o.Disk.Hint(to)
+		delete(c.locals, s.Path)
+		c.Dirty([]string{s.Path, to}, nil, false)
+	}
+	if !hinders(err) {
+		err = nil // somebody is at work in it
+	}
+	// It may have been moved, and back.
+	if e := apply.SyncDirs(c.o.FS, []string{parent(s.Path)}); e != nil {
+		c.torn, c.unsynced = true, append(c.unsynced, parent(s.Path))
+		err = errors.Join(err, e)
+	}
+	return moved, err
 }
 
 // wantFor has the content for which a file has to make room brought first.
