@@ -164,6 +164,7 @@ func TestUnreadableTexts(t *testing.T) {
 	if _, err := s.Folder().Apply(ctx, "f", folder.Diff{Put: []folder.Row{row}}); err != nil {
 		t.Fatal(err)
 	}
+	tellAll(t, s)
 	for _, id := range []string{published.ID, file.ID} {
 		r, err := s.Search().Get(ctx, id)
 		if err != nil {
@@ -181,8 +182,60 @@ func TestUnreadableTexts(t *testing.T) {
 	if r, err := s.Search().Get(ctx, published.ID); err != nil || string(r.Text) != "damaged" {
 		t.Errorf("the text was changed: %q, %v", r.Text, err)
 	}
-	if _, err := s.Folder().Row(ctx, "f", "a.txt"); !errors.Is(err, folder.ErrNotFound) {
-		t.Errorf("the file would not be read again: %v", err)
+	if us := toTell(t, s); len(us) != 1 || us[0].Path != "a.txt" {
+		t.Errorf("the file would not be read again: %v", us)
+	}
+}
+
+// toTell returns what search has still to be told of folder "f".
+func toTell(t *testing.T, s *Store) []folder.Untold {
+	t.Helper()
+	us, err := s.Folder().Untold(t.Context(), "f", false, "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return us
+}
+
+func tellAll(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Folder().Told(t.Context(), "f", toTell(t, s)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSuccessorOfDocument: with the document of a file goes nothing that a scan knows of what
+// has taken the file's place.
+func TestSuccessorOfDocument(t *testing.T) {
+	for _, next := range []folder.Kind{folder.KindDir, folder.KindFile} {
+		s := openSearch(t, t.TempDir())
+		x := openIndex(t, s)
+		put := func(kind folder.Kind, inode uint64) {
+			t.Helper()
+			row := folder.Row{Entry: folder.Entry{Path: "a", Kind: kind}, Inode: inode}
+			if _, err := s.Folder().Apply(t.Context(), "f", folder.Diff{Put: []folder.Row{row}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(folder.KindFile, 1)
+		if err := x.Put(t.Context(), []search.Document{{ID: "a", Folder: "f", Path: "a", Title: "a"}}); err != nil {
+			t.Fatal(err)
+		}
+		tellAll(t, s)
+		if _, err := s.Folder().Apply(t.Context(), "f", folder.Diff{Drop: []string{"a"}}); err != nil {
+			t.Fatal(err)
+		}
+		put(next, 2)
+		if err := x.Remove(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		row, err := s.Folder().Row(t.Context(), "f", "a")
+		if err != nil || row.Kind != next || row.Inode != 2 {
+			t.Errorf("a %s: there is %+v, %v", next, row, err)
+		}
+		if len(toTell(t, s)) != 1 {
+			t.Errorf("a %s would not be told", next)
+		}
 	}
 }
 

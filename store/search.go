@@ -134,12 +134,12 @@ var (
 		`SELECT id FROM document WHERE id IN (SELECT value FROM json_each(?))`,
 		[]string{`DELETE FROM document WHERE id = ?`},
 	}
-	// With the document goes what a scan remembers of the file: if it is still
-	// there, it is read again.
+	// If there is a file where the document was, it is one that search does not know (any
+	// more). What a scan remembers of it, or of what has taken its place, is the scan's.
 	deleteFile = removal{
 		`SELECT id FROM search_document WHERE id IN (SELECT value FROM json_each(?))`,
 		[]string{
-			`DELETE FROM file WHERE (folder, path) = (
+			`UPDATE file SET told = 0 WHERE kind = 1 AND (folder, path) = (
 				SELECT n, path FROM search_document JOIN file_folder ON file_folder.id = search_document.folder
 				WHERE search_document.id = ?)`,
 			`DELETE FROM search_document WHERE id = ?`,

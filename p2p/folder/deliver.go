@@ -24,7 +24,8 @@ type delivery struct {
 	tell    func(Dirty)
 
 	diff       Diff
-	news       []string // paths of the diff that are dirty
+	named      map[string]bool // paths of the diff
+	news       []string        // paths of the diff that are dirty
 	pending    totals
 	sum        totals
 	unverified bool // there are ends in the batch
@@ -48,12 +49,17 @@ func (d *delivery) run(ctx context.Context, changes <-chan change) error {
 			switch {
 			case !more:
 				return d.flush(ctx)
-			case c.moves != nil:
+			case c.done != nil:
 				if err := d.move(ctx, c); err != nil {
 					return err
 				}
 				continue
-			case d.size() == 0:
+			case d.named[c.row.Path]: // the later counts
+				if err := d.flush(ctx); err != nil {
+					return err
+				}
+			}
+			if d.size() == 0 {
 				timer.Reset(batchWait)
 			}
 			d.add(c)
@@ -75,6 +81,10 @@ func (d *delivery) size() int {
 }
 
 func (d *delivery) add(c change) {
+	if d.named == nil {
+		d.named = make(map[string]bool, maxBatch)
+	}
+	d.named[c.row.Path] = true
 	switch {
 	case c.gone && c.left:
 		d.diff.Left = append(d.diff.Left, c.row.Path)
@@ -114,6 +124,7 @@ func (d *delivery) flush(ctx context.Context) error {
 	*d.dirty = append(*d.dirty, d.news...)
 	d.sum.add(d.pending)
 	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
+	clear(d.named)
 	if d.sum.removed == 0 && d.sure() {
 		if some, any := d.dirty.take(false); any {
 			d.tell(some)
@@ -122,11 +133,15 @@ func (d *delivery) flush(ctx context.Context) error {
 	return nil
 }
 
-// move saves moved directories, after all that came before, tells of them, and says so
-// to the one who has found them and waits for that.
+// move saves all that came before and then moved directories, if there are any, tells of
+// them, and says so to the one who waits for that.
 func (d *delivery) move(ctx context.Context, c change) error {
 	if err := d.flush(ctx); err != nil {
 		return err
+	}
+	if len(c.moves) == 0 {
+		close(c.done)
+		return nil
 	}
 	if err := d.present(); err != nil {
 		return err

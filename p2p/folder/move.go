@@ -114,6 +114,11 @@ func (s *scan) settle(ctx context.Context) (any bool, err error) {
 	if err := s.move(ctx, moves); err != nil {
 		return false, err
 	}
+	for _, m := range moves {
+		if next, is := s.successor(m.From); is {
+			arrivals = append(arrivals, next)
+		}
+	}
 	for _, a := range arrivals {
 		var old *Row
 		row, err := s.store.Row(ctx, s.folder, a.path)
@@ -128,6 +133,39 @@ func (s *scan) settle(ctx context.Context) (any bool, err error) {
 		}
 	}
 	return len(arrivals) > 0, nil
+}
+
+// successor returns the directory that is now where another one was moved from. What was
+// saved of it, and of what is in it, has gone along with the move, so that all of it is
+// looked at again.
+//
+// No task runs meanwhile. What cannot be looked into is left to the scan that follows.
+func (s *scan) successor(path string) (a arrival, is bool) {
+	rules, ignored, err := s.tree.rules(parent(path))
+	if err != nil || ignored {
+		return a, false
+	}
+	at, err := s.tree.dir(parent(path))
+	if err != nil {
+		return a, false
+	}
+	defer at.Close() // nothing was written
+	info, err := at.Lstat(base(path))
+	if err != nil || !info.IsDir() || leftOut(rules, path, true) {
+		return a, false
+	}
+	st := statOf(info)
+	if st.device != s.tree.stat.device {
+		return a, false
+	}
+	s.seen.Range(func(dir, _ any) bool {
+		if within(dir.(string), path) {
+			s.seen.Delete(dir)
+		}
+		return true
+	})
+	s.loose.files = slices.DeleteFunc(s.loose.files, func(u unread) bool { return within(u.dir, path) })
+	return arrival{path: path, stat: st, rules: rules}, true
 }
 
 // origin returns where a directory that has arrived was before.
@@ -176,6 +214,11 @@ func (s *scan) move(ctx context.Context, moves []Move) error {
 	if len(moves) == 0 {
 		return nil
 	}
+	return s.deliver(ctx, moves)
+}
+
+// deliver returns when all that was sent, and then moves, is in the index.
+func (s *scan) deliver(ctx context.Context, moves []Move) error {
 	done := make(chan struct{})
 	if err := s.send(ctx, change{moves: moves, done: done}); err != nil {
 		return err
@@ -248,7 +291,16 @@ func (l *loose) before(st stat) *Row {
 }
 
 // vanish concludes which directories are gone: those that were missed and not moved.
+//
+// In a directory that was visited and has gone since, something may just have been found:
+// it is in the index before all that is there goes.
 func (s *scan) vanish(ctx context.Context) error {
+	if len(s.loose.dirs) == 0 {
+		return nil
+	}
+	if err := s.deliver(ctx, nil); err != nil {
+		return err
+	}
 	slices.SortFunc(s.loose.dirs, func(a, b lost) int { return cmp.Compare(b.row.Path, a.row.Path) })
 	for _, d := range s.loose.dirs {
 		if err := s.drop(ctx, d.row.Path, d.left); err != nil {

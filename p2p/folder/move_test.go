@@ -121,6 +121,17 @@ func TestMovesAreNotReadAgain(t *testing.T) {
 			want: Dirty{Paths: []string{"d", "d/a"}, Moved: []Move{{"d", "old"}}},
 			read: 3,
 		},
+		"into its successor": {
+			tree: []string{"d/a=one", "d/e/b=two"},
+			do: func(t *testing.T, dir string) {
+				rename(t, dir, "d", "t")
+				build(t, dir, "d/a=new", "d/z=new")
+				rename(t, dir, "t", "d/c")
+			},
+			has:  []string{"d/", "d/a=new", "d/c/", "d/c/a=one", "d/c/e/", "d/c/e/b=two", "d/z=new"},
+			want: Dirty{Paths: []string{"d", "d/a", "d/c", "d/z"}, Moved: []Move{{"d", "d/c"}}},
+			read: 6,
+		},
 		"a file in its place": {
 			tree: []string{"d/a=one"},
 			do: func(t *testing.T, dir string) {
@@ -344,4 +355,32 @@ func TestDirtyOfManyPaths(t *testing.T) {
 	if _, any := d.take(false); any {
 		t.Error("told twice")
 	}
+}
+
+// The number of a file's inode is used again, for a directory of the same name.
+func TestInodeIsUsedAgainByAnother(t *testing.T) {
+	var h hook
+	store := NewMemory()
+	b := newBench(t, Options{Store: store, Changed: h.changed}).start()
+	dir := newTree(t, "p/d=one")
+	id := b.add(dir).ID
+	b.pause(id)
+	h.take()
+	remove(t, dir, "p/d")
+	build(t, dir, "p/d/")
+	info, err := os.Lstat(filepath.Join(dir, "p/d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := store.Row(t.Context(), id, "p/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.Inode = statOf(info).inode
+	if _, err := store.Apply(t.Context(), id, Diff{Same: []Row{row}}); err != nil {
+		t.Fatal(err)
+	}
+	b.resume(id)
+	b.wantDirty(&h, Dirty{Paths: []string{"p/d"}, All: true})
+	b.wantHas("p/", "p/d/")
 }

@@ -105,11 +105,12 @@ func (sh *share) recorded(ctx context.Context, drop []string, moved []Move, put 
 	if sh.overtaken.scanning {
 		sh.overtaken.add(drop, moved, put)
 	}
-	put, err := sh.rooted(ctx, moved, put)
-	if err != nil {
+	d := Diff{Drop: drop, Moved: moved, Put: put}
+	if err := sh.root(ctx, &d); err != nil {
 		return err
 	}
-	delta, err := sh.service.store.Apply(ctx, sh.id, Diff{Drop: drop, Moved: moved, Put: put})
+	put = d.Put
+	delta, err := sh.service.store.Apply(ctx, sh.id, d)
 	if err != nil {
 		return err
 	}
@@ -174,41 +175,54 @@ func (sh *share) verify(drop []string, moved []Move, put []Row) {
 	}
 }
 
-// rooted returns the rows whose directories are known. A directory that is not was gone
-// when a scan looked last: its rows would never be looked at again, so that the scan
-// is asked to find them if they are there.
-func (sh *share) rooted(ctx context.Context, moved []Move, put []Row) ([]Row, error) {
+// root takes out of d the rows whose directories would have none: nobody would ever look at
+// them again. A scan is asked to find them, if they are there.
+func (sh *share) root(ctx context.Context, d *Diff) error {
 	known := map[string]bool{"": true}
-	for _, m := range moved {
+	for _, p := range slices.Concat(d.Drop, d.Left) {
+		known[p] = false
+	}
+	for _, m := range d.Moved {
 		known[m.To] = true
 	}
-	for _, r := range put {
-		if r.Kind == KindDir {
-			known[r.Path] = true
-		}
-	}
-	var out []Row
-	for _, r := range put {
+	rows := slices.Concat(d.Put, d.Same)
+	// Directories come before what is in them.
+	slices.SortStableFunc(rows, func(a, b Row) int { return strings.Compare(a.Path, b.Path) })
+	homeless := map[string]bool{}
+	for _, r := range rows {
 		dir := parent(r.Path)
 		is, asked := known[dir]
 		if !asked {
-			row, err := sh.service.store.Row(ctx, sh.id, dir)
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return nil, err
-			}
-			is = err == nil && row.Kind == KindDir
-			for _, m := range moved { // what is in a moved directory is known by its old path
-				is = is || within(dir, m.To)
+			var err error
+			if is, err = sh.hasDir(ctx, dir, d.Moved); err != nil {
+				return err
 			}
 			known[dir] = is
 		}
-		if is {
-			out = append(out, r)
-		} else {
+		if !is {
+			homeless[r.Path] = true
 			sh.hint(hint{dir: dir, path: r.Path})
 		}
+		known[r.Path] = is && r.Kind == KindDir
 	}
-	return out, nil
+	if len(homeless) > 0 {
+		is := func(r Row) bool { return homeless[r.Path] }
+		d.Put, d.Same = slices.DeleteFunc(d.Put, is), slices.DeleteFunc(d.Same, is)
+	}
+	return nil
+}
+
+// hasDir reports whether a directory has a row, or will have one after moves.
+func (sh *share) hasDir(ctx context.Context, dir string, moves []Move) (bool, error) {
+	row, err := sh.service.store.Row(ctx, sh.id, dir)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	is := err == nil && row.Kind == KindDir
+	for _, m := range moves {
+		is = (is && !within(dir, m.From)) || within(dir, m.To)
+	}
+	return is, nil
 }
 
 func (o *overtaken) add(drop []string, moved []Move, put []Row) {
@@ -239,6 +253,9 @@ func (sh *share) found(ctx context.Context, d Diff, news bool) ([]Move, error) {
 	sh.writes.Lock()
 	defer sh.writes.Unlock()
 	again := sh.overtaken.filter(&d)
+	if err := sh.root(ctx, &d); err != nil {
+		return nil, err
+	}
 	delta, err := sh.service.store.Apply(ctx, sh.id, d)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,9 @@ type change struct {
 	silent bool // nothing that the sink should know
 	left   bool // gone, because it is ignored
 	moves  []Move
-	done   chan<- struct{} // closed when the moves are in the index
+	// done is closed when the moves, and all that was sent before, are in the index. With it
+	// there is no row.
+	done chan<- struct{}
 }
 
 // task is a directory to compare or, with files, some of its files to read.
