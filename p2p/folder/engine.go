@@ -203,6 +203,16 @@ func (s *Service) Hint(id string, paths ...string) {
 	}
 }
 
+// DirByInode returns the path of a directory that has an inode, which is not 0; found is
+// false if none is known.
+func (s *Service) DirByInode(ctx context.Context, id string, inode uint64) (path string, found bool, err error) {
+	row, err := s.store.DirByInode(ctx, id, inode)
+	if errors.Is(err, ErrNotFound) {
+		return "", false, nil
+	}
+	return row.Path, err == nil, err
+}
+
 // ByHash returns the path of a file whose content has a hash; found is false if
 // none is known.
 func (s *Service) ByHash(ctx context.Context, id string, h Hash) (path string, found bool) {

@@ -115,6 +115,11 @@ func (d disk) ByHash(ctx context.Context, h reconcile.Hash) (string, bool, error
 	return path, found, nil
 }
 
+// ByInode implements replica.Disk.
+func (d disk) ByInode(ctx context.Context, inode uint64) (string, bool, error) {
+	return d.folders.DirByInode(ctx, d.id, inode)
+}
+
 // Hint implements replica.Disk.
 func (d disk) Hint(paths ...string) { d.folders.Hint(d.id, paths...) }
 

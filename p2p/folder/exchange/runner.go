@@ -135,9 +135,9 @@ func (r *runner) dirty(d folder.Dirty) {
 	for _, m := range d.Moved {
 		r.moved = append(r.moved, replica.Move(m))
 	}
-	// A complete scan names what it has found, unless that was too much. The first one of a run is
-	// compared, because of what the last run may not have planned.
-	r.all = r.all || d.All && (len(d.Paths) == 0 || !r.scanned)
+	// After a complete scan everything is compared, whatever it names: neither what the last run
+	// has not planned nor what was overlooked since is left as it is.
+	r.all = r.all || d.All
 	r.scanned = r.scanned || d.All
 	r.looked = true
 	r.wake()

@@ -41,6 +41,33 @@ func TestMoveIntoSuccessor(t *testing.T) {
 	}
 }
 
+// A directory comes into a new one that has the name it had, and what the scan knows comes
+// in pieces: first that it was moved, then what is in its place.
+func TestMoveToldEarly(t *testing.T) {
+	n := oneNode(t)
+	for _, dir := range []string{"c", "c/e"} {
+		n.mkdir(dir)
+	}
+	n.write("c/e/x", "one")
+	n.write("c/y", "two")
+	n.settleDown()
+	n.rename("c", "aside")
+	n.mkdir("c")
+	n.rename("aside", "c/d")
+	n.write("c/d/e/z", "three")
+	move := Move{From: "c", To: "c/d"}
+	n.disk.move(move)
+	n.core.Dirty(nil, []Move{move}, false)
+	n.turns(10)
+	paths, moved := n.disk.scan(-1)
+	n.core.Dirty(paths, moved, false)
+	n.turns(10)
+	n.checkDone()
+	if base, _, _ := n.trees(); len(base) != 6 || base["c/d/e/x"].Kind != reconcile.KindFile {
+		t.Errorf("the rows are %v", base)
+	}
+}
+
 // What stays below a path keeps its row when a directory is moved onto that path.
 func TestMoveOntoDirectory(t *testing.T) {
 	n := oneNode(t)

@@ -21,6 +21,9 @@ type Disk interface {
 	// ByHash returns the path of a file that has a content; found is false if none is
 	// known.
 	ByHash(ctx context.Context, h reconcile.Hash) (path string, found bool, err error)
+	// ByInode returns the path of a directory that has an inode, which is not 0; found is
+	// false if none is known.
+	ByInode(ctx context.Context, inode uint64) (path string, found bool, err error)
 	// Hint has the scan look again at paths.
 	Hint(paths ...string)
 }

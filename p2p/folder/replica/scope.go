@@ -38,6 +38,9 @@ type seeds struct {
 //     shown there.
 //   - A directory that is not, or not any more, where it was committed brings all that
 //     was committed in it: otherwise what went with it would look as if it had never been.
+//     If a scan knows where it is now, what is in it there comes too, whether or not
+//     anybody has told of the move: otherwise what went with it would look as if it was
+//     deleted.
 //   - A directory that has a tombstone, and directories that share a spot or a row,
 //     bring all that is in them: whether a dead directory is shown depends on that, and
 //     each thing in united ones contests names and is moved by itself.
@@ -58,6 +61,7 @@ type gatherer struct {
 	spots    map[reconcile.Spot]bool
 	expanded map[reconcile.EntryID]bool
 	bereft   map[string]bool                                   // directories all of whose rows are loaded
+	found    []Move                                            // where these are now
 	names    map[string]map[string][]string                    // by directory and folded name: paths
 	taken    map[reconcile.EntryID]map[string][]reconcile.Spot // the same of the places in a directory
 	queue    []func() error
@@ -322,6 +326,20 @@ func (g *gatherer) related(p string) (all []string) {
 			q = next
 		}
 	}
+	for _, m := range g.found {
+		all = append(all, m.across(p)...)
+	}
+	return all
+}
+
+// across returns where what was at p is after the move, and where what is at p was before.
+func (m Move) across(p string) (all []string) {
+	if below(p, m.From) && len(m.To)+len(p)-len(m.From) <= reconcile.MaxPath {
+		all = append(all, m.To+p[len(m.From):])
+	}
+	if below(p, m.To) && len(m.From)+len(p)-len(m.To) <= reconcile.MaxPath {
+		all = append(all, m.From+p[len(m.To):])
+	}
 	return all
 }
 
@@ -392,6 +410,7 @@ func (g *gatherer) look(p string) error {
 
 // bereave brings what was committed in directories that are not where they were.
 func (g *gatherer) bereave() {
+	var bereft []string
 	for p, row := range g.base {
 		if row.Kind != reconcile.KindDir || g.bereft[p] {
 			continue
@@ -400,9 +419,38 @@ func (g *gatherer) bereave() {
 		same := there && item.Kind == reconcile.KindDir && (item.Inode == row.Inode || item.Inode == 0 || row.Inode == 0)
 		if !same && !(there && item.Kind == reconcile.KindOther) {
 			g.bereft[p] = true
-			g.later(func() error { return g.within(p) })
+			bereft = append(bereft, p)
 		}
 	}
+	// The queue begins with what came last: directories before those in them.
+	slices.Sort(bereft)
+	for _, p := range slices.Backward(bereft) {
+		g.later(func() error { return g.within(p) })
+	}
+	for _, p := range slices.Backward(bereft) {
+		g.later(func() error { return g.find(p, g.base[p]) })
+	}
+}
+
+// find has loaded what is in the directory of row, which was at p, if it is known where it
+// is now.
+func (g *gatherer) find(p string, row reconcile.Row) error {
+	if row.Inode == 0 {
+		return nil
+	}
+	q, known, err := g.d.ByInode(g.ctx, row.Inode)
+	if err != nil || !known || slices.Contains(g.related(p), q) || q == p {
+		return err
+	}
+	m := Move{From: p, To: q}
+	g.found = append(g.found, m)
+	for _, x := range slices.Collect(maps.Keys(g.looked)) {
+		for _, y := range m.across(x) {
+			g.load(y)
+		}
+	}
+	g.path(q)
+	return nil
 }
 
 // gone has all that is committed in a directory loaded that is not there any more:

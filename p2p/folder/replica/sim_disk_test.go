@@ -109,6 +109,15 @@ func (d *simDisk) ByHash(_ context.Context, h reconcile.Hash) (string, bool, err
 	return "", false, nil
 }
 
+func (d *simDisk) ByInode(_ context.Context, inode uint64) (string, bool, error) {
+	for _, p := range slices.Sorted(maps.Keys(d.rows)) {
+		if d.rows[p].Kind == reconcile.KindDir && d.rows[p].Inode == inode {
+			return p, true, nil
+		}
+	}
+	return "", false, nil
+}
+
 func (d *simDisk) Hint(paths ...string) { d.hints = append(d.hints, paths...) }
 
 // scan looks at what the first some hints name; some < 0: at everything.

@@ -223,7 +223,7 @@ func (n *simNode) turns(most int) {
 
 // scan looks at the disk and tells the program.
 func (n *simNode) scan(some int) {
-	if n.core == nil {
+	if n.core == nil || n.w.roll(3) == 0 && !n.scanMoves() {
 		return
 	}
 	paths, moved := n.disk.scan(some)
@@ -232,6 +232,22 @@ func (n *simNode) scan(some int) {
 	}
 	n.w.note("%s: scan %v %v all=%v", n.name, paths, moved, some < 0)
 	n.core.Dirty(paths, moved, some < 0)
+}
+
+// scanMoves is the first half of a scan: it tells of directories that were moved before
+// anything else is known, and the program may go on at once. It reports whether it still runs.
+func (n *simNode) scanMoves() bool {
+	moved := n.disk.moves(n.disk.look(), func(string) bool { return true })
+	if len(moved) == 0 {
+		return true
+	}
+	for _, m := range moved {
+		n.disk.move(m)
+	}
+	n.w.note("%s: scan, first %v", n.name, moved)
+	n.core.Dirty(nil, moved, false)
+	n.turn()
+	return n.core != nil
 }
 
 // kill ends the program; what is on the disk and in the cache stays.
