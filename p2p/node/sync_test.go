@@ -799,37 +799,57 @@ func TestAccessChanges(t *testing.T) {
 	}
 }
 
+// withFiles has nodes keep a folder with 200 files, which all of them have recorded.
+func withFiles(t *testing.T) (alice, bob, chiara *kept) {
+	t.Helper()
+	all := together(t, "", "alice", "bob", "chiara")
+	for i := range 200 {
+		all[0].put(fileName(i), fmt.Sprint("text ", i))
+	}
+	for _, k := range all {
+		await(t, k.Node, "200 files", func() bool {
+			f, err := k.Folder(k.id, k.ID())
+			return err == nil && f.Files == 200 && len(k.tree()) == 200
+		})
+	}
+	return all[0], all[1], all[2]
+}
+
+func fileName(i int) string { return fmt.Sprintf("file %03d.txt", i) }
+
+// held is how many deletions of another are held, and how many were let through before.
+func (k *kept) held(of *kept) (held, done int) {
+	k.t.Helper()
+	list, err := k.Held(k.t.Context(), k.id)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for _, h := range list {
+		if h.Member != of.ID() || h.Limit != 50 || h.Changed != 0 || len(h.Items) != h.Deleted {
+			k.t.Errorf("%s holds %+v", k.Name(), h)
+		}
+		held, done = held+h.Deleted, done+h.Done
+	}
+	return held, done
+}
+
 // Who deletes a quarter of everything has to wait for a person.
 func TestBrake(t *testing.T) {
 	t.Parallel()
-	all := together(t, "", "alice", "bob", "chiara")
-	alice, bob, chiara := all[0], all[1], all[2]
-	name := func(i int) string { return fmt.Sprintf("file %03d.txt", i) }
-	for i := range 200 {
-		alice.put(name(i), fmt.Sprint("text ", i))
-	}
-	for _, k := range all[1:] {
-		await(t, k.Node, "200 files", func() bool { return len(k.tree()) == 200 })
+	alice, bob, chiara := withFiles(t)
+	// All at once, however long it takes: what is seen in pieces is let through up to the limit.
+	paused, resumed := true, false
+	if _, err := bob.UpdateFolder(t.Context(), bob.id, folder.Changes{Paused: &paused}); err != nil {
+		t.Fatal(err)
 	}
 	for i := range 60 {
-		bob.remove(name(i))
+		bob.remove(fileName(i))
 	}
-	held := func(k *kept) int {
-		list, err := k.Held(t.Context(), k.id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, h := range list {
-			if h.Member != bob.ID() || h.Limit != 50 || len(h.Items) != h.Deleted+h.Changed {
-				t.Errorf("%s holds %+v", k.Name(), h)
-			}
-			n += h.Deleted
-		}
-		return n
+	if _, err := bob.UpdateFolder(t.Context(), bob.id, folder.Changes{Paused: &resumed}); err != nil {
+		t.Fatal(err)
 	}
 	for _, k := range []*kept{alice, chiara} {
-		await(t, k.Node, "the hold", func() bool { return held(k) == 60 })
+		await(t, k.Node, "the hold", func() bool { held, _ := k.held(bob); return held == 60 })
 		if n := len(k.tree()); n != 200 {
 			t.Errorf("%s has %d files", k.Name(), n)
 		}
@@ -844,19 +864,44 @@ func TestBrake(t *testing.T) {
 	if err := chiara.Decide(t.Context(), chiara.id, bob.ID(), false); err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range all {
+	for _, k := range []*kept{alice, bob, chiara} {
 		await(t, k.Node, "the files", func() bool { return len(k.tree()) == 200 })
 		for i := range 200 {
-			if !k.has(name(i), fmt.Sprint("text ", i)) {
-				t.Errorf("%s has another %s", k.Name(), name(i))
+			if !k.has(fileName(i), fmt.Sprint("text ", i)) {
+				t.Errorf("%s has another %s", k.Name(), fileName(i))
 			}
 		}
 	}
-	if held(chiara)+held(alice) != 0 {
-		t.Error("something is still held")
+	for _, k := range []*kept{alice, chiara} {
+		if held, _ := k.held(bob); held != 0 {
+			t.Errorf("%s still holds %d", k.Name(), held)
+		}
 	}
 	if err := chiara.Decide(t.Context(), chiara.id, bob.ID(), true); !errors.Is(err, replica.ErrNotFound) {
 		t.Errorf("deciding what is decided: %v", err)
+	}
+}
+
+// Of what comes little by little no more than the limit is let through, and what is held
+// says how much that was.
+func TestBrakeLittleByLittle(t *testing.T) {
+	t.Parallel()
+	alice, bob, chiara := withFiles(t)
+	for i := range 30 {
+		bob.remove(fileName(i))
+	}
+	for _, k := range []*kept{alice, chiara} {
+		await(t, k.Node, "the first deletions", func() bool { return len(k.tree()) == 170 })
+	}
+	for i := range 30 {
+		bob.remove(fileName(30 + i))
+	}
+	for _, k := range []*kept{alice, chiara} {
+		var held, done int
+		await(t, k.Node, "the hold", func() bool { held, done = k.held(bob); return held > 0 && held+done == 60 })
+		if n := len(k.tree()); done < 30 || done > 50 || n != 200-done {
+			t.Errorf("%s has %d files, and has let %d deletions through", k.Name(), n, done)
+		}
 	}
 }
 

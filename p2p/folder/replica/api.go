@@ -42,7 +42,7 @@ type Held struct {
 	Member  p2p.ID
 	Since   time.Time
 	Limit   int        // deletions and replacements that would have been let through
-	Done    int        // those of the last ten minutes that were let through before
+	Done    int        // those of the ten minutes before Since, which were let through
 	Deleted int        // files
 	Changed int        // files to be replaced
 	Items   []HeldItem // at most MaxHeldItems, by path

@@ -46,13 +46,46 @@ func newBrake() brake {
 	return brake{done: map[p2p.ID]map[victim]time.Time{}, adds: map[p2p.ID][]braking{}, fresh: map[reconcile.EntryID]time.Time{}, holds: map[p2p.ID]Hold{}}
 }
 
-func (b *brake) load(r Reader) error {
+// load takes what is stored. What was counted in earlier runs is known by the trash: a
+// restart gives nobody another chance. There a file is known by its path.
+func (b *brake) load(r Reader, self p2p.ID, now time.Time) error {
 	holds, err := r.Holds()
+	if err != nil {
+		return err
+	}
 	for _, h := range holds {
 		b.holds[h.Member] = h
 	}
-	return err
+	type file struct {
+		by   p2p.ID
+		path string
+	}
+	known := map[file]bool{}
+	for before := int64(0); ; {
+		page, err := r.Discarded(before, discardedPage)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			before = d.N
+			f := file{d.Member, d.Path}
+			if now.Sub(d.Time) > brakeWithin {
+				return nil
+			}
+			if d.Kind != reconcile.KindFile || d.Member == self || known[f] {
+				continue
+			}
+			known[f] = true
+			b.note(victim{}, d.Member, d.Time)
+		}
+		if len(page) < discardedPage {
+			return nil
+		}
+	}
 }
+
+// discardedPage is how much of the trash is read at once.
+const discardedPage = 1000
 
 // destroys reports whether a step takes away a content.
 func destroys(s reconcile.Step) bool {
@@ -95,7 +128,13 @@ func (t *trail) victim(s reconcile.Step, rows map[string]reconcile.Row) (row rec
 
 // count notes that a step was done.
 func (b *brake) count(s reconcile.Step, v victim, by p2p.ID, now time.Time) {
-	if !destroys(s) || by.IsZero() {
+	if destroys(s) {
+		b.note(v, by, now)
+	}
+}
+
+func (b *brake) note(v victim, by p2p.ID, at time.Time) {
+	if by.IsZero() {
 		return
 	}
 	if b.done[by] == nil {
@@ -105,7 +144,7 @@ func (b *brake) count(s reconcile.Step, v victim, by p2p.ID, now time.Time) {
 		b.unknown++
 		v.nth = b.unknown
 	}
-	b.done[by][v] = now
+	b.done[by][v] = at
 }
 
 // forget forgets what does not count any more: there are no more than are let through.
@@ -207,14 +246,11 @@ func (w *work) brakes() {
 		h := w.brake.holds[by]
 		// Nobody makes room for deletions by adding files first.
 		limit := max(w.o.BrakeFiles, (files-w.brake.added(by, now))/brakePart)
-		switch {
-		case !h.Since.IsZero():
-			h.Held = max(h.Held, n)
-		case n+w.brake.recent(by, now) > limit:
-			h.Member, h.Since, h.Held, h.Limit = by, now.Truncate(time.Millisecond), n, limit
-		default:
+		recent := w.brake.recent(by, now)
+		if !h.Since.IsZero() || n+recent <= limit {
 			continue
 		}
+		h.Member, h.Since, h.Done, h.Limit = by, now.Truncate(time.Millisecond), recent, limit
 		if w.setHold(h) == nil {
 			continue
 		}
@@ -259,7 +295,7 @@ func (c *Core) lift(ctx context.Context) error {
 
 // endHold lets a member change the folder again.
 func (c *Core) endHold(ctx context.Context, h Hold) error {
-	h.Since, h.Held, h.Limit = time.Time{}, 0, 0
+	h.Since, h.Done, h.Limit = time.Time{}, 0, 0
 	if err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error { return w.SetHold(h) }); err != nil {
 		return err
 	}

@@ -76,3 +76,94 @@ func TestBrakeYoung(t *testing.T) {
 		}
 	}
 }
+
+// What is held goes on saying how much was let through before: an hour later, and after a
+// restart.
+func TestHoldSaysWhatWentThrough(t *testing.T) {
+	a, b, settle := brakePair(t)
+	name := func(n int) string { return fmt.Sprint("f", n) }
+	for n := range 2 {
+		a.remove(name(n))
+	}
+	settle()
+	expect := func(when string, deleted int) {
+		t.Helper()
+		held, err := b.core.Held(t.Context())
+		if err != nil || len(held) != 1 || held[0].Deleted != deleted || held[0].Done != 2 || held[0].Limit != 3 {
+			t.Errorf("%s: held is %+v, %v", when, held, err)
+		}
+	}
+	for n := range 4 {
+		a.remove(name(2 + n))
+	}
+	settle()
+	expect("at once", 4)
+	a.remove(name(6))
+	settle()
+	expect("with one more", 5)
+	b.w.now += int64(brakeWithin) + 1
+	expect("later", 5)
+	b.kill()
+	settle()
+	expect("after a restart", 5)
+}
+
+// brakePair returns two nodes that have ten files, f0 to f9, and a function that has them
+// exchange all without anybody's word, and without taking time.
+func brakePair(t *testing.T) (a, b *simNode, settle func()) {
+	t.Helper()
+	w := newSimWorld(t, 1)
+	a, b = newSimNode(w, 0), newSimNode(w, 1)
+	w.brakeFiles = 3
+	w.nodes = []*simNode{a, b}
+	w.links = []*simLink{{from: a, to: b}, {from: b, to: a}}
+	w.calm()
+	for n := range 10 {
+		b.write(fmt.Sprint("f", n), fmt.Sprint("text ", n))
+	}
+	w.calm()
+	return a, b, func() {
+		for range 5 {
+			for _, n := range w.nodes {
+				n.start()
+				n.scan(-1)
+				n.turns(200)
+			}
+			for _, l := range w.links {
+				l.connect()
+				l.send(1000)
+				l.deliver(true)
+			}
+		}
+	}
+}
+
+// A restart gives nobody another chance, and what was long ago counts no more.
+func TestBrakeAfterRestart(t *testing.T) {
+	a, b, settle := brakePair(t)
+	for n := range 3 {
+		a.remove(fmt.Sprint("f", n))
+	}
+	settle()
+	b.kill()
+	settle()
+	a.remove("f3")
+	settle()
+	if held, err := b.core.Held(t.Context()); err != nil || len(held) != 1 || held[0].Done != 3 || b.kind("f3") == "" {
+		t.Errorf("held is %+v, %v", held, err)
+	}
+
+	a, b, settle = brakePair(t)
+	for n := range 3 {
+		a.remove(fmt.Sprint("f", n))
+	}
+	settle()
+	b.kill()
+	b.w.now += int64(brakeWithin) + int64(time.Millisecond) + 1
+	settle()
+	a.remove("f3")
+	settle()
+	if b.kind("f3") != "" {
+		t.Error("what was done before counts for ever")
+	}
+}

@@ -402,7 +402,7 @@ func (c *Core) Held(ctx context.Context) ([]Held, error) {
 		if err != nil {
 			return nil, c.errorf("list what is held", err)
 		}
-		x := Held{Member: h.Member, Since: h.Since, Limit: h.Limit, Done: c.brake.recent(h.Member, c.o.Now())}
+		x := Held{Member: h.Member, Since: h.Since, Limit: h.Limit, Done: h.Done}
 		for _, it := range items {
 			if it.Deleted {
 				x.Deleted++

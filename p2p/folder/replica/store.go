@@ -80,7 +80,7 @@ type Discarded struct {
 type Hold struct {
 	Member p2p.ID
 	Since  time.Time // milliseconds; zero: nothing is held
-	Held   int       // deletions and replacements that wait, when it was last looked
+	Done   int       // deletions and replacements of the ten minutes before, which were let through
 	Limit  int       // what would have been let through
 	// Released is the vector of the member's events, one dot for each incarnation, up to which a
 	// person has let everything through.

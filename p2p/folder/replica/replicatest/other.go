@@ -20,7 +20,7 @@ func testMembers(t *testing.T, f fixture) {
 		{Dot: dot(2, 3), Sig: bytes.Repeat([]byte{2}, 64)},
 		{Dot: reconcile.Dot{Member: member(2), Incarnation: 1<<63 + 3, Counter: 1}, Sig: bytes.Repeat([]byte{3}, 64)},
 	}
-	hold := replica.Hold{Member: member(3), Since: at, Held: 100, Limit: 50, Released: reconcile.Vector{dot(3, 1), dot(4, 2)}}
+	hold := replica.Hold{Member: member(3), Since: at, Done: 100, Limit: 50, Released: reconcile.Vector{dot(3, 1), dot(4, 2)}}
 	older, equalOne := claims[0], claims[1]
 	older.Dot.Counter, older.Sig = 4, bytes.Repeat([]byte{9}, 64)
 	equalOne.Sig = bytes.Repeat([]byte{8}, 64)

@@ -266,7 +266,7 @@ func (o op) doOther(w replica.Writer) error {
 		w.SetCursor(replica.Cursor{Member: o.ID.Member, Seq: uint64(o.N)}),
 		w.SetClaim(replica.Claim{Dot: reconcile.Dot(o.ID), Sig: []byte{byte(o.N)}}),
 		w.SetJournal([]byte(o.Paths[0])),
-		w.SetHold(replica.Hold{Member: o.ID.Member, Since: at, Held: int(o.N), Released: reconcile.Vector{reconcile.Dot(o.ID)}}),
+		w.SetHold(replica.Hold{Member: o.ID.Member, Since: at, Done: int(o.N), Released: reconcile.Vector{reconcile.Dot(o.ID)}}),
 		w.SetConflicts(o.Paths[:1], []reconcile.Conflict{{Path: o.Paths[len(o.Paths)-1], Kind: reconcile.ConflictName, Others: o.Paths}}),
 	} {
 		if err != nil {
