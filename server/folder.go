@@ -51,8 +51,8 @@ func checkNew(b api.FolderNew) error {
 		return fmt.Errorf("%w: body: field path: required without id", errInvalid)
 	case !joins && (b.Node != nil || valueOf(b.Preview)):
 		return fmt.Errorf("%w: body: fields node and preview: only with id", errInvalid)
-	case joins && (b.Label != nil || b.Access != nil):
-		return fmt.Errorf("%w: body: fields label and access: only without id; a folder that is joined has those of the member that offers it", errInvalid)
+	case joins && (b.Label != nil || b.Access != nil || b.Grants != nil):
+		return fmt.Errorf("%w: body: fields label, access and grants: only without id; a folder that is joined has those of the member that offers it", errInvalid)
 	}
 	return nil
 }
@@ -65,7 +65,11 @@ func (a *nodeAPI) addOrJoin(ctx context.Context, b api.FolderNew) (node.Folder, 
 		}
 		return a.node.JoinFolder(ctx, *b.Id, from, valueOf(b.Path))
 	}
-	return a.node.AddFolder(ctx, folder.AddOptions{Path: *b.Path, Label: valueOf(b.Label), Access: string(valueOf(b.Access))})
+	grants, err := a.grants(nil, a.node.ID(), b.Grants)
+	if err != nil {
+		return node.Folder{}, err
+	}
+	return a.node.AddFolder(ctx, folder.AddOptions{Path: *b.Path, Label: valueOf(b.Label), Access: string(valueOf(b.Access)), Grants: grants})
 }
 
 // PreviewFolder implements api.StrictServerInterface.
@@ -143,6 +147,13 @@ func (a *nodeAPI) UpdateFolder(ctx context.Context, r api.UpdateFolderRequestObj
 	if r.Body.Access != nil {
 		access := string(*r.Body.Access)
 		change.Access = &access
+	}
+	if r.Body.Grants != nil {
+		grants, err := a.grants(f.Grants, a.creatorOf(f), r.Body.Grants)
+		if err != nil {
+			return nil, err
+		}
+		change.Grants = &grants
 	}
 	if change != (folder.Changes{}) {
 		if f, err = a.node.UpdateFolder(ctx, f.ID, change); err != nil {
@@ -274,18 +285,23 @@ func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 		Files: f.Files, Bytes: f.Bytes, Error: plain(f.Error), Warning: f.Warning, Node: f.Node.String(), NodeName: f.NodeName,
 		Skipped: f.Skipped, Scanned: when(f.Scanned), NeedFiles: f.NeedFiles, NeedBytes: f.NeedBytes, Conflicts: f.Conflicts,
 	}
-	creator := f.Creator
-	if creator.IsZero() {
-		creator = f.Node
-	}
-	out.Creator = creator.String()
-	out.Writable = creator == a.node.ID() || f.Access == folder.AccessWrite
+	creator, self := a.creatorOf(f), a.node.ID()
+	out.Creator, out.Grants = creator.String(), a.apiGrants(f.Grants)
+	out.Writable = creator == self || f.Grants.Of(self, f.Access) == folder.AccessWrite
 	if f.Offered {
 		out.State = api.FolderStateOffered
 		return out
 	}
 	out.Progress = new(progress(f, a.arrived(f)))
 	return out
+}
+
+// creatorOf returns who offers a folder.
+func (a *nodeAPI) creatorOf(f node.Folder) p2p.ID {
+	if f.Creator.IsZero() {
+		return f.Node
+	}
+	return f.Creator
 }
 
 // arrived is how much is here of the files that are on their way to a folder: they

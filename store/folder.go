@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 )
 
@@ -21,7 +22,7 @@ func (f folderStore) Folders(ctx context.Context) ([]folder.Record, error) {
 	var all []folder.Record
 	err := f.state.Read(ctx, func(q Queryer) error {
 		rows, err := q.QueryContext(ctx, `
-			SELECT id, label, path, access, created, paused, marked, inode, creator
+			SELECT id, label, path, access, created, paused, marked, inode, creator, grants
 			FROM folder ORDER BY created, id`)
 		if err != nil {
 			return err
@@ -30,9 +31,13 @@ func (f folderStore) Folders(ctx context.Context) ([]folder.Record, error) {
 		for rows.Next() {
 			var r folder.Record
 			var created, inode int64
-			var creator sql.RawBytes
-			if err := rows.Scan(&r.ID, &r.Label, &r.Path, &r.Access, &created, &r.Paused, &r.Marked, &inode, &creator); err != nil {
+			var creator, grants sql.RawBytes
+			if err := rows.Scan(&r.ID, &r.Label, &r.Path, &r.Access, &created, &r.Paused, &r.Marked, &inode, &creator, &grants); err != nil {
 				return err
+			}
+			var err error
+			if r.Grants, err = p2p.UnpackGrants(grants); err != nil {
+				return fmt.Errorf("folder %s: %w", r.ID, err)
 			}
 			copy(r.Creator[:], creator)
 			r.Created, r.Inode = time.UnixMilli(created).UTC(), uint64(inode)
@@ -54,12 +59,13 @@ func (f folderStore) SaveFolder(ctx context.Context, r folder.Record) error {
 	}
 	err := f.state.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `
-			INSERT INTO folder (id, label, path, access, created, paused, marked, inode, creator)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			INSERT INTO folder (id, label, path, access, created, paused, marked, inode, creator, grants)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET
 				label = excluded.label, path = excluded.path, access = excluded.access, created = excluded.created,
-				paused = excluded.paused, marked = excluded.marked, inode = excluded.inode, creator = excluded.creator`,
-			r.ID, r.Label, r.Path, r.Access, r.Created.UnixMilli(), r.Paused, r.Marked, int64(r.Inode), creator)
+				paused = excluded.paused, marked = excluded.marked, inode = excluded.inode, creator = excluded.creator,
+				grants = excluded.grants`,
+			r.ID, r.Label, r.Path, r.Access, r.Created.UnixMilli(), r.Paused, r.Marked, int64(r.Inode), creator, r.Grants.Pack())
 		return err
 	})
 	if err != nil {

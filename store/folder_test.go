@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/shoal-p2p/shoal/migrations"
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/foldertest"
 )
@@ -25,7 +27,9 @@ func TestFolderStore(t *testing.T) {
 func TestFoldersSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	r := folder.Record{ID: "aaaa", Label: "papers", Path: "/papers", Access: folder.AccessRead, Created: time.UnixMilli(1_700_000_000_123).UTC(), Paused: true, Inode: 1<<64 - 1}
+	r := folder.Record{ID: "aaaa", Label: "papers", Path: "/papers", Access: folder.AccessRead, Created: time.UnixMilli(1_700_000_000_123).UTC(), Paused: true, Inode: 1<<64 - 1,
+		Grants: p2p.Grants{{Member: p2p.ID{1}, Access: p2p.AccessWrite}, {Member: p2p.ID{2}, Access: p2p.AccessNone}},
+	}
 	row := folder.Row{Entry: folder.Entry{Path: "x", Kind: folder.KindFile, Size: 3, Hash: folder.Hash{1}}, Inode: 1<<64 - 1}
 	if err := s.Folder().SaveFolder(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -38,7 +42,7 @@ func TestFoldersSurviveARestart(t *testing.T) {
 	}
 	s = open(t, dir)
 	all, err := s.Folder().Folders(t.Context())
-	if err != nil || len(all) != 1 || all[0] != r {
+	if err != nil || len(all) != 1 || !reflect.DeepEqual(all[0], r) {
 		t.Errorf("after a restart: %+v, %v, want %+v", all, err, r)
 	}
 	got, err := s.Folder().Row(t.Context(), r.ID, "x")

@@ -15,9 +15,10 @@ import (
 
 // AddOptions describe a folder to share.
 type AddOptions struct {
-	Path   string // of the directory: absolute, or below "~", the home of the program's user
-	Label  string // for people; empty: the last part of the path
-	Access string // AccessWrite or AccessRead; empty: AccessWrite
+	Path   string     // of the directory: absolute, or below "~", the home of the program's user
+	Label  string     // for people; empty: the last part of the path
+	Access string     // of other members; empty: AccessWrite
+	Grants p2p.Grants // of those of whom it is another one
 
 	// ID joins the folder of this ID, which Creator offers: the directory gets the ID
 	// in its marker. Empty: a folder of this node.
@@ -46,7 +47,7 @@ func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
 	}
 	o.Access = cmp.Or(o.Access, AccessWrite)
 	o.Label = cmp.Or(o.Label, defaultLabel(path))
-	if err := errors.Join(checkLabel(o.Label), checkAccess(o.Access)); err != nil {
+	if err := errors.Join(checkLabel(o.Label), checkAccess(o.Access), o.Grants.Check()); err != nil {
 		return Folder{}, err
 	}
 	if existing, err := s.vacant(path, o.ID); err != nil || existing != nil {
@@ -62,7 +63,7 @@ func (s *Service) Add(ctx context.Context, o AddOptions) (Folder, error) {
 		}
 	}
 	r := Record{
-		ID: o.ID, Label: o.Label, Path: path, Access: o.Access, Creator: o.Creator,
+		ID: o.ID, Label: o.Label, Path: path, Access: o.Access, Grants: o.Grants, Creator: o.Creator,
 		Created: time.Now().UTC().Truncate(time.Millisecond),
 	}
 	if err := s.claim(&r); err != nil {

@@ -50,7 +50,7 @@ func (d *delivery) run(ctx context.Context, changes <-chan change) error {
 			case !more:
 				return d.flush(ctx)
 			case c.done != nil:
-				if err := d.move(ctx, c); err != nil {
+				if err := d.settle(ctx, c); err != nil {
 					return err
 				}
 				continue
@@ -133,29 +133,48 @@ func (d *delivery) flush(ctx context.Context) error {
 	return nil
 }
 
-// move saves all that came before and then moved directories, if there are any, tells of
-// them, and says so to the one who waits for that.
-func (d *delivery) move(ctx context.Context, c change) error {
+// settle does what c asks for, and says so to the one who waits for that.
+func (d *delivery) settle(ctx context.Context, c change) error {
+	var err error
+	switch {
+	case len(c.moves) > 0:
+		err = d.move(ctx, c.moves)
+	case d.names(c.below):
+		err = d.flush(ctx)
+	}
+	if err == nil {
+		close(c.done)
+	}
+	return err
+}
+
+// names reports whether something in one of the directories waits to be saved.
+func (d *delivery) names(dirs []string) bool {
+	for p := range d.named {
+		if slices.ContainsFunc(dirs, func(dir string) bool { return p != dir && within(p, dir) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// move saves all that came before and then moved directories, and tells of them.
+func (d *delivery) move(ctx context.Context, moves []Move) error {
 	if err := d.flush(ctx); err != nil {
 		return err
-	}
-	if len(c.moves) == 0 {
-		close(c.done)
-		return nil
 	}
 	if err := d.present(); err != nil {
 		return err
 	}
 	d.share.moving.Lock()
 	defer d.share.moving.Unlock()
-	moved, err := d.share.found(ctx, Diff{Moved: c.moves}, true)
+	moved, err := d.share.found(ctx, Diff{Moved: moves}, true)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	if len(moved) > 0 {
 		d.tell(Dirty{Moved: moved})
 	}
-	close(c.done)
 	return nil
 }
 

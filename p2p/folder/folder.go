@@ -33,10 +33,11 @@ var (
 	ErrBusy = errors.New("too many reads at once")
 )
 
-// What other members may do with a folder.
+// What other members may do with a folder; see package p2p.
 const (
-	AccessWrite = "write"
-	AccessRead  = "read"
+	AccessWrite = p2p.AccessWrite
+	AccessRead  = p2p.AccessRead
+	AccessNone  = p2p.AccessNone
 )
 
 // State is what a folder is doing.
@@ -57,7 +58,8 @@ type Folder struct {
 	ID      string // 26 characters, the same on every member that has it
 	Label   string
 	Path    string // absolute, without symbolic links
-	Access  string // AccessWrite or AccessRead
+	Access  string // of other members who have no grant
+	Grants  p2p.Grants
 	State   State
 	Files   int   // known and readable
 	Bytes   int64 // of the files
@@ -82,6 +84,7 @@ type Record struct {
 	Marked                  bool   // its marker could be written
 	Inode                   uint64 // of the directory; what an unmarked folder is known by
 	Creator                 p2p.ID // who offers it; zero: this node
+	Grants                  p2p.Grants
 }
 
 // Skipped is something that is in a folder's directory but not shared.
@@ -146,8 +149,8 @@ func checkLabel(label string) error {
 }
 
 func checkAccess(access string) error {
-	if access != AccessRead && access != AccessWrite {
-		return fmt.Errorf("folder: access %.20q: %w: %s or %s", access, ErrInvalid, AccessWrite, AccessRead)
+	if !p2p.IsAccess(access) {
+		return fmt.Errorf("folder: access %.20q: %w: %s, %s or %s", access, ErrInvalid, AccessWrite, AccessRead, AccessNone)
 	}
 	return nil
 }

@@ -214,13 +214,14 @@ func (s *scan) move(ctx context.Context, moves []Move) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	return s.deliver(ctx, moves)
+	return s.deliver(ctx, change{moves: moves})
 }
 
-// deliver returns when all that was sent, and then moves, is in the index.
-func (s *scan) deliver(ctx context.Context, moves []Move) error {
+// deliver sends c, and returns when it was done; see change.done.
+func (s *scan) deliver(ctx context.Context, c change) error {
 	done := make(chan struct{})
-	if err := s.send(ctx, change{moves: moves, done: done}); err != nil {
+	c.done = done
+	if err := s.send(ctx, c); err != nil {
 		return err
 	}
 	select {
@@ -298,7 +299,11 @@ func (s *scan) vanish(ctx context.Context) error {
 	if len(s.loose.dirs) == 0 {
 		return nil
 	}
-	if err := s.deliver(ctx, nil); err != nil {
+	below := make([]string, len(s.loose.dirs))
+	for i, d := range s.loose.dirs {
+		below[i] = d.row.Path
+	}
+	if err := s.deliver(ctx, change{below: below}); err != nil {
 		return err
 	}
 	slices.SortFunc(s.loose.dirs, func(a, b lost) int { return cmp.Compare(b.row.Path, a.row.Path) })

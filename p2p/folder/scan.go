@@ -64,9 +64,10 @@ type change struct {
 	silent bool // nothing that the sink should know
 	left   bool // gone, because it is ignored
 	moves  []Move
-	// done is closed when the moves, and all that was sent before, are in the index. With it
-	// there is no row.
-	done chan<- struct{}
+	// done is closed when the moves, and what was sent before, are in the index; without
+	// moves what was sent of paths in the directories in below. With it there is no row.
+	done  chan<- struct{}
+	below []string
 }
 
 // task is a directory to compare or, with files, some of its files to read.

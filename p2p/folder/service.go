@@ -195,6 +195,7 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 type Changes struct {
 	Label  *string
 	Access *string
+	Grants *p2p.Grants
 	Paused *bool // while paused, a folder is neither scanned nor watched
 }
 
@@ -214,6 +215,12 @@ func (s *Service) Update(ctx context.Context, id string, c Changes) (Folder, err
 	if c.Access != nil {
 		err = errors.Join(err, checkAccess(*c.Access))
 		r.Access = *c.Access
+	}
+	if c.Grants != nil {
+		if e := c.Grants.Check(); e != nil {
+			err = errors.Join(err, fmt.Errorf("folder: %w: %w", ErrInvalid, e))
+		}
+		r.Grants = slices.Clone(*c.Grants)
 	}
 	if c.Paused != nil {
 		r.Paused = *c.Paused

@@ -120,7 +120,7 @@ func TestUnusable(t *testing.T) {
 			t.Errorf("unreadable: %v", err)
 		}
 	})
-	for _, o := range []AddOptions{{Label: "a\nb"}, {Label: strings.Repeat("x", MaxLabel+1)}, {Label: "\xff"}, {Access: "none"}} {
+	for _, o := range []AddOptions{{Label: "a\nb"}, {Label: strings.Repeat("x", MaxLabel+1)}, {Label: "\xff"}, {Access: "admin"}} {
 		o.Path = dir
 		if _, err := b.Add(t.Context(), o); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%+v: %v", o, err)

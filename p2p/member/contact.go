@@ -112,14 +112,18 @@ type offerBody struct {
 	Creator []byte `cbor:"3,keyasint"` // ID
 	Folder  string `cbor:"4,keyasint"`
 	Label   string `cbor:"5,keyasint"`
-	Access  string `cbor:"6,keyasint"`
+	Access  string `cbor:"6,keyasint"` // of those without a grant
 	Gone    bool   `cbor:"7,keyasint,omitempty"`
 	Seq     uint64 `cbor:"8,keyasint"`
+	Grants  []byte `cbor:"9,keyasint,omitempty"` // packed
 }
 
 func offerStatement(by p2p.Identity, network p2p.ID, o Offer) (Statement, error) {
+	if err := o.Grants.Check(); err != nil {
+		return Statement{}, fmt.Errorf("member: sign offer of folder %.64q: %w: %w", o.Folder, ErrMalformed, err)
+	}
 	b := offerBody{
-		Network: network[:], By: by.PublicKey(), Creator: o.By[:],
+		Network: network[:], By: by.PublicKey(), Creator: o.By[:], Grants: o.Grants.Pack(),
 		Folder: o.Folder, Label: o.Label, Access: o.Access, Gone: o.Gone, Seq: o.Seq,
 	}
 	if err := b.usable(); err != nil {
@@ -136,7 +140,12 @@ func readOffer(body []byte) (*Offer, ed25519.PublicKey, error) {
 	if err := b.usable(); err != nil {
 		return nil, nil, err
 	}
+	grants, err := p2p.UnpackGrants(b.Grants)
+	if err != nil {
+		return nil, nil, err
+	}
 	return &Offer{
+		Grants: grants,
 		Folder: b.Folder, Label: CleanName(b.Label), By: p2p.ID(b.Creator),
 		Access: b.Access, Gone: b.Gone, Seq: b.Seq,
 		signer: p2p.IDOf(b.By), network: p2p.ID(b.Network),
@@ -151,7 +160,7 @@ func (b offerBody) usable() error {
 		return errors.New("unusable folder ID")
 	case len(b.Label) > maxName || !utf8.ValidString(b.Label):
 		return errors.New("unusable label")
-	case b.Access != AccessWrite && b.Access != AccessRead:
+	case !p2p.IsAccess(b.Access):
 		return fmt.Errorf("access %.20q", b.Access)
 	case b.Seq > maxSeq:
 		return fmt.Errorf("sequence number %d", b.Seq)

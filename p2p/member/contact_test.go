@@ -75,7 +75,7 @@ func TestNewestWins(t *testing.T) {
 		}
 		all = append(all, st)
 	}
-	for _, o := range []Offer{{Seq: 4, Access: AccessRead}, {Seq: 9, Access: AccessWrite}, {Seq: 8, Access: AccessRead, Gone: true}} {
+	for _, o := range []Offer{{Seq: 4, Access: p2p.AccessRead}, {Seq: 9, Access: p2p.AccessWrite}, {Seq: 8, Access: p2p.AccessRead, Gone: true}} {
 		o.Folder, o.By = "f", ann.ID()
 		st, err := offerStatement(ann, w.network, o)
 		if err != nil {
@@ -84,7 +84,7 @@ func TestNewestWins(t *testing.T) {
 		all = append(all, st)
 	}
 	want := w.roster(t, all...)
-	if want.Len() != 3 || want.effectiveOffers()[0].Access != AccessWrite {
+	if want.Len() != 3 || want.effectiveOffers()[0].Access != p2p.AccessWrite {
 		t.Errorf("%d statements, offers %+v", want.Len(), want.effectiveOffers())
 	}
 	rapid.Check(t, func(t *rapid.T) {

@@ -48,8 +48,10 @@ type OfferChanged struct {
 	Folder string `json:"folder"`
 	Label  string `json:"label"`
 	By     p2p.ID `json:"by"`
-	Access string `json:"access"`
-	Gone   bool   `json:"gone"`
+	Access string `json:"access"` // of those without a grant
+	// Grants are for those who ask for them: an event is no place for a hundred IDs.
+	Grants p2p.Grants `json:"-"`
+	Gone   bool       `json:"gone"`
 }
 
 // Topic implements p2p.Event.

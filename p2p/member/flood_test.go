@@ -42,7 +42,7 @@ func annWith(t *testing.T, o Options, names ...string) *Service {
 // say is an offer by a person.
 func say(t *testing.T, s *Service, name string, o Offer) Statement {
 	t.Helper()
-	o.Access = AccessRead
+	o.Access = p2p.AccessRead
 	st, err := offerStatement(person(name), s.Network().ID, o)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestNobodyIsIrrevocable(t *testing.T) {
 			all = append(all, say(t, ann, "bob", Offer{Folder: fmt.Sprint("x", i), By: bob, Seq: 1}))
 		}
 		hears(t, ann, "bob", all...)
-		if err := ann.SetOffer(Offer{Folder: "mine", Access: AccessRead}); err != nil {
+		if err := ann.SetOffer(Offer{Folder: "mine", Access: p2p.AccessRead}); err != nil {
 			t.Fatal(err)
 		}
 		revoked(t, ann)
@@ -108,7 +108,7 @@ func TestNobodyIsIrrevocable(t *testing.T) {
 // number either.
 func TestOffersOfOthersAreNotFrozen(t *testing.T) {
 	ann := annWith(t, Options{}, "bob")
-	if err := ann.SetOffer(Offer{Folder: "photos", Label: "Photos", Access: AccessRead}); err != nil {
+	if err := ann.SetOffer(Offer{Folder: "photos", Label: "Photos", Access: p2p.AccessRead}); err != nil {
 		t.Fatal(err)
 	}
 	held := ann.roster.Len()

@@ -190,7 +190,7 @@ func TestNotEmpty(t *testing.T) {
 func TestFoldersMoveAlong(t *testing.T) {
 	world(t, func(t *testing.T, net *sim.Network) {
 		ann, bob := start(t, net, "ann", Options{}), start(t, net, "bob", Options{})
-		for _, o := range []Offer{{Folder: "f1", Label: "Photos", Access: AccessWrite}, {Folder: "f2", Access: AccessRead}, {Folder: "f2", Access: AccessRead, Gone: true}} {
+		for _, o := range []Offer{{Folder: "f1", Label: "Photos", Access: p2p.AccessWrite}, {Folder: "f2", Access: p2p.AccessRead}, {Folder: "f2", Access: p2p.AccessRead, Gone: true}} {
 			if err := bob.SetOffer(o); err != nil {
 				t.Fatal(err)
 			}

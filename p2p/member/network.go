@@ -59,18 +59,21 @@ type Offer struct {
 	Folder string // the folder's ID, at most 64 bytes
 	Label  string // for people; not unique
 	By     p2p.ID // creator; zero in SetOffer: this node
-	Access string // "write" or "read"
+	Access string // of those who have no grant: p2p.AccessWrite, AccessRead or AccessNone
+	Grants p2p.Grants
 	Gone   bool   // not offered any more
 	Seq    uint64 // newest wins; SetOffer chooses it
 
 	signer, network p2p.ID
 }
 
-// What members may do with an offered folder.
-const (
-	AccessWrite = "write"
-	AccessRead  = "read"
-)
+// AccessOf returns what a member may do with the folder.
+func (o Offer) AccessOf(member p2p.ID) string {
+	if member == o.By {
+		return p2p.AccessWrite
+	}
+	return o.Grants.Of(member, o.Access)
+}
 
 // position is where a member stands in the key space: the one who admits chooses
 // nonce, the one who is admitted its key, and so nobody chooses the place.

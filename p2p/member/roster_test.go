@@ -33,7 +33,7 @@ func TestRosterRefuses(t *testing.T) {
 		{"raises with another nonce", otherNonce},
 		{"raises a raised one", w.promote("ann", w.genesis, w.promote("ann", w.genesis, cid, "cid"), "cid")},
 		{"offer by a stranger", mustSign(person("eve"), KindOffer, offerBody{
-			Network: w.network[:], By: w.key("eve"), Creator: make([]byte, 32), Folder: "f", Access: AccessRead,
+			Network: w.network[:], By: w.key("eve"), Creator: make([]byte, 32), Folder: "f", Access: p2p.AccessRead,
 		})},
 	}
 	for _, test := range tests {
@@ -165,7 +165,7 @@ func FuzzCheck(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	offer, err := offerStatement(person("ann"), w.network, Offer{Folder: "f", By: person("ann").ID(), Access: AccessRead})
+	offer, err := offerStatement(person("ann"), w.network, Offer{Folder: "f", By: person("ann").ID(), Access: p2p.AccessRead})
 	if err != nil {
 		f.Fatal(err)
 	}

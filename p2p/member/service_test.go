@@ -98,7 +98,7 @@ func TestNewsReachEverybodyAtOnce(t *testing.T) {
 		if changed, err := bob.SetContact([]netip.AddrPort{addr, addr, netip.MustParseAddrPort("0.0.0.0:1")}, []p2p.ID{ann.Self().ID}); !changed || err != nil {
 			t.Fatal(changed, err)
 		}
-		if err := cid.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: AccessRead}); err != nil {
+		if err := cid.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: p2p.AccessRead}); err != nil {
 			t.Fatal(err)
 		}
 		if err := ann.SetRole(bob.Self().ID, RoleAdmin); err != nil {
@@ -108,7 +108,7 @@ func TestNewsReachEverybodyAtOnce(t *testing.T) {
 		if c, ok := cid.Contact(bob.Self().ID); !ok || cmp.Diff([]netip.AddrPort{addr}, c.Addrs, cmpopts.EquateComparable(netip.AddrPort{})) != "" || len(c.Relays) != 1 {
 			t.Errorf("cid knows of bob %+v", c)
 		}
-		want := []Offer{{Folder: "f1", Label: "Photos", By: cid.Self().ID, Access: AccessRead}}
+		want := []Offer{{Folder: "f1", Label: "Photos", By: cid.Self().ID, Access: p2p.AccessRead}}
 		if diff := cmp.Diff(want, bob.Offers(), cmpopts.IgnoreUnexported(Offer{}), cmpopts.IgnoreFields(Offer{}, "Seq")); diff != "" {
 			t.Error(diff)
 		}
@@ -118,17 +118,17 @@ func TestNewsReachEverybodyAtOnce(t *testing.T) {
 		if changed, err := bob.SetContact([]netip.AddrPort{addr}, []p2p.ID{ann.Self().ID}); changed || err != nil {
 			t.Errorf("the same contact again: %v, %v", changed, err)
 		}
-		if err := bob.SetOffer(Offer{Folder: "f1", By: cid.Self().ID, Label: "Photos", Access: AccessWrite}); err != nil {
+		if err := bob.SetOffer(Offer{Folder: "f1", By: cid.Self().ID, Label: "Photos", Access: p2p.AccessWrite}); err != nil {
 			t.Errorf("an admin changes an offer: %v", err)
 		}
-		if err := cid.SetOffer(Offer{Folder: "f2", By: ann.Self().ID, Access: AccessRead}); !errors.Is(err, ErrNotAdmin) {
+		if err := cid.SetOffer(Offer{Folder: "f2", By: ann.Self().ID, Access: p2p.AccessRead}); !errors.Is(err, ErrNotAdmin) {
 			t.Errorf("a member offers for another: %v", err)
 		}
 		synctest.Wait()
-		if o := ann.Offers(); len(o) != 1 || o[0].Access != AccessWrite {
+		if o := ann.Offers(); len(o) != 1 || o[0].Access != p2p.AccessWrite {
 			t.Errorf("offers %+v", o)
 		}
-		if err := cid.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: AccessWrite, Gone: true}); err != nil {
+		if err := cid.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: p2p.AccessWrite, Gone: true}); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
@@ -147,7 +147,7 @@ func TestRevocationReachesEverybody(t *testing.T) {
 		synctest.Wait()
 		eve.meet(bob)
 		eve.meet(cid)
-		if err := eve.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: AccessWrite}); err != nil {
+		if err := eve.SetOffer(Offer{Folder: "f1", Label: "Photos", Access: p2p.AccessWrite}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

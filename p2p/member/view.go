@@ -170,7 +170,7 @@ func sameReach(a, b p2p.Contact) bool {
 func offerChanges(from, to []Offer) []p2p.Event {
 	var out []p2p.Event
 	tell := func(o Offer) {
-		out = append(out, OfferChanged{Folder: o.Folder, Label: o.Label, By: o.By, Access: o.Access, Gone: o.Gone})
+		out = append(out, OfferChanged{Folder: o.Folder, Label: o.Label, By: o.By, Access: o.Access, Grants: o.Grants, Gone: o.Gone})
 	}
 	for len(from) > 0 || len(to) > 0 {
 		switch {
@@ -198,5 +198,5 @@ func offerChanges(from, to []Offer) []p2p.Event {
 
 // same reports whether two offers of one folder say the same.
 func (o Offer) same(other Offer) bool {
-	return o.Label == other.Label && o.Access == other.Access && o.Gone == other.Gone
+	return o.Label == other.Label && o.Access == other.Access && slices.Equal(o.Grants, other.Grants) && o.Gone == other.Gone
 }

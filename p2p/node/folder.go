@@ -37,11 +37,11 @@ func (n *Node) allFolders() []Folder {
 	return append(out, n.offers()...)
 }
 
-// offers returns the folders that other members offer.
+// offers returns the folders that other members offer to this one.
 func (n *Node) offers() []Folder {
 	var out []Folder
 	for _, o := range n.members.Offers() {
-		if o.By != n.id && !o.Gone {
+		if o.By != n.id && !o.Gone && o.AccessOf(n.id) != p2p.AccessNone {
 			out = append(out, n.offered(o))
 		}
 	}
@@ -54,7 +54,7 @@ func (n *Node) shared(f folder.Folder) Folder {
 
 func (n *Node) offered(o member.Offer) Folder {
 	return Folder{
-		Folder:  folder.Folder{ID: o.Folder, Label: o.Label, Access: o.Access},
+		Folder:  folder.Folder{ID: o.Folder, Label: o.Label, Access: o.Access, Grants: o.Grants},
 		Offered: true, Node: o.By, NodeName: n.nameOf(o.By),
 	}
 }
@@ -145,7 +145,8 @@ func (n *Node) AddFolder(ctx context.Context, o folder.AddOptions) (Folder, erro
 	return n.shared(f), n.syncOffers()
 }
 
-// UpdateFolder renames, pauses or changes the access of a folder shared here.
+// UpdateFolder renames, pauses or changes the access of a folder shared here. Who may do
+// what is decided by the folder's creator and by admins; the last word counts.
 func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (Folder, error) {
 	ctx, leave, err := n.enter(ctx)
 	if err != nil {
@@ -156,12 +157,10 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 	if err != nil {
 		return Folder{}, err
 	}
-	if !f.Creator.IsZero() && c.Access != nil && *c.Access != f.Access {
-		// Only an admin may speak for another creator, and it is the offer that counts.
-		o := member.Offer{Folder: f.ID, Label: f.Label, By: f.Creator, Access: *c.Access}
-		if err := n.members.SetOffer(o); err != nil {
-			return Folder{}, err
-		}
+	n.granting.Lock()
+	defer n.granting.Unlock()
+	if err := n.grantFor(f, c); err != nil {
+		return Folder{}, err
 	}
 	changed, err := n.folders.Update(ctx, f.ID, c)
 	if err != nil {
@@ -169,6 +168,25 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 	}
 	n.sync.Kick()
 	return n.shared(changed), n.syncOffers()
+}
+
+// grantFor says for another creator who may do what with its folder, if c changes that.
+// Only an admin may, and it is the offer that counts.
+func (n *Node) grantFor(f Folder, c folder.Changes) error {
+	if f.Creator.IsZero() || c.Access == nil && c.Grants == nil {
+		return nil
+	}
+	o := member.Offer{Folder: f.ID, Label: f.Label, By: f.Creator, Access: f.Access, Grants: f.Grants}
+	if c.Access != nil {
+		o.Access = *c.Access
+	}
+	if c.Grants != nil {
+		o.Grants = *c.Grants
+	}
+	if o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
+		return nil
+	}
+	return n.members.SetOffer(o)
 }
 
 // RemoveFolder stops sharing a folder. Its files are not touched.
@@ -276,8 +294,8 @@ func (n *Node) syncOffers() error {
 		if !f.Creator.IsZero() {
 			continue // its creator offers it
 		}
-		if o, ok := offered[f.ID]; !ok || o.Label != f.Label || o.Access != f.Access {
-			errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access}))
+		if o, ok := offered[f.ID]; !ok || o.Label != f.Label || o.Access != f.Access || !slices.Equal(o.Grants, f.Grants) {
+			errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access, Grants: f.Grants}))
 		}
 		delete(offered, f.ID)
 	}

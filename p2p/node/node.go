@@ -56,6 +56,7 @@ type Node struct {
 
 	joining  sync.Mutex      // one Join at a time
 	offering sync.Mutex      // one look at the offers at a time
+	granting sync.Mutex      // held while it is changed who may do what with a folder; before offering
 	ctx      context.Context // ends when Close begins
 	stop     context.CancelFunc
 	close    func() error // once
@@ -120,7 +121,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
 	n.folders, err = folder.Open(folder.Options{
 		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
-		Allowed: func(from p2p.ID, _ string) bool { return n.isMember(from) },
+		Allowed: n.readable,
 		Publish: publish, Logger: n.log, Changed: func(id string, d folder.Dirty) { n.sync.Changed(id, d) },
 	})
 	if err != nil {
@@ -133,6 +134,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
+	n.index.Restrict(n.hiddenFrom)
 	n.handlers = n.members.Handlers()
 	n.handlers[search.Proto] = n.index.Handler
 	n.handlers[search.FetchProto] = n.index.FetchHandler

@@ -25,23 +25,64 @@ func (n *Node) folderAccess(id string, creator, who p2p.ID) exchange.Access {
 	if !n.isMember(who) {
 		return exchange.Access{}
 	}
-	if who == creator {
-		return exchange.Access{Read: true, Write: true}
+	access := p2p.AccessWrite
+	if who != creator {
+		others, grants := n.accessTo(id, creator)
+		access = grants.Of(who, others)
 	}
-	access := ""
+	return exchange.Access{
+		Read:  access == p2p.AccessRead || access == p2p.AccessWrite,
+		Write: access == p2p.AccessWrite,
+	}
+}
+
+// accessTo returns what members may do with a folder of a creator.
+func (n *Node) accessTo(id string, creator p2p.ID) (others string, grants p2p.Grants) {
 	if creator != n.id {
 		for _, o := range n.members.Offers() {
 			if o.Folder == id && o.By == creator {
-				access = o.Access
+				others, grants = o.Access, o.Grants
 			}
 		}
 	}
-	if access == "" {
+	if others == "" {
 		if f, err := n.folders.Get(id); err == nil {
-			access = f.Access
+			others, grants = f.Access, f.Grants
 		}
 	}
-	return exchange.Access{Read: true, Write: access == member.AccessWrite}
+	return others, grants
+}
+
+// readable reports whether a member may read the files of a folder that is kept here.
+func (n *Node) readable(from p2p.ID, id string) bool {
+	f, err := n.folders.Get(id)
+	if err != nil {
+		return n.isMember(from) // what is not here is not found
+	}
+	return n.folderAccess(id, n.creatorOf(f), from).Read
+}
+
+// creatorOf returns who offers a folder that is kept here.
+func (n *Node) creatorOf(f folder.Folder) p2p.ID {
+	if f.Creator.IsZero() {
+		return n.id
+	}
+	return f.Creator
+}
+
+// hiddenFrom returns the folders kept here that a member may not read.
+func (n *Node) hiddenFrom(who p2p.ID) map[string]bool {
+	var hidden map[string]bool
+	for _, f := range n.folders.List() {
+		if n.folderAccess(f.ID, n.creatorOf(f), who).Read {
+			continue
+		}
+		if hidden == nil {
+			hidden = map[string]bool{}
+		}
+		hidden[f.ID] = true
+	}
+	return hidden
 }
 
 // memberKey returns the public key of somebody who is or was a member.
@@ -65,7 +106,7 @@ func (n *Node) JoinFolder(ctx context.Context, id string, from p2p.ID, path stri
 		return f, err
 	}
 	joined, err := n.folders.Add(ctx, folder.AddOptions{
-		Path: path, Label: f.Label, Access: f.Access, ID: f.ID, Creator: f.Node, Create: true,
+		Path: path, Label: f.Label, Access: f.Access, Grants: f.Grants, ID: f.ID, Creator: f.Node, Create: true,
 	})
 	if err != nil {
 		return Folder{}, err
@@ -253,22 +294,37 @@ func (n *Node) Known(ctx context.Context, id, prefix, cursor string, limit int) 
 	return n.sync.Known(ctx, id, prefix, cursor, limit)
 }
 
-// watchAccess keeps what is known of the access to folders of others in line with
-// their offers, so that it holds also when they have left.
+// watchAccess keeps what is known of the access to folders in line with the offers of them,
+// so that it holds also when those who offer them have left, and a creator follows what an
+// admin has decided.
 func (n *Node) watchAccess(ctx context.Context) error {
 	for m := range n.events.Subscribe(ctx, "") {
 		o, ok := m.Data.(member.OfferChanged)
 		if !ok || o.Gone {
 			continue
 		}
-		f, err := n.folders.Get(o.Folder)
-		if err != nil || f.Creator != o.By || f.Access == o.Access {
-			continue
-		}
-		if _, err := n.folders.Update(ctx, f.ID, folder.Changes{Access: &o.Access}); err != nil && !errors.Is(err, context.Canceled) {
-			n.log.Error("the access to a folder not noted", "folder", f.Label, "error", err)
+		if err := n.noteAccess(ctx, o.Folder, o.By); err != nil && !errors.Is(err, context.Canceled) {
+			n.log.Error("the access to a folder not noted", "folder", o.Label, "error", err)
 		}
 		n.sync.Kick()
+	}
+	return nil
+}
+
+// noteAccess takes the access to a folder of a creator from its offer.
+func (n *Node) noteAccess(ctx context.Context, id string, creator p2p.ID) error {
+	n.granting.Lock()
+	defer n.granting.Unlock()
+	f, err := n.folders.Get(id)
+	if err != nil || n.creatorOf(f) != creator {
+		return nil //nolint:nilerr // it is not kept here
+	}
+	for _, o := range n.members.Offers() {
+		if o.Folder != id || o.By != creator || o.Gone || o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
+			continue
+		}
+		_, err := n.folders.Update(ctx, id, folder.Changes{Access: &o.Access, Grants: &o.Grants})
+		return err
 	}
 	return nil
 }

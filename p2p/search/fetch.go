@@ -38,7 +38,7 @@ type fetchResponse struct {
 }
 
 // FetchHandler answers "document/1".
-func (x *Index) FetchHandler(ctx context.Context, _ p2p.Link, b []byte) ([]byte, error) {
+func (x *Index) FetchHandler(ctx context.Context, link p2p.Link, b []byte) ([]byte, error) {
 	var q fetchRequest
 	if err := wire.Unmarshal(b, &q); err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
@@ -47,6 +47,9 @@ func (x *Index) FetchHandler(ctx context.Context, _ p2p.Link, b []byte) ([]byte,
 		return nil, &p2p.CallError{Code: "malformed", Message: "search: document request out of bounds"}
 	}
 	r, err := x.store.Get(ctx, q.ID)
+	if err == nil && x.hiddenFrom(link)[r.Folder] {
+		err = fmt.Errorf("search: document %.80q: %w", q.ID, ErrNotFound)
+	}
 	if errors.Is(err, ErrNotFound) {
 		return nil, &p2p.CallError{Code: "not_found", Message: err.Error()}
 	}

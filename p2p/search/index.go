@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
 
@@ -31,6 +32,8 @@ type Index struct {
 	codec codec
 	gate  *gate // of peers' queries
 	turn  int   // turnSteps, but for tests
+	// hidden returns the folders that a member may not see; nil: none.
+	hidden func(asker p2p.ID) map[string]bool
 
 	// writing is held while documents change, from the look at what is there to
 	// the end, so that store and memory stay the same. Lock order: writing, mu.
@@ -92,6 +95,18 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 		return nil, err
 	}
 	return x, nil
+}
+
+// Restrict has Handler and FetchHandler answer members as if there were no documents of
+// folders that are hidden from them. It is called before the first of these.
+func (x *Index) Restrict(hidden func(asker p2p.ID) map[string]bool) { x.hidden = hidden }
+
+// hiddenFrom returns the folders that the peer of a link may not see.
+func (x *Index) hiddenFrom(from p2p.Link) map[string]bool {
+	if x.hidden == nil || from == nil {
+		return nil
+	}
+	return x.hidden(from.Peer())
 }
 
 // reread indexes documents again from their texts. A file without a readable text

@@ -147,6 +147,21 @@ func (e *expansion) words(yield func(fastss.Match) bool) {
 	}
 }
 
+// only leaves out the words that are in no document which the asker may see, and so were
+// not found in any.
+func (e *expansion) only(visible map[uint32]int) {
+	keep := func(g *guess) {
+		g.words = slices.DeleteFunc(slices.Clone(g.words), func(m fastss.Match) bool { return visible[m.Number] == 0 })
+		for i := range g.words {
+			g.words[i].Count = visible[g.words[i].Number]
+		}
+	}
+	for i := range e.parts {
+		keep(&e.parts[i])
+	}
+	keep(&e.whole)
+}
+
 // exact reports whether the unit occurs in the index as it was typed, if only as
 // the beginning of a word.
 func (e *expansion) exact() bool {

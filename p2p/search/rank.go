@@ -66,6 +66,9 @@ type ranking struct {
 	*reading
 	scratch *scratch
 	average float64 // words of a text
+
+	hidden  map[string]bool // folders that are not there
+	visible map[uint32]int  // with hidden: how many documents a word has in the others, by its number
 }
 
 // word returns the documents that have any of the guessed words, each by the
@@ -109,7 +112,7 @@ func (r *ranking) word(g guess) []match {
 // took. What the list of the word held at the start is not changed by who changes
 // the list, so after a pause the walk goes on where it was.
 func (r *ranking) add(found []match, w fastss.Match) (all []match, steps int) {
-	x, s, pending := r.index, r.scratch, 0
+	x, s, pending, visible := r.index, r.scratch, 0, 0
 	for c := x.lists[w.Number].walk(); c.advance() && int(c.slot) < r.slots; {
 		if pending++; pending == stepSize {
 			steps += pending
@@ -119,15 +122,22 @@ func (r *ranking) add(found []match, w fastss.Match) (all []match, steps int) {
 			pending = 0
 		}
 		d := &x.docs[c.slot]
-		if d.id == "" {
+		if d.id == "" || r.hidden[d.folder] {
 			continue
 		}
+		visible++
 		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(r.weigh(d, c.code, w.Prefix))}
 		if at, fresh := s.at(c.slot, len(found)); fresh {
 			found = append(found, m)
 		} else if m.better(found[at]) {
 			found[at] = m
 		}
+	}
+	if len(r.hidden) > 0 {
+		if r.visible == nil {
+			r.visible = map[uint32]int{}
+		}
+		r.visible[w.Number] = visible
 	}
 	r.step(pending)
 	return found, steps + pending

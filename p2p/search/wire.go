@@ -22,6 +22,8 @@ type request struct {
 	Limit   int    `cbor:"3,keyasint"`
 	After   *after `cbor:"4,keyasint,omitempty"`
 	Explain bool   `cbor:"5,keyasint,omitempty"`
+
+	hidden map[string]bool // folders that the asker may not see
 }
 
 // after is where the page before has ended.

@@ -19,6 +19,7 @@ import (
 
 // Defines values for Access.
 const (
+	None  Access = "none"
 	Read  Access = "read"
 	Write Access = "write"
 )
@@ -26,6 +27,8 @@ const (
 // Valid indicates whether the value is a known member of the Access enum.
 func (e Access) Valid() bool {
 	switch e {
+	case None:
+		return true
 	case Read:
 		return true
 	case Write:
@@ -399,7 +402,8 @@ func (e SearchParamsFuzz) Valid() bool {
 }
 
 // Access What members other than the folder's creator may do: `write`, change it;
-// `read`, only have it: what they change goes nowhere.
+// `read`, only have it: what they change goes nowhere; `none`: nothing of it
+// goes to them, and they are not shown that there is one.
 type Access string
 
 // Candidate defines model for Candidate.
@@ -651,7 +655,8 @@ type EventList struct {
 // Folder defines model for Folder.
 type Folder struct {
 	// Access What members other than the folder's creator may do: `write`, change it;
-	// `read`, only have it: what they change goes nowhere.
+	// `read`, only have it: what they change goes nowhere; `none`: nothing of it
+	// goes to them, and they are not shown that there is one.
 	Access Access `json:"access"`
 
 	// Bytes Of the files here
@@ -667,9 +672,12 @@ type Folder struct {
 	Error string `json:"error"`
 
 	// Files Files here
-	Files int    `json:"files"`
-	Id    string `json:"id"`
-	Label string `json:"label"`
+	Files int `json:"files"`
+
+	// Grants Members who may do something else than access says, by name
+	Grants []Grant `json:"grants"`
+	Id     string  `json:"id"`
+	Label  string  `json:"label"`
 
 	// NeedBytes Bytes to come for these
 	NeedBytes int64 `json:"need_bytes"`
@@ -701,7 +709,7 @@ type Folder struct {
 	// Warning Works, but not as well as it could: what and why
 	Warning string `json:"warning"`
 
-	// Writable Whether this node may change it: the folder is its own, or access is write
+	// Writable Whether this node may change it: the folder is its own, or its access is write
 	Writable bool `json:"writable"`
 }
 
@@ -715,8 +723,16 @@ type FolderState string
 // FolderChange defines model for FolderChange.
 type FolderChange struct {
 	// Access What members other than the folder's creator may do: `write`, change it;
-	// `read`, only have it: what they change goes nowhere.
+	// `read`, only have it: what they change goes nowhere; `none`: nothing of it
+	// goes to them, and they are not shown that there is one.
 	Access *Access `json:"access,omitempty"`
+
+	// Grants What single members may do, by their IDs. `default` is what `access` says for
+	// all who are not named. Members that are not in a request stay as they are.
+	//
+	//
+	// Example: {"q2wz6ohhnm5b6dlkuyhlh5vwmqsyzq6zdf3mbndzplbg3hl6sgta":"write"}
+	Grants *Grants `json:"grants,omitempty"`
 	Label  *string `json:"label,omitempty"`
 	Paused *bool   `json:"paused,omitempty"`
 
@@ -733,8 +749,16 @@ type FolderList struct {
 // FolderNew defines model for FolderNew.
 type FolderNew struct {
 	// Access What members other than the folder's creator may do: `write`, change it;
-	// `read`, only have it: what they change goes nowhere.
+	// `read`, only have it: what they change goes nowhere; `none`: nothing of it
+	// goes to them, and they are not shown that there is one.
 	Access *Access `json:"access,omitempty"`
+
+	// Grants What single members may do, by their IDs. `default` is what `access` says for
+	// all who are not named. Members that are not in a request stay as they are.
+	//
+	//
+	// Example: {"q2wz6ohhnm5b6dlkuyhlh5vwmqsyzq6zdf3mbndzplbg3hl6sgta":"write"}
+	Grants *Grants `json:"grants,omitempty"`
 
 	// Id Join the offered folder with this id, or this label if only one offered folder has it
 	Id *string `json:"id,omitempty"`
@@ -751,6 +775,24 @@ type FolderNew struct {
 	// Preview Only with id: change nothing, and say what would happen (200)
 	Preview *bool `json:"preview,omitempty"`
 }
+
+// Grant defines model for Grant.
+type Grant struct {
+	// Access What members other than the folder's creator may do: `write`, change it;
+	// `read`, only have it: what they change goes nowhere; `none`: nothing of it
+	// goes to them, and they are not shown that there is one.
+	Access Access `json:"access"`
+	Node   string `json:"node"`
+
+	// NodeName Empty for one that is no member any more
+	NodeName string `json:"node_name"`
+}
+
+// Grants What single members may do, by their IDs. `default` is what `access` says for
+// all who are not named. Members that are not in a request stay as they are.
+//
+// Example: {"q2wz6ohhnm5b6dlkuyhlh5vwmqsyzq6zdf3mbndzplbg3hl6sgta":"write"}
+type Grants map[string]string
 
 // Health defines model for Health.
 type Health struct {

@@ -13,7 +13,8 @@ type foldersCmd struct {
 	List   folderListCmd   `cmd:"" aliases:"ls" default:"withargs" help:"List the folders kept here and offered by others (default)."`
 	Add    folderAddCmd    `cmd:"" aliases:"share" help:"Share a folder."`
 	Join   folderJoinCmd   `cmd:"" help:"Keep a folder here that another member offers."`
-	Set    folderSetCmd    `cmd:"" help:"Change a folder's label or access."`
+	Set    folderSetCmd    `cmd:"" help:"Change a folder's label, or who may do what with it."`
+	Access folderAccessCmd `cmd:"" help:"Show who may do what with a folder."`
 	Pause  folderPauseCmd  `cmd:"" help:"Leave a folder as it is for now."`
 	Resume folderResumeCmd `cmd:"" help:"Go on with a paused folder."`
 	Remove folderRemoveCmd `cmd:"" aliases:"rm" help:"Forget a folder here; its files stay as they are."`
@@ -76,8 +77,9 @@ func stateText(f api.Folder) string {
 type folderAddCmd struct {
 	Path   string `arg:"" help:"The directory to share."`
 	Label  string `help:"What people call it (default: the last part of the path)."`
-	Access string `default:"write" enum:"write,read" help:"What other members may do: write or read."`
-	JSON   bool   `name:"json" help:"Print the API's answer."`
+	Access string `default:"write" enum:"write,read,none" help:"What other members may do: write, read, or none: they do not see it."`
+	grantFlag
+	JSON bool `name:"json" help:"Print the API's answer."`
 }
 
 // Run shares a folder. The node may have been started elsewhere, so it is told
@@ -91,7 +93,11 @@ func (a folderAddCmd) Run(c *console) error {
 		return fmt.Errorf("share %s: %w", a.Path, err)
 	}
 	access := api.Access(a.Access)
-	body := api.FolderNew{Path: &path, Access: &access}
+	grants, err := a.grants(c)
+	if err != nil {
+		return err
+	}
+	body := api.FolderNew{Path: &path, Access: &access, Grants: grants}
 	if a.Label != "" {
 		body.Label = &a.Label
 	}
@@ -106,8 +112,9 @@ func (a folderAddCmd) Run(c *console) error {
 type folderSetCmd struct {
 	ID     string  `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
 	Label  *string `help:"What people call it here."`
-	Access *string `enum:"write,read" help:"What other members may do: write or read."`
-	JSON   bool    `name:"json" help:"Print the API's answer."`
+	Access *string `enum:"write,read,none" help:"What other members may do: write, read, or none: they do not see it."`
+	grantFlag
+	JSON bool `name:"json" help:"Print the API's answer."`
 }
 
 // Run changes a folder.
@@ -115,10 +122,14 @@ func (s folderSetCmd) Run(c *console) error {
 	switch {
 	case s.ID == "":
 		return whichFolder("set")
-	case s.Label == nil && s.Access == nil:
-		return UsageError{"folders set: what? --label or --access"}
+	case s.Label == nil && s.Access == nil && len(s.Grant) == 0:
+		return UsageError{"folders set: what? --label, --access or --grant"}
 	}
-	return c.changeFolder(s.ID, api.FolderChange{Label: s.Label, Access: (*api.Access)(s.Access)}, s.JSON)
+	grants, err := s.grants(c)
+	if err != nil {
+		return err
+	}
+	return c.changeFolder(s.ID, api.FolderChange{Label: s.Label, Access: (*api.Access)(s.Access), Grants: grants}, s.JSON)
 }
 
 type folderPauseCmd struct {

@@ -34,6 +34,7 @@ func syncing(t *testing.T) *fake {
 		}},
 		"POST /api/folders":         api.Folder{Id: "f2", Label: "films", Path: "/films", State: "syncing", NodeName: "alice", Progress: pointer(0.0), NeedFiles: 1},
 		"PATCH /api/folders/notes":  api.Folder{Id: "f1", Label: "notes", Path: "/notes", State: "paused", NodeName: "alice", Writable: true},
+		"GET /api/folders/notes":    api.Folder{Id: "f1", Access: "read", Grants: []api.Grant{{Node: bob, NodeName: "bob", Access: "write"}}},
 		"POST /api/folders/preview": api.Preview{Path: "/films", Known: true, Same: 1, There: 2, FetchBytes: 1500, Here: 3, Differ: 1, Items: []api.PreviewItem{{Path: "x\x1b", What: "differ", Size: 7}}},
 		"GET /api/folders/f1/conflicts": api.ConflictList{Items: []api.Conflict{
 			{N: 4711, Kind: "content", Path: "a.txt", Ours: side, Theirs: theirs},
@@ -92,6 +93,12 @@ films  f2  -      -       bob    -                  offered
 		{"folder join --node bbbbb films", joined, `POST /api/folders {"id":"films","node":"` + bob + `"}`},
 		{"folder join films films --preview", preview, `POST /api/folders/preview {"id":"films","path":"` + films + `"}`},
 		{"folder set notes --label x --access read", paused, `PATCH /api/folders/notes {"access":"read","label":"x"}`},
+		{"folder set notes --access none --grant bob=write", paused, `PATCH /api/folders/notes {"access":"none","grants":{"` + bob + `":"write"}}`},
+		{"folder set notes --grant bob=default", paused, `PATCH /api/folders/notes {"grants":{"` + bob + `":"default"}}`},
+		{"folder access notes", `MEMBER      ACCESS
+bob         write
+all others  read
+`, "GET /api/folders/notes"},
 		{"folder pause notes", paused, `PATCH /api/folders/notes {"paused":true}`},
 		{"folder resume notes", paused, `PATCH /api/folders/notes {"paused":false}`},
 		{"conflicts", `N     KIND     PATH   HAS THE NAME (OURS)         THE OTHER (THEIRS)

@@ -41,8 +41,9 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 		r.paused = paused
 		r.wake()
 	}
-	if writes := r.writer(r.s.self); r.writes != writes {
-		r.writes, r.all = writes, true // what was kept back is told, or the other way round
+	if own := r.s.o.Access(r.id, r.creator, r.s.self); r.own != own {
+		// What was kept back is told, or the other way round.
+		r.own, r.all = own, r.all || r.own.Write != own.Write
 		r.wake()
 	}
 	// What was refused of a member that may change the folder now is asked for again.

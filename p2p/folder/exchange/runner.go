@@ -49,7 +49,7 @@ type runner struct {
 	looked  bool // a scan has told something
 	scanned bool // a complete scan has ended in this run
 	paused  bool
-	writes  bool // this node may change the folder
+	own     Access // of this node
 	pulls   map[p2p.ID]*pull
 	servers map[p2p.ID]int // streams that take entries to a member
 	busy    int            // what is at work
@@ -114,7 +114,7 @@ func newRunner(s *Service, f folder.Folder) *runner {
 	if r.creator.IsZero() {
 		r.creator = s.self
 	}
-	r.writes = s.o.Access(f.ID, r.creator, s.self).Write
+	r.own = s.o.Access(f.ID, r.creator, s.self)
 	r.place = &place{folders: s.o.Folders, id: f.ID}
 	r.fetch = newFetcher(r)
 	r.core = replica.NewCore(replica.CoreOptions{

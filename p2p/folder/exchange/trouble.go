@@ -17,10 +17,16 @@ func ofDisk(err error) bool {
 	})
 }
 
+// errNoAccess: nobody answers this node.
+var errNoAccess = errors.New("this computer may not read the folder any more, as whoever shares it has decided. What is here stays as it is")
+
 // trouble returns what keeps the folder from getting what it needs although nothing is
 // wrong with those who have it; nil if nothing does. It belongs to the runner's
 // goroutine.
 func (r *runner) trouble(needs bool) error {
+	if !r.follows(r.s.self) {
+		return errNoAccess
+	}
 	if r.unmerged != nil && ofDisk(r.unmerged) {
 		return r.unmerged
 	}

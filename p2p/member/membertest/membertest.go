@@ -158,7 +158,7 @@ func testService(t *testing.T, open func() member.Store) {
 		return s
 	}
 	before := start()
-	if err := before.SetOffer(member.Offer{Folder: "f1", Label: "Photos", Access: member.AccessWrite}); err != nil {
+	if err := before.SetOffer(member.Offer{Folder: "f1", Label: "Photos", Access: p2p.AccessWrite}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := before.Invite(member.InviteOptions{MaxUses: 3}); err != nil {

@@ -1,0 +1,142 @@
+package node
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/search"
+)
+
+// grant says what members may do with the folder, through k.
+func (k *kept) grant(access string, grants p2p.Grants) {
+	k.t.Helper()
+	if _, err := k.UpdateFolder(k.t.Context(), k.id, folder.Changes{Access: &access, Grants: &grants}); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// knows waits until a node's folder has the grants.
+func (k *kept) knows(access string, grants p2p.Grants) {
+	k.t.Helper()
+	await(k.t, k.Node, "the grants", func() bool {
+		f, err := k.Folder(k.id, k.ID())
+		return err == nil && f.Access == access && len(f.Grants) == len(grants) && (len(grants) == 0 || f.Grants[0] == grants[0])
+	})
+}
+
+// finds reports whether k finds a word on the node from.
+func (k *kept) finds(word string, from *Node) bool {
+	k.t.Helper()
+	a, err := k.Search(k.t.Context(), search.Query{Text: word, Fuzz: search.Auto}, nil)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for _, h := range a.Hits {
+		if h.Node == from.ID() {
+			return true
+		}
+	}
+	if len(a.Corrections) > 0 {
+		k.t.Errorf("the answer tells of %v", a.Corrections)
+	}
+	return false
+}
+
+// One member may write where all may read; one sees nothing: not by synchronising, not by
+// search, not by the list of entries; and all that comes back with a word.
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	nodes := class(t, "alice", "bob", "chiara", "dora")
+	first := &kept{Node: nodes[0], t: t, dir: t.TempDir()}
+	f, err := first.AddFolder(t.Context(), folder.AddOptions{Path: first.dir, Label: "common", Access: p2p.AccessRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.id = f.ID
+	alice, bob, chiara, dora := first, join(t, nodes[1], first, t.TempDir()), join(t, nodes[2], first, t.TempDir()), nodes[3]
+	await(t, dora, "the offer", func() bool { _, err := dora.Folder(f.ID, alice.ID()); return err == nil })
+
+	grants := p2p.Grants(nil).With(bob.ID(), p2p.AccessWrite).With(chiara.ID(), p2p.AccessNone).With(dora.ID(), p2p.AccessNone)
+	alice.grant(p2p.AccessRead, grants)
+	bob.knows(p2p.AccessRead, grants)
+	bob.put("bob.txt", "quartzite of bob")
+	alice.awaitFile("bob.txt", "quartzite of bob")
+	alice.put("alice.txt", "lepidolite of alice")
+	bob.awaitFile("alice.txt", "lepidolite of alice")
+	await(t, chiara.Node, "that chiara is told why", func() bool {
+		f, err := chiara.Folder(chiara.id, chiara.ID())
+		return err == nil && f.State == folder.StateError && strings.Contains(f.Error, "may not read")
+	})
+	await(t, dora, "the end of the offer", func() bool { _, err := dora.Folder(f.ID, alice.ID()); return err != nil })
+	await(t, alice.Node, "the index", func() bool { return bob.finds("lepidolite", alice.Node) && alice.finds("quartzite", bob.Node) })
+	if chiara.finds("lepidolite", alice.Node) || chiara.finds("lepidolite", bob.Node) || (&kept{Node: dora, t: t}).finds("quartzite", bob.Node) {
+		t.Error("who may not read finds what is in the folder")
+	}
+	link, err := dora.links.to(alice.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, _, err := folder.FetchEntries(t.Context(), link, f.ID, "", "", 10); err == nil {
+		t.Errorf("dora is given the list %v", list)
+	}
+	doc := search.FileID(f.ID, "alice.txt")
+	if d, err := search.Fetch(t.Context(), dora.links, alice.ID(), doc); err == nil {
+		t.Errorf("dora is given the text %q", d.Text)
+	}
+	chiara.put("chiara.txt", "of chiara")
+	alice.put("later.txt", "later")
+	bob.awaitFile("later.txt", "later")
+	if !chiara.lacks("alice.txt") || !chiara.lacks("later.txt") || !alice.lacks("chiara.txt") || !bob.lacks("chiara.txt") {
+		t.Error("who may not read is kept in line")
+	}
+
+	grants = grants.With(chiara.ID(), "").With(dora.ID(), p2p.AccessRead)
+	alice.grant(p2p.AccessRead, grants)
+	chiara.awaitFile("later.txt", "later")
+	d := join(t, dora, first, t.TempDir())
+	d.awaitFile("later.txt", "later")
+	await(t, chiara.Node, "what can be found", func() bool { return chiara.finds("lepidolite", bob.Node) })
+	if !alice.lacks("chiara.txt") {
+		t.Error("what a reader has made was told")
+	}
+}
+
+// An admin decides about another's folder, and the creator follows, also after a restart of
+// neither; a member that is no admin may not.
+func TestGrantsOfAnAdmin(t *testing.T) {
+	t.Parallel()
+	all := together(t, p2p.AccessWrite, "alice", "bob", "chiara")
+	alice, bob, chiara := all[0], all[1], all[2]
+	// The folder is bob's.
+	own := &kept{Node: bob.Node, t: t, dir: t.TempDir()}
+	f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "bob's", Access: p2p.AccessWrite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.id = f.ID
+	atAlice, atChiara := join(t, alice.Node, own, t.TempDir()), join(t, chiara.Node, own, t.TempDir())
+	grants := p2p.Grants(nil).With(chiara.ID(), p2p.AccessRead)
+	access := p2p.AccessWrite
+	if _, err := chiara.UpdateFolder(t.Context(), own.id, folder.Changes{Grants: &grants}); err == nil {
+		t.Error("a member decides about another's folder")
+	}
+	atAlice.grant(access, grants) // alice has founded the network
+	for _, k := range []*kept{own, atAlice, atChiara} {
+		k.knows(access, grants)
+	}
+	atChiara.put("no.txt", "of a reader")
+	own.put("yes.txt", "of bob")
+	atChiara.awaitFile("yes.txt", "of bob")
+	if !own.lacks("no.txt") {
+		t.Error("a reader's file has come")
+	}
+	label := "another name"
+	if _, err := bob.UpdateFolder(t.Context(), own.id, folder.Changes{Label: &label}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, chiara.Node, "the label", func() bool { f, err := chiara.Folder("another name", p2p.ID{}); return err == nil || len(f.Grants) > 0 })
+	own.knows(access, grants) // what the admin has decided is not undone by a new label
+	atChiara.knows(access, grants)
+}

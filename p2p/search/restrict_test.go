@@ -1,0 +1,65 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// Who may not see a folder is answered as if there were nothing of it: neither hits nor
+// numbers nor words that are only there.
+func TestRestrict(t *testing.T) {
+	x := indexOf(t,
+		Document{ID: "secret", Folder: "hidden", Path: "lepidolite.txt", Title: "lepidolite.txt", Text: "lepidolite and granite"},
+		Document{ID: "known", Folder: "open", Path: "granite.txt", Title: "granite.txt", Text: "granite"},
+		Document{ID: "published", Title: "Granite", Text: "granite"},
+	)
+	outsider, insider := node(2), node(3)
+	x.Restrict(func(asker p2p.ID) map[string]bool {
+		if asker == insider {
+			return nil
+		}
+		return map[string]bool{"hidden": true}
+	})
+	self := &Mesh{Index: x}
+	ask := func(who p2p.ID, text string) Answer {
+		t.Helper()
+		m := &Mesh{Index: indexOf(t), Self: Member{ID: who}, Caller: peers{node(1): func(ctx context.Context, proto string, b []byte) ([]byte, error) {
+			if proto == FetchProto {
+				return x.FetchHandler(ctx, linkTo{peer: who}, b)
+			}
+			return x.Handler(ctx, linkTo{peer: who}, b)
+		}}}
+		a, err := m.Ask(t.Context(), Query{Text: text, Fuzz: Auto, Explain: true}, []Member{{ID: node(1)}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Fetch(t.Context(), m.Caller, node(1), "secret"); errors.Is(err, ErrNotFound) != (who == outsider) {
+			t.Errorf("fetching what is hidden: %v", err)
+		}
+		return a
+	}
+	for text, want := range map[string]struct{ outsider, insider, corrections int }{
+		"granite":    {2, 3, 0},
+		"lepidolite": {0, 1, 0},
+		"lepidolte":  {0, 1, 1}, // with a typo
+		"lepid":      {0, 1, 0}, // unfinished
+		"granit":     {2, 3, 0},
+	} {
+		out, in := ask(outsider, text), ask(insider, text)
+		if out.Total != want.outsider || in.Total != want.insider || len(out.Corrections) > 0 || len(in.Corrections) != want.corrections {
+			t.Errorf("%s: outside %d %v, inside %d %v", text, out.Total, out.Corrections, in.Total, in.Corrections)
+		}
+		for _, e := range out.Trace {
+			if e, ok := e.(Expanded); ok && want.outsider == 0 && len(e.Candidates) > 0 {
+				t.Errorf("%s: the trace has %+v", text, e)
+			}
+		}
+		own, err := self.Ask(t.Context(), Query{Text: text, Fuzz: Auto}, nil, nil)
+		if err != nil || own.Total != want.insider {
+			t.Errorf("%s: the node itself finds %d, %v", text, own.Total, err)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+// accessDefault is what a request says of a member that shall have no grant.
+const accessDefault = "default"
+
+// grants returns what members may do after a request, if it is had so far.
+func (a *nodeAPI) grants(had p2p.Grants, creator p2p.ID, change *api.Grants) (p2p.Grants, error) {
+	if change == nil {
+		return had, nil
+	}
+	for text, access := range *change {
+		id, err := p2p.ParseID(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: body: field grants: %w", errInvalid, err)
+		}
+		if access == accessDefault {
+			had = had.With(id, "")
+			continue
+		}
+		switch _, is := a.node.Member(id); {
+		case !p2p.IsAccess(access):
+			return nil, fmt.Errorf("%w: body: field grants: %.20q: write, read, none or default", errInvalid, access)
+		case id == creator:
+			return nil, fmt.Errorf("%w: body: field grants: %s shares the folder, and can always change it", errInvalid, id.Short())
+		case !is:
+			return nil, fmt.Errorf("%w: body: field grants: %s is not a member", errInvalid, id.Short())
+		}
+		had = had.With(id, access)
+	}
+	if err := had.Check(); err != nil {
+		return nil, fmt.Errorf("%w: body: field grants: %w", errInvalid, err)
+	}
+	return had, nil
+}
+
+// apiGrants lists grants by name.
+func (a *nodeAPI) apiGrants(all p2p.Grants) []api.Grant {
+	out := make([]api.Grant, len(all))
+	for i, g := range all {
+		out[i] = api.Grant{Node: g.Member.String(), Access: api.Access(g.Access)}
+		if m, is := a.node.Member(g.Member); is {
+			out[i].NodeName = m.Name
+		}
+	}
+	slices.SortFunc(out, func(a, b api.Grant) int {
+		return cmp.Or(strings.Compare(a.NodeName, b.NodeName), strings.Compare(a.Node, b.Node))
+	})
+	return out
+}
