@@ -293,7 +293,7 @@ func (w *work) syncTemps(group []job) error {
 			temps = append(temps, j.Op.Temp)
 		}
 	}
-	return syncTemps(w.o.FS, temps)
+	return w.makeDurable(temps)
 }
 
 // throwAway removes the temporary files of a group that could not be made durable: what
@@ -313,12 +313,11 @@ func (w *work) throwAway(group []job) (err error) {
 	return err
 }
 
-// fewTemps is up to how many files are made durable one by one; more than that,
-// everything is at once.
-const fewTemps = 32
+const syncEach = 32
 
-func syncTemps(fsys apply.FS, paths []string) error {
-	if len(paths) > fewTemps {
+func (c *Core) makeDurable(paths []string) error {
+	fsys := c.o.FS
+	if len(paths) > c.o.SyncEach {
 		if err := fsys.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}

@@ -33,6 +33,9 @@ type CoreOptions struct {
 	// BrakeFiles is how many files a member may delete or replace within ten minutes
 	// before it is held, if a quarter of the folder is not more. 0: 50.
 	BrakeFiles int
+	// SyncEach is up to how many files are made durable one by one; of more, everything is at
+	// once. 0: 32.
+	SyncEach int
 	Now        func() time.Time // nil: time.Now
 	Random     func() uint64    // nil: crypto/rand
 }
@@ -107,6 +110,9 @@ func NewCore(o CoreOptions) *Core {
 	}
 	if o.Random == nil {
 		o.Random = random
+	}
+	if o.SyncEach == 0 {
+		o.SyncEach = syncEach
 	}
 	if o.BrakeFiles == 0 {
 		o.BrakeFiles = brakeFiles

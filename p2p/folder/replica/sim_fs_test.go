@@ -91,8 +91,8 @@ func (f *simFS) SyncDir(path string) error {
 }
 
 func (f *simFS) SyncAll() error {
-	if f.n.eio {
-		return &fs.PathError{Op: "sync", Err: syscall.EIO}
+	if f.n.eio { // of all that was not written yet, nothing ever is
+		f.Fail("SyncAll", 1, syscall.EIO)
 	}
 	return f.MemFS.SyncAll()
 }

@@ -47,16 +47,17 @@ type simNode struct {
 	halfway bool
 	salt    int
 
-	must map[string]bool     // contents that have to be on the disk, of whoever they are
-	made map[string]string   // what was made by which event
-	let  map[p2p.ID][]simLet // when something of members was deleted and replaced in this run
+	must map[string]bool         // contents that have to be on the disk, of whoever they are
+	made map[string]string       // what was made by which event
+	took map[reconcile.Hash]bool // what a person here has replaced or deleted
+	let  map[p2p.ID][]simLet     // when something of members was deleted and replaced in this run
 }
 
 func newSimNode(w *simWorld, i int) *simNode {
 	name := string(rune('A' + i))
 	n := &simNode{
 		w: w, name: name, id: sha256.Sum256([]byte("member " + name)), mem: applytest.NewMem(), store: NewMemory(),
-		random: rand.New(rand.NewPCG(w.seed, uint64(i))), must: map[string]bool{}, made: map[string]string{},
+		random: rand.New(rand.NewPCG(w.seed, uint64(i))), must: map[string]bool{}, made: map[string]string{}, took: map[reconcile.Hash]bool{},
 	}
 	n.mem.SetClock(w.tick)
 	n.disk = newSimDisk(n)
@@ -104,7 +105,7 @@ func (n *simNode) start() {
 		Writer: func(id p2p.ID) bool { return !n.w.isReader(id) },
 		Sign:   sign, Verify: func(c Claim) bool { return slices.Equal(c.Sig, sign(c.Dot)) },
 		Now: n.w.time, Random: n.random.Uint64,
-		BrakeFiles: n.w.brakeFiles,
+		BrakeFiles: n.w.brakeFiles, SyncEach: 2,
 	})
 	n.let = map[p2p.ID][]simLet{}
 	var err error

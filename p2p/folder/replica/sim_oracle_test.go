@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
+	"github.com/shoal-p2p/shoal/p2p/folder/apply/applytest"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
@@ -19,6 +20,9 @@ func (n *simNode) committed(put []reconcile.Entry, discarded []Discarded) {
 		}
 		for _, c := range e.Contents {
 			n.uses(c.Dot, fmt.Sprintf("content of %v: %v %v", e.ID, c.Hash, c.Deleted))
+			if c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile && !n.took[c.Hash] && !n.shows(c.Hash) {
+				n.w.fail("%s: tells that a person has deleted %.4s, %s, which nobody has here", n.name, c.Hash, nameOf(e))
+			}
 			if !c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile {
 				n.w.acked[c.Hash] = fmt.Sprintf("%s: %s", n.name, nameOf(e))
 			}
@@ -33,6 +37,14 @@ func (n *simNode) committed(put []reconcile.Entry, discarded []Discarded) {
 			}
 		}
 	}
+}
+
+// shows reports whether people here see a content.
+func (n *simNode) shows(h reconcile.Hash) (is bool) {
+	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
+		is = is || st.Kind == reconcile.KindFile && !applytest.Hidden(path) && n.w.hash(string(content)) == h
+	})
+	return is
 }
 
 // uses checks that an event of this node means one thing.

@@ -142,9 +142,14 @@ func (n *simNode) consume(p string) {
 	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
 		if st.Kind == reconcile.KindFile && below(n.w.key(path), n.w.key(p)) {
 			delete(n.must, string(content))
-			n.w.consumed[n.w.hash(string(content))] = true
+			n.take(n.w.hash(string(content)))
 		}
 	})
+}
+
+// take notes that a person here replaces or deletes a content.
+func (n *simNode) take(h reconcile.Hash) {
+	n.took[h], n.w.consumed[h] = true, true
 }
 
 func (n *simNode) kind(p string) reconcile.Kind {
@@ -216,8 +221,21 @@ func (n *simNode) rename(from, to string) {
 		}
 		n.consumeUnless(to, from)
 	}
+	// If the scan does not see both ends at once, or what has the name now is taken for the
+	// file that had it.
+	n.mayGo(from)
+	n.mayGo(to)
 	n.personal(n.mem.RenamePath(from, to))
 	n.did([]string{from, to}, "renames %s %s", from, to)
+}
+
+// mayGo notes that what a person does can look like the deletion of what is at a path.
+func (n *simNode) mayGo(p string) {
+	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
+		if st.Kind == reconcile.KindFile && below(n.w.key(path), n.w.key(p)) {
+			n.took[n.w.hash(string(content))] = true
+		}
+	})
 }
 
 // consumeUnless is consume, if what is at other has not the same content.
@@ -232,6 +250,8 @@ func (n *simNode) swap(a, b string) {
 	if below(n.w.key(a), n.w.key(b)) || below(n.w.key(b), n.w.key(a)) {
 		return
 	}
+	n.mayGo(a)
+	n.mayGo(b)
 	n.personal(n.mem.RenamePath(a, "swap~"))
 	n.personal(n.mem.RenamePath(b, a))
 	n.personal(n.mem.RenamePath("swap~", b))
@@ -301,13 +321,13 @@ func (n *simNode) resolve() {
 	n.w.note("%s: resolves %s %s %s: %s", n.name, c.Kind, c.Path, c.Theirs.Path, keep)
 	switch {
 	case keep == KeepOurs && c.Kind == reconcile.ConflictContent:
-		n.w.consumed[c.Theirs.Hash] = true
+		n.take(c.Theirs.Hash)
 	case keep == KeepTheirs && c.Kind == reconcile.ConflictContent:
-		n.w.consumed[c.Ours.Hash] = true
+		n.take(c.Ours.Hash)
 	case keep == KeepTheirs && c.Kind != reconcile.ConflictName:
 		n.mem.Walk(func(path string, st apply.Stat, content []byte) {
 			if st.Kind == reconcile.KindFile && below(path, c.Path) {
-				n.w.consumed[n.w.hash(string(content))] = true
+				n.take(n.w.hash(string(content)))
 			}
 		})
 	}
