@@ -316,3 +316,58 @@ test("a folder that is read-only here shows what was changed, and takes it back"
   expect(read(alice, "Course/slides.txt")).toBe("slide 1\n");
   expect(existsSync(join(alice.dir, "Course", "own.txt"))).toBe(false);
 });
+
+test("who may do what with a folder is said for all, and for single members", async ({ trio, page, context }) => {
+  const [alice, bob, chiara] = await trio();
+  const path = alice.files("Course", { "slides.txt": "slide 1\n" });
+  await page.goto(`${alice.url}/#/folders`);
+  await page.getByRole("main").getByRole("button", { name: "Share a folder" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Path on alice").fill(path);
+  await dialog.getByRole("radio", { name: "everybody, only to read" }).check();
+  await dialog.getByRole("button", { name: "Add an exception" }).click();
+  const who = dialog.getByRole("combobox", { name: "Computer", exact: true });
+  await expect(who).toBeFocused();
+  await expect(who.getByRole("option")).toHaveText(["Which computer?", "bob", "chiara"]);
+  await dialog.getByRole("button", { name: "Share", exact: true }).click();
+  await expect(dialog, "nobody is named yet").toBeVisible();
+  await who.selectOption("bob");
+  await expect(dialog.getByRole("combobox", { name: "What bob may do" })).toHaveValue("write");
+  await inspect(page, "share with an exception");
+  await dialog.getByRole("button", { name: "Share", exact: true }).click();
+  await expect(card(page, "Course")).toContainText("others only read");
+
+  const others = await context.newPage();
+  await others.goto(`${chiara.url}/#/folders`);
+  await expect(card(others, "Course")).toContainText("read only");
+  await others.goto(`${bob.url}/#/folders`);
+  await expect(card(others, "Course").getByRole("button", { name: "Keep Course here" })).toBeVisible();
+  await expect(card(others, "Course")).not.toContainText("read only");
+
+  await card(page, "Course").getByRole("link", { name: "Course" }).click();
+  await page.getByRole("main").getByRole("button", { name: "bob may change it" }).click();
+  await dialog.getByRole("combobox", { name: "What bob may do" }).selectOption("no access");
+  await inspect(page, "edit an exception");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog).toBeHidden();
+  const chip = page.getByRole("main").getByRole("button", { name: "bob has no access" });
+  await expect(chip).toBeVisible();
+  await inspect(page, "folder with an exception");
+  await expect(card(others, "Course"), "bob does not see it any more").toHaveCount(0);
+  expect(await folder(bob, "Course")).toBeUndefined();
+  expect((await folder(chiara, "Course"))?.state).toBe("offered");
+
+  await chip.click();
+  await dialog.getByRole("button", { name: "Remove the exception for bob" }).click();
+  await expect(dialog.getByRole("button", { name: "Add an exception" })).toBeFocused();
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(chip).toBeHidden();
+  await expect(card(others, "Course")).toContainText("read only");
+
+  await page.getByRole("main").getByRole("button", { name: "Edit" }).click();
+  await dialog.getByRole("radio", { name: "nobody but those named below" }).check();
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("main")).toContainText("nobody else sees it");
+  await expect(card(others, "Course")).toHaveCount(0);
+  await until("chiara does not see it", async () => (await folder(chiara, "Course")) === undefined);
+});

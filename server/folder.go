@@ -286,7 +286,7 @@ func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 		Skipped: f.Skipped, Scanned: when(f.Scanned), NeedFiles: f.NeedFiles, NeedBytes: f.NeedBytes, Conflicts: f.Conflicts,
 	}
 	creator, self := a.creatorOf(f), a.node.ID()
-	out.Creator, out.Grants = creator.String(), a.apiGrants(f.Grants)
+	out.Creator, out.Grants = creator.String(), a.apiGrants(a.grantsShown(f.Grants, creator))
 	out.Writable = creator == self || f.Grants.Of(self, f.Access) == folder.AccessWrite
 	if f.Offered {
 		out.State = api.FolderStateOffered

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -37,10 +38,22 @@ func (a *nodeAPI) grants(had p2p.Grants, creator p2p.ID, change *api.Grants) (p2
 		}
 		had = had.With(id, access)
 	}
+	// Who is no member any more takes no room.
+	had = slices.DeleteFunc(slices.Clone(had), func(g p2p.Grant) bool { _, is := a.node.Member(g.Member); return !is })
 	if err := had.Check(); err != nil {
 		return nil, fmt.Errorf("%w: body: field grants: %w", errInvalid, err)
 	}
 	return had, nil
+}
+
+// grantsShown returns the grants of a folder that people here see: all, where they could
+// change them, and otherwise their own.
+func (a *nodeAPI) grantsShown(all p2p.Grants, creator p2p.ID) p2p.Grants {
+	self := a.node.ID()
+	if m, is := a.node.Member(self); creator == self || is && m.Role == member.RoleAdmin {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(g p2p.Grant) bool { return g.Member != self })
 }
 
 // apiGrants lists grants by name.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -139,4 +140,32 @@ func TestGrantsOfAnAdmin(t *testing.T) {
 	await(t, chiara.Node, "the label", func() bool { f, err := chiara.Folder("another name", p2p.ID{}); return err == nil || len(f.Grants) > 0 })
 	own.knows(access, grants) // what the admin has decided is not undone by a new label
 	atChiara.knows(access, grants)
+}
+
+// Of an offer that is hidden from it a node tells nothing, or that it has ended.
+func TestHiddenOffers(t *testing.T) {
+	self, by := p2p.ID{1}, p2p.ID{2}
+	var heard heardOffers
+	heard.start(self, []member.Offer{{Folder: "old", By: by, Access: p2p.AccessRead}, {Folder: "secret", By: by, Access: p2p.AccessNone}})
+	none := p2p.Grants{{Member: self, Access: p2p.AccessNone}}
+	for i, row := range []struct {
+		event       member.OfferChanged
+		kept        bool
+		tells, gone bool
+	}{
+		{member.OfferChanged{Folder: "old", By: by, Access: p2p.AccessWrite}, false, true, false},
+		{member.OfferChanged{Folder: "old", By: by, Access: p2p.AccessWrite, Grants: none}, false, true, true},
+		{member.OfferChanged{Folder: "old", By: by, Access: p2p.AccessRead, Grants: none}, false, false, false},
+		{member.OfferChanged{Folder: "old", By: by, Access: p2p.AccessRead, Grants: none}, true, true, false},
+		{member.OfferChanged{Folder: "old", By: by, Access: p2p.AccessRead}, false, true, false},
+		{member.OfferChanged{Folder: "secret", By: by, Access: p2p.AccessNone, Label: "x"}, false, false, false},
+		{member.OfferChanged{Folder: "secret", By: by, Access: p2p.AccessNone, Gone: true}, false, false, false},
+		{member.OfferChanged{Folder: "secret", By: by, Access: p2p.AccessRead}, false, true, false},
+		{member.OfferChanged{Folder: "own", By: self, Access: p2p.AccessNone}, true, true, false},
+	} {
+		got, ok := heard.told(self, row.event, row.kept)
+		if ok != row.tells || ok && got.Gone != row.gone {
+			t.Errorf("%d: %+v, %v", i, got, ok)
+		}
+	}
 }

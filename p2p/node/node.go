@@ -54,7 +54,8 @@ type Node struct {
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
 	forwards  atomic.Pointer[map[string]p2p.Handler] // of the transport itself, once it is made
 
-	joining  sync.Mutex      // one Join at a time
+	joining  sync.Mutex // one Join at a time
+	heard    heardOffers
 	offering sync.Mutex      // one look at the offers at a time
 	granting sync.Mutex      // held while it is changed who may do what with a folder; before offering
 	ctx      context.Context // ends when Close begins
@@ -109,11 +110,12 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	var err error
 	n.members, err = member.Open(member.Options{
 		Identity: identity, Name: n.name, Store: o.Store.Member(),
-		Publish: publish, Logger: n.log, Changed: n.links.kick,
+		Publish: n.publishMember, Logger: n.log, Changed: n.links.kick,
 	})
 	if err != nil {
 		return err
 	}
+	n.heard.start(n.id, n.members.Offers())
 	n.index, err = search.Open(ctx, o.Store.Search())
 	if err != nil {
 		return err

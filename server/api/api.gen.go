@@ -674,7 +674,7 @@ type Folder struct {
 	// Files Files here
 	Files int `json:"files"`
 
-	// Grants Members who may do something else than access says, by name
+	// Grants Members who may do something else than access says, by name; all of them only for the folder's creator and admins, otherwise this node
 	Grants []Grant `json:"grants"`
 	Id     string  `json:"id"`
 	Label  string  `json:"label"`

@@ -18,7 +18,7 @@ func ofDisk(err error) bool {
 }
 
 // errNoAccess: nobody answers this node.
-var errNoAccess = errors.New("this computer may not read the folder any more, as whoever shares it has decided. What is here stays as it is")
+var errNoAccess = errors.New("this computer may not read the folder any more, as whoever shares it has decided; what is here stays as it is")
 
 // trouble returns what keeps the folder from getting what it needs although nothing is
 // wrong with those who have it; nil if nothing does. It belongs to the runner's

@@ -36,8 +36,8 @@ type CoreOptions struct {
 	// SyncEach is up to how many files are made durable one by one; of more, everything is at
 	// once. 0: 32.
 	SyncEach int
-	Now        func() time.Time // nil: time.Now
-	Random     func() uint64    // nil: crypto/rand
+	Now      func() time.Time // nil: time.Now
+	Random   func() uint64    // nil: crypto/rand
 }
 
 // Core is the replica of one folder. It belongs to one goroutine.

@@ -892,10 +892,27 @@ export interface components {
         };
         /**
          * @description What members other than the folder's creator may do: `write`, change it;
-         *     `read`, only have it: what they change goes nowhere.
+         *     `read`, only have it: what they change goes nowhere; `none`: nothing of it
+         *     goes to them, and they are not shown that there is one.
          * @enum {string}
          */
-        Access: "write" | "read";
+        Access: "write" | "read" | "none";
+        /**
+         * @description What single members may do, by their IDs. `default` is what `access` says for
+         *     all who are not named. Members that are not in a request stay as they are.
+         * @example {
+         *       "q2wz6ohhnm5b6dlkuyhlh5vwmqsyzq6zdf3mbndzplbg3hl6sgta": "write"
+         *     }
+         */
+        Grants: {
+            [key: string]: "write" | "read" | "none" | "default";
+        };
+        Grant: {
+            node: string;
+            /** @description Empty for one that is no member any more */
+            node_name: string;
+            access: components["schemas"]["Access"];
+        };
         Folder: {
             id: string;
             label: string;
@@ -911,7 +928,9 @@ export interface components {
              */
             state: "idle" | "scanning" | "syncing" | "paused" | "held" | "offered" | "error";
             access: components["schemas"]["Access"];
-            /** @description Whether this node may change it: the folder is its own, or access is write */
+            /** @description Members who may do something else than access says, by name; all of them only for the folder's creator and admins, otherwise this node */
+            grants: components["schemas"]["Grant"][];
+            /** @description Whether this node may change it: the folder is its own, or its access is write */
             writable: boolean;
             /** @description The node that made the folder, and decides about its access */
             creator: string;
@@ -958,6 +977,7 @@ export interface components {
             /** @description Only without id. Default: the last part of the path */
             label?: string;
             access?: components["schemas"]["Access"];
+            grants?: components["schemas"]["Grants"];
             /** @description Join the offered folder with this id, or this label if only one offered folder has it */
             id?: string;
             /** @description Only with id: the member whose offer is meant */
@@ -1256,6 +1276,7 @@ export interface components {
             label?: string;
             paused?: boolean;
             access?: components["schemas"]["Access"];
+            grants?: components["schemas"]["Grants"];
             /** @description true: let everything that is held through; false: refuse it, so that what is here is the newest version */
             release?: boolean;
         };

@@ -1,4 +1,5 @@
 import type { Entry, Folder } from '../api/types';
+import { accessOf } from './access';
 
 const labels: Record<Folder['state'], string> = {
   idle: 'in sync',
@@ -24,10 +25,14 @@ export function totals(folders: readonly Pick<Folder, 'conflicts' | 'state' | 'e
 }
 
 // standing says whose folder one that is kept here is, and what may be done to it.
-export function standing(folder: Pick<Folder, 'creator' | 'node' | 'writable' | 'access'>): string {
-  if (!folder.writable) return 'read only here';
+export function standing(
+  folder: Pick<Folder, 'creator' | 'node' | 'writable' | 'access' | 'grants'>,
+): string {
+  if (!folder.writable) return accessOf(folder, folder.node) === 'none' ? 'no access' : 'read only here';
+  if (folder.access === 'write') return '';
+  if (!own(folder)) return 'writable here';
   if (folder.access === 'read') return 'others only read';
-  return '';
+  return folder.grants.some(g => g.access !== 'none') ? 'only for those named' : 'nobody else sees it';
 }
 
 // own: this computer made the folder, so that to forget it is to end sharing it.
@@ -56,6 +61,7 @@ export function advice(folder: Pick<Folder, 'error' | 'path'>): string {
   if (error.includes('connect it') || error.includes('no such file') || error.includes('not exist')) {
     return 'Once it is back it is read again by itself. Until then its files count as away, not as deleted.';
   }
+  if (error.includes('may not read')) return 'Ask whoever shares it, or stop keeping it: the files stay.';
   if (error.includes('permission') || error.includes('access is denied')) {
     return 'Let the user that runs shoal read the folder, then rescan.';
   }

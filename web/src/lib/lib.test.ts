@@ -309,6 +309,12 @@ describe('sentences', () => {
     ['peer.lost', { id: 'abcdefghijklmnopq' }, 'The link to abcdefgh…nopq went down.'],
     ['member.changed', { name: 'a', role: 'admin' }, 'a is known here as an admin.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
+    ['offer.changed', { label: 'Music', access: 'read' }, 'The folder Music is offered to the network.'],
+    [
+      'offer.changed',
+      { label: 'Music', access: 'none' },
+      'The folder Music is offered only to those who are named.',
+    ],
     [
       'folder.scanned',
       { label: 'D', files: 2, bytes: 2000, changed: 1 },
@@ -510,6 +516,10 @@ describe('folders', () => {
     ['Permission denied', 'user that runs shoal'],
     ['no space left', 'Free some space'],
     ['odd', 'Mend the cause'],
+    [
+      'this computer may not read the folder any more, as whoever shares it has decided',
+      'Ask whoever shares it',
+    ],
   ])('advise on %s', (error, want) => expect(advice({ error, path: '' })).toContain(want));
   it('are watched, unless something hinders it', () => {
     expect([

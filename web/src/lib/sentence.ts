@@ -79,7 +79,15 @@ const writers: Record<string, Writer> = {
   'offer.changed': (e, of) =>
     e.data['gone'] === true
       ? said('plain', 'folder', 'The folder ', folder(e, of), ' is not offered any more.')
-      : said('plain', 'folder', 'The folder ', folder(e, of), ' is offered to the network.'),
+      : said(
+          'plain',
+          'folder',
+          'The folder ',
+          folder(e, of),
+          text(e, 'access') === 'none'
+            ? ' is offered only to those who are named.'
+            : ' is offered to the network.',
+        ),
   'folder.added': (e, of) => said('good', 'folder', 'The folder ', folder(e, of), ' is shared.'),
   'folder.changed': (e, of) => {
     const conflicts = number(e, 'conflicts');

@@ -100,13 +100,25 @@ describe('folders', () => {
     expect(totals(all)).toEqual({ conflicts: 3, held: 1, troubled: 1 });
   });
   it('say whose they are', () => {
-    const of = (writable: boolean, access: Folder['access']) =>
-      standing({ creator: 'a', node: 'a', writable, access });
-    expect([of(true, 'write'), of(true, 'read'), of(false, 'read')]).toEqual([
-      '',
-      'others only read',
-      'read only here',
+    type Standing = Parameters<typeof standing>[0];
+    const of = (f: Partial<Standing>) =>
+      standing({ creator: 'a', node: 'a', writable: true, access: 'write', grants: [], ...f });
+    const named = (access: Folder['access'], node = 'b') => ({
+      grants: [{ node, node_name: node, access }],
+    });
+    expect(of({})).toBe('');
+    expect(of({ access: 'read' })).toBe('others only read');
+    expect(of({ access: 'none', ...named('read') })).toBe('only for those named');
+    expect([of({ access: 'none' }), of({ access: 'none', ...named('none') })]).toEqual([
+      'nobody else sees it',
+      'nobody else sees it',
     ]);
+    const kept = { node: 'b', writable: false };
+    expect(of({ ...kept, access: 'read' })).toBe('read only here');
+    expect(of({ ...kept, ...named('read') })).toBe('read only here');
+    expect(of({ ...kept, ...named('none') })).toBe('no access');
+    expect(of({ ...kept, access: 'none' })).toBe('no access');
+    expect(of({ node: 'b', access: 'read', ...named('write') })).toBe('writable here');
     expect([own({ creator: 'a', node: 'a' }), own({ creator: 'b', node: 'a' })]).toEqual([true, false]);
   });
   it('know who keeps them', () => {
