@@ -95,16 +95,17 @@ func (w *replicaWriter) SetJournal(b []byte) error {
 func (r *replicaReader) Holds() ([]replica.Hold, error) {
 	var all []replica.Hold
 	var released [][]byte
-	err := r.each(`SELECT member, since, done, limit_, released FROM replica_hold WHERE replica = ? ORDER BY member`, []any{r.n},
+	err := r.each(`SELECT member, since, done, limit_, decided, released FROM replica_hold WHERE replica = ? ORDER BY member`, []any{r.n},
 		func(scan func(...any) error) error {
 			var h replica.Hold
 			var member, packed []byte
-			var since int64
-			if err := scan(&member, &since, &h.Done, &h.Limit, &packed); err != nil {
+			var since, decided int64
+			if err := scan(&member, &since, &h.Done, &h.Limit, &decided, &packed); err != nil {
 				return err
 			}
 			copy(h.Member[:], member)
 			h.Since = time.UnixMilli(since).UTC()
+			h.Decided = time.UnixMilli(decided).UTC()
 			all, released = append(all, h), append(released, packed)
 			return nil
 		})
@@ -123,8 +124,8 @@ func (r *replicaReader) Holds() ([]replica.Hold, error) {
 func (w *replicaWriter) SetHold(h replica.Hold) error {
 	released, err := replica.PackVector(w, h.Released)
 	if err == nil {
-		_, err = w.exec(`INSERT OR REPLACE INTO replica_hold (replica, member, since, done, limit_, released) VALUES (?, ?, ?, ?, ?, ?)`,
-			w.n, h.Member[:], h.Since.UnixMilli(), h.Done, h.Limit, released)
+		_, err = w.exec(`INSERT OR REPLACE INTO replica_hold (replica, member, since, done, limit_, decided, released) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+			w.n, h.Member[:], h.Since.UnixMilli(), h.Done, h.Limit, h.Decided.UnixMilli(), released)
 	}
 	return w.done(err, "set hold of member %s", h.Member.Short())
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // trashColumns are those that discarded reads.
-const trashColumns = `n, path, kind, hash, size, mode, modified, deleted, member, time, name`
+const trashColumns = `n, path, kind, hash, size, mode, modified, deleted, member, time, counts, name`
 
 // Discarded implements replica.Reader.
 func (r *replicaReader) Discarded(before int64, limit int) ([]replica.Discarded, error) {
@@ -35,7 +35,7 @@ func (r *replicaReader) discarded(query string, args ...any) ([]replica.Discarde
 		var d replica.Discarded
 		var hash, member []byte
 		var at int64
-		if err := scan(&d.N, &d.Path, &d.Kind, &hash, &d.Size, &d.Mode, &d.Modified, &d.Deleted, &member, &at, &d.Name); err != nil {
+		if err := scan(&d.N, &d.Path, &d.Kind, &hash, &d.Size, &d.Mode, &d.Modified, &d.Deleted, &member, &at, &d.Counts, &d.Name); err != nil {
 			return err
 		}
 		copy(d.Hash[:], hash)
@@ -54,9 +54,9 @@ func (w *replicaWriter) Discard(d replica.Discarded) (n int64, err error) {
 		hash = d.Hash[:]
 	}
 	_, err = w.one(`
-		INSERT INTO replica_trash (replica, path, kind, hash, size, mode, modified, deleted, member, time, name)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n`,
-		[]any{w.n, d.Path, string(d.Kind), hash, d.Size, d.Mode, d.Modified, d.Deleted, d.Member[:], d.Time.UnixMilli(), d.Name}, &n)
+		INSERT INTO replica_trash (replica, path, kind, hash, size, mode, modified, deleted, member, time, counts, name)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n`,
+		[]any{w.n, d.Path, string(d.Kind), hash, d.Size, d.Mode, d.Modified, d.Deleted, d.Member[:], d.Time.UnixMilli(), d.Counts, d.Name}, &n)
 	return n, w.done(err, "discard %.300q", d.Path)
 }
 

@@ -420,7 +420,7 @@ func (w *work) finish(group []job) error {
 		if j.Op.Temp != "" {
 			w.contents.used(j.Step.Row.Hash, j.Op.Temp)
 		}
-		if !w.brake.holds[j.By].Released.Has(j.Dot) && !j.Young && !w.own(j.Dot) {
+		if w.counts(j) {
 			w.brake.count(j.Step, victim{entry: j.Entry}, j.By, w.o.Now())
 		}
 		w.brake.bring(j.Step, j.By, w.o.Now())
@@ -430,6 +430,11 @@ func (w *work) finish(group []job) error {
 		})
 	}
 	return w.record(group, drop, moved, put)
+}
+
+// counts reports whether what a job takes away counts for the brake.
+func (w *work) counts(j *job) bool {
+	return destroys(j.Step) && !j.By.IsZero() && !j.Young && !w.own(j.Dot) && !w.brake.holds[j.By].Released.Has(j.Dot)
 }
 
 // record tells the scan what was done, in the order in which it was done where that
@@ -504,8 +509,9 @@ func (j *job) item() reconcile.Item {
 func (w *work) commitRow(tx Writer, j *job) error {
 	s := j.Step
 	if j.Op.Trash != "" {
-		_, err := tx.Discard(discarded(s.Path, s.Expect, j.By, w.o.Now(), s.Do == reconcile.DoTrash, lastName(j.Op.Trash)))
-		if err != nil {
+		d := discarded(s.Path, s.Expect, j.By, w.o.Now(), s.Do == reconcile.DoTrash, lastName(j.Op.Trash))
+		d.Counts = w.counts(j)
+		if _, err := tx.Discard(d); err != nil {
 			return err
 		}
 	}

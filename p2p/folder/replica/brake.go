@@ -34,7 +34,8 @@ type brake struct {
 // victim is a file that was deleted or replaced.
 type victim struct {
 	entry reconcile.EntryID
-	nth   int // only where the entry is not known: each is another one
+	path  string // of an earlier run, instead of entry
+	nth   int    // only where neither is known: each is another one
 }
 
 type braking struct {
@@ -48,7 +49,7 @@ func newBrake() brake {
 
 // load takes what is stored. What was counted in earlier runs is known by the trash: a
 // restart gives nobody another chance. There a file is known by its path.
-func (b *brake) load(r Reader, self p2p.ID, now time.Time) error {
+func (b *brake) load(r Reader, now time.Time) error {
 	holds, err := r.Holds()
 	if err != nil {
 		return err
@@ -56,11 +57,6 @@ func (b *brake) load(r Reader, self p2p.ID, now time.Time) error {
 	for _, h := range holds {
 		b.holds[h.Member] = h
 	}
-	type file struct {
-		by   p2p.ID
-		path string
-	}
-	known := map[file]bool{}
 	for before := int64(0); ; {
 		page, err := r.Discarded(before, discardedPage)
 		if err != nil {
@@ -68,15 +64,13 @@ func (b *brake) load(r Reader, self p2p.ID, now time.Time) error {
 		}
 		for _, d := range page {
 			before = d.N
-			f := file{d.Member, d.Path}
 			if now.Sub(d.Time) > brakeWithin {
 				return nil
 			}
-			if d.Kind != reconcile.KindFile || d.Member == self || known[f] {
-				continue
+			v := victim{path: d.Path}
+			if _, later := b.done[d.Member][v]; d.Counts && !later && d.Time.After(b.holds[d.Member].Decided) {
+				b.note(v, d.Member, d.Time)
 			}
-			known[f] = true
-			b.note(victim{}, d.Member, d.Time)
 		}
 		if len(page) < discardedPage {
 			return nil
@@ -129,6 +123,7 @@ func (t *trail) victim(s reconcile.Step, rows map[string]reconcile.Row) (row rec
 // count notes that a step was done.
 func (b *brake) count(s reconcile.Step, v victim, by p2p.ID, now time.Time) {
 	if destroys(s) {
+		delete(b.done[by], victim{path: s.Path})
 		b.note(v, by, now)
 	}
 }
@@ -140,7 +135,7 @@ func (b *brake) note(v victim, by p2p.ID, at time.Time) {
 	if b.done[by] == nil {
 		b.done[by] = map[victim]time.Time{}
 	}
-	if v.entry.IsZero() {
+	if v.entry.IsZero() && v.path == "" {
 		b.unknown++
 		v.nth = b.unknown
 	}
@@ -154,10 +149,13 @@ func (b *brake) forget(now time.Time) {
 	}
 }
 
-// counted reports whether a file counts already.
-func (b *brake) counted(v victim, by p2p.ID, now time.Time) bool {
-	at, ok := b.done[by][v]
-	return ok && !v.entry.IsZero() && now.Sub(at) <= brakeWithin
+// counted reports whether a file, which is at a path, counts already.
+func (b *brake) counted(v victim, path string, by p2p.ID, now time.Time) bool {
+	at, ok := b.done[by][victim{path: path}]
+	if !v.entry.IsZero() && !ok {
+		at, ok = b.done[by][v]
+	}
+	return ok && now.Sub(at) <= brakeWithin
 }
 
 // bring notes that a file has come.
@@ -227,7 +225,7 @@ func (w *work) brakes() {
 	for _, s := range w.plan.Steps {
 		row := t.victim(s, w.rows)
 		by := w.responsible(s)
-		if w.brake.counted(victimOf(row), by, now) {
+		if w.brake.counted(victimOf(row), s.Path, by, now) {
 			continue
 		}
 		if destroys(s) && !w.brake.young(s, row, by, now) && !w.own(w.dotOf(s)) && !by.IsZero() && !w.brake.holds[by].Released.Has(w.dotOf(s)) {

@@ -167,3 +167,72 @@ func TestBrakeAfterRestart(t *testing.T) {
 		t.Error("what was done before counts for ever")
 	}
 }
+
+// What is decided, what is saved again and again, and what somebody works on that it has just
+// brought, is after a restart as it would be without one.
+func TestBrakeRestartIsFair(t *testing.T) {
+	for what, row := range map[string]struct {
+		before func(a, b *simNode, settle func())
+		after  func(a *simNode)
+	}{
+		"released": {func(a, b *simNode, settle func()) {
+			for n := range 6 {
+				a.remove(fmt.Sprint("f", n))
+			}
+			settle()
+			if len(b.core.Holds()) != 1 {
+				t.Fatal("nothing is held")
+			}
+			if err := b.core.Decide(t.Context(), a.id, true); err != nil {
+				t.Fatal(err)
+			}
+			settle()
+		}, func(a *simNode) { a.remove("f9") }},
+		"refused": {func(a, b *simNode, settle func()) {
+			for n := range 3 {
+				a.remove(fmt.Sprint("f", n))
+			}
+			settle()
+			for n := range 3 {
+				a.remove(fmt.Sprint("f", 3+n))
+			}
+			settle()
+			if err := b.core.Decide(t.Context(), a.id, false); err != nil {
+				t.Fatal(err)
+			}
+			settle()
+		}, func(a *simNode) { a.remove("f9") }},
+		"saved again": {func(a, _ *simNode, settle func()) {
+			for n := range 4 {
+				a.write("f1", fmt.Sprint("again ", n))
+				a.write("f2", fmt.Sprint("and again ", n))
+				settle()
+			}
+		}, func(a *simNode) {
+			a.write("f1", "once more")
+			a.write("f2", "and once more")
+			a.remove("f9")
+		}},
+		"young": {func(a, _ *simNode, settle func()) {
+			for n := range 5 {
+				a.write(fmt.Sprint("new", n), fmt.Sprint("new ", n))
+			}
+			settle()
+			for n := range 5 {
+				a.write(fmt.Sprint("new", n), fmt.Sprint("newer ", n))
+			}
+			settle()
+		}, func(a *simNode) { a.remove("f9") }},
+	} {
+		a, b, settle := brakePair(t)
+		row.before(a, b, settle)
+		b.w.now += 1e6 // a restart takes time
+		b.kill()
+		settle()
+		row.after(a)
+		settle()
+		if holds := b.core.Holds(); len(holds) > 0 || b.kind("f9") != "" {
+			t.Errorf("%s: after a restart it is held: %+v", what, holds)
+		}
+	}
+}

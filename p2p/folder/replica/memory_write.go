@@ -226,7 +226,7 @@ func compareConflicts(a, b reconcile.Conflict) int {
 
 // SetHold implements Writer.
 func (w *memoryWriter) SetHold(h Hold) error {
-	h.Since, h.Released = milliseconds(h.Since), slices.Clone(h.Released)
+	h.Since, h.Decided, h.Released = milliseconds(h.Since), milliseconds(h.Decided), slices.Clone(h.Released)
 	undoPut(w, w.holds, h.Member, h)
 	return nil
 }

@@ -61,7 +61,7 @@ func (c *Core) Open(ctx context.Context) error {
 		if c.entries, err = r.CountEntries(); err != nil {
 			return err
 		}
-		return c.brake.load(r, c.o.Self, c.o.Now())
+		return c.brake.load(r, c.o.Now())
 	})
 	if err != nil {
 		return c.errorf("read the state", err)

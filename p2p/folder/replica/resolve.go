@@ -382,6 +382,7 @@ func (c *Core) decide(ctx context.Context, h Hold, release bool) error {
 			return ErrReadOnly
 		}
 	}
+	h.Decided = c.o.Now().UTC().Truncate(time.Millisecond)
 	if err := c.endHold(ctx, h); err != nil {
 		return err
 	}

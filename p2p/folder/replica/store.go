@@ -71,6 +71,8 @@ type Discarded struct {
 	Deleted  bool      // else replaced
 	Member   p2p.ID    // who did it
 	Time     time.Time // when this node did, or saw, it; milliseconds
+	// Counts: it counts for the brake, until Member is decided about.
+	Counts bool
 	// Name is that of the file in the trash of this node; empty if the bytes are not
 	// here, because a person here has deleted or replaced them: others may have them.
 	Name string
@@ -82,6 +84,8 @@ type Hold struct {
 	Since  time.Time // milliseconds; zero: nothing is held
 	Done   int       // deletions and replacements of the ten minutes before, which were let through
 	Limit  int       // what would have been let through
+	// Decided is when a person has last decided; what Member did before counts no more.
+	Decided time.Time
 	// Released is the vector of the member's events, one dot for each incarnation, up to which a
 	// person has let everything through.
 	Released reconcile.Vector

@@ -20,7 +20,7 @@ func testMembers(t *testing.T, f fixture) {
 		{Dot: dot(2, 3), Sig: bytes.Repeat([]byte{2}, 64)},
 		{Dot: reconcile.Dot{Member: member(2), Incarnation: 1<<63 + 3, Counter: 1}, Sig: bytes.Repeat([]byte{3}, 64)},
 	}
-	hold := replica.Hold{Member: member(3), Since: at, Done: 100, Limit: 50, Released: reconcile.Vector{dot(3, 1), dot(4, 2)}}
+	hold := replica.Hold{Member: member(3), Since: at, Decided: at.Add(time.Second), Done: 100, Limit: 50, Released: reconcile.Vector{dot(3, 1), dot(4, 2)}}
 	older, equalOne := claims[0], claims[1]
 	older.Dot.Counter, older.Sig = 4, bytes.Repeat([]byte{9}, 64)
 	equalOne.Sig = bytes.Repeat([]byte{8}, 64)
@@ -39,12 +39,12 @@ func testMembers(t *testing.T, f fixture) {
 	f.both(t, func(w replica.Writer) error {
 		return errors.Join(
 			w.SetCursor(replica.Cursor{Member: member(2), Incarnation: 1}), w.SetClaim(equalOne),
-			w.SetHold(replica.Hold{Member: member(3), Since: at.Add(time.Hour + time.Microsecond).In(time.FixedZone("x", 3600))}), w.SetJournal(nil),
+			w.SetHold(replica.Hold{Member: member(3), Since: at.Add(time.Hour + time.Microsecond).In(time.FixedZone("x", 3600)), Decided: at.Add(time.Microsecond)}), w.SetJournal(nil),
 		)
 	}, func(r replica.Reader) {
 		equal(t, "cursors", must(r.Cursors())(t), []replica.Cursor{{Member: member(1)}, {Member: member(2), Incarnation: 1}})
 		equal(t, "claims", must(r.Claims())(t), []replica.Claim{claims[0], equalOne, claims[2]})
-		equal(t, "holds", must(r.Holds())(t), []replica.Hold{{Member: member(1)}, {Member: member(3), Since: at.Add(time.Hour)}})
+		equal(t, "holds", must(r.Holds())(t), []replica.Hold{{Member: member(1)}, {Member: member(3), Since: at.Add(time.Hour), Decided: at}})
 		equal(t, "journal", must(r.Journal())(t), []byte(nil))
 	})
 	f.both(t, func(w replica.Writer) error { return w.SetJournal([]byte{}) }, func(r replica.Reader) {
@@ -92,7 +92,7 @@ func testDiscarded(t *testing.T, f fixture) {
 	for i := range 5 {
 		d := replica.Discarded{
 			Path: "d/f", Kind: reconcile.KindFile, Hash: reconcile.Hash{byte(i % 2)}, Size: int64(i), Mode: 0o600, Modified: -int64(i),
-			Deleted: i%2 == 0, Member: member(byte(i)), Time: time.UnixMilli(int64(i) * 1000).UTC(),
+			Deleted: i%2 == 0, Counts: i%3 == 0, Member: member(byte(i)), Time: time.UnixMilli(int64(i) * 1000).UTC(),
 		}
 		if i != 1 {
 			d.Name = "name"
