@@ -65,10 +65,11 @@ func (a *nodeAPI) addOrJoin(ctx context.Context, b api.FolderNew) (node.Folder, 
 		}
 		return a.node.JoinFolder(ctx, *b.Id, from, valueOf(b.Path))
 	}
-	grants, err := a.grants(nil, a.node.ID(), b.Grants)
+	grant, err := a.grants(a.node.ID(), b.Grants)
 	if err != nil {
 		return node.Folder{}, err
 	}
+	grants := folder.Changes{Grant: grant}.Granted(nil)
 	return a.node.AddFolder(ctx, folder.AddOptions{Path: *b.Path, Label: valueOf(b.Label), Access: string(valueOf(b.Access)), Grants: grants})
 }
 
@@ -148,14 +149,10 @@ func (a *nodeAPI) UpdateFolder(ctx context.Context, r api.UpdateFolderRequestObj
 		access := string(*r.Body.Access)
 		change.Access = &access
 	}
-	if r.Body.Grants != nil {
-		grants, err := a.grants(f.Grants, a.creatorOf(f), r.Body.Grants)
-		if err != nil {
-			return nil, err
-		}
-		change.Grants = &grants
+	if change.Grant, err = a.grants(a.creatorOf(f), r.Body.Grants); err != nil {
+		return nil, err
 	}
-	if change != (folder.Changes{}) {
+	if change.Label != nil || change.Paused != nil || change.Access != nil || change.Grant != nil {
 		if f, err = a.node.UpdateFolder(ctx, f.ID, change); err != nil {
 			return nil, err
 		}

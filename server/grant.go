@@ -14,18 +14,19 @@ import (
 // accessDefault is what a request says of a member that shall have no grant.
 const accessDefault = "default"
 
-// grants returns what members may do after a request, if it is had so far.
-func (a *nodeAPI) grants(had p2p.Grants, creator p2p.ID, change *api.Grants) (p2p.Grants, error) {
+// grants returns which grants a request changes.
+func (a *nodeAPI) grants(creator p2p.ID, change *api.Grants) (map[p2p.ID]string, error) {
 	if change == nil {
-		return had, nil
+		return nil, nil //nolint:nilnil // none
 	}
+	out := map[p2p.ID]string{}
 	for text, access := range *change {
 		id, err := p2p.ParseID(text)
 		if err != nil {
 			return nil, fmt.Errorf("%w: body: field grants: %w", errInvalid, err)
 		}
 		if access == accessDefault {
-			had = had.With(id, "")
+			out[id] = ""
 			continue
 		}
 		switch _, is := a.node.Member(id); {
@@ -36,14 +37,9 @@ func (a *nodeAPI) grants(had p2p.Grants, creator p2p.ID, change *api.Grants) (p2
 		case !is:
 			return nil, fmt.Errorf("%w: body: field grants: %s is not a member", errInvalid, id.Short())
 		}
-		had = had.With(id, access)
+		out[id] = access
 	}
-	// Who is no member any more takes no room.
-	had = slices.DeleteFunc(slices.Clone(had), func(g p2p.Grant) bool { _, is := a.node.Member(g.Member); return !is })
-	if err := had.Check(); err != nil {
-		return nil, fmt.Errorf("%w: body: field grants: %w", errInvalid, err)
-	}
-	return had, nil
+	return out, nil
 }
 
 // grantsShown returns the grants of a folder that people here see: all, where they could

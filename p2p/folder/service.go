@@ -195,8 +195,20 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 type Changes struct {
 	Label  *string
 	Access *string
-	Grants *p2p.Grants
-	Paused *bool // while paused, a folder is neither scanned nor watched
+	Grants *p2p.Grants       // all
+	Grant  map[p2p.ID]string // single ones; empty: the member has none
+	Paused *bool             // while paused, a folder is neither scanned nor watched
+}
+
+// Granted returns what grants become.
+func (c Changes) Granted(had p2p.Grants) p2p.Grants {
+	if c.Grants != nil {
+		had = slices.Clone(*c.Grants)
+	}
+	for id, access := range c.Grant {
+		had = had.With(id, access)
+	}
+	return had
 }
 
 // Update changes a folder. Errors: ErrNotFound, ErrInvalid.
@@ -216,11 +228,9 @@ func (s *Service) Update(ctx context.Context, id string, c Changes) (Folder, err
 		err = errors.Join(err, checkAccess(*c.Access))
 		r.Access = *c.Access
 	}
-	if c.Grants != nil {
-		if e := c.Grants.Check(); e != nil {
-			err = errors.Join(err, fmt.Errorf("folder: %w: %w", ErrInvalid, e))
-		}
-		r.Grants = slices.Clone(*c.Grants)
+	r.Grants = c.Granted(r.Grants)
+	if e := r.Grants.Check(); e != nil {
+		err = errors.Join(err, fmt.Errorf("folder: %w: %w", ErrInvalid, e))
 	}
 	if c.Paused != nil {
 		r.Paused = *c.Paused

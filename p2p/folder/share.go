@@ -3,6 +3,7 @@ package folder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -110,7 +111,8 @@ func (sh *share) present() bool {
 
 // update replaces the record and has the runner follow it.
 func (sh *share) update(r Record) {
-	sh.set(func() {
+	granted := !slices.Equal(sh.record().Grants, r.Grants)
+	sh.alter(func() {
 		resumed := sh.rec.Paused && !r.Paused
 		sh.rec = r
 		switch {
@@ -121,7 +123,7 @@ func (sh *share) update(r Record) {
 			sh.state = StateIdle
 			sh.asked++
 		}
-	})
+	}, granted)
 	sh.nudge()
 }
 

@@ -63,7 +63,8 @@ func distinct[T comparable](in []T, good func(T) bool) []T {
 
 // SetOffer offers a folder to the members, changes an offer, or, with Gone, takes
 // it back. Only admins may do so for another creator (ErrNotAdmin). An offer that
-// is in effect already is not signed again.
+// is in effect already is not signed again, but by a creator that an admin has spoken for:
+// then it holds as long as the creator is a member.
 func (s *Service) SetOffer(o Offer) error {
 	if o.By.IsZero() {
 		o.By = s.self
@@ -82,7 +83,7 @@ func (s *Service) SetOffer(o Offer) error {
 			return nil, fmt.Errorf("member: offer folder %s of %s: %w", o.Folder, o.By.Short(), ErrUnknownMember)
 		}
 		at, found := slices.BinarySearchFunc(v.offers, o, compareOffers)
-		if found && v.offers[at].same(o) || !found && o.Gone {
+		if !found && o.Gone || found && v.offers[at].same(o) && (o.By != s.self || v.offers[at].signer == s.self || o.Gone) {
 			return nil, nil
 		}
 		statement, err := s.signOffer(o)
@@ -116,6 +117,22 @@ func (s *Service) orphans(id p2p.ID) []Offer {
 	return slices.DeleteFunc(slices.Clone(s.current.Load().offers), func(o Offer) bool {
 		return o.By != id || o.signer != id || o.Gone
 	})
+}
+
+// decided returns what a member has decided about folders of others, that is in effect.
+func (s *Service) decided(id p2p.ID) []Offer {
+	return slices.DeleteFunc(slices.Clone(s.current.Load().offers), func(o Offer) bool {
+		return o.signer != id || o.By == id
+	})
+}
+
+// uphold signs what somebody has decided who had the power, and has it no more.
+func (s *Service) uphold(by p2p.ID, all []Offer) {
+	for _, o := range all {
+		if err := s.SetOffer(o); err != nil {
+			s.log.Warn("the access to a folder is as it was before an admin has decided", "admin", by.Short(), "folder", o.Folder, "error", err)
+		}
+	}
 }
 
 // adopt offers a folder of somebody who was revoked, unless another admin has done

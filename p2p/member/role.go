@@ -110,6 +110,7 @@ func (p *pen) restsOn(a *act) bool { return a.hash == p.grant.hash || a.hash == 
 // SetRole promotes or demotes a member. Errors: ErrNotAdmin, ErrUnknownMember,
 // ErrLastAdmin.
 func (s *Service) SetRole(id p2p.ID, role Role) error {
+	var decided []Offer
 	err := s.do(func() (func(), error) {
 		if !role.valid() {
 			return nil, fmt.Errorf("role %.20q: %w", role, ErrMalformed)
@@ -131,6 +132,7 @@ func (s *Service) SetRole(id p2p.ID, role Role) error {
 		case s.lastAdmin(id):
 			err = ErrLastAdmin
 		default:
+			decided = s.decided(id)
 			err = p.demote(standing)
 		}
 		if err != nil {
@@ -141,6 +143,7 @@ func (s *Service) SetRole(id p2p.ID, role Role) error {
 	if err != nil {
 		return fmt.Errorf("member: make %s %s: %w", id.Short(), role, err)
 	}
+	s.uphold(id, decided)
 	return nil
 }
 
@@ -164,7 +167,7 @@ func (p *pen) demote(st standing) error {
 // as far as that is possible: nothing that a member says of itself can keep it in.
 // Errors: ErrNotAdmin, ErrUnknownMember, ErrLastAdmin.
 func (s *Service) Revoke(id p2p.ID) error {
-	var orphans []Offer
+	var orphans, decided []Offer
 	err := s.do(func() (func(), error) {
 		p, err := s.adminPen()
 		if err != nil {
@@ -180,12 +183,13 @@ func (s *Service) Revoke(id p2p.ID) error {
 		if err := p.revokeAll(standing.inForce); err != nil {
 			return nil, err
 		}
-		orphans = s.orphans(id)
+		orphans, decided = s.orphans(id), s.decided(id)
 		return s.apply(update{statements: p.statements, own: true})
 	})
 	if err != nil {
 		return fmt.Errorf("member: revoke %s: %w", id.Short(), err)
 	}
+	s.uphold(id, decided)
 	for _, o := range orphans {
 		if err := s.adopt(o); err != nil {
 			s.log.Warn("folder of a revoked member not offered on", "member", id.Short(), "folder", o.Folder, "error", err)

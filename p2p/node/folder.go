@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -142,7 +143,7 @@ func (n *Node) AddFolder(ctx context.Context, o folder.AddOptions) (Folder, erro
 	if err != nil {
 		return Folder{}, err
 	}
-	return n.shared(f), n.syncOffers()
+	return n.shared(f), n.offerAll(ctx)
 }
 
 // UpdateFolder renames, pauses or changes the access of a folder shared here. Who may do
@@ -153,12 +154,18 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 		return Folder{}, err
 	}
 	defer leave()
+	n.granting.Lock()
+	defer n.granting.Unlock()
 	f, err := n.ownFolder(id)
 	if err != nil {
 		return Folder{}, err
 	}
-	n.granting.Lock()
-	defer n.granting.Unlock()
+	if f, err = n.noteAccess(ctx, f); err != nil {
+		return Folder{}, err
+	}
+	if c.Grant != nil {
+		c.Grant = n.withoutFormer(f.Grants, c.Grant)
+	}
 	if err := n.grantFor(f, c); err != nil {
 		return Folder{}, err
 	}
@@ -167,26 +174,45 @@ func (n *Node) UpdateFolder(ctx context.Context, id string, c folder.Changes) (F
 		return Folder{}, err
 	}
 	n.sync.Kick()
-	return n.shared(changed), n.syncOffers()
+	return n.shared(changed), n.signOffers()
+}
+
+// withoutFormer returns the changes of single grants with the end of those of who is no
+// member any more: they take no room.
+func (n *Node) withoutFormer(had p2p.Grants, change map[p2p.ID]string) map[p2p.ID]string {
+	change = maps.Clone(change)
+	for _, g := range had {
+		if !n.isMember(g.Member) {
+			change[g.Member] = ""
+		}
+	}
+	return change
 }
 
 // grantFor says for another creator who may do what with its folder, if c changes that.
 // Only an admin may, and it is the offer that counts.
 func (n *Node) grantFor(f Folder, c folder.Changes) error {
-	if f.Creator.IsZero() || c.Access == nil && c.Grants == nil {
-		return nil
-	}
-	o := member.Offer{Folder: f.ID, Label: f.Label, By: f.Creator, Access: f.Access, Grants: f.Grants}
+	o := member.Offer{Folder: f.ID, Label: f.Label, By: f.Creator, Access: f.Access, Grants: c.Granted(f.Grants)}
 	if c.Access != nil {
 		o.Access = *c.Access
 	}
-	if c.Grants != nil {
-		o.Grants = *c.Grants
-	}
-	if o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
+	if f.Creator.IsZero() || o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
 		return nil
 	}
+	if current, found := n.offerOf(f.ID, f.Creator); found {
+		o.Label = current.Label // what it is called here is a matter of this node
+	}
 	return n.members.SetOffer(o)
+}
+
+// offerOf returns the offer of a creator's folder that is in effect.
+func (n *Node) offerOf(id string, creator p2p.ID) (member.Offer, bool) {
+	for _, o := range n.members.Offers() {
+		if o.Folder == id && o.By == creator {
+			return o, true
+		}
+	}
+	return member.Offer{}, false
 }
 
 // RemoveFolder stops sharing a folder. Its files are not touched.
@@ -203,7 +229,7 @@ func (n *Node) RemoveFolder(ctx context.Context, id string) error {
 	if err := n.folders.Remove(ctx, f.ID); err != nil {
 		return err
 	}
-	return errors.Join(n.sync.Forget(ctx, f.ID), n.index.RemoveFolder(ctx, f.ID), n.syncOffers())
+	return errors.Join(n.sync.Forget(ctx, f.ID), n.index.RemoveFolder(ctx, f.ID), n.offerAll(ctx))
 }
 
 // forgetOrphans removes from the index what is left of folders that are shared no
@@ -266,7 +292,7 @@ func (n *Node) watchOffers(ctx context.Context) error {
 	for m := range n.events.Subscribe(ctx, "") {
 		switch m.Data.(type) {
 		case member.NetworkJoined, nil:
-			if err := n.syncOffers(); err != nil {
+			if err := n.offerAll(ctx); err != nil {
 				n.log.Error("folders not offered", "error", err)
 			}
 		}
@@ -274,18 +300,33 @@ func (n *Node) watchOffers(ctx context.Context) error {
 	return nil
 }
 
-// syncOffers signs an offer for each folder whose present one says something
-// else, and withdraws those of folders that are not shared any more. A node that was
-// revoked has nobody to offer them to; they are offered where it joins.
-func (n *Node) syncOffers() error {
-	n.offering.Lock()
-	defer n.offering.Unlock()
+// offerAll offers the folders that are shared here. What an admin has decided in the meantime
+// is taken over first, and signed by this node, so that it holds also when the admin is none
+// any more.
+func (n *Node) offerAll(ctx context.Context) error {
+	n.granting.Lock()
+	defer n.granting.Unlock()
+	var errs []error
+	for _, f := range n.folders.List() {
+		if f.Creator.IsZero() {
+			_, err := n.noteAccess(ctx, n.shared(f))
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, n.signOffers())...)
+}
+
+// signOffers signs an offer for each folder whose present one says something
+// else, or is of an admin, and withdraws those of folders that are not shared any more. A
+// node that was revoked has nobody to offer them to; they are offered where it joins. The
+// caller holds n.granting.
+func (n *Node) signOffers() error {
 	if n.members.Self().Revoked {
 		return nil
 	}
 	offered := map[string]member.Offer{}
 	for _, o := range n.members.Offers() {
-		if o.By == n.id && !o.Gone {
+		if o.By == n.id {
 			offered[o.Folder] = o
 		}
 	}
@@ -294,9 +335,7 @@ func (n *Node) syncOffers() error {
 		if !f.Creator.IsZero() {
 			continue // its creator offers it
 		}
-		if o, ok := offered[f.ID]; !ok || o.Label != f.Label || o.Access != f.Access || !slices.Equal(o.Grants, f.Grants) {
-			errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access, Grants: f.Grants}))
-		}
+		errs = append(errs, n.members.SetOffer(member.Offer{Folder: f.ID, Label: f.Label, Access: f.Access, Grants: f.Grants}))
 		delete(offered, f.ID)
 	}
 	for _, o := range offered {

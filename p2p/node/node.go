@@ -56,8 +56,7 @@ type Node struct {
 
 	joining  sync.Mutex // one Join at a time
 	heard    heardOffers
-	offering sync.Mutex      // one look at the offers at a time
-	granting sync.Mutex      // held while it is changed who may do what with a folder; before offering
+	granting sync.Mutex      // held while it is changed who may do what with a folder
 	ctx      context.Context // ends when Close begins
 	stop     context.CancelFunc
 	close    func() error // once
@@ -136,7 +135,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
-	n.index.Restrict(n.hiddenFrom)
+	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
 	n.handlers[search.Proto] = n.index.Handler
 	n.handlers[search.FetchProto] = n.index.FetchHandler

@@ -38,26 +38,20 @@ func (n *Node) folderAccess(id string, creator, who p2p.ID) exchange.Access {
 
 // accessTo returns what members may do with a folder of a creator.
 func (n *Node) accessTo(id string, creator p2p.ID) (others string, grants p2p.Grants) {
-	if creator != n.id {
-		for _, o := range n.members.Offers() {
-			if o.Folder == id && o.By == creator {
-				others, grants = o.Access, o.Grants
-			}
-		}
+	if o, found := n.offerOf(id, creator); found {
+		return o.Access, o.Grants
 	}
-	if others == "" {
-		if f, err := n.folders.Get(id); err == nil {
-			others, grants = f.Access, f.Grants
-		}
+	if f, err := n.folders.Get(id); err == nil {
+		return f.Access, f.Grants
 	}
-	return others, grants
+	return "", nil
 }
 
 // readable reports whether a member may read the files of a folder that is kept here.
 func (n *Node) readable(from p2p.ID, id string) bool {
 	f, err := n.folders.Get(id)
 	if err != nil {
-		return n.isMember(from) // what is not here is not found
+		return false // to whom it is hidden the answer is the same
 	}
 	return n.folderAccess(id, n.creatorOf(f), from).Read
 }
@@ -70,19 +64,24 @@ func (n *Node) creatorOf(f folder.Folder) p2p.ID {
 	return f.Creator
 }
 
-// hiddenFrom returns the folders kept here that a member may not read.
-func (n *Node) hiddenFrom(who p2p.ID) map[string]bool {
-	var hidden map[string]bool
-	for _, f := range n.folders.List() {
-		if n.folderAccess(f.ID, n.creatorOf(f), who).Read {
-			continue
-		}
-		if hidden == nil {
-			hidden = map[string]bool{}
-		}
-		hidden[f.ID] = true
+// readableTo returns the folders kept here that a member may read.
+func (n *Node) readableTo(who p2p.ID) map[string]bool {
+	readable := map[string]bool{}
+	if !n.isMember(who) {
+		return readable
 	}
-	return hidden
+	offers := n.members.Offers()
+	for _, f := range n.folders.List() {
+		creator := n.creatorOf(f)
+		access := f.Grants.Of(who, f.Access)
+		for i := range offers {
+			if offers[i].Folder == f.ID && offers[i].By == creator {
+				access = offers[i].AccessOf(who)
+			}
+		}
+		readable[f.ID] = who == creator || access != p2p.AccessNone
+	}
+	return readable
 }
 
 // memberKey returns the public key of somebody who is or was a member.
@@ -298,35 +297,48 @@ func (n *Node) Known(ctx context.Context, id, prefix, cursor string, limit int) 
 // so that it holds also when those who offer them have left, and a creator follows what an
 // admin has decided.
 func (n *Node) watchAccess(ctx context.Context) error {
-	for m := range n.events.Subscribe(ctx, "") {
-		o, ok := m.Data.(member.OfferChanged)
-		if !ok || o.Gone {
-			continue
+	messages := n.events.Subscribe(ctx, "")
+	n.noteAll(ctx, func(folder.Folder) bool { return true })
+	for m := range messages {
+		switch e := m.Data.(type) {
+		case nil:
+			n.noteAll(ctx, func(folder.Folder) bool { return true })
+		case member.OfferChanged:
+			n.noteAll(ctx, func(f folder.Folder) bool { return f.ID == e.Folder })
+			n.sync.Kick()
 		}
-		if err := n.noteAccess(ctx, o.Folder, o.By); err != nil && !errors.Is(err, context.Canceled) {
-			n.log.Error("the access to a folder not noted", "folder", o.Label, "error", err)
-		}
-		n.sync.Kick()
 	}
 	return nil
 }
 
-// noteAccess takes the access to a folder of a creator from its offer.
-func (n *Node) noteAccess(ctx context.Context, id string, creator p2p.ID) error {
+// noteAll is noteAccess of some folders; what is noted of those of this node is signed here.
+func (n *Node) noteAll(ctx context.Context, which func(folder.Folder) bool) {
 	n.granting.Lock()
 	defer n.granting.Unlock()
-	f, err := n.folders.Get(id)
-	if err != nil || n.creatorOf(f) != creator {
-		return nil //nolint:nilerr // it is not kept here
-	}
-	for _, o := range n.members.Offers() {
-		if o.Folder != id || o.By != creator || o.Gone || o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
-			continue
+	var errs []error
+	for _, f := range n.folders.List() {
+		if which(f) {
+			_, err := n.noteAccess(ctx, n.shared(f))
+			errs = append(errs, err)
 		}
-		_, err := n.folders.Update(ctx, id, folder.Changes{Access: &o.Access, Grants: &o.Grants})
-		return err
 	}
-	return nil
+	errs = append(errs, n.signOffers())
+	if err := errors.Join(errs...); err != nil && ctx.Err() == nil {
+		n.log.Error("the access to folders not noted", "error", err)
+	}
+}
+
+// noteAccess takes the access to a folder from its offer. The caller holds n.granting.
+func (n *Node) noteAccess(ctx context.Context, f Folder) (Folder, error) {
+	o, found := n.offerOf(f.ID, n.creatorOf(f.Folder))
+	if !found || o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
+		return f, nil
+	}
+	noted, err := n.folders.Update(ctx, f.ID, folder.Changes{Access: &o.Access, Grants: &o.Grants})
+	if errors.Is(err, folder.ErrNotFound) {
+		return f, nil // it was removed just now
+	}
+	return n.shared(noted), err
 }
 
 // watchLinks tells the folders whom this node is linked to.

@@ -42,7 +42,9 @@ func (x *Index) Handler(ctx context.Context, from p2p.Link, b []byte) ([]byte, e
 	if err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
-	q.hidden = x.hiddenFrom(from)
+	var all bool
+	q.readable, all = x.seenBy(from)
+	q.restricted = !all
 	r, err := x.evaluate(ctx, q)
 	switch {
 	case errors.Is(err, ErrEmpty):
@@ -103,9 +105,10 @@ func (x *Index) match(ctx context.Context, units []unit, q request) (response, *
 func (x *Index) attempt(ctx context.Context, s *scratch, units []unit, q request) (response, []expansion, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	rank := ranking{hidden: q.hidden, reading: x.read(ctx), scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
+	hidden, less := x.hidden(q)
+	rank := ranking{hidden: hidden, reading: x.read(ctx), scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
 	r := response{Hits: []wireHit{}}
-	documents := len(x.slots)
+	documents := len(x.slots) - less
 	edits := rank.tolerances(units, q.Fuzz)
 	all := make([]expansion, len(units))
 	lists := make([][]match, len(units))
@@ -126,7 +129,7 @@ func (x *Index) attempt(ctx context.Context, s *scratch, units []unit, q request
 		r.Documents = documents
 	}
 	r.Shortened = rank.shortened
-	if len(q.hidden) > 0 {
+	if len(hidden) > 0 {
 		for i := range all {
 			all[i].only(rank.visible)
 		}

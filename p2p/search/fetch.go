@@ -47,7 +47,7 @@ func (x *Index) FetchHandler(ctx context.Context, link p2p.Link, b []byte) ([]by
 		return nil, &p2p.CallError{Code: "malformed", Message: "search: document request out of bounds"}
 	}
 	r, err := x.store.Get(ctx, q.ID)
-	if err == nil && x.hiddenFrom(link)[r.Folder] {
+	if readable, all := x.seenBy(link); err == nil && !all && r.Folder != "" && !readable[r.Folder] {
 		err = fmt.Errorf("search: document %.80q: %w", q.ID, ErrNotFound)
 	}
 	if errors.Is(err, ErrNotFound) {

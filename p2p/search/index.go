@@ -32,8 +32,8 @@ type Index struct {
 	codec codec
 	gate  *gate // of peers' queries
 	turn  int   // turnSteps, but for tests
-	// hidden returns the folders that a member may not see; nil: none.
-	hidden func(asker p2p.ID) map[string]bool
+	// readable returns the folders that a member may see; nil: nobody was restricted.
+	readable func(asker p2p.ID) map[string]bool
 
 	// writing is held while documents change, from the look at what is there to
 	// the end, so that store and memory stay the same. Lock order: writing, mu.
@@ -46,6 +46,7 @@ type Index struct {
 	vocabulary fastss.Vocabulary // a word's count is the number of documents
 	lists      []list            // by the word's number
 	labels     map[string]string // one copy of each folder ID and type
+	folders    map[string]int    // documents of each
 	words      uint64            // of all texts
 	bytes      uint64            // of all texts
 	squeezed   uint64            // how often slots were numbered anew
@@ -77,7 +78,7 @@ type Stats struct {
 func Open(ctx context.Context, store Store) (*Index, error) {
 	x := &Index{
 		store: store, gate: newGate(maxEach, maxWait), turn: turnSteps,
-		slots: make(map[string]uint32), labels: make(map[string]string),
+		slots: make(map[string]uint32), labels: make(map[string]string), folders: make(map[string]int),
 	}
 	var stale []string
 	x.mu.Lock()
@@ -97,16 +98,36 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 	return x, nil
 }
 
-// Restrict has Handler and FetchHandler answer members as if there were no documents of
-// folders that are hidden from them. It is called before the first of these.
-func (x *Index) Restrict(hidden func(asker p2p.ID) map[string]bool) { x.hidden = hidden }
+// Restrict has Handler and FetchHandler answer members as if there were no documents but
+// those that were published, and those of folders that they may see. It is called before
+// the first of these.
+func (x *Index) Restrict(readable func(asker p2p.ID) map[string]bool) { x.readable = readable }
 
-// hiddenFrom returns the folders that the peer of a link may not see.
-func (x *Index) hiddenFrom(from p2p.Link) map[string]bool {
-	if x.hidden == nil || from == nil {
-		return nil
+// seenBy returns the folders that the peer of a link may see; all: every one.
+func (x *Index) seenBy(from p2p.Link) (folders map[string]bool, all bool) {
+	if x.readable == nil || from == nil {
+		return nil, true
 	}
-	return x.hidden(from.Peer())
+	return x.readable(from.Peer()), false
+}
+
+// hidden returns the folders of which there are documents, and which who asks q may not see,
+// and how many documents that are; nil if none. The caller holds mu.
+func (x *Index) hidden(q request) (folders map[string]bool, documents int) {
+	if !q.restricted {
+		return nil, 0
+	}
+	for f, n := range x.folders {
+		if q.readable[f] {
+			continue
+		}
+		if folders == nil {
+			folders = map[string]bool{}
+		}
+		folders[f] = true
+		documents += n
+	}
+	return folders, documents
 }
 
 // reread indexes documents again from their texts. A file without a readable text
@@ -148,13 +169,7 @@ func (x *Index) insertUnread(d Document) error {
 func (x *Index) Folders() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	folders := make(map[string]bool)
-	for i := range x.docs {
-		if folder := x.docs[i].folder; folder != "" {
-			folders[folder] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(folders))
+	return slices.Sorted(maps.Keys(x.folders))
 }
 
 // Stats returns the present sizes.
@@ -367,6 +382,9 @@ func (x *Index) insert(r *Record) {
 		words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
 	}
 	x.slots[r.ID] = slot
+	if r.Folder != "" {
+		x.folders[x.docs[slot].folder]++
+	}
 	x.words += l.words
 	x.bytes += l.text
 }
@@ -388,6 +406,9 @@ func (x *Index) drop(id string) {
 		return
 	}
 	d := &x.docs[slot]
+	if x.folders[d.folder]--; x.folders[d.folder] <= 0 {
+		delete(x.folders, d.folder) // also what was published has no folder
+	}
 	x.words -= uint64(d.words)
 	x.bytes -= uint64(d.bytes)
 	x.docs[slot] = doc{}

@@ -17,12 +17,7 @@ func TestRestrict(t *testing.T) {
 		Document{ID: "published", Title: "Granite", Text: "granite"},
 	)
 	outsider, insider := node(2), node(3)
-	x.Restrict(func(asker p2p.ID) map[string]bool {
-		if asker == insider {
-			return nil
-		}
-		return map[string]bool{"hidden": true}
-	})
+	x.Restrict(func(asker p2p.ID) map[string]bool { return map[string]bool{"open": true, "hidden": asker == insider} })
 	self := &Mesh{Index: x}
 	ask := func(who p2p.ID, text string) Answer {
 		t.Helper()

@@ -23,7 +23,8 @@ type request struct {
 	After   *after `cbor:"4,keyasint,omitempty"`
 	Explain bool   `cbor:"5,keyasint,omitempty"`
 
-	hidden map[string]bool // folders that the asker may not see
+	restricted bool            // the asker sees only documents without a folder, and of
+	readable   map[string]bool // these
 }
 
 // after is where the page before has ended.

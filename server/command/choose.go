@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -41,6 +42,9 @@ func (c *console) member(text string) (string, error) {
 	}
 	switch len(found) {
 	case 0:
+		if _, err := p2p.ParseID(text); err == nil {
+			return text, nil // of one that was a member
+		}
 		return "", outcome{errNoSuch, fmt.Sprintf("no member is called %s: shoal members lists them", text)}
 	case 1:
 		return found[0], nil
