@@ -126,7 +126,7 @@ func (s *Service) serve(ctx context.Context, from p2p.ID, conn net.Conn) error {
 	if err := wire.WriteMsg(conn, granted); err != nil || granted.Length == 0 {
 		return err
 	}
-	return send(conn, body, granted.Length)
+	return send(conn, body, granted.Length, func() bool { return s.options.Allowed(from, req.Folder) })
 }
 
 func refuse(err error) reply {
@@ -138,13 +138,21 @@ func refuse(err error) reply {
 	return reply{Code: "internal"}
 }
 
-// send copies length bytes, or fails before the last.
-func send(conn net.Conn, body io.Reader, length int64) error {
+// send copies length bytes, or fails before the last. It asks from time to time whether it
+// still may: to send a long file to a slow reader can take hours.
+func send(conn net.Conn, body io.Reader, length int64, may func() bool) error {
 	buf := make([]byte, min(sendBuffer, length))
+	asked := time.Now()
 	for sent := int64(0); sent < length; {
 		n, err := body.Read(buf)
 		if err != nil {
 			return err
+		}
+		if now := time.Now(); now.Sub(asked) >= time.Second {
+			if !may() {
+				return ErrForbidden
+			}
+			asked = now
 		}
 		if err := conn.SetWriteDeadline(time.Now().Add(stalledAfter)); err != nil {
 			return err

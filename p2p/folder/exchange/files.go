@@ -68,7 +68,8 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 	}
 	defer leave()
 	in := bufio.NewReaderSize(conn, 16<<10)
-	out := bufio.NewWriterSize(timedWriter{conn, s.o.Times.Stalled}, 64<<10)
+	may := &permitted{Writer: timedWriter{conn, s.o.Times.Stalled}, s: s, to: from}
+	out := bufio.NewWriterSize(may, 64<<10)
 	for {
 		if err := conn.SetReadDeadline(time.Now().Add(s.o.Times.Stalled)); err != nil {
 			return err
@@ -83,6 +84,7 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 		if len(q.Items) > maxItems || q.Signature && len(q.Items) != 1 {
 			return fmt.Errorf("exchange: request for %d contents: %w", len(q.Items), wire.ErrMalformed)
 		}
+		may.request, may.asked = q, time.Time{}
 		if err := s.serveRequest(ctx, from, q, in, out); err != nil {
 			return err
 		}
@@ -90,6 +92,27 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 			return err
 		}
 	}
+}
+
+// permitted writes to a member as long as it may read the folder: it is asked again from
+// time to time, for an answer can take long.
+type permitted struct {
+	io.Writer
+	s       *Service
+	to      p2p.ID
+	request request
+	asked   time.Time
+}
+
+func (w *permitted) Write(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(w.asked) >= time.Second {
+		// What is written first follows what was just decided.
+		if _, code := w.s.permit(w.request.Folder, w.request.Creator, w.to); code != "" && !w.asked.IsZero() {
+			return 0, fmt.Errorf("exchange: %s may not read the folder any more", w.to.Short())
+		}
+		w.asked = now
+	}
+	return w.Writer.Write(p)
 }
 
 // timedWriter gives each write its time.

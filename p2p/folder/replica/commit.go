@@ -154,7 +154,7 @@ func (w *work) setRows(tx Writer, moves []Move) error {
 	for i, m := range moves {
 		away[i] = Move{From: m.From, To: fmt.Sprintf("%s/moving %d", reconcile.Aside, i)}
 	}
-	final, now := gatherer{move: moves}, gatherer{move: away}
+	final, now := gatherer{move: translate(moves)}, gatherer{move: translate(away)}
 	var unset []string
 	for p := range w.base {
 		_, kept := w.rows[final.now(p)]

@@ -54,14 +54,15 @@ type gatherer struct {
 	r    Reader
 	d    Disk
 	fold func(name string) string // nil: names are what their bytes are
-	move []Move
+	move translation              // what was told
 	scope
 
 	entries  map[reconcile.EntryID]bool
 	spots    map[reconcile.Spot]bool
 	expanded map[reconcile.EntryID]bool
 	bereft   map[string]bool                                   // directories all of whose rows are loaded
-	found    []Move                                            // where these are now
+	found    translation                                       // where these are now
+	afresh   bool                                              // found is more than what is related yet
 	names    map[string]map[string][]string                    // by directory and folded name: paths
 	taken    map[reconcile.EntryID]map[string][]reconcile.Spot // the same of the places in a directory
 	queue    []func() error
@@ -70,14 +71,14 @@ type gatherer struct {
 // gather returns the scope of s.
 func gather(ctx context.Context, r Reader, d Disk, fold func(name string) string, s seeds) (scope, error) {
 	g := &gatherer{
-		ctx: ctx, r: r, d: d, fold: fold, move: s.moved,
+		ctx: ctx, r: r, d: d, fold: fold, move: translate(s.moved),
 		scope: scope{
 			base: reconcile.Base{}, disk: reconcile.Disk{}, global: reconcile.Global{},
 			changed: map[string]int64{}, pending: map[reconcile.EntryID]bool{},
 			looked: map[string]bool{},
 		},
 		entries: map[reconcile.EntryID]bool{}, spots: map[reconcile.Spot]bool{}, expanded: map[reconcile.EntryID]bool{},
-		bereft: map[string]bool{}, names: map[string]map[string][]string{}, taken: map[reconcile.EntryID]map[string][]reconcile.Spot{},
+		bereft: map[string]bool{}, found: translate(nil), names: map[string]map[string][]string{}, taken: map[reconcile.EntryID]map[string][]reconcile.Spot{},
 	}
 	for _, m := range s.moved {
 		g.path(m.From)
@@ -95,6 +96,7 @@ func gather(ctx context.Context, r Reader, d Disk, fold func(name string) string
 			return scope{}, err
 		}
 		g.bereave()
+		g.relate()
 		g.unite()
 		g.follow()
 		if len(g.queue) == 0 {
@@ -271,30 +273,60 @@ func (g *gatherer) sample(dir string) {
 
 // now returns where what was at p is since directories were moved; was is the
 // inverse.
-func (g *gatherer) now(p string) string {
-	best := Move{}
-	for _, m := range g.move {
-		if below(p, m.From) && len(m.From) > len(best.From) {
-			best = m
-		}
-	}
-	if best.From == "" {
-		return p
-	}
-	return best.To + p[len(best.From):]
+func (g *gatherer) now(p string) string { return first(g.move.to, p) }
+
+func (g *gatherer) was(p string) string { return first(g.move.from, p) }
+
+// translation is moves of directories, by where they were from and by where they went.
+type translation struct {
+	moves    int
+	to, from map[string][]string
 }
 
-func (g *gatherer) was(p string) string {
-	best := Move{}
-	for _, m := range g.move {
-		if below(p, m.To) && len(m.To) > len(best.To) {
-			best = m
-		}
+func translate(moves []Move) translation {
+	t := translation{to: map[string][]string{}, from: map[string][]string{}}
+	for _, m := range moves {
+		t.add(m)
 	}
-	if best.To == "" {
+	return t
+}
+
+func (t *translation) add(m Move) {
+	t.moves++
+	t.to[m.From] = append(t.to[m.From], m.To)
+	t.from[m.To] = append(t.from[m.To], m.From)
+}
+
+// first returns p as it is after the first move of the lowest directory above it, or of
+// itself, that by has; p if there is none.
+func first(by map[string][]string, p string) string {
+	if len(by) == 0 {
 		return p
 	}
-	return best.From + p[len(best.To):]
+	for dir := p; dir != ""; dir = parent(dir) {
+		if other := by[dir]; len(other) > 0 {
+			return other[0] + p[len(dir):]
+		}
+	}
+	return p
+}
+
+// across returns where what was at p is after any of the moves, and where what is at p was
+// before.
+func (t *translation) across(p string) (all []string) {
+	if t.moves == 0 {
+		return nil
+	}
+	for dir := p; dir != ""; dir = parent(dir) {
+		for _, by := range []map[string][]string{t.to, t.from} {
+			for _, other := range by[dir] {
+				if len(other)+len(p)-len(dir) <= reconcile.MaxPath {
+					all = append(all, other+p[len(dir):])
+				}
+			}
+		}
+	}
+	return all
 }
 
 // below reports whether p is dir or in it.
@@ -317,7 +349,7 @@ func (g *gatherer) path(p string) {
 func (g *gatherer) related(p string) (all []string) {
 	for _, step := range []func(string) string{g.now, g.was} {
 		q := p
-		for range g.move {
+		for range g.move.moves {
 			next := step(q)
 			if next == q || next == p || len(next) > reconcile.MaxPath {
 				break
@@ -326,21 +358,21 @@ func (g *gatherer) related(p string) (all []string) {
 			q = next
 		}
 	}
-	for _, m := range g.found {
-		all = append(all, m.across(p)...)
-	}
-	return all
+	return append(all, g.found.across(p)...)
 }
 
-// across returns where what was at p is after the move, and where what is at p was before.
-func (m Move) across(p string) (all []string) {
-	if below(p, m.From) && len(m.To)+len(p)-len(m.From) <= reconcile.MaxPath {
-		all = append(all, m.To+p[len(m.From):])
+// relate has loaded, after directories were found elsewhere, what is or was there of all that
+// was looked at before.
+func (g *gatherer) relate() {
+	if !g.afresh {
+		return
 	}
-	if below(p, m.To) && len(m.From)+len(p)-len(m.To) <= reconcile.MaxPath {
-		all = append(all, m.From+p[len(m.To):])
+	g.afresh = false
+	for _, p := range slices.Collect(maps.Keys(g.looked)) {
+		for _, q := range g.found.across(p) {
+			g.load(q)
+		}
 	}
-	return all
 }
 
 func (g *gatherer) load(p string) {
@@ -442,13 +474,8 @@ func (g *gatherer) find(p string, row reconcile.Row) error {
 	if err != nil || !known || slices.Contains(g.related(p), q) || q == p {
 		return err
 	}
-	m := Move{From: p, To: q}
-	g.found = append(g.found, m)
-	for _, x := range slices.Collect(maps.Keys(g.looked)) {
-		for _, y := range m.across(x) {
-			g.load(y)
-		}
-	}
+	g.found.add(Move{From: p, To: q})
+	g.afresh = true
 	g.path(q)
 	return nil
 }
@@ -456,7 +483,7 @@ func (g *gatherer) find(p string, row reconcile.Row) error {
 // gone has all that is committed in a directory loaded that is not there any more:
 // its row goes with all below. If it is known where it was moved, they go along.
 func (g *gatherer) gone(p string, row reconcile.Row) error {
-	if row.Kind != reconcile.KindDir || slices.ContainsFunc(g.move, func(m Move) bool { return below(p, m.From) }) {
+	if row.Kind != reconcile.KindDir || g.now(p) != p {
 		return nil
 	}
 	return g.within(p)
