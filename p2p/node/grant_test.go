@@ -21,7 +21,7 @@ func (k *kept) grant(access string, grants p2p.Grants) {
 // knows waits until a node's folder has the grants.
 func (k *kept) knows(access string, grants p2p.Grants) {
 	k.t.Helper()
-	await(k.t, k.Node, "the grants", func() bool {
+	eventually(k.t, "the grants", func() bool {
 		f, err := k.Folder(k.id, k.ID())
 		return err == nil && f.Access == access && len(f.Grants) == len(grants) && (len(grants) == 0 || f.Grants[0] == grants[0])
 	})
@@ -167,5 +167,118 @@ func TestHiddenOffers(t *testing.T) {
 		if ok != row.tells || ok && got.Gone != row.gone {
 			t.Errorf("%d: %+v, %v", i, got, ok)
 		}
+	}
+}
+
+// lets waits until the node k lets somebody read the folder, or not.
+func (k *kept) lets(who p2p.ID, read bool) {
+	k.t.Helper()
+	eventually(k.t, k.Name()+" follows", func() bool { return k.folderAccess(k.id, k.creator(), who).Read == read })
+}
+
+func (k *kept) creator() p2p.ID {
+	f, err := k.folders.Get(k.id)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return k.creatorOf(f)
+}
+
+// What an admin has decided about another's folder holds when the admin is none any more.
+func TestDecisionOutlivesTheAdmin(t *testing.T) {
+	t.Parallel()
+	for _, away := range []bool{false, true} { // the creator, when it is decided
+		nodes := class(t, "alice", "bob", "chiara", "dora")
+		alice, bob, dora := nodes[0], nodes[1], nodes[3]
+		own := &kept{Node: nodes[2], t: t, dir: t.TempDir()}
+		f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "chiara's", Access: p2p.AccessRead})
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.id = f.ID
+		if _, err := alice.SetRole(t.Context(), bob.ID(), member.RoleAdmin); err != nil {
+			t.Fatal(err)
+		}
+		atBob := join(t, bob, own, t.TempDir())
+		eventually(t, "bob is an admin", func() bool { m, _ := bob.Member(bob.ID()); return m.Role == member.RoleAdmin })
+		if away { // it has heard of the decision, and has not come to it yet
+			own.granting.Lock()
+		}
+		atBob.grant(p2p.AccessRead, p2p.Grants(nil).With(dora.ID(), p2p.AccessNone))
+		own.lets(dora.ID(), false)
+		eventually(t, "alice knows", func() bool { o, found := alice.offerOf(f.ID, own.ID()); return found && len(o.Grants) == 1 })
+		if _, err := alice.SetRole(t.Context(), bob.ID(), member.RoleMember); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "bob is none", func() bool { m, _ := own.Member(bob.ID()); return m.Role == member.RoleMember })
+		if away {
+			own.granting.Unlock()
+		}
+		if _, err := own.AddFolder(t.Context(), folder.AddOptions{Path: t.TempDir(), Label: "another"}); err != nil {
+			t.Fatal(err)
+		}
+		own.lets(dora.ID(), false)
+		atBob.lets(dora.ID(), false)
+		if o, found := own.offerOf(f.ID, own.ID()); !found || len(o.Grants) != 1 {
+			t.Errorf("away %v: the offer is %+v", away, o)
+		}
+	}
+}
+
+// Whatever a creator does before it has noted what an admin has decided does not undo that,
+// and two who decide at once about two members both have their way.
+func TestGrantsAtOnce(t *testing.T) {
+	t.Parallel()
+	all := together(t, p2p.AccessWrite, "alice", "bob", "chiara")
+	alice, bob, chiara := all[0], all[1], all[2]
+	own := &kept{Node: bob.Node, t: t, dir: t.TempDir()}
+	f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "bob's", Access: p2p.AccessWrite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.id = f.ID
+	atAlice := join(t, alice.Node, own, t.TempDir())
+	bob.granting.Lock()
+	if _, err := atAlice.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{chiara.ID(): p2p.AccessNone}}); err != nil {
+		t.Fatal(err)
+	}
+	own.lets(chiara.ID(), false)
+	done := make(chan error, 2)
+	go func() {
+		paused := false
+		_, err := bob.UpdateFolder(t.Context(), own.id, folder.Changes{Paused: &paused})
+		done <- err
+	}()
+	go func() {
+		_, err := bob.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{alice.ID(): p2p.AccessRead}})
+		done <- err
+	}()
+	bob.granting.Unlock()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range []*kept{own, atAlice} {
+		eventually(t, "both decisions", func() bool {
+			o, found := k.offerOf(f.ID, bob.ID())
+			return found && o.AccessOf(chiara.ID()) == p2p.AccessNone && o.AccessOf(alice.ID()) == p2p.AccessRead
+		})
+		k.lets(chiara.ID(), false)
+	}
+}
+
+// While a folder is removed here, nobody finds what is left of it.
+func TestRemovedIsHidden(t *testing.T) {
+	t.Parallel()
+	all := together(t, p2p.AccessWrite, "alice", "bob")
+	alice, bob := all[0], all[1]
+	alice.put("a.txt", "lepidolite")
+	eventually(t, "bob finds it", func() bool { return bob.finds("lepidolite", alice.Node) })
+	if err := alice.folders.Remove(t.Context(), alice.id); err != nil { // the first part of RemoveFolder
+		t.Fatal(err)
+	}
+	if bob.finds("lepidolite", alice.Node) {
+		t.Error("it is found")
 	}
 }
