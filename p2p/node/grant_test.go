@@ -102,6 +102,13 @@ func TestGrants(t *testing.T) {
 	if !alice.lacks("chiara.txt") {
 		t.Error("what a reader has made was told")
 	}
+	grants = grants.With(chiara.ID(), p2p.AccessNone)
+	alice.grant(p2p.AccessRead, grants)
+	chiara.lets(chiara.ID(), false)
+	alice.grant(p2p.AccessRead, grants.With(chiara.ID(), p2p.AccessWrite))
+	for _, k := range []*kept{alice, bob, d} {
+		k.awaitFile("chiara.txt", "of chiara")
+	}
 }
 
 // An admin decides about another's folder, and the creator follows, also after a restart of

@@ -46,11 +46,8 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 		r.own, r.all = own, r.all || r.own.Write != own.Write
 		r.wake()
 	}
-	// What was refused of a member that may change the folder now is asked for again.
-	afresh := map[p2p.ID]bool{}
 	for id, p := range r.pulls {
-		afresh[id] = !p.writes && r.writer(id)
-		if l := links[id]; l != p.link || paused || !r.follows(id) || afresh[id] {
+		if l := links[id]; l != p.link || paused || !r.follows(id) || !p.writes && r.writer(id) {
 			p.cancel()
 			delete(r.pulls, id)
 		}
@@ -63,7 +60,10 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 			continue
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		p := &pull{r: r, link: l, cancel: cancel, again: make(chan struct{}, 1), writes: r.writer(id), afresh: afresh[id]}
+		p := &pull{r: r, link: l, cancel: cancel, again: make(chan struct{}, 1), writes: r.writer(id)}
+		// What was refused of a member that may change the folder now is asked for again.
+		p.afresh = p.writes && r.readers[id]
+		r.readers[id] = !p.writes
 		r.pulls[id] = p
 		wg.Go(func() { p.run(ctx) })
 	}

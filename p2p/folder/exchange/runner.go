@@ -51,11 +51,12 @@ type runner struct {
 	paused  bool
 	own     Access // of this node
 	pulls   map[p2p.ID]*pull
-	servers map[p2p.ID]int // streams that take entries to a member
-	busy    int            // what is at work
-	shown   bool           // the scan was told that something is
-	lingers time.Time      // until when it is told so
-	met     bool           // all that some member had is merged, in this run or an earlier one
+	readers map[p2p.ID]bool // members that might not change the folder when something came from them last
+	servers map[p2p.ID]int  // streams that take entries to a member
+	busy    int             // what is at work
+	shown   bool            // the scan was told that something is
+	lingers time.Time       // until when it is told so
+	met     bool            // all that some member had is merged, in this run or an earlier one
 
 	incarnation atomic.Uint64 // 0 until the core is open
 	ready       atomic.Bool   // entries of others are merged
@@ -109,7 +110,7 @@ func newRunner(s *Service, f folder.Folder) *runner {
 	r := &runner{
 		s: s, id: f.ID, label: f.Label, offered: f.Creator, network: s.o.Network(), creator: f.Creator, ended: make(chan struct{}),
 		commands: make(chan func(context.Context)), incoming: make(chan incoming), nudge: make(chan struct{}, 1),
-		pulls: map[p2p.ID]*pull{}, servers: map[p2p.ID]int{}, refusals: map[p2p.ID]*tally{},
+		pulls: map[p2p.ID]*pull{}, readers: map[p2p.ID]bool{}, servers: map[p2p.ID]int{}, refusals: map[p2p.ID]*tally{},
 	}
 	if r.creator.IsZero() {
 		r.creator = s.self
