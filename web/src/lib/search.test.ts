@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Problem } from '../api/problem';
 import type { SearchParams } from '../api/client';
 import type { Hit, SearchAnswer, SearchPart } from '../api/types';
-import { debounceMs, headline, missing, Search, type View } from './search';
+import { debounceMs, grouped, headline, missing, Search, type View } from './search';
 
 const hit = (node: string, path: string, score: number): Hit => ({
   id: path,
@@ -266,5 +266,16 @@ describe('headline', () => {
     asked[0]?.answer(answer([hit('a', '1', 1)]));
     await settle();
     expect(headline(search.view)).toBe('1 result from one computer');
+  });
+});
+
+describe('grouped', () => {
+  const on = (node: string, size = 1): Hit => ({ ...hit(node, 'a.txt', 1), local: node === 'me', size });
+  it('shows what several computers have once, with this one first', () => {
+    const found = grouped([on('bob'), on('carol', 7), on('me'), on('dora')]);
+    expect(found.map(f => [f.hit.node, f.also.map(h => h.node)])).toEqual([
+      ['me', ['bob', 'dora']],
+      ['carol', []],
+    ]);
   });
 });

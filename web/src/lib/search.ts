@@ -253,16 +253,38 @@ function merged(old: Hit[], more: Hit[], sorted: boolean): Hit[] {
   return sorted ? all.sort((a, b) => b.score - a.score || (hitKey(a) < hitKey(b) ? -1 : 1)) : all;
 }
 
+// Found is a hit, and the same file or document on other computers.
+export interface Found {
+  hit: Hit;
+  also: Hit[];
+}
+
+// grouped shows what several computers have once, in the place of the best: this computer's,
+// if it has it.
+export function grouped(hits: readonly Hit[]): Found[] {
+  const groups = new Map<string, Found>();
+  for (const hit of hits) {
+    const key = [hit.id, hit.folder, hit.path, hit.size, hit.modified].join(' ');
+    const known = groups.get(key);
+    if (!known) groups.set(key, { hit, also: [] });
+    else if (hit.local) groups.set(key, { hit, also: [known.hit, ...known.also] });
+    else known.also.push(hit);
+  }
+  return [...groups.values()];
+}
+
 // headline says in one sentence what came out; it is also what is read aloud.
 export function headline(view: View): string {
+  // What several computers have is one result, as far as it is known here.
+  const total = view.total - (view.hits.length - grouped(view.hits).length);
   switch (view.phase) {
     case 'searching':
-      return view.hits.length > 0 && !view.stale ? `${view.total} so far…` : 'Searching…';
+      return view.hits.length > 0 && !view.stale ? `${total} so far…` : 'Searching…';
     case 'done': {
       const answered = view.progress.filter(p => p.state === 'answered').length;
       const from = answered === 1 ? 'one computer' : `${answered} computers`;
-      if (view.total === 0) return `Nothing found on ${from}`;
-      return `${view.total === 1 ? '1 result' : `${view.total} results`} from ${from}`;
+      if (total === 0) return `Nothing found on ${from}`;
+      return `${total === 1 ? '1 result' : `${total} results`} from ${from}`;
     }
     case 'failed':
       return 'The search failed';
