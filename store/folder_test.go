@@ -27,7 +27,8 @@ func TestFolderStore(t *testing.T) {
 func TestFoldersSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	r := folder.Record{ID: "aaaa", Label: "papers", Path: "/papers", Access: folder.AccessRead, Created: time.UnixMilli(1_700_000_000_123).UTC(), Paused: true, Inode: 1<<64 - 1,
+	r := folder.Record{
+		ID: "aaaa", Label: "papers", Path: "/papers", Access: folder.AccessRead, Created: time.UnixMilli(1_700_000_000_123).UTC(), Paused: true, Inode: 1<<64 - 1,
 		Grants: p2p.Grants{{Member: p2p.ID{1}, Access: p2p.AccessWrite}, {Member: p2p.ID{2}, Access: p2p.AccessNone}},
 	}
 	row := folder.Row{Entry: folder.Entry{Path: "x", Kind: folder.KindFile, Size: 3, Hash: folder.Hash{1}}, Inode: 1<<64 - 1}

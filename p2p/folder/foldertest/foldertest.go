@@ -88,7 +88,8 @@ func wantRows(t *testing.T, what string, got []folder.Row, err error, want ...fo
 func testRegistry(t *testing.T, s folder.Store) {
 	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 	second := folder.Record{ID: "bbb", Label: "B", Path: "/b", Access: folder.AccessRead, Created: at(2000), Paused: true, Marked: true, Inode: math.MaxUint64}
-	first := folder.Record{ID: "ccc", Label: "C\u202e", Path: "/c\nd", Access: folder.AccessWrite, Created: at(1000), Creator: p2p.ID{1, 31: 2},
+	first := folder.Record{
+		ID: "ccc", Label: "C\u202e", Path: "/c\nd", Access: folder.AccessWrite, Created: at(1000), Creator: p2p.ID{1, 31: 2},
 		Grants: p2p.Grants{{Member: p2p.ID{3}, Access: p2p.AccessRead}, {Member: p2p.ID{4}, Access: p2p.AccessNone}},
 	}
 	for _, r := range []folder.Record{second, first, second} {
