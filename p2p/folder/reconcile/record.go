@@ -68,6 +68,7 @@ func (r *recorder) record() View {
 			r.gone(p)
 		}
 	}
+	r.release()
 	if len(r.touched) == 0 {
 		return r.before
 	}
@@ -244,6 +245,38 @@ func (r *recorder) gone(p string) {
 	spot := spotIn(r.base, p)
 	for _, ref := range row.Refs {
 		r.bury(ref, row, spot)
+	}
+}
+
+// release buries what was rescued of the contents that a person has deleted in the same
+// moment: they were to be kept from a version that covers them, not from the person.
+func (r *recorder) release() {
+	for _, id := range slices.Clone(r.rescued) {
+		e := r.g[id]
+		if len(e.Contents) != 1 || e.Contents[0].Deleted || e.Contents[0].Made.IsZero() {
+			continue
+		}
+		c := e.Contents[0]
+		var gone []string
+		kept := false
+		for _, p := range r.paths {
+			if row := r.base[p]; row.Made != c.Made || row.Hash != c.Hash {
+				continue
+			}
+			if _, there := r.at[p]; there {
+				kept = true
+			} else {
+				gone = append(gone, p)
+			}
+		}
+		if kept || len(gone) == 0 {
+			continue
+		}
+		ref := Ref{ID: id, Contents: []Vector{c.Vector}}
+		for _, p := range e.Places {
+			ref.Place = ref.Place.Merge(p.Vector)
+		}
+		r.bury(ref, r.base[gone[0]], spotIn(r.base, gone[0]))
 	}
 }
 

@@ -20,16 +20,17 @@ const simShards = 2
 
 // simOnce are the seeds of games in which something went wrong once.
 var simOnce = []uint64{
-	67,  // after a failed step, a later one put its row in the place of a row that was still true
-	92,  // a temporary file that was gone already was made anew, empty
-	111, // the file that proves a run was not written, and a crash made the node another one
-	144, // a content whose sync had failed was installed, and lost in a crash
-	170, // a read-only node would have told of a directory that is there only for what is in it
-	237, // a conflict was resolved while the journal was not settled
-	242, // a row below the target of a moved directory went with what was in the way
-	254, // a new incarnation took nothing for pending
-	741, // something was seen for a moment only, and was as before when a scan looked
-	900, // a mode was not durable
+	67,   // after a failed step, a later one put its row in the place of a row that was still true
+	92,   // a temporary file that was gone already was made anew, empty
+	111,  // the file that proves a run was not written, and a crash made the node another one
+	144,  // a content whose sync had failed was installed, and lost in a crash
+	170,  // a read-only node would have told of a directory that is there only for what is in it
+	237,  // a conflict was resolved while the journal was not settled
+	242,  // a row below the target of a moved directory went with what was in the way
+	254,  // a new incarnation took nothing for pending
+	741,  // something was seen for a moment only, and was as before when a scan looked
+	900,  // a mode was not durable
+	4379, // a content was rescued from an edit that a person had deleted at the same moment
 }
 
 // TestSim plays games of some nodes. A game that goes wrong tells its story; its
