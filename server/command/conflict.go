@@ -70,6 +70,13 @@ func sideText(s api.ConflictSide) string {
 		return who + " deleted it"
 	}
 	text := fmt.Sprintf("%s, %s", who, bytesText(s.Size))
+	switch {
+	case s.Hash != "" || s.Modified != nil:
+	case s.MemberName == "" && s.Member == "":
+		return "another name"
+	default:
+		return who + ", a directory"
+	}
 	if s.Modified != nil {
 		text += ", " + timeText(*s.Modified)
 	}

@@ -38,6 +38,7 @@ func syncing(t *testing.T) *fake {
 		"POST /api/folders/preview": api.Preview{Path: "/films", Known: true, Same: 1, There: 2, FetchBytes: 1500, Here: 3, Differ: 1, Items: []api.PreviewItem{{Path: "x\x1b", What: "differ", Size: 7}}},
 		"GET /api/folders/f1/conflicts": api.ConflictList{Items: []api.Conflict{
 			{N: 4711, Kind: "content", Path: "a.txt", Ours: side, Theirs: theirs},
+			{N: 4713, Kind: "name", Path: "d", Ours: api.ConflictSide{MemberName: "bob", Member: bob}, Theirs: api.ConflictSide{Path: "e"}},
 			{N: 4712, Kind: "delete", Path: "b.txt", Ours: side, Theirs: api.ConflictSide{MemberName: "carol", Deleted: true}},
 		}},
 		"POST /api/folders/f1/conflicts": api.ConflictsResolved{Resolved: 2},
@@ -103,6 +104,7 @@ all others  read
 		{"folder resume notes", paused, `PATCH /api/folders/notes {"paused":false}`},
 		{"conflicts", `N     KIND     PATH   HAS THE NAME (OURS)         THE OTHER (THEIRS)
 4711  content  a.txt  bob, 3 B, 2026-11-20 12:00  alice, 4 B, 2026-11-20 12:00: a (conflict alice 0123).txt
+4713  name     d      bob, a directory            another name: e
 4712  delete   b.txt  bob, 3 B, 2026-11-20 12:00  carol deleted it
 `, "GET /api/folders/f1/conflicts"},
 		{"conflicts f1 --keep ours 4712 4711", "resolved 2 conflicts\n", `POST /api/folders/f1/conflicts {"keep":"ours","numbers":[4711,4712]}`},

@@ -95,7 +95,11 @@ func describe(sc scope, view reconcile.View, x reconcile.Conflict) []Conflict {
 }
 
 func side(path string, c reconcile.Content) Side {
-	return Side{Path: path, Hash: c.Hash, Size: c.Size, Modified: time.Unix(0, c.Modified).UTC(), Member: c.Dot.Member, Deleted: c.Deleted}
+	s := Side{Path: path, Hash: c.Hash, Size: c.Size, Member: c.Dot.Member, Deleted: c.Deleted}
+	if c.Hash != (reconcile.Hash{}) { // of a directory no time is kept
+		s.Modified = time.Unix(0, c.Modified).UTC()
+	}
+	return s
 }
 
 // numbered names c by all that it says.
