@@ -151,6 +151,8 @@ func (r *runner) serveIndex(ctx context.Context, to p2p.ID, h hello, conn net.Co
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-r.ended: // who keeps the folder here from now on is another one
+			return fmt.Errorf("exchange: folder %s: %w", r.label, p2p.ErrClosed)
 		case <-news:
 			news = r.news.wait()
 		}

@@ -203,7 +203,10 @@ func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) erro
 	if err := c.same(ctx, x.Path, x.Ours.Hash); err != nil {
 		return err
 	}
-	err := c.o.FS.Exchange(x.Path, x.Theirs.Path)
+	err := errors.ErrUnsupported
+	if !c.isDir(x.Path) { // what is in a directory goes one by one
+		err = c.o.FS.Exchange(x.Path, x.Theirs.Path)
+	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		if err = c.personDeletes(ctx, x.Path); err == nil {
 			err = c.personMoves(x.Theirs.Path, x.Path)
@@ -216,6 +219,11 @@ func (c *Core) resolveContent(ctx context.Context, x Conflict, keep string) erro
 	c.Dirty([]string{x.Path, x.Theirs.Path}, nil, false)
 	c.o.Disk.Hint(x.Path, x.Theirs.Path)
 	return c.trash(ctx, x.Theirs.Path)
+}
+
+func (c *Core) isDir(p string) bool {
+	st, err := c.o.FS.Lstat(p)
+	return err == nil && st.Kind == reconcile.KindDir
 }
 
 // same reports, as ErrNotHere, that what is at p on this disk is not the content h.
@@ -272,6 +280,9 @@ func (c *Core) personDeletes(ctx context.Context, p string) error {
 // trash moves one file to the trash, or removes an empty directory.
 func (c *Core) trash(ctx context.Context, p string) error {
 	st, err := c.o.FS.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", p, ErrNotHere)
+	}
 	if err != nil {
 		return err
 	}
