@@ -284,6 +284,7 @@ func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 	}
 	creator, self := a.creatorOf(f), a.node.ID()
 	out.Creator, out.Grants = creator.String(), a.apiGrants(a.grantsShown(f.Grants, creator))
+	out.Decides = a.decides(creator)
 	out.Writable = creator == self || f.Grants.Of(self, f.Access) == folder.AccessWrite
 	if f.Offered {
 		out.State = api.FolderStateOffered

@@ -42,13 +42,20 @@ func (a *nodeAPI) grants(creator p2p.ID, change *api.Grants) (map[p2p.ID]string,
 	return out, nil
 }
 
+// decides reports whether this node may change who may do what with a folder.
+func (a *nodeAPI) decides(creator p2p.ID) bool {
+	self := a.node.ID()
+	m, is := a.node.Member(self)
+	return creator == self || is && m.Role == member.RoleAdmin
+}
+
 // grantsShown returns the grants of a folder that people here see: all, where they could
 // change them, and otherwise their own.
 func (a *nodeAPI) grantsShown(all p2p.Grants, creator p2p.ID) p2p.Grants {
-	self := a.node.ID()
-	if m, is := a.node.Member(self); creator == self || is && m.Role == member.RoleAdmin {
+	if a.decides(creator) {
 		return all
 	}
+	self := a.node.ID()
 	return slices.DeleteFunc(slices.Clone(all), func(g p2p.Grant) bool { return g.Member != self })
 }
 

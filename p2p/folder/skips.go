@@ -40,6 +40,23 @@ func (s *skips) add(path string, why Reason) {
 	}
 }
 
+// forget forgets what was left out directly in a directory, which is about to be looked at
+// again.
+func (s *skips) forget(dir string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for path, why := range s.reasons {
+		if parent(path) == dir {
+			s.counts[why]--
+			if s.counts[why] == 0 {
+				delete(s.counts, why)
+			}
+			s.total--
+			delete(s.reasons, path)
+		}
+	}
+}
+
 func (s *skips) len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

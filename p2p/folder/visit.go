@@ -39,6 +39,9 @@ func (s *scan) visit(ctx context.Context, t task) error {
 	if _, again := s.seen.LoadOrStore(t.dir, true); again {
 		return nil
 	}
+	if !s.full {
+		s.skips.forget(t.dir)
+	}
 	// Watched first, listed then: nothing happens unnoticed in between.
 	s.watch.add(t.dir, statOf(info).inode, s.full)
 	if t.rules != nil || t.dir != "" {

@@ -668,6 +668,9 @@ type Folder struct {
 	// Creator The node that made the folder, and decides about its access
 	Creator string `json:"creator"`
 
+	// Decides Whether this node may change who may do what: the folder is its own, or it is an admin
+	Decides bool `json:"decides"`
+
 	// Error Why nothing works; empty: it does
 	Error string `json:"error"`
 

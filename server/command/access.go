@@ -55,6 +55,13 @@ func (a folderAccessCmd) Run(c *console) error {
 	if len(rows) == 0 {
 		others = "all"
 	}
-	rows = append(rows, []string{others, string(f.Access)})
+	if !f.Decides {
+		if len(rows) == 0 {
+			rows = append(rows, []string{"this computer", string(f.Access)})
+		}
+		fmt.Fprintln(c.Stderr, "What others may do, only whoever shares the folder and admins see.")
+	} else {
+		rows = append(rows, []string{others, string(f.Access)})
+	}
 	return table(c.Stdout, []string{"MEMBER", "ACCESS"}, rows)
 }

@@ -34,7 +34,7 @@ func syncing(t *testing.T) *fake {
 		}},
 		"POST /api/folders":         api.Folder{Id: "f2", Label: "films", Path: "/films", State: "syncing", NodeName: "alice", Progress: pointer(0.0), NeedFiles: 1},
 		"PATCH /api/folders/notes":  api.Folder{Id: "f1", Label: "notes", Path: "/notes", State: "paused", NodeName: "alice", Writable: true},
-		"GET /api/folders/notes":    api.Folder{Id: "f1", Access: "read", Grants: []api.Grant{{Node: bob, NodeName: "bob", Access: "write"}}},
+		"GET /api/folders/notes":    api.Folder{Id: "f1", Access: "read", Decides: true, Grants: []api.Grant{{Node: bob, NodeName: "bob", Access: "write"}}},
 		"POST /api/folders/preview": api.Preview{Path: "/films", Known: true, Same: 1, There: 2, FetchBytes: 1500, Here: 3, Differ: 1, Items: []api.PreviewItem{{Path: "x\x1b", What: "differ", Size: 7}}},
 		"GET /api/folders/f1/conflicts": api.ConflictList{Items: []api.Conflict{
 			{N: 4711, Kind: "content", Path: "a.txt", Ours: side, Theirs: theirs},
@@ -77,6 +77,7 @@ only here           3 files to share
 different           1 file, of which both versions would be kept
 WHERE   SIZE  PATH
 differ  7 B   x\x1b
+and 5 more
 `
 	paused := `LABEL  ID  FILES  SIZE  NODE   PATH    STATE
 notes  f1  0      0 B   alice  /notes  paused

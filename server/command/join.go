@@ -85,5 +85,11 @@ func (c *console) printPreview(p api.Preview) error {
 	for _, item := range p.Items {
 		rows = append(rows, []string{string(item.What), bytesText(item.Size), item.Path})
 	}
-	return table(c.Stdout, []string{"WHERE", "SIZE", "PATH"}, rows)
+	if err := table(c.Stdout, []string{"WHERE", "SIZE", "PATH"}, rows); err != nil {
+		return err
+	}
+	if more := p.Differ + p.Here + p.There - len(p.Items); more > 0 {
+		fmt.Fprintf(c.Stdout, "and %d more\n", more)
+	}
+	return nil
 }

@@ -930,6 +930,8 @@ export interface components {
             access: components["schemas"]["Access"];
             /** @description Members who may do something else than access says, by name; all of them only for the folder's creator and admins, otherwise this node */
             grants: components["schemas"]["Grant"][];
+            /** @description Whether this node may change who may do what: the folder is its own, or it is an admin */
+            decides: boolean;
             /** @description Whether this node may change it: the folder is its own, or its access is write */
             writable: boolean;
             /** @description The node that made the folder, and decides about its access */
