@@ -105,8 +105,15 @@ func (c *console) printAnswer(a api.SearchAnswer) error {
 		fmt.Fprintf(&b, "showing %s for %s\n", oneLine(k.To), oneLine(k.From))
 	}
 	labels := c.labels(a.Hits)
-	for _, h := range a.Hits {
-		fmt.Fprintf(&b, "%s\n  %s\n", c.style.title(oneLine(h.Title)), oneLine(place(h, labels)))
+	hits, also := once(a.Hits)
+	a.Total -= len(a.Hits) - len(hits)
+	a.Hits = hits
+	for i, h := range a.Hits {
+		where := place(h, labels)
+		if len(also[i]) > 0 {
+			where += ", also on " + enumerate(also[i])
+		}
+		fmt.Fprintf(&b, "%s\n  %s\n", c.style.title(oneLine(h.Title)), oneLine(where))
 		if snippet := c.style.highlight(h.Snippet); snippet != "" {
 			fmt.Fprintf(&b, "  %s\n", snippet)
 		}
@@ -115,6 +122,31 @@ func (c *console) printAnswer(a api.SearchAnswer) error {
 	c.explain(&b, a)
 	_, err := fmt.Fprint(c.Stdout, b.String())
 	return err
+}
+
+// once returns what several nodes have once, this node's if it has it, and the names of the
+// others that have the same.
+func once(all []api.Hit) (hits []api.Hit, also [][]string) {
+	type file struct {
+		id, folder, path string
+		size             int64
+		modified         int64
+	}
+	at := map[file]int{}
+	for _, h := range all {
+		key := file{h.Id, h.Folder, h.Path, h.Size, h.Modified.UnixNano()}
+		i, known := at[key]
+		if !known {
+			at[key] = len(hits)
+			hits, also = append(hits, h), append(also, nil)
+			continue
+		}
+		if h.Local {
+			h, hits[i] = hits[i], h
+		}
+		also[i] = append(also[i], nodeName(h.NodeName, h.Node))
+	}
+	return hits, also
 }
 
 // shown says how much of what was found is above.

@@ -132,3 +132,18 @@ func TestSearchExplains(t *testing.T) {
 		t.Errorf("asked %s", f.asked[0])
 	}
 }
+
+// What several nodes keep is one hit.
+func TestSearchShowsOnce(t *testing.T) {
+	hit := func(node, path string, size int64, local bool) api.Hit {
+		return api.Hit{Id: path, Title: path, Folder: "f", Path: path, Node: node, NodeName: node, Local: local, Size: size}
+	}
+	hits, also := once([]api.Hit{hit("bob", "a", 1, false), hit("carol", "a", 2, false), hit("alice", "a", 1, true), hit("dora", "a", 1, false)})
+	var got []string
+	for i, h := range hits {
+		got = append(got, h.NodeName+": "+strings.Join(also[i], " "))
+	}
+	if diff := cmp.Diff([]string{"alice: bob dora", "carol: "}, got); diff != "" {
+		t.Error(diff)
+	}
+}
