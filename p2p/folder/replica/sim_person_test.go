@@ -147,6 +147,15 @@ func (n *simNode) consume(p string) {
 	})
 }
 
+// takeBelow is take of all that is at a path.
+func (n *simNode) takeBelow(p string) {
+	n.mem.Walk(func(path string, st apply.Stat, content []byte) {
+		if st.Kind == reconcile.KindFile && below(path, p) {
+			n.take(n.w.hash(string(content)))
+		}
+	})
+}
+
 // take notes that a person here replaces or deletes a content.
 func (n *simNode) take(h reconcile.Hash) {
 	n.took[h], n.w.consumed[h] = true, true
@@ -322,14 +331,12 @@ func (n *simNode) resolve() {
 	switch {
 	case keep == KeepOurs && c.Kind == reconcile.ConflictContent:
 		n.take(c.Theirs.Hash)
+		n.takeBelow(c.Theirs.Path)
 	case keep == KeepTheirs && c.Kind == reconcile.ConflictContent:
 		n.take(c.Ours.Hash)
+		n.takeBelow(c.Path)
 	case keep == KeepTheirs && c.Kind != reconcile.ConflictName:
-		n.mem.Walk(func(path string, st apply.Stat, content []byte) {
-			if st.Kind == reconcile.KindFile && below(path, c.Path) {
-				n.take(n.w.hash(string(content)))
-			}
-		})
+		n.takeBelow(c.Path)
 	}
 	if !n.running(func() { _, err = n.core.Resolve(ctx, []uint64{c.N}, keep) }) {
 		n.crash()
