@@ -176,8 +176,11 @@ func (w *world) failing(a, b *writer, d *disk, when string, r *rand.Rand) {
 	s, err := w.state(w.nodes[1])
 	w.t.Logf("syncs fail from %s: B says %s %.300q %v; %d contents acknowledged before, %d now", when, s.State, s.Error, err, len(before), len(now))
 	if !strings.HasSuffix(when, "+") {
-		// strace counts for each thread, and the node waits longer after each failure.
-		w.settle(8 * time.Minute)
+		// strace counts for each thread, and the node waits longer after each failure: with
+		// many threads some would go on failing for very long.
+		detach()
+		w.settle(3 * time.Minute)
+		detach = func() {}
 	}
 	w.outage(1, d, true)
 	detach()
