@@ -162,7 +162,7 @@ func (m *MemFS) SyncAll() error {
 	}
 	if err := m.fail("SyncAll", ""); err != nil {
 		for _, n := range m.dirty {
-			n.bad = true
+			n.bad = n.bad || n.disk != nil // what was written before is on the disk
 		}
 		return err
 	}
