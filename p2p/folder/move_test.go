@@ -356,31 +356,3 @@ func TestDirtyOfManyPaths(t *testing.T) {
 		t.Error("told twice")
 	}
 }
-
-// The number of a file's inode is used again, for a directory of the same name.
-func TestInodeIsUsedAgainByAnother(t *testing.T) {
-	var h hook
-	store := NewMemory()
-	b := newBench(t, Options{Store: store, Changed: h.changed}).start()
-	dir := newTree(t, "p/d=one")
-	id := b.add(dir).ID
-	b.pause(id)
-	h.take()
-	remove(t, dir, "p/d")
-	build(t, dir, "p/d/")
-	info, err := os.Lstat(filepath.Join(dir, "p/d"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	row, err := store.Row(t.Context(), id, "p/d")
-	if err != nil {
-		t.Fatal(err)
-	}
-	row.Inode = statOf(info).inode
-	if _, err := store.Apply(t.Context(), id, Diff{Same: []Row{row}}); err != nil {
-		t.Fatal(err)
-	}
-	b.resume(id)
-	b.wantDirty(&h, Dirty{Paths: []string{"p/d"}, All: true})
-	b.wantHas("p/", "p/d/")
-}

@@ -10,6 +10,18 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
+// shares has a node share a new directory.
+func shares(t *testing.T, n *Node, label, access string) *kept {
+	t.Helper()
+	k := &kept{Node: n, t: t, dir: t.TempDir()}
+	f, err := n.AddFolder(t.Context(), folder.AddOptions{Path: k.dir, Label: label, Access: access})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.id = f.ID
+	return k
+}
+
 // grant says what members may do with the folder, through k.
 func (k *kept) grant(access string, grants p2p.Grants) {
 	k.t.Helper()
@@ -50,14 +62,9 @@ func (k *kept) finds(word string, from *Node) bool {
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	nodes := class(t, "alice", "bob", "chiara", "dora")
-	first := &kept{Node: nodes[0], t: t, dir: t.TempDir()}
-	f, err := first.AddFolder(t.Context(), folder.AddOptions{Path: first.dir, Label: "common", Access: p2p.AccessRead})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first.id = f.ID
+	first := shares(t, nodes[0], "common", p2p.AccessRead)
 	alice, bob, chiara, dora := first, join(t, nodes[1], first, t.TempDir()), join(t, nodes[2], first, t.TempDir()), nodes[3]
-	await(t, dora, "the offer", func() bool { _, err := dora.Folder(f.ID, alice.ID()); return err == nil })
+	await(t, dora, "the offer", func() bool { _, err := dora.Folder(first.id, alice.ID()); return err == nil })
 
 	grants := p2p.Grants(nil).With(bob.ID(), p2p.AccessWrite).With(chiara.ID(), p2p.AccessNone).With(dora.ID(), p2p.AccessNone)
 	alice.grant(p2p.AccessRead, grants)
@@ -70,7 +77,7 @@ func TestGrants(t *testing.T) {
 		f, err := chiara.Folder(chiara.id, chiara.ID())
 		return err == nil && f.State == folder.StateError && strings.Contains(f.Error, "may not read")
 	})
-	await(t, dora, "the end of the offer", func() bool { _, err := dora.Folder(f.ID, alice.ID()); return err != nil })
+	await(t, dora, "the end of the offer", func() bool { _, err := dora.Folder(first.id, alice.ID()); return err != nil })
 	await(t, alice.Node, "the index", func() bool { return bob.finds("lepidolite", alice.Node) && alice.finds("quartzite", bob.Node) })
 	if chiara.finds("lepidolite", alice.Node) || chiara.finds("lepidolite", bob.Node) || (&kept{Node: dora, t: t}).finds("quartzite", bob.Node) {
 		t.Error("who may not read finds what is in the folder")
@@ -79,10 +86,10 @@ func TestGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list, _, err := folder.FetchEntries(t.Context(), link, f.ID, "", "", 10); err == nil {
+	if list, _, err := folder.FetchEntries(t.Context(), link, first.id, "", "", 10); err == nil {
 		t.Errorf("dora is given the list %v", list)
 	}
-	doc := search.FileID(f.ID, "alice.txt")
+	doc := search.FileID(first.id, "alice.txt")
 	if d, err := search.Fetch(t.Context(), dora.links, alice.ID(), doc); err == nil {
 		t.Errorf("dora is given the text %q", d.Text)
 	}
@@ -118,12 +125,7 @@ func TestGrantsOfAnAdmin(t *testing.T) {
 	all := together(t, p2p.AccessWrite, "alice", "bob", "chiara")
 	alice, bob, chiara := all[0], all[1], all[2]
 	// The folder is bob's.
-	own := &kept{Node: bob.Node, t: t, dir: t.TempDir()}
-	f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "bob's", Access: p2p.AccessWrite})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own.id = f.ID
+	own := shares(t, bob.Node, "bob's", p2p.AccessWrite)
 	atAlice, atChiara := join(t, alice.Node, own, t.TempDir()), join(t, chiara.Node, own, t.TempDir())
 	grants := p2p.Grants(nil).With(chiara.ID(), p2p.AccessRead)
 	access := p2p.AccessWrite
@@ -197,12 +199,7 @@ func TestDecisionOutlivesTheAdmin(t *testing.T) {
 	for _, away := range []bool{false, true} { // the creator, when it is decided
 		nodes := class(t, "alice", "bob", "chiara", "dora")
 		alice, bob, dora := nodes[0], nodes[1], nodes[3]
-		own := &kept{Node: nodes[2], t: t, dir: t.TempDir()}
-		f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "chiara's", Access: p2p.AccessRead})
-		if err != nil {
-			t.Fatal(err)
-		}
-		own.id = f.ID
+		own := shares(t, nodes[2], "chiara's", p2p.AccessRead)
 		if _, err := alice.SetRole(t.Context(), bob.ID(), member.RoleAdmin); err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +210,7 @@ func TestDecisionOutlivesTheAdmin(t *testing.T) {
 		}
 		atBob.grant(p2p.AccessRead, p2p.Grants(nil).With(dora.ID(), p2p.AccessNone))
 		own.lets(dora.ID(), false)
-		eventually(t, "alice knows", func() bool { o, found := alice.offerOf(f.ID, own.ID()); return found && len(o.Grants) == 1 })
+		eventually(t, "alice knows", func() bool { o, found := alice.offerOf(own.id, own.ID()); return found && len(o.Grants) == 1 })
 		if _, err := alice.SetRole(t.Context(), bob.ID(), member.RoleMember); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +223,7 @@ func TestDecisionOutlivesTheAdmin(t *testing.T) {
 		}
 		own.lets(dora.ID(), false)
 		atBob.lets(dora.ID(), false)
-		if o, found := own.offerOf(f.ID, own.ID()); !found || len(o.Grants) != 1 {
+		if o, found := own.offerOf(own.id, own.ID()); !found || len(o.Grants) != 1 {
 			t.Errorf("away %v: the offer is %+v", away, o)
 		}
 	}
@@ -238,12 +235,7 @@ func TestGrantsAtOnce(t *testing.T) {
 	t.Parallel()
 	all := together(t, p2p.AccessWrite, "alice", "bob", "chiara")
 	alice, bob, chiara := all[0], all[1], all[2]
-	own := &kept{Node: bob.Node, t: t, dir: t.TempDir()}
-	f, err := own.AddFolder(t.Context(), folder.AddOptions{Path: own.dir, Label: "bob's", Access: p2p.AccessWrite})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own.id = f.ID
+	own := shares(t, bob.Node, "bob's", p2p.AccessWrite)
 	atAlice := join(t, alice.Node, own, t.TempDir())
 	bob.granting.Lock()
 	if _, err := atAlice.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{chiara.ID(): p2p.AccessNone}}); err != nil {
@@ -268,7 +260,7 @@ func TestGrantsAtOnce(t *testing.T) {
 	}
 	for _, k := range []*kept{own, atAlice} {
 		eventually(t, "both decisions", func() bool {
-			o, found := k.offerOf(f.ID, bob.ID())
+			o, found := k.offerOf(own.id, bob.ID())
 			return found && o.AccessOf(chiara.ID()) == p2p.AccessNone && o.AccessOf(alice.ID()) == p2p.AccessRead
 		})
 		k.lets(chiara.ID(), false)
