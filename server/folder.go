@@ -149,7 +149,7 @@ func (a *nodeAPI) UpdateFolder(ctx context.Context, r api.UpdateFolderRequestObj
 		access := string(*r.Body.Access)
 		change.Access = &access
 	}
-	if change.Grant, err = a.grants(a.creatorOf(f), r.Body.Grants); err != nil {
+	if change.Grant, err = a.grants(f.By(), r.Body.Grants); err != nil {
 		return nil, err
 	}
 	if change.Label != nil || change.Paused != nil || change.Access != nil || change.Grant != nil {
@@ -282,7 +282,7 @@ func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 		Files: f.Files, Bytes: f.Bytes, Error: plain(f.Error), Warning: f.Warning, Node: f.Node.String(), NodeName: f.NodeName,
 		Skipped: f.Skipped, Scanned: when(f.Scanned), NeedFiles: f.NeedFiles, NeedBytes: f.NeedBytes, Conflicts: f.Conflicts,
 	}
-	creator, self := a.creatorOf(f), a.node.ID()
+	creator, self := f.By(), a.node.ID()
 	out.Creator, out.Grants = creator.String(), a.apiGrants(a.grantsShown(f.Grants, creator))
 	out.Decides = a.decides(creator)
 	out.Writable = creator == self || f.Grants.Of(self, f.Access) == folder.AccessWrite
@@ -292,14 +292,6 @@ func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 	}
 	out.Progress = new(progress(f, a.arrived(f)))
 	return out
-}
-
-// creatorOf returns who offers a folder.
-func (a *nodeAPI) creatorOf(f node.Folder) p2p.ID {
-	if f.Creator.IsZero() {
-		return f.Node
-	}
-	return f.Creator
 }
 
 // arrived is how much is here of the files that are on their way to a folder: they

@@ -23,6 +23,14 @@ type Folder struct {
 	NodeName string
 }
 
+// By returns who offers the folder.
+func (f Folder) By() p2p.ID {
+	if f.Creator.IsZero() {
+		return f.Node
+	}
+	return f.Creator
+}
+
 // Folders returns the folders kept here, then those that other members offer and
 // that are not.
 func (n *Node) Folders() []Folder { return hideKept(n.allFolders()) }

@@ -190,7 +190,7 @@ func (k *kept) creator() p2p.ID {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	return k.creatorOf(f)
+	return k.shared(f).By()
 }
 
 // What an admin has decided about another's folder holds when the admin is none any more.

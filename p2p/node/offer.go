@@ -57,7 +57,7 @@ func (n *Node) publishMember(e p2p.Event) {
 		return
 	}
 	f, err := n.folders.Get(o.Folder)
-	if o, is = n.heard.told(n.id, o, err == nil && n.creatorOf(f) == o.By); is {
+	if o, is = n.heard.told(n.id, o, err == nil && n.shared(f).By() == o.By); is {
 		n.events.publish(o)
 	}
 }

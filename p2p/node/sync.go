@@ -53,15 +53,7 @@ func (n *Node) readable(from p2p.ID, id string) bool {
 	if err != nil {
 		return false // to whom it is hidden the answer is the same
 	}
-	return n.folderAccess(id, n.creatorOf(f), from).Read
-}
-
-// creatorOf returns who offers a folder that is kept here.
-func (n *Node) creatorOf(f folder.Folder) p2p.ID {
-	if f.Creator.IsZero() {
-		return n.id
-	}
-	return f.Creator
+	return n.folderAccess(id, n.shared(f).By(), from).Read
 }
 
 // readableTo returns the folders kept here that a member may read.
@@ -72,7 +64,7 @@ func (n *Node) readableTo(who p2p.ID) map[string]bool {
 	}
 	offers := n.members.Offers()
 	for _, f := range n.folders.List() {
-		creator := n.creatorOf(f)
+		creator := n.shared(f).By()
 		access := f.Grants.Of(who, f.Access)
 		for i := range offers {
 			if offers[i].Folder == f.ID && offers[i].By == creator {
@@ -330,7 +322,7 @@ func (n *Node) noteAll(ctx context.Context, which func(folder.Folder) bool) {
 
 // noteAccess takes the access to a folder from its offer. The caller holds n.granting.
 func (n *Node) noteAccess(ctx context.Context, f Folder) (Folder, error) {
-	o, found := n.offerOf(f.ID, n.creatorOf(f.Folder))
+	o, found := n.offerOf(f.ID, f.By())
 	if !found || o.Access == f.Access && slices.Equal(o.Grants, f.Grants) {
 		return f, nil
 	}
