@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -467,4 +468,31 @@ func FuzzReply(f *testing.F) {
 			t.Errorf("accepted %+v", h)
 		}
 	})
+}
+
+// A long answer ends when its reader may not read any more.
+func TestSendAsksAgain(t *testing.T) {
+	for _, may := range []bool{true, false} {
+		here, there := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, there) }()
+		asked := 0
+		slow := iotest.OneByteReader(pausing{strings.NewReader("ab"), time.Second})
+		err := send(here, slow, 2, func() bool { asked++; return may })
+		if errors.Is(err, ErrForbidden) == may || asked == 0 {
+			t.Errorf("may %v: %v, asked %d times", may, err, asked)
+		}
+		_ = here.Close()
+		_ = there.Close()
+	}
+}
+
+// pausing takes its time for each read.
+type pausing struct {
+	io.Reader
+	pause time.Duration
+}
+
+func (p pausing) Read(b []byte) (int, error) {
+	time.Sleep(p.pause)
+	return p.Reader.Read(b)
 }

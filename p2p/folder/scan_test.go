@@ -567,3 +567,32 @@ func TestProgressEvents(t *testing.T) {
 		}
 	}
 }
+
+// What was left out is forgotten as soon as it is not there any more, without a complete scan.
+func TestSkippedIsForgotten(t *testing.T) {
+	b := newBench(t, Options{}).start()
+	dir := newTree(t, "d/a=1", "d/link => a", "link => d")
+	id := b.add(dir).ID
+	left := func() (paths []string) {
+		s, err := b.Skipped(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range s.Items {
+			paths = append(paths, x.Path)
+		}
+		if s.Total != len(s.Items) {
+			t.Errorf("%d in total, %v", s.Total, paths)
+		}
+		return paths
+	}
+	if diff := cmp.Diff([]string{"d/link", "link"}, left()); diff != "" {
+		t.Error(diff)
+	}
+	remove(t, dir, "d/link")
+	for end := time.Now().Add(10 * time.Second); !cmp.Equal(left(), []string{"link"}); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still left out: %q", left())
+		}
+	}
+}

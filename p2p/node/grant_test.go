@@ -3,6 +3,7 @@ package node
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
@@ -237,11 +238,8 @@ func TestGrantsAtOnce(t *testing.T) {
 	alice, bob, chiara := all[0], all[1], all[2]
 	own := shares(t, bob.Node, "bob's", p2p.AccessWrite)
 	atAlice := join(t, alice.Node, own, t.TempDir())
+	// Both wait already when the admin decides, so that they are the first who come to it.
 	bob.granting.Lock()
-	if _, err := atAlice.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{chiara.ID(): p2p.AccessNone}}); err != nil {
-		t.Fatal(err)
-	}
-	own.lets(chiara.ID(), false)
 	done := make(chan error, 2)
 	go func() {
 		paused := false
@@ -252,6 +250,11 @@ func TestGrantsAtOnce(t *testing.T) {
 		_, err := bob.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{alice.ID(): p2p.AccessRead}})
 		done <- err
 	}()
+	time.Sleep(100 * time.Millisecond) // nothing shows that they wait
+	if _, err := atAlice.UpdateFolder(t.Context(), own.id, folder.Changes{Grant: map[p2p.ID]string{chiara.ID(): p2p.AccessNone}}); err != nil {
+		t.Fatal(err)
+	}
+	own.lets(chiara.ID(), false)
 	bob.granting.Unlock()
 	for range 2 {
 		if err := <-done; err != nil {

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -267,3 +268,63 @@ func TestMoveAndDestroy(t *testing.T) {
 
 // brakeLimit is how many files may be destroyed without anybody's word.
 const brakeLimit = 50
+
+// An answer that takes long ends when the member may not read the folder any more.
+func TestAnswerAsksAgain(t *testing.T) {
+	t.Parallel()
+	victim, _, m := scene(t, Times{})
+	var out bytes.Buffer
+	creator := victim.identity.ID() // whose folder it is
+	w := &permitted{Writer: &out, s: victim.s, to: m.id(), request: request{Folder: victim.folder.ID, Creator: creator[:]}}
+	write := func(text string) error {
+		_, err := w.Write([]byte(text))
+		return err
+	}
+	if err := write("a"); err != nil {
+		t.Fatal(err)
+	}
+	w.asked = w.asked.Add(-2 * time.Second)
+	if err := write("b"); err != nil {
+		t.Errorf("who may read is refused: %v", err)
+	}
+	m.town.let(m.id(), Access{})
+	if err := write("c"); err != nil {
+		t.Errorf("it is asked at every write: %v", err)
+	}
+	w.asked = w.asked.Add(-2 * time.Second)
+	if err := write("d"); err == nil || out.String() != "abc" {
+		t.Errorf("who may not read any more is given %q, %v", out.String(), err)
+	}
+}
+
+// What was refused of somebody who might only read is asked for again when it may write,
+// also if it might do nothing in between.
+func TestRefusedIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	victim, _, m := scene(t, Times{})
+	m.town.let(m.id(), Access{Read: true})
+	victim.s.Kick()
+	m.tell(m.file(root, "reader.txt", "kept"))
+	victim.awaitRefusal(m.id(), "reader.txt", "may not change")
+	m.town.let(m.id(), Access{})
+	victim.s.Kick()
+	victim.await("the end of the stream", func() bool {
+		r, err := victim.s.runner(victim.folder.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.pulls[m.id()] == nil
+	})
+	m.mu.Lock()
+	before := m.hellos
+	m.mu.Unlock()
+	m.town.let(m.id(), Access{Read: true, Write: true})
+	victim.s.Kick()
+	victim.await("the question for all of it", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.hellos > before && m.after == 0
+	})
+}

@@ -36,6 +36,7 @@ type mallory struct {
 	files  func(q request, in *bufio.Reader, conn net.Conn) error
 	asked  []request
 	hellos int
+	after  uint64 // what the last hello asked for
 }
 
 // invade links a member, or a stranger, to a victim.
@@ -90,6 +91,7 @@ func (m *mallory) serveIndex(ctx context.Context, conn net.Conn) {
 	m.mu.Lock()
 	m.hellos++
 	mine := m.hellos
+	m.after = h.After
 	m.mu.Unlock()
 	if wire.WriteMsg(conn, welcome{Incarnation: m.incarnation, Last: 1 << 40}) != nil {
 		return
