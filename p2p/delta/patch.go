@@ -25,6 +25,9 @@ var (
 type PatchOptions struct {
 	Size int64 // in bytes
 	Sum  Sum
+	// Bare computes and compares no sum. It is for parts of a file whose whole the
+	// caller verifies before anybody sees it: until then the result may be wrong.
+	Bare bool
 }
 
 // copyBuffer is the room for what is copied.
@@ -32,9 +35,15 @@ const copyBuffer = 64 << 10
 
 // Patch writes to w what the operations make out of the old file. It never writes
 // more than o.Size bytes. The result is good only if the error is nil: then it
-// has o.Size bytes and the sum o.Sum. The sum of what was written is returned as
+// has o.Size bytes and, unless o.Bare, the sum o.Sum. The sum of what was written is returned as
 // long as the length was right.
 func Patch(base io.ReaderAt, ops iter.Seq2[Op, error], w io.Writer, o PatchOptions) (Sum, error) {
+	if o.Bare {
+		if err := apply(base, ops, w, o.Size); err != nil {
+			return Sum{}, fmt.Errorf("delta: patch: %w", err)
+		}
+		return Sum{}, nil
+	}
 	sum, err := rebuild(base, ops, w, o.Size)
 	if err != nil {
 		return Sum{}, fmt.Errorf("delta: patch: %w", err)
@@ -48,21 +57,29 @@ func Patch(base io.ReaderAt, ops iter.Seq2[Op, error], w io.Writer, o PatchOptio
 // rebuild is Patch without the comparison of the sum.
 func rebuild(base io.ReaderAt, ops iter.Seq2[Op, error], w io.Writer, size int64) (Sum, error) {
 	hash := blake3.New()
-	b := &builder{base: base, w: io.MultiWriter(w, hash), left: size}
-	for op, err := range ops {
-		if err != nil {
-			return Sum{}, fmt.Errorf("after %d bytes: %w", size-b.left, err)
-		}
-		if err := b.apply(op); err != nil {
-			return Sum{}, fmt.Errorf("after %d bytes: %w", size-b.left, err)
-		}
-	}
-	if b.left != 0 {
-		return Sum{}, fmt.Errorf("the end after %d of %d bytes: %w", size-b.left, size, ErrLength)
+	if err := apply(base, ops, io.MultiWriter(w, hash), size); err != nil {
+		return Sum{}, err
 	}
 	var sum Sum
 	hash.Sum(sum[:0])
 	return sum, nil
+}
+
+// apply writes what the operations make, which must be size bytes.
+func apply(base io.ReaderAt, ops iter.Seq2[Op, error], w io.Writer, size int64) error {
+	b := &builder{base: base, w: w, left: size}
+	for op, err := range ops {
+		if err != nil {
+			return fmt.Errorf("after %d bytes: %w", size-b.left, err)
+		}
+		if err := b.apply(op); err != nil {
+			return fmt.Errorf("after %d bytes: %w", size-b.left, err)
+		}
+	}
+	if b.left != 0 {
+		return fmt.Errorf("the end after %d of %d bytes: %w", size-b.left, size, ErrLength)
+	}
+	return nil
 }
 
 type builder struct {

@@ -53,6 +53,9 @@ type SignOptions struct {
 	// that blocks made to collide under one seed differ under the next. Zero: a
 	// random one.
 	Seed uint64
+	// Bare leaves out the sum of the whole: Sum is zero. For parts of a file, or
+	// where the caller knows the old file's sum from elsewhere.
+	Bare bool
 }
 
 // A Signature tells of each block of a file what is needed to recognise it. It
@@ -79,7 +82,11 @@ func Sign(r io.Reader, o SignOptions) (*Signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, strong := blake3.New(), xxhash.New()
+	var whole *blake3.Hasher
+	if !o.Bare {
+		whole = blake3.New()
+	}
+	strong := xxhash.New()
 	buf := make([]byte, max(1, MaxData/s.block)*s.block)
 	for {
 		n, err := io.ReadFull(r, buf)
@@ -87,7 +94,9 @@ func Sign(r io.Reader, o SignOptions) (*Signature, error) {
 		if err != nil && !end {
 			return nil, fmt.Errorf("delta: sign: after %d bytes: %w", s.size, err)
 		}
-		whole.Write(buf[:n])
+		if whole != nil {
+			whole.Write(buf[:n])
+		}
 		for p := buf[:n]; len(p) > 0; {
 			if s.Blocks() == MaxBlocks {
 				return nil, fmt.Errorf("delta: sign: more than %d blocks of %d bytes: %w", MaxBlocks, s.block, ErrTooLarge)
@@ -98,7 +107,9 @@ func Sign(r io.Reader, o SignOptions) (*Signature, error) {
 			p = p[k:]
 		}
 		if end {
-			whole.Sum(s.sum[:0])
+			if whole != nil {
+				whole.Sum(s.sum[:0])
+			}
 			return s, nil
 		}
 	}
@@ -118,6 +129,24 @@ func newSignature(o SignOptions) (*Signature, error) {
 		s.seed = binary.LittleEndian.Uint64(b[:])
 	}
 	return s, nil
+}
+
+// NewSignature makes a bare signature of what Block, Size, Seed and Table return,
+// after another message brought it. It keeps table. What does not belong together
+// is ErrMalformed, what no signature may be ErrTooLarge.
+func NewSignature(block int, size int64, seed uint64, table []byte) (*Signature, error) {
+	if block < 1 || size < 0 {
+		return nil, fmt.Errorf("delta: signature of %d bytes in blocks of %d: %w", size, block, ErrMalformed)
+	}
+	if block > MaxBlock || size > int64(block)*MaxBlocks {
+		return nil, fmt.Errorf("delta: signature of %d bytes in blocks of %d: %w", size, block, ErrTooLarge)
+	}
+	blocks := (size + int64(block) - 1) / int64(block)
+	if int64(len(table)) != blocks*recordSize {
+		return nil, fmt.Errorf("delta: signature of %d blocks: %d bytes of sums instead of %d: %w",
+			blocks, len(table), blocks*recordSize, ErrMalformed)
+	}
+	return &Signature{block: block, size: size, seed: seed, table: table}, nil
 }
 
 // chooseBlock returns the power of two at or below the square root of size. With
@@ -159,7 +188,15 @@ func (s *Signature) Blocks() int { return len(s.table) / recordSize }
 // Size returns the length of the signed file in bytes.
 func (s *Signature) Size() int64 { return s.size }
 
-// Sum returns the BLAKE3 of the signed file.
+// Seed returns the seed of the strong sums.
+func (s *Signature) Seed() uint64 { return s.seed }
+
+// Table returns the sums of all blocks, as NewSignature takes them: for each the
+// weak sum (5 bytes) and the strong sum (8 bytes), lowest byte first. It belongs to
+// the signature.
+func (s *Signature) Table() []byte { return s.table }
+
+// Sum returns the BLAKE3 of the signed file, or zeros if it was signed Bare.
 func (s *Signature) Sum() Sum { return s.sum }
 
 // Sums returns the weak sum (40 bits) and the strong sum of block i.

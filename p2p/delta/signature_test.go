@@ -241,3 +241,68 @@ func FuzzSignature(f *testing.F) {
 		}
 	})
 }
+
+// TestParts: a signature goes into another message and comes back, and a delta of
+// a part brings no sums.
+func TestParts(t *testing.T) {
+	base := noise(1, 1000)
+	target := scatter(base, 3)
+	sig, err := Sign(bytes.NewReader(base), SignOptions{Block: 64, Bare: true})
+	if err != nil || sig.Sum() != (Sum{}) {
+		t.Fatal(sig.Sum(), err)
+	}
+	again, err := NewSignature(sig.Block(), sig.Size(), sig.Seed(), bytes.Clone(sig.Table()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sig, again, compareSignatures); diff != "" {
+		t.Error(diff)
+	}
+	var stream, out bytes.Buffer
+	s, err := EncodeWith(&stream, again, bytes.NewReader(target), int64(len(target)), EncodeOptions{Bare: true})
+	if err != nil || s.Sum != (Sum{}) || s.Copied < 500 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	d, err := NewReader(bytes.NewReader(stream.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := PatchOptions{Size: int64(len(target)), Bare: true}
+	if _, err := Patch(bytes.NewReader(base), d.Ops(), &out, o); err != nil || !bytes.Equal(out.Bytes(), target) {
+		t.Errorf("another part was made: %v", err)
+	}
+	// Who expects a sum is not content with none.
+	if d, err = NewReader(&stream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Patch(bytes.NewReader(base), io.Discard); !errors.Is(err, ErrMismatch) {
+		t.Errorf("no sum: %v", err)
+	}
+}
+
+func TestNewSignatureRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		block int
+		size  int64
+		table int
+		want  error
+	}{
+		{0, 0, 0, ErrMalformed},
+		{-1, 10, 0, ErrMalformed},
+		{10, -1, 0, ErrMalformed},
+		{10, 100, 9 * recordSize, ErrMalformed},
+		{10, 101, 10 * recordSize, ErrMalformed},
+		{10, 100, 10*recordSize + 1, ErrMalformed},
+		{10, 100, 11 * recordSize, ErrMalformed},
+		{MaxBlock + 1, 10, recordSize, ErrTooLarge},
+		{1, 1 << 32, 0, ErrTooLarge},
+		{MaxBlock, 1<<63 - 1, 0, ErrTooLarge},
+		{10, 100, 10 * recordSize, nil},
+		{10, 91, 10 * recordSize, nil},
+		{10, 0, 0, nil},
+	} {
+		if _, err := NewSignature(tc.block, tc.size, 1, make([]byte, tc.table)); !errors.Is(err, tc.want) {
+			t.Errorf("%+v: %v", tc, err)
+		}
+	}
+}

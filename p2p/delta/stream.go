@@ -110,16 +110,31 @@ type Summary struct {
 	Copies, Pieces int   // operations of both kinds
 }
 
+// EncodeOptions are the choices of whoever makes a delta.
+type EncodeOptions struct {
+	// Bare leaves out the sum of the new file: zeros stand in its place. For parts
+	// of a file that is verified as a whole; see PatchOptions.Bare.
+	Bare bool
+}
+
 // Encode compares the target, which must have size bytes, with the signed file
 // and writes the delta to w.
 func Encode(w io.Writer, sig *Signature, target io.Reader, size int64) (Summary, error) {
+	return EncodeWith(w, sig, target, size, EncodeOptions{})
+}
+
+// EncodeWith is Encode with choices.
+func EncodeWith(w io.Writer, sig *Signature, target io.Reader, size int64, o EncodeOptions) (Summary, error) {
 	var s Summary
 	d, err := NewWriter(w, Header{Size: size, BaseSize: sig.Size(), Base: sig.Sum()})
 	if err != nil {
 		return s, err
 	}
 	hash := blake3.New()
-	for op, err := range Diff(sig, io.TeeReader(target, hash)) {
+	if !o.Bare {
+		target = io.TeeReader(target, hash)
+	}
+	for op, err := range Diff(sig, target) {
 		if err != nil {
 			return s, err
 		}
@@ -128,7 +143,9 @@ func Encode(w io.Writer, sig *Signature, target io.Reader, size int64) (Summary,
 		}
 		s.count(op)
 	}
-	hash.Sum(s.Sum[:0])
+	if !o.Bare {
+		hash.Sum(s.Sum[:0])
+	}
 	return s, d.Close(s.Sum)
 }
 
