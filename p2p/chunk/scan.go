@@ -1,0 +1,193 @@
+package chunk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"lukechampine.com/blake3/guts"
+)
+
+// step is how much is read at once. It stays in the second-level cache while it
+// is cut and hashed twice.
+const step = 128 << 10
+
+// A scanner cuts and hashes what it reads. All positions are in buf; they fall
+// below zero when what they point at has left.
+type scanner struct {
+	m      *Manifest
+	have   int     // bytes in buf
+	start  int     // of the chunk
+	rolled int     // where the next end of the chunk is looked for
+	gear   uint64  // hash up to there
+	chunk  subtree // of the chunk,
+	hashed int     // up to here
+	piece  subtree // of the piece,
+	joined int     // up to here
+	full   bool    // more than MaxChunks: no more are cut
+	// What is left over is less than a group, and so much must be readable after
+	// the last byte.
+	buf [group + step + group]byte
+}
+
+var scanners = sync.Pool{New: func() any { return new(scanner) }}
+
+// Scan reads a file to its end and returns its manifest. The size is what is
+// expected, or -1: it only makes room. A file of more than MaxChunks chunks gets a
+// manifest with pieces and root and without chunks, one of more than MaxSize bytes
+// ErrTooLarge.
+func Scan(r io.Reader, size int64) (*Manifest, error) {
+	s := scanners.Get().(*scanner)
+	defer scanners.Put(s)
+	s.reset(size)
+	err := s.scan(r)
+	m := s.m
+	s.m = nil
+	if err != nil {
+		return nil, fmt.Errorf("chunk: scan: after %d bytes: %w", m.size, err)
+	}
+	return m, nil
+}
+
+func (s *scanner) reset(size int64) {
+	s.m = &Manifest{}
+	if size > 0 && size <= MaxSize {
+		// A wrong size must not cost more than a little.
+		n := int(min(size/(Least+Average)*9/8, 1<<16)) + 1
+		s.m.ends, s.m.hashes = make([]int64, 0, n), make([]Hash, 0, n)
+		s.m.pieces = make([]Hash, 0, min(pieceCount(size), 1<<16))
+	}
+	s.have, s.start, s.rolled, s.hashed, s.joined = 0, 0, 0, 0, 0
+	s.chunk, s.piece, s.full = subtree{}, subtree{}, false
+}
+
+func (s *scanner) scan(r io.Reader) error {
+	for {
+		s.slide()
+		before := s.have
+		isEnd, err := s.fill(r)
+		s.m.size += int64(s.have - before)
+		if err != nil {
+			return err
+		}
+		if s.m.size > MaxSize {
+			return fmt.Errorf("more than %d bytes: %w", int64(MaxSize), ErrTooLarge)
+		}
+		for s.cut(isEnd) {
+		}
+		s.join(isEnd)
+		if isEnd {
+			s.m.root = join(s.m.pieces, true)
+			return nil
+		}
+	}
+}
+
+// slide drops what was hashed twice.
+func (s *scanner) slide() {
+	k := min(s.hashed, s.joined)
+	copy(s.buf[:], s.buf[k:s.have])
+	s.have -= k
+	s.start -= k
+	s.rolled -= k
+	s.hashed -= k
+	s.joined -= k
+}
+
+// fill reads one step, or less at the end.
+func (s *scanner) fill(r io.Reader) (isEnd bool, err error) {
+	idle := 0
+	for end := s.have + step; s.have < end; {
+		n, err := r.Read(s.buf[s.have:end])
+		s.have += n
+		switch {
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case err != nil:
+			return false, err
+		case n > 0:
+			idle = 0
+		default:
+			if idle++; idle == 100 {
+				return false, io.ErrNoProgress
+			}
+		}
+	}
+	return false, nil
+}
+
+// cut adds the next chunk if its end is here, and reports whether there is more to
+// cut.
+func (s *scanner) cut(isEnd bool) bool {
+	if s.full {
+		s.hashed = s.have
+		return false
+	}
+	n := s.length(isEnd)
+	end := s.start + n
+	if n == 0 {
+		end = s.have
+	}
+	for end-s.hashed > group {
+		s.chunk.push(s.buf[s.hashed:])
+		s.hashed += group
+	}
+	if n == 0 {
+		return false
+	}
+	if s.m.Len() == MaxChunks {
+		s.m.ends, s.m.hashes, s.full = nil, nil, true
+		return true
+	}
+	s.m.hashes = append(s.m.hashes, s.chunk.end(s.buf[s.hashed:], end-s.hashed, true))
+	s.m.ends = append(s.m.ends, s.m.size-int64(s.have-end))
+	s.start, s.rolled, s.hashed, s.chunk.groups = end, end, end, 0
+	return end < s.have
+}
+
+// length returns the length of the chunk, or 0 where its end is not here.
+func (s *scanner) length(isEnd bool) int {
+	if s.rolled == s.start {
+		if s.have-s.start < Least {
+			if isEnd {
+				return s.have - s.start
+			}
+			return 0
+		}
+		s.gear = warm(s.buf[s.start:])
+		s.rolled = s.start + Least - 1
+	}
+	limit := min(s.have, s.start+Longest)
+	n, h := roll(s.buf[s.rolled:limit], s.gear)
+	if n > 0 {
+		return s.rolled + n - s.start
+	}
+	s.rolled, s.gear = limit, h
+	if isEnd || limit-s.start == Longest {
+		return limit - s.start
+	}
+	return 0
+}
+
+// join adds the pieces that are here.
+func (s *scanner) join(isEnd bool) {
+	for s.have-s.joined > group {
+		if s.piece.groups == PieceSize/group-1 {
+			s.endPiece(group, false)
+			continue
+		}
+		s.piece.push(s.buf[s.joined:])
+		s.joined += group
+	}
+	if isEnd {
+		s.endPiece(s.have-s.joined, len(s.m.pieces) == 0)
+	}
+}
+
+func (s *scanner) endPiece(n int, isRoot bool) {
+	s.m.pieces = append(s.m.pieces, s.piece.end(s.buf[s.joined:], n, isRoot))
+	s.joined += n
+	s.piece.first += PieceSize / guts.ChunkSize
+	s.piece.groups = 0
+}
