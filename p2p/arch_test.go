@@ -31,11 +31,12 @@ var rules = []rule{
 	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
-	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire"}, why: "folders do not know what their files are used for"},
+	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
 	{packages: "p2p/folder/reconcile", only: []string{"p2p"}, why: "pure: what happens to a folder is decided without disks and networks"},
 	{packages: "p2p/folder/apply", only: []string{"p2p", "p2p/folder/reconcile"}, why: "the disk is changed by who knows nothing of members"},
 	{packages: "p2p/folder/replica", only: []string{"p2p", "p2p/wire", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/apply/fault"}, why: "a simulator runs replicas without goroutines and networks"},
-	{packages: "p2p/folder/exchange", only: []string{"p2p", "p2p/wire", "p2p/delta", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/replica"}, why: "the shell of folder sync knows its parts, and links as anybody does"},
+	{packages: "p2p/folder/assemble", only: []string{"p2p/chunk", "p2p/delta"}, why: "pure: how a file is put together is decided without disks and networks"},
+	{packages: "p2p/folder/exchange", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/delta", "p2p/folder/assemble", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/replica"}, why: "the shell of folder sync knows its parts, and links as anybody does"},
 	{packages: "p2p", except: []string{"p2p/link/rtc"}, must: []string{"github.com/pion/"}, why: "only the WebRTC transport knows WebRTC"},
 	{
 		packages: "p2p", must: []string{
@@ -44,7 +45,7 @@ var rules = []rule{
 		},
 		why: "p2p packages run without a database, a server and a page",
 	},
-	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/member", "p2p/search", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "migrations"}, why: "store persists nouns; nouns do not know the store"},
+	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/member", "p2p/search", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "migrations"}, why: "store persists nouns; nouns do not know the store"},
 	{packages: "migrations", only: []string{}, why: "a schema depends on nothing"},
 	{packages: "web", only: []string{}, why: "the page is data"},
 }

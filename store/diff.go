@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder"
 )
@@ -79,7 +80,15 @@ func (a *application) all(d folder.Diff) error {
 	if err := a.putAll(d.Put, false); err != nil {
 		return err
 	}
-	return a.putAll(d.Same, true)
+	if err := a.putAll(d.Same, true); err != nil {
+		return err
+	}
+	for _, m := range d.Made {
+		if err := saveManifest(a.ctx, a.tx, m, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare prepares a statement at its first use.

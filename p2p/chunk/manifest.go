@@ -84,6 +84,21 @@ func (m *Manifest) WithoutPieces() *Manifest {
 	return &w
 }
 
+// WithPieces returns the manifest with these pieces. ErrMismatch: they are those of another
+// file.
+func (m *Manifest) WithPieces(pieces []Hash) (*Manifest, error) {
+	root, err := RootOf(m.size, pieces)
+	if err == nil && root != m.root {
+		err = ErrMismatch
+	}
+	if err != nil {
+		return nil, fmt.Errorf("chunk: pieces of %v: %w", m.root, err)
+	}
+	w := *m
+	w.pieces = slices.Clone(pieces)
+	return &w, nil
+}
+
 // Equal reports whether two manifests say the same.
 func (m *Manifest) Equal(o *Manifest) bool {
 	return m.size == o.size && m.root == o.root && slices.Equal(m.ends, o.ends) &&

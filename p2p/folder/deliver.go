@@ -95,6 +95,9 @@ func (d *delivery) add(c change) {
 	default:
 		d.diff.Put = append(d.diff.Put, c.row)
 	}
+	if c.made != nil {
+		d.diff.Made = append(d.diff.Made, c.made)
+	}
 	if c.gone {
 		d.unverified = true
 		d.pending.removed++

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
 
 // Dirty says what a scan has found to be different, so that whoever keeps folders
@@ -218,6 +220,22 @@ func (s *Service) DirByInode(ctx context.Context, id string, inode uint64) (path
 func (s *Service) ByHash(ctx context.Context, id string, h Hash) (path string, found bool) {
 	row, err := s.store.ByHash(ctx, id, h)
 	return row.Path, err == nil
+}
+
+// Manifest returns what a content is made of, if that was found out. Errors: ErrNotFound.
+func (s *Service) Manifest(ctx context.Context, h Hash) (*chunk.Manifest, error) {
+	return s.store.Manifest(ctx, h)
+}
+
+// SaveManifest keeps what a content is made of, as long as a file has it.
+func (s *Service) SaveManifest(ctx context.Context, m *chunk.Manifest) error {
+	return s.store.SaveManifests(ctx, []*chunk.Manifest{m})
+}
+
+// Locate returns for each chunk a place in a folder where it probably is; without a Path:
+// none is known.
+func (s *Service) Locate(ctx context.Context, id string, chunks []chunk.Hash) ([]Located, error) {
+	return s.store.Locate(ctx, id, chunks)
 }
 
 // SetBusy says whether a folder is being synchronised. Meanwhile the sink is told

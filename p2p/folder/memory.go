@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
 
 // Memory is a Store that forgets everything with the process.
@@ -15,6 +18,13 @@ type Memory struct {
 	mu      sync.Mutex // guards all following fields
 	folders map[string]Record
 	rows    map[string]*table
+	made    map[Hash]kept
+}
+
+// kept is a manifest, and since when it is here.
+type kept struct {
+	manifest *chunk.Manifest
+	saved    time.Time
 }
 
 // table holds a folder's rows by path, and what finds them in other ways.
@@ -42,7 +52,7 @@ type slot struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{folders: make(map[string]Record), rows: make(map[string]*table)}
+	return &Memory{folders: make(map[string]Record), rows: make(map[string]*table), made: make(map[Hash]kept)}
 }
 
 // Folders implements Registry.
@@ -157,7 +167,71 @@ func (m *Memory) Apply(_ context.Context, folder string, d Diff) (Delta, error) 
 	for _, r := range d.Same {
 		t.put(r, true)
 	}
+	m.save(d.Made)
 	return Delta{t.count.Files - before.Files, t.count.Bytes - before.Bytes}, nil
+}
+
+// Manifest implements Index.
+func (m *Memory) Manifest(_ context.Context, h Hash) (*chunk.Manifest, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k, found := m.made[h]; found {
+		return k.manifest, nil
+	}
+	return nil, fmt.Errorf("folder: manifest of %v: %w", h, ErrNotFound)
+}
+
+// SaveManifests implements Index.
+func (m *Memory) SaveManifests(_ context.Context, ms []*chunk.Manifest) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.save(ms)
+	return nil
+}
+
+// save adds manifests that are not known. The caller holds m.mu.
+func (m *Memory) save(ms []*chunk.Manifest) {
+	for _, x := range ms {
+		if h := Hash(x.Root()); m.made[h].manifest == nil {
+			m.made[h] = kept{x, time.Now()}
+		}
+	}
+}
+
+// Locate implements Index.
+func (m *Memory) Locate(_ context.Context, folder string, chunks []chunk.Hash) ([]Located, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.table(folder)
+	places := make(map[chunk.Hash]Located)
+	for h, k := range m.made {
+		r, err := t.first(t.files[h], "")
+		if err != nil {
+			continue
+		}
+		for i := k.manifest.Len() - 1; i >= 0; i-- {
+			c := k.manifest.Chunk(i)
+			places[c.Hash] = Located{Path: r.Path, Hash: h, Offset: c.Offset}
+		}
+	}
+	found := make([]Located, len(chunks))
+	for i, h := range chunks {
+		found[i] = places[h]
+	}
+	return found, nil
+}
+
+// Sweep implements Index.
+func (m *Memory) Sweep(_ context.Context, before time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for h, k := range m.made {
+		used := slices.ContainsFunc(slices.Collect(maps.Values(m.rows)), func(t *table) bool { return len(t.files[h]) > 0 })
+		if !used && k.saved.Before(before) {
+			delete(m.made, h)
+		}
+	}
+	return nil
 }
 
 // Count implements Index.

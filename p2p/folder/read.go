@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/zeebo/blake3"
+
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
 
 const (
@@ -23,31 +25,70 @@ const (
 // hash belongs to the state in the row: the file's state before and after reading is
 // the same. Errors: those of openFile, ErrChanged if that did not
 // succeed in a few attempts.
-func readStable(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, error) {
+//
+// Of a file of ManifestFrom bytes or more the manifest is made in the same pass.
+func readStable(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
 	for range readAttempts {
-		r, err := readOnce(ctx, at, name, path, now, read)
+		r, m, err := readOnce(ctx, at, name, path, now, read)
 		if !errors.Is(err, ErrChanged) && !errors.Is(err, errSwapped) {
-			return r, err
+			return r, m, err
 		}
 	}
-	return Row{}, ErrChanged
+	return Row{}, nil, ErrChanged
 }
 
-func readOnce(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, error) {
+func readOnce(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
 	checked := now()
 	f, before, err := openFile(at, name)
 	if err != nil {
-		return Row{}, err
+		return Row{}, nil, err
 	}
 	defer f.Close() // nothing was written
-	hash, err := hashAll(ctx, f, before.size, read)
+	hash, m, err := contentOf(ctx, f, before.size, read)
 	if err != nil {
-		return Row{}, err
+		return Row{}, nil, err
 	}
 	if err := unchanged(f, before); err != nil {
-		return Row{}, err
+		return Row{}, nil, err
 	}
-	return before.row(path, hash, checked), nil
+	return before.row(path, hash, checked), m, nil
+}
+
+// ManifestFrom is from which size on, in bytes, it is known what a file is made of. What is
+// shorter is as quickly sent as compared.
+const ManifestFrom = 2 * chunk.Average
+
+// contentOf reads a file of a size, and says what its content is. Errors: ErrChanged if it has
+// another size.
+func contentOf(ctx context.Context, f *os.File, size int64, read *atomic.Int64) (Hash, *chunk.Manifest, error) {
+	if size < ManifestFrom {
+		h, err := hashAll(ctx, f, size, read)
+		return h, nil, err
+	}
+	m, err := chunk.Scan(&watched{ctx, f, read}, size)
+	if err != nil {
+		return Hash{}, nil, err
+	}
+	if m.Size() != size {
+		return Hash{}, nil, ErrChanged
+	}
+	return Hash(m.Root()), m, nil
+}
+
+// watched is a reader that ends with its context, and counts.
+type watched struct {
+	ctx  context.Context
+	r    io.Reader
+	read *atomic.Int64
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.r.Read(p)
+	w.read.Add(int64(n))
+	return n, err
 }
 
 // unchanged reports, as ErrChanged, that the open file f is not in state s.

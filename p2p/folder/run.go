@@ -200,7 +200,7 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 	defer cancel()
 	s := &scan{
 		folder: r.id, tree: t, store: r.service.store, watch: r.watcher, full: full, workers: r.service.options.Workers,
-		now: time.Now, own: r.isOwn, more: r.more, out: make(chan change, chunk), skips: r.left(), look: make(map[string]bool, len(hints)),
+		now: time.Now, own: r.isOwn, more: r.more, out: make(chan change, filesAtOnce), skips: r.left(), look: make(map[string]bool, len(hints)),
 	}
 	for _, h := range hints {
 		s.look[h.path] = true
@@ -330,11 +330,18 @@ func (s *scan) progress(id string, done bool) Scanning {
 	return Scanning{ID: id, Files: int(s.files.Load()), Bytes: s.bytes.Load(), Read: s.read.Load(), Done: done}
 }
 
+// keepManifest is how long it is at least remembered what a content is made of that no file
+// has: one that is about to be installed has none yet.
+const keepManifest = time.Hour
+
 // finish records what a complete scan has found.
 func (r *runner) finish(ctx context.Context, s *scan, sum totals, took time.Duration) error {
 	files, bytes, err := r.service.store.Count(ctx, r.id)
 	if err != nil {
 		return fmt.Errorf("folder: count %s: %w", r.path, err)
+	}
+	if err := r.service.store.Sweep(ctx, time.Now().Add(-keepManifest)); err != nil {
+		return fmt.Errorf("folder: tidy what is known of %s: %w", r.path, err)
 	}
 	r.set(func() {
 		r.files, r.bytes, r.skips, r.scanned = int64(files), bytes, s.skips, time.Now()

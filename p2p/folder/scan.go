@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
 
-// chunk is how many files of one directory a worker reads in one go.
-const chunk = 32
+// filesAtOnce is how many files of one directory a worker reads in one go.
+const filesAtOnce = 32
 
 // hint says where to look: whether what is at path has changed, which is dir
 // itself or a name in it.
@@ -61,8 +63,9 @@ type change struct {
 	row    Row
 	old    *Row // what the index has of the path
 	gone   bool
-	silent bool // nothing that the sink should know
-	left   bool // gone, because it is ignored
+	silent bool            // nothing that the sink should know
+	left   bool            // gone, because it is ignored
+	made   *chunk.Manifest // of the row's content; nil: of one that has none
 	moves  []Move
 	// done is closed when the moves, and what was sent before, are in the index; without
 	// moves what was sent of paths in the directories in below. With it there is no row.
@@ -224,7 +227,7 @@ func (s *scan) readFiles(ctx context.Context, t task) error {
 	defer at.Close() // nothing was written
 	for _, f := range t.files {
 		path := join(t.dir, f.name)
-		row, err := readStable(ctx, at, f.name, path, s.now, &s.read)
+		row, made, err := readStable(ctx, at, f.name, path, s.now, &s.read)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -235,7 +238,7 @@ func (s *scan) readFiles(ctx context.Context, t task) error {
 			s.skips.add(path, reasonOf(err))
 			continue
 		}
-		if err := s.send(ctx, change{row: row, old: f.old, silent: told(f.old, &row)}); err != nil {
+		if err := s.send(ctx, change{row: row, old: f.old, silent: told(f.old, &row), made: made}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,11 @@
 package folder
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/chunk"
+)
 
 // Store keeps folders between runs. NewMemory and package store implement it;
 // package foldertest says what an implementation must do.
@@ -47,6 +52,16 @@ type Index interface {
 	// after, which is empty at first; else of the others, from the first to the last,
 	// those after after.
 	Untold(ctx context.Context, folder string, gone bool, after string, limit int) ([]Untold, error)
+	// Manifest returns what a content is made of. Errors: ErrNotFound.
+	Manifest(ctx context.Context, h Hash) (*chunk.Manifest, error)
+	// SaveManifests saves what contents are made of.
+	SaveManifests(ctx context.Context, ms []*chunk.Manifest) error
+	// Locate returns for each chunk a place in the folder where it is, by what was saved;
+	// without a Path: nowhere. That has to be checked: few bits of the hash are compared.
+	Locate(ctx context.Context, folder string, chunks []chunk.Hash) ([]Located, error)
+	// Sweep forgets the manifests that were saved before a time and whose content no file
+	// of any folder has.
+	Sweep(ctx context.Context, before time.Time) error
 	// Told notes that the sink was told all of us, as far as nothing has changed since.
 	Told(ctx context.Context, folder string, us []Untold) error
 }
@@ -72,6 +87,15 @@ type Diff struct {
 	// Same are more of them, which differ from those of the same path and kind only in
 	// what the sink need not know.
 	Same []Row
+	// Made is what contents of these rows are made of.
+	Made []*chunk.Manifest
+}
+
+// Located is where a chunk is.
+type Located struct {
+	Path   string // of a file
+	Hash   Hash   // of its content
+	Offset int64  // in the file, in bytes
 }
 
 // Delta is how much more is in a folder than before.

@@ -281,7 +281,7 @@ func (v *visit) finish(ctx context.Context) error {
 
 // push has files of a directory read.
 func (s *scan) push(dir string, files []candidate) {
-	for some := range slices.Chunk(files, chunk) {
+	for some := range slices.Chunk(files, filesAtOnce) {
 		s.queue.push(task{dir: dir, files: some})
 	}
 }

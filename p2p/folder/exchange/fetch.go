@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -25,8 +26,6 @@ const (
 	batchesPeer = 2
 	// largeAtOnce is how many large contents come at once.
 	largeAtOnce = 2
-	// deltaFrom is from which size on an old version is used.
-	deltaFrom = 1 << 20
 )
 
 // fetcher brings contents: from this disk if they are there, or else from members
@@ -52,9 +51,15 @@ type fetch struct {
 	tried  map[p2p.ID]bool // members that have it not, or sent something else
 	local  bool            // this disk was searched
 	single bool            // asked for by itself: a stream with it and others has broken
-	plain  bool            // no delta: one has failed
+	plain  bool            // nobody knows chunk by chunk what it is made of
 	alone  bool            // of one member at a time: one of several has sent something else
 	t      *transfer
+}
+
+// large reports whether it is brought by itself: it is large, or an old version of it is here
+// whose manifest says what has changed.
+func (x *fetch) large() bool {
+	return x.want.Size > small || x.want.Size >= folder.ManifestFrom && x.want.OldSize >= folder.ManifestFrom
 }
 
 // retry is when a content that did not come is asked for again.
@@ -96,7 +101,7 @@ func (f *fetcher) add(wants []replica.Want) {
 		x := &fetch{want: w, tried: map[p2p.ID]bool{}, local: w.Far}
 		x.t = f.r.s.begin(f.r.id, w)
 		f.running[w.Hash] = x
-		if w.Size <= small {
+		if !x.large() {
 			f.small = append(f.small, x)
 		} else {
 			f.large = append(f.large, x)
@@ -332,7 +337,7 @@ func (f *fetcher) finish(x *fetch, err error) {
 func (f *fetcher) put(x *fetch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if x.want.Size <= small {
+	if !x.large() {
 		f.small = append(f.small, x)
 	} else {
 		f.large = append(f.large, x)

@@ -19,9 +19,9 @@ import (
 
 // FilesProtocol is the name of the streams that carry contents. Who wants some opens a
 // stream and writes requests; for each item of each the other answers in order with a
-// part and the bytes that it announces. After a request with Signature follows the signature of
-// an old file, and the answer's bytes are a delta.
-const FilesProtocol = "files/1"
+// part and the bytes that it announces. A request with Manifest asks what one content is made
+// of, one with Gaps for some parts of it as a delta.
+const FilesProtocol = "files/2"
 
 // Limits of a request.
 const (
@@ -31,16 +31,18 @@ const (
 
 // request asks for contents.
 type request struct {
-	Folder    string `cbor:"1,keyasint"`
-	Creator   []byte `cbor:"2,keyasint"`
-	Items     []item `cbor:"3,keyasint"`
-	Signature bool   `cbor:"4,keyasint,omitempty"` // of one item
+	Folder   string    `cbor:"1,keyasint"`
+	Creator  []byte    `cbor:"2,keyasint"`
+	Items    []item    `cbor:"3,keyasint"`
+	Manifest *outlined `cbor:"4,keyasint,omitempty"` // of one item
+	Gaps     *gapped   `cbor:"5,keyasint,omitempty"` // of one item
 }
 
-// item is one content, or a part of it.
+// item is one content, or a part of it. Without a hash it is of the same content as the one
+// before it.
 type item struct {
-	Hash   []byte `cbor:"1,keyasint"`
-	Path   string `cbor:"2,keyasint"` // where it may be
+	Hash   []byte `cbor:"1,keyasint,omitempty"`
+	Path   string `cbor:"2,keyasint,omitempty"` // where it may be
 	Offset int64  `cbor:"3,keyasint,omitempty"`
 	Length int64  `cbor:"4,keyasint,omitempty"` // 0: to the end
 }
@@ -54,11 +56,8 @@ type part struct {
 // codeNotHere: the content is not here (any more).
 const codeNotHere = "not_here"
 
-// Limits of what is served at once to one member, over all folders.
-const (
-	maxServedStreams = 16
-	maxServedDeltas  = 2
-)
+// maxServedStreams is how many streams are served at once to one member, over all folders.
+const maxServedStreams = 16
 
 // serveFiles answers requests until the stream ends.
 func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) error {
@@ -81,7 +80,7 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 			}
 			return err
 		}
-		if len(q.Items) > maxItems || q.Signature && len(q.Items) != 1 {
+		if len(q.Items) > maxItems || (q.Manifest != nil || q.Gaps != nil) && len(q.Items) != 1 {
 			return fmt.Errorf("exchange: request for %d contents: %w", len(q.Items), wire.ErrMalformed)
 		}
 		may.request, may.asked = q, time.Time{}
@@ -131,16 +130,19 @@ func (w timedWriter) Write(p []byte) (int, error) {
 func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *bufio.Reader, out *bufio.Writer) error {
 	r, code := s.permit(q.Folder, q.Creator, from)
 	var sig *delta.Signature
-	if q.Signature && code == "" {
-		done, ok := s.deltas.enter(from, maxServedDeltas)
-		if !ok {
-			return errors.New("exchange: too many deltas at once")
-		}
-		defer done()
-		var err error
-		if sig, err = delta.ReadSignature(in); err != nil {
-			return err
-		}
+	var of []byte
+	var err error
+	switch {
+	case code != "":
+	case q.Gaps != nil:
+		sig, err = q.Gaps.readTable(in)
+	case q.Manifest != nil && (q.Manifest.Length < 0 || q.Manifest.Length > maxOutline):
+		err = fmt.Errorf("exchange: outline of %d bytes: %w", q.Manifest.Length, wire.ErrMalformed)
+	case q.Manifest != nil:
+		of, err = readGrowing(in, q.Manifest.Length)
+	}
+	if err != nil {
+		return err
 	}
 	var fsys *apply.Root
 	if code == "" {
@@ -154,51 +156,85 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 			fsys = at
 		}
 	}
-	for _, it := range q.Items {
-		if code != "" {
+	if code != "" {
+		for range q.Items {
 			if err := wire.WriteMsg(out, part{Code: code}); err != nil {
 				return err
 			}
-			if q.Signature {
-				return errors.Join(out.Flush(), errors.New("exchange: a signature that nobody wants"))
+		}
+		if q.Gaps != nil || q.Manifest != nil {
+			return errors.Join(out.Flush(), errors.New("exchange: what follows the request is not read"))
+		}
+		return nil
+	}
+	a := served{runner: r, fsys: fsys}
+	defer a.close()
+	for _, it := range q.Items {
+		if err := a.open(ctx, it); err != nil {
+			err = wire.WriteMsg(out, part{Code: codeNotHere})
+			if err != nil {
+				return err
 			}
 			continue
 		}
-		if err := r.serveItem(ctx, fsys, it, sig, out); err != nil {
+		switch {
+		case q.Manifest != nil:
+			err = r.serveManifest(ctx, from, q, a.file, a.size, of, out)
+		case q.Gaps != nil:
+			err = r.serveGaps(ctx, from, q.Gaps, sig, a.file, a.size, out)
+		default:
+			err = a.send(it, out)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// serveItem answers one item.
-func (r *runner) serveItem(ctx context.Context, fsys *apply.Root, it item, sig *delta.Signature, out *bufio.Writer) error {
-	f, st, err := r.find(ctx, fsys, it)
-	if err != nil || it.Offset < 0 || it.Length < 0 || it.Offset > st.Size || it.Length > st.Size-it.Offset {
-		if err == nil {
-			_ = f.Close() // nothing was written
-		}
-		return wire.WriteMsg(out, part{Code: codeNotHere})
+// served is what is served of a request: one file after the other.
+type served struct {
+	*runner
+	fsys *apply.Root
+	file apply.File // nil: the last item was not here
+	size int64
+	buf  []byte
+}
+
+func (a *served) close() {
+	if a.file != nil {
+		_ = a.file.Close() // nothing was written
+		a.file = nil
 	}
-	defer f.Close() // nothing was written
-	if sig != nil {
-		if err := wire.WriteMsg(out, part{}); err != nil {
+}
+
+// open opens the file of an item: the one that is open if it has no hash.
+func (a *served) open(ctx context.Context, it item) error {
+	if len(it.Hash) > 0 || a.file == nil {
+		a.close()
+		f, st, err := a.find(ctx, a.fsys, it)
+		if err != nil {
 			return err
 		}
-		if err := out.Flush(); err != nil { // long may pass before the next byte
-			return err
-		}
-		_, err := delta.Encode(out, sig, f, st.Size)
-		return err
+		a.file, a.size = f, st.Size
 	}
+	if it.Offset < 0 || it.Length < 0 || it.Offset > a.size || it.Length > a.size-it.Offset {
+		return replica.ErrNotFound
+	}
+	return nil
+}
+
+// send answers an item with its bytes.
+func (a *served) send(it item, out *bufio.Writer) error {
 	length := it.Length
 	if length == 0 {
-		length = st.Size - it.Offset
+		length = a.size - it.Offset
 	}
 	if err := wire.WriteMsg(out, part{Length: length}); err != nil {
 		return err
 	}
-	n, err := io.CopyBuffer(onlyWriter{out}, io.NewSectionReader(f, it.Offset, length), make([]byte, min(64<<10, max(length, 512))))
+	a.buf = grow(a.buf, int(min(64<<10, max(length, 512))))
+	n, err := io.CopyBuffer(onlyWriter{out}, io.NewSectionReader(a.file, it.Offset, length), a.buf)
 	if err == nil && n < length {
 		err = io.ErrUnexpectedEOF // it got shorter meanwhile
 	}

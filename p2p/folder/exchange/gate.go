@@ -1,7 +1,10 @@
 package exchange
 
 import (
+	"context"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -30,4 +33,24 @@ func (g *gate) enter(peer p2p.ID, most int) (leave func(), ok bool) {
 			delete(g.peers, peer)
 		}
 	}, true
+}
+
+// waitAgain is how often it is looked whether there is room.
+const waitAgain = 20 * time.Millisecond
+
+// wait is enter that waits for room, but not for ever.
+func (g *gate) wait(ctx context.Context, peer p2p.ID, most int, within time.Duration) (leave func(), err error) {
+	for end := time.Now().Add(within); ; {
+		if leave, ok := g.enter(peer, most); ok {
+			return leave, nil
+		}
+		if time.Now().After(end) {
+			return nil, errors.New("exchange: too much is asked for at once")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(waitAgain):
+		}
+	}
 }

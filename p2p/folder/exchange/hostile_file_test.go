@@ -2,11 +2,11 @@ package exchange
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/folder/assemble"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -24,10 +26,13 @@ import (
 func (m *mallory) liar(wrong func(text string, it item, conn netConn) error, about ...string) {
 	m.lie(func(q request, in *bufio.Reader, conn netConn) error {
 		for i, it := range q.Items {
+			if len(it.Hash) == 0 {
+				continue // answered with the one before it
+			}
 			at := slices.IndexFunc(about, func(text string) bool { return hashText(text) == reconcile.Hash(it.Hash) })
 			var err error
 			if at < 0 {
-				err = m.honest(request{Items: q.Items[i : i+1]}, in, conn)
+				err = m.honest(request{Items: q.Items[i : i+1], Manifest: q.Manifest, Gaps: q.Gaps}, in, conn)
 			} else {
 				err = wrong(about[at], it, conn)
 			}
@@ -116,70 +121,142 @@ func (m *mallory) asks(h reconcile.Hash) (n int) {
 	return n
 }
 
-// A delta that is none, or makes more than was announced, is thrown away, and the file
-// comes as a whole.
+// A delta that is none, or makes something else, costs only itself: the file comes whole.
 func TestHostileDeltas(t *testing.T) {
 	t.Parallel()
-	op := func(length uint64, data string) []byte {
-		b := binary.AppendUvarint(nil, length)
-		return append(b, data...)
-	}
-	for name, forge := range map[string]func(head []byte, size int64, text string) []byte{
-		"copies without end": func(head []byte, _ int64, _ string) []byte {
-			for range 1 << 16 {
-				head = append(head, op(1<<20<<1, "\x00")...)
+	for name, forge := range map[string]func(sig *delta.Signature, size int64, conn netConn) error{
+		"another text": func(sig *delta.Signature, size int64, conn netConn) error {
+			_, err := delta.EncodeWith(conn, sig, strings.NewReader(strings.Repeat("X", int(size))), size, delta.EncodeOptions{Bare: true})
+			return err
+		},
+		"the old text moved": func(sig *delta.Signature, size int64, conn netConn) error {
+			w, err := delta.NewWriter(conn, delta.Header{Size: size, BaseSize: sig.Size()})
+			if err != nil {
+				return err
 			}
-			return head
+			n := min(size, sig.Size()-1)
+			err = errors.Join(w.WriteOp(delta.Op{Offset: 1, Length: n}), w.WriteOp(delta.Op{Data: make([]byte, size-n)}))
+			return errors.Join(err, w.Close(delta.Sum{}))
 		},
-		"one giant copy":    func(head []byte, _ int64, _ string) []byte { return append(head, op(1<<62, "\x00")...) },
-		"one giant literal": func(head []byte, _ int64, text string) []byte { return append(head, op(1<<60|1, text)...) },
-		"another sum": func(head []byte, size int64, text string) []byte {
-			head = append(head, op(uint64(size)<<1|1, strings.Repeat("X", int(size)))...)
-			return append(head, make([]byte, 33)...)
+		"too short": func(sig *delta.Signature, size int64, conn netConn) error {
+			_, err := delta.EncodeWith(conn, sig, strings.NewReader(strings.Repeat("X", int(size/2))), size/2, delta.EncodeOptions{Bare: true})
+			return err
 		},
-		"nonsense": func([]byte, int64, string) []byte { return []byte(strings.Repeat("nonsense", 99)) },
-		"nothing":  func(head []byte, _ int64, _ string) []byte { return head },
-		"another size": func(_ []byte, size int64, _ string) []byte {
-			return append(append([]byte("shoaldl1"), binary.AppendUvarint(binary.AppendUvarint(nil, uint64(size)*1000), 0)...), make([]byte, 32)...)
+		"too long": func(sig *delta.Signature, size int64, conn netConn) error {
+			_, err := delta.EncodeWith(conn, sig, strings.NewReader(strings.Repeat("X", int(size*2))), size*2, delta.EncodeOptions{Bare: true})
+			return err
 		},
+		"nonsense": func(_ *delta.Signature, _ int64, conn netConn) error {
+			_, err := io.WriteString(conn, strings.Repeat("nonsense", 99))
+			return err
+		},
+		"nothing": func(*delta.Signature, int64, netConn) error { return io.ErrUnexpectedEOF },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			victim, honest, m := scene(t, Times{Retry: 10 * time.Millisecond})
-			old := strings.Repeat("old "+name, 2<<20/len(name))
+			old := noise(1, 3<<20)
 			e := m.file(root, "large.bin", old)
 			m.tell(e)
 			victim.await("the old version", victim.has("large.bin", old))
-			text := "new " + old
+			text := old[:1<<20] + "an edit" + old[1<<20:2<<20] + "another" + old[2<<20:]
 			forged := make(chan struct{}, 8)
 			m.lie(func(q request, in *bufio.Reader, conn netConn) error {
-				if !q.Signature {
+				if q.Gaps == nil {
 					return m.honest(q, in, conn)
 				}
-				sig, err := delta.ReadSignature(in)
+				sig, err := q.Gaps.readTable(in)
 				if err != nil {
 					return err
 				}
-				head := []byte("shoaldl1")
-				head = binary.AppendUvarint(binary.AppendUvarint(head, uint64(len(text))), uint64(sig.Size()))
-				sum := sig.Sum()
-				head = append(head, sum[:]...)
-				forged <- struct{}{}
-				if err := answer(conn, part{}, string(forge(head, int64(len(text)), text))); err != nil {
-					return err
+				var size int64
+				for _, s := range q.Gaps.Spans {
+					size += s.Length
 				}
-				return io.ErrUnexpectedEOF
+				select {
+				case forged <- struct{}{}:
+				default:
+				}
+				return errors.Join(wire.WriteMsg(conn, part{}), forge(sig, size, conn))
 			})
 			m.tell(m.edited(e, text, false))
-			victim.await("the new version", victim.has("large.bin", text))
-			select {
-			case <-forged:
-			default:
+			if name == "another text" || name == "the old text moved" {
+				// It is not known that it was on purpose: two blocks can have the same sums.
+				victim.await("the new version", victim.has("large.bin", text))
+			} else {
+				victim.await("an attempt", func() bool { return len(forged) > 0 })
+				m.lie(nil)
+				victim.await("the new version from who is honest now", victim.has("large.bin", text))
+			}
+			if len(forged) == 0 {
 				t.Error("no delta was asked for")
 			}
 			works(victim, honest, m)
 		})
 	}
+}
+
+// A manifest that is none, or that of something else, is not believed, and what came by it is
+// not seen.
+func TestHostileManifests(t *testing.T) {
+	t.Parallel()
+	of := func(text string, pieces bool) []byte {
+		made, err := chunk.Scan(strings.NewReader(text), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.Difference(chunk.Outline{Pieces: pieces})
+	}
+	text := noise(2, 3<<20)
+	lies := map[string][]byte{
+		"of another text": of(noise(3, 3<<20), true), "of a shorter one": of(text[1:], true), "nothing": {}, "nonsense": []byte(strings.Repeat("nonsense", 99)),
+		"cut off": of(text, true)[:1000],
+	}
+	// The size and the root are right, and so is the length of all, but the chunks are of
+	// another text: that is found out in the end.
+	head, other := of(text, false), of(noise(4, 3<<20), false)
+	at := 8 + 1 + 4 + 32 // magic, what is left out, size, root
+	lies["chunks of another text"] = slices.Concat(head[:at], other[at:])
+	for name, b := range lies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			victim, honest, m := scene(t, Times{Retry: 10 * time.Millisecond})
+			m.mu.Lock()
+			m.text[hashText(noise(4, 3<<20))] = noise(4, 3<<20)
+			m.mu.Unlock()
+			m.lie(func(q request, in *bufio.Reader, conn netConn) error {
+				if q.Manifest == nil {
+					// The chunks that the manifest speaks of.
+					for i := range q.Items {
+						if name == "chunks of another text" && len(q.Items[i].Hash) > 0 && reconcile.Hash(q.Items[i].Hash) == hashText(text) {
+							h := hashText(noise(4, 3<<20))
+							q.Items[i].Hash = h[:]
+						}
+					}
+					return m.honest(q, in, conn)
+				}
+				if _, err := readGrowing(in, q.Manifest.Length); err != nil {
+					return err
+				}
+				return answer(conn, part{Length: int64(len(b))}, string(b))
+			})
+			m.tell(m.file(root, "large.bin", text))
+			victim.await("two attempts", func() bool { return m.asks(hashText(text)) > 1 })
+			if !victim.lacks("large.bin") {
+				t.Error("it is there")
+			}
+			m.lie(nil)
+			victim.await("the file, by an honest manifest", victim.has("large.bin", text))
+			works(victim, honest, m)
+		})
+	}
+}
+
+// noise is a text without repetitions.
+func noise(seed byte, n int) string {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{seed}).Read(b)
+	return string(b)
 }
 
 // What a member asks for is looked up, never opened: it gets what is in the folder by
@@ -194,11 +271,11 @@ func TestHostileRequests(t *testing.T) {
 	}
 	honest.await("the files", honest.has("dir/file.txt", "a text of a file"))
 	creator := victim.identity.ID()
-	ask := func(items []item, signature bool, after []byte) (part, []byte, error) {
-		return m.ask(request{Folder: victim.folder.ID, Creator: creator[:], Items: items, Signature: signature}, after)
+	ask := func(items []item, gaps *gapped, after []byte) (part, []byte, error) {
+		return m.ask(request{Folder: victim.folder.ID, Creator: creator[:], Items: items, Gaps: gaps}, after)
 	}
 	h := hashText("a text of a file")
-	if p, b, err := ask([]item{{Hash: h[:], Path: "../../etc/passwd"}}, false, nil); err != nil || p.Code != "" || string(b) != "a text of a file" {
+	if p, b, err := ask([]item{{Hash: h[:], Path: "../../etc/passwd"}}, nil, nil); err != nil || p.Code != "" || string(b) != "a text of a file" {
 		t.Errorf("by hash alone: %+v, %q, %v", p, b, err)
 	}
 	id, err := os.ReadFile(filepath.Join(victim.dir, ".shoal/id"))
@@ -219,40 +296,49 @@ func TestHostileRequests(t *testing.T) {
 		"other.txt\x00", strings.Repeat("d/", 2000), strings.Repeat("n", 5000),
 	} {
 		for _, h := range [][]byte{nil, zero[:], idHash[:], runHash[:], passwdHash[:], make([]byte, 31), make([]byte, 33)} {
-			if p, b, err := ask([]item{{Hash: h, Path: path}}, false, nil); err != nil || p != (part{Code: codeNotHere}) || len(b) > 0 {
+			if p, b, err := ask([]item{{Hash: h, Path: path}}, nil, nil); err != nil || p != (part{Code: codeNotHere}) || len(b) > 0 {
 				t.Errorf("%q with hash %x: %+v, %q, %v", path, h, p, b, err)
 			}
 		}
 	}
 	for _, it := range []item{{Offset: -1}, {Length: -1}, {Offset: 17}, {Length: 17}, {Offset: math.MaxInt64, Length: math.MaxInt64}, {Offset: 16, Length: 1}, {Offset: math.MinInt64}} {
 		it.Hash, it.Path = h[:], "dir/file.txt"
-		if p, b, err := ask([]item{it}, false, nil); err != nil || p != (part{Code: codeNotHere}) || len(b) > 0 {
+		if p, b, err := ask([]item{it}, nil, nil); err != nil || p != (part{Code: codeNotHere}) || len(b) > 0 {
 			t.Errorf("part %d+%d: %+v, %q, %v", it.Offset, it.Length, p, b, err)
 		}
 	}
-	if p, b, err := ask([]item{{Hash: h[:], Path: "dir/file.txt", Offset: 2, Length: 4}}, false, nil); err != nil || p.Length != 4 || string(b) != "text" {
+	if p, b, err := ask([]item{{Hash: h[:], Path: "dir/file.txt", Offset: 2, Length: 4}}, nil, nil); err != nil || p.Length != 4 || string(b) != "text" {
 		t.Errorf("a part: %+v, %q, %v", p, b, err)
 	}
-	giant := append([]byte("shoalsg1"), binary.AppendUvarint(binary.AppendUvarint(nil, 1<<20), 1<<40)...)
-	for name, sig := range map[string][]byte{
-		"2^40 blocks": append([]byte("shoalsg1"), binary.AppendUvarint(binary.AppendUvarint(nil, 1), 1<<40)...),
-		"2^20 blocks": append(giant, make([]byte, 1000)...), "no signature": nil, "nonsense": []byte(strings.Repeat("nonsense", 99)),
+	one := []partSpan{{0, 16}}
+	for name, g := range map[string]gapped{
+		"2^40 blocks": {Spans: one, Block: 1, Size: 1 << 40}, "2^22 blocks": {Spans: one, Block: 1, Size: 1 << 22, Table: 13 << 22},
+		"fewer sums than blocks": {Spans: one, Block: 512, Size: 1 << 20, Table: 13}, "less than none": {Spans: one, Block: 512, Size: -1, Table: -13},
+		"no block": {Spans: one}, "no parts": {Block: 512}, "a part outside": {Spans: []partSpan{{8, 9}}, Block: 512},
+		"a negative part": {Spans: []partSpan{{-1, 1}}, Block: 512}, "an endless part": {Spans: []partSpan{{1, math.MaxInt64}}, Block: 512},
+		"too many parts": {Spans: make([]partSpan, assemble.MaxExtents+1), Block: 512},
 	} {
-		if p, b, err := ask([]item{{Hash: h[:], Path: "dir/file.txt"}}, true, sig); err == nil {
+		if p, b, err := ask([]item{{Hash: h[:], Path: "dir/file.txt"}}, &g, make([]byte, min(max(g.Table, 0), 1000))); err == nil {
 			t.Errorf("%s: %+v, %q", name, p, b)
+		}
+	}
+	for name, length := range map[string]int64{"negative": -1, "huge": math.MaxInt64, "cut off": 1000} {
+		q := request{Folder: victim.folder.ID, Creator: creator[:], Items: []item{{Hash: h[:], Path: "dir/file.txt"}}, Manifest: &outlined{length}}
+		if p, b, err := m.ask(q, []byte("outline")); err == nil {
+			t.Errorf("outline %s: %+v, %q", name, p, b)
 		}
 	}
 	many := make([]item, maxItems+1)
 	for i := range many {
 		many[i] = item{Hash: h[:], Path: fmt.Sprint(i)}
 	}
-	if p, b, err := ask(many, false, nil); err == nil {
+	if p, b, err := ask(many, nil, nil); err == nil {
 		t.Errorf("%d items: %+v, %d bytes", len(many), p, len(b))
 	}
-	if p, b, err := ask(many[:2], true, nil); err == nil {
+	if p, b, err := ask(many[:2], &gapped{Spans: one, Block: 512}, nil); err == nil {
 		t.Errorf("a signature of two: %+v, %d bytes", p, len(b))
 	}
-	if _, _, err := ask(nil, false, nil); err != nil && !errors.Is(err, io.EOF) {
+	if _, _, err := ask(nil, nil, nil); err != nil && !errors.Is(err, io.EOF) {
 		t.Errorf("a request for nothing: %v", err)
 	}
 	works(victim, honest, m)

@@ -1,18 +1,18 @@
 package exchange
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/zeebo/blake3"
 
 	"github.com/shoal-p2p/shoal/p2p"
-	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/chunk"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -71,17 +71,16 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 	if len(links) == 0 {
 		return errNotHere
 	}
-	if x.want.Old != "" && x.want.Size >= deltaFrom && !x.plain {
-		if err := enough(fsys, x.want.Size); err != nil {
+	// Nobody has so large a disk as somebody can say that a file is.
+	if _, disk, err := fsys.Free(); err == nil && x.want.Size > disk {
+		return fmt.Errorf("%w: it has %d bytes, the file %d", errFull, disk, x.want.Size)
+	}
+	if !x.plain {
+		err := f.update(ctx, fsys, links, x)
+		if !errors.Is(err, errNoManifest) {
 			return err
 		}
-		err := f.bringDelta(ctx, fsys, links[0], x)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, errNotHere) {
-			// The whole file settles everything that can be wrong with a delta.
-			x.plain = true
-			x.t.restart()
-		}
-		return err
+		x.plain = true
 	}
 	if x.alone {
 		return f.bringSegments(ctx, fsys, links[:1], x, nil)
@@ -92,91 +91,55 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 // begun is where a content grows.
 func begun(h reconcile.Hash) string { return apply.TempName(h) + ".part" }
 
-// bringDelta brings the difference to the old version that is here.
-func (f *fetcher) bringDelta(ctx context.Context, fsys *apply.Root, l p2p.Link, x *fetch) error {
-	old, err := fsys.Open(x.want.Old)
+// update brings a content chunk by chunk. Errors: errNoManifest if all who have it do not
+// know it so.
+func (f *fetcher) update(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch) error {
+	old, err := f.older(ctx, fsys, x)
 	if err != nil {
 		return err
 	}
-	defer old.Close() // nothing was written
-	st, err := old.Stat()
+	m, from, err := f.manifestOf(ctx, links, x, old)
+	if err == nil && old == nil {
+		old, err = f.similar(ctx, fsys, m)
+	}
+	if old != nil {
+		defer old.file.Close() // nothing was written
+	}
 	if err != nil {
 		return err
 	}
-	sig, err := delta.Sign(io.NewSectionReader(old, 0, st.Size), delta.SignOptions{Size: st.Size})
-	if err != nil {
-		return err
+	err = f.bringChunks(ctx, fsys, links, x, m, old, f.sources)
+	if errors.Is(err, errManifest) {
+		x.tried[from] = true
 	}
-	a, err := f.r.ask(ctx, l, request{Items: []item{{Hash: x.want.Hash[:], Path: x.want.Path}}, Signature: true})
-	if err != nil {
-		return err
-	}
-	defer a.end()
-	x.t.from(l.Peer())
-	if _, err := sig.WriteTo(timedWriter{a.conn, a.timed.within}); err != nil {
-		return err
-	}
-	var p part
-	if err := wire.ReadMsg(a.in, &p); err != nil {
-		return err
-	}
-	if p.Code != "" {
-		x.tried[l.Peer()] = true
-		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
-	}
-	a.timed.within = max(a.timed.within, deltaWithin)
-	d, err := delta.NewReader(bufio.NewReaderSize(&counted{a.in, x.t}, 64<<10))
-	if err != nil {
-		return err
-	}
-	if h := d.Header(); h.Size != x.want.Size || h.Base != sig.Sum() {
-		return errOther
-	}
-	t, err := fsys.Create(begun(x.want.Hash))
-	if err != nil {
-		return err
-	}
-	w := &growing{t: t, count: x.t, timed: a.timed}
-	_, err = delta.Patch(old, d.Ops(), w, delta.PatchOptions{Size: x.want.Size, Sum: delta.Sum(x.want.Hash)})
-	if err == nil {
-		err = t.Truncate(x.want.Size)
-	}
-	if err == nil {
-		err = t.Sync()
-	}
-	if err := errors.Join(err, t.Close()); err != nil {
-		return errors.Join(err, fsys.Remove(begun(x.want.Hash)))
-	}
-	x.t.reused.Store(max(0, x.want.Size-x.t.wire.Load()))
-	return complete(fsys, x.want.Hash)
+	return err
 }
 
-// counted counts what comes over the network.
-type counted struct {
-	r io.Reader
-	t *transfer
-}
-
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.t.add(0, int64(n))
-	return n, err
-}
-
-// growing writes a file from its start.
-type growing struct {
-	t     apply.Temp
-	off   int64
-	count *transfer
-	timed *timedReader // what is copied from the old file counts as brought
-}
-
-func (g *growing) Write(p []byte) (int, error) {
-	n, err := g.t.WriteAt(p, g.off)
-	g.off += int64(n)
-	g.count.add(int64(n), 0)
-	g.timed.got += int64(n)
-	return n, err
+// manifestOf asks members, one after the other, what a content is made of.
+func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, old *older) (*chunk.Manifest, p2p.ID, error) {
+	var base *chunk.Manifest
+	if old != nil {
+		base = old.manifest
+	}
+	var errs []error
+	without := 0
+	for _, l := range links {
+		m, err := f.askManifest(ctx, l, x, base)
+		if err == nil {
+			return m, l.Peer(), nil
+		}
+		errs = append(errs, err)
+		switch {
+		case errors.Is(err, errNoManifest):
+			without++
+		case ctx.Err() == nil && !linkEnded(l):
+			x.tried[l.Peer()] = true
+		}
+	}
+	if without < len(links) {
+		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, errNoManifest) })
+	}
+	return nil, p2p.ID{}, errors.Join(errs...)
 }
 
 // complete gives a content the name by which the core knows it.
@@ -315,10 +278,6 @@ func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *s
 // returns the members that can be asked by then.
 func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, more func() []*pull) error {
 	h := x.want.Hash
-	// Nobody has so large a disk as somebody can say that a file is.
-	if _, disk, err := fsys.Free(); err == nil && x.want.Size > disk {
-		return fmt.Errorf("%w: it has %d bytes, the file %d", errFull, disk, x.want.Size)
-	}
 	s := resume(fsys, h, x.want.Size)
 	if err := enough(fsys, s.bytes()); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/chunk"
+	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/folder/assemble"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -159,27 +163,71 @@ func (m *mallory) serveFiles(conn net.Conn) {
 	}
 }
 
-func (m *mallory) honest(q request, _ *bufio.Reader, conn net.Conn) error {
+func (m *mallory) honest(q request, in *bufio.Reader, conn net.Conn) error {
+	var text string
+	var ok bool
 	for _, it := range q.Items {
-		m.mu.Lock()
-		text, ok := m.text[reconcile.Hash(it.Hash)]
-		m.mu.Unlock()
-		p := part{Code: codeNotHere}
-		if ok {
-			text = text[it.Offset:]
-			if it.Length > 0 {
-				text = text[:it.Length]
+		if len(it.Hash) > 0 {
+			m.mu.Lock()
+			text, ok = m.text[reconcile.Hash(it.Hash)]
+			m.mu.Unlock()
+		}
+		switch {
+		case !ok:
+			if err := wire.WriteMsg(conn, part{Code: codeNotHere}); err != nil {
+				return err
 			}
-			p = part{Length: int64(len(text))}
-		}
-		if err := wire.WriteMsg(conn, p); err != nil {
-			return err
-		}
-		if _, err := io.WriteString(conn, text); err != nil {
-			return err
+		case q.Manifest != nil:
+			return m.tellManifest(q, in, conn, text)
+		case q.Gaps != nil:
+			return m.tellGaps(q, in, conn, text)
+		default:
+			some := text[it.Offset:]
+			if it.Length > 0 {
+				some = some[:it.Length]
+			}
+			if err := answer(conn, part{Length: int64(len(some))}, some); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// tellManifest answers with the manifest of a text.
+func (m *mallory) tellManifest(q request, in *bufio.Reader, conn net.Conn, text string) error {
+	of, err := readGrowing(in, q.Manifest.Length)
+	if err != nil {
+		return err
+	}
+	outline, err := chunk.ParseOutline(of)
+	if err != nil {
+		return err
+	}
+	made, err := chunk.Scan(strings.NewReader(text), int64(len(text)))
+	if err != nil {
+		return err
+	}
+	b := made.Difference(outline)
+	return answer(conn, part{Length: int64(len(b))}, string(b))
+}
+
+// tellGaps answers with the delta of parts of a text.
+func (m *mallory) tellGaps(q request, in *bufio.Reader, conn net.Conn, text string) error {
+	sig, err := q.Gaps.readTable(in)
+	if err != nil {
+		return err
+	}
+	var parts []assemble.Extent
+	for _, s := range q.Gaps.Spans {
+		parts = append(parts, assemble.Extent(s))
+	}
+	if err := wire.WriteMsg(conn, part{}); err != nil {
+		return err
+	}
+	from := assemble.Reader(strings.NewReader(text), parts)
+	_, err = delta.EncodeWith(conn, sig, from, assemble.Size(parts), delta.EncodeOptions{Bare: true})
+	return err
 }
 
 // lie has requests answered otherwise.

@@ -37,6 +37,7 @@ type timedReader struct {
 	within time.Duration
 	got    int64
 	waited time.Duration
+	t      *transfer // that counts what is read; nil: none
 }
 
 func (r *timedReader) Read(p []byte) (int, error) {
@@ -46,6 +47,9 @@ func (r *timedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.conn.Read(p)
 	r.got += int64(n)
+	if r.t != nil {
+		r.t.add(0, int64(n))
+	}
 	r.waited += time.Since(start)
 	return n, err
 }
@@ -55,10 +59,6 @@ func (r *timedReader) patience() time.Duration {
 	earned := time.Duration(r.got/slowest) * time.Second
 	return min(r.within, r.within+earned-r.waited)
 }
-
-// deltaWithin is how long a member may be silent while it makes a delta: it reads equal
-// bytes, perhaps many gigabytes, of which there is nothing to say.
-const deltaWithin = 15 * time.Minute
 
 // asked is a stream on which an answer comes.
 type asked struct {
@@ -78,6 +78,12 @@ func (a *asked) complete() error {
 
 // ask opens a stream for a request.
 func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (*asked, error) {
+	return r.askWith(ctx, l, q, nil, nil)
+}
+
+// askWith is ask with bytes that follow the request. All that goes over the network is
+// counted for a transfer, if there is one.
+func (r *runner) askWith(ctx context.Context, l p2p.Link, q request, more []byte, t *transfer) (*asked, error) {
 	conn, err := l.Open(ctx, FilesProtocol)
 	if err != nil {
 		return nil, err
@@ -89,12 +95,43 @@ func (r *runner) ask(ctx context.Context, l p2p.Link, q request) (*asked, error)
 	}
 	q.Folder, q.Creator = r.id, r.creator[:]
 	within := r.s.o.Times.Stalled
-	if err := wire.WriteMsg(timedWriter{conn, within}, q); err != nil {
+	out := &counting{w: timedWriter{conn, within}, t: t}
+	err = wire.WriteMsg(out, q)
+	if err == nil && len(more) > 0 {
+		_, err = out.Write(more)
+	}
+	if err != nil {
 		end()
 		return nil, err
 	}
-	timed := &timedReader{conn: conn, within: within}
+	timed := &timedReader{conn: conn, within: within, t: t}
 	return &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, 64<<10), end: end}, nil
+}
+
+// counting counts what is written for a transfer, if there is one.
+type counting struct {
+	w io.Writer
+	t *transfer
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if c.t != nil {
+		c.t.add(0, int64(n))
+	}
+	return n, err
+}
+
+// readPart reads the announcement of an item.
+func readPart(in *bufio.Reader) (part, error) {
+	var p part
+	if err := wire.ReadMsg(in, &p); err != nil {
+		return p, err
+	}
+	if p.Code != "" {
+		return p, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	}
+	return p, nil
 }
 
 // fetchBatch asks a member for small contents.
