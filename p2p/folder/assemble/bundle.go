@@ -244,6 +244,9 @@ type reader struct {
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	for len(r.parts) > 0 && r.done == r.parts[0].Length {
 		r.parts, r.done = r.parts[1:], 0
 	}
