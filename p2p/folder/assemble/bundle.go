@@ -67,7 +67,11 @@ func split(m *chunk.Manifest, gaps []Gap) []Gap {
 			continue
 		}
 		old := g.Old[0]
-		old.Length = g.Old[len(g.Old)-1].End() - old.Offset
+		if last := g.Old[len(g.Old)-1]; last.Offset >= old.Offset {
+			old.Length = last.End() - old.Offset
+		} else {
+			g.Flush = false
+		}
 		for i := g.First; i < g.end(); {
 			part := Run{i, 1}
 			for part.end() < g.end() {

@@ -2,6 +2,7 @@ package assemble
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
@@ -203,15 +204,16 @@ func (p *planner) gap(r Run) Gap {
 	if to == from {
 		return g // it was put in between
 	}
-	if to < from { // what follows has another place in the base
-		to, g.Flush = min(base.Size(), from+length+slack), false
-	}
-	// Much was taken out: what is left of it was at its ends.
-	if most := length + margin; to-from > 2*most {
+	most := length + margin
+	switch {
+	case to < from: // what follows has another place in the base
+		g.Old = []Extent{{from, min(most, base.Size()-from)}, {max(0, to-most), min(most, to)}}
+	case to-from > 2*most: // much was taken out: what is left of it was at its ends
 		g.Old = []Extent{{from, most}, {to - most, most}}
-	} else if to > from {
+	default:
 		g.Old = []Extent{{from, to - from}}
 	}
+	g.Old = slices.DeleteFunc(g.Old, func(e Extent) bool { return e.Length == 0 })
 	return g
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zeebo/blake3"
 
 	"github.com/shoal-p2p/shoal/p2p/chunk"
 	"github.com/shoal-p2p/shoal/p2p/delta"
@@ -212,11 +215,7 @@ func TestHostileManifests(t *testing.T) {
 		"of another text": of(noise(3, 3<<20), true), "of a shorter one": of(text[1:], true), "nothing": {}, "nonsense": []byte(strings.Repeat("nonsense", 99)),
 		"cut off": of(text, true)[:1000],
 	}
-	// The size and the root are right, and so is the length of all, but the chunks are of
-	// another text: that is found out in the end.
-	head, other := of(text, false), of(noise(4, 3<<20), false)
-	at := 8 + 1 + 4 + 32 // magic, what is left out, size, root
-	lies["chunks of another text"] = slices.Concat(head[:at], other[at:])
+	lies["chunks of another text"] = forgeRoot(t, noise(4, 3<<20), hashText(text))
 	for name, b := range lies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -250,6 +249,27 @@ func TestHostileManifests(t *testing.T) {
 			works(victim, honest, m)
 		})
 	}
+}
+
+// forgeRoot returns the manifest of a text as that of a content of the same size.
+func forgeRoot(t *testing.T, text string, h reconcile.Hash) []byte {
+	t.Helper()
+	made, err := chunk.Scan(strings.NewReader(text), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := made.WithoutPieces().AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := made.Root()
+	packed = bytes.ReplaceAll(packed, root[:], h[:])
+	b := made.Difference(chunk.Outline{})
+	at := bytes.Index(b, root[:])
+	copy(b[at:], h[:])
+	check := blake3.Sum256(packed)
+	copy(b[at+len(h):], check[:16])
+	return b
 }
 
 // noise is a text without repetitions.

@@ -34,11 +34,13 @@ type town struct {
 	mu     sync.Mutex // guards all following fields
 	keys   map[p2p.ID]ed25519.PublicKey
 	access map[p2p.ID]Access
+	hidden map[string]bool // folders that only their creators may read
 }
 
 func newTown() *town {
 	return &town{
 		network: sim.New(sim.Options{}), id: p2p.ID{7}, keys: map[p2p.ID]ed25519.PublicKey{}, access: map[p2p.ID]Access{},
+		hidden: map[string]bool{},
 	}
 }
 
@@ -49,9 +51,12 @@ func (w *town) key(id p2p.ID) (ed25519.PublicKey, bool) {
 	return k, ok
 }
 
-func (w *town) may(_ string, creator, who p2p.ID) Access {
+func (w *town) may(id string, creator, who p2p.ID) Access {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.hidden[id] && who != creator {
+		return Access{}
+	}
 	if a, ok := w.access[who]; ok && who != creator {
 		return a
 	}
@@ -63,6 +68,12 @@ func (w *town) let(who p2p.ID, a Access) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.access[who] = a
+}
+
+func (w *town) hide(folder string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hidden[folder] = true
 }
 
 // newcomer makes an identity, of a member or not.

@@ -40,6 +40,9 @@ func Run(t *testing.T, open func(t *testing.T) folder.Store) {
 		"concurrent":          testConcurrent,
 		"cancelled is no-op":  testCancelled,
 		"names of every kind": testNames,
+		"manifest":            testManifest,
+		"locate":              testLocate,
+		"sweep":               testSweep,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
