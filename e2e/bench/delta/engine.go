@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/delta"
+)
+
+// rate is how fast package delta does one thing with files that are in memory.
+type rate struct {
+	What  string  `json:"what"`
+	Case  string  `json:"case"`
+	Procs int     `json:"procs"`
+	CPU   float64 `json:"mb_per_cpu_s"` // MB for each second of CPU
+	Wall  float64 `json:"mb_per_s"`
+}
+
+// Things that the engine does.
+const (
+	engineSign   = "sign"
+	engineDiff   = "diff"
+	engineEncode = "diff with the BLAKE3 of the result"
+)
+
+// engineTask is one thing to measure. It returns how many bytes were worked on.
+type engineTask struct {
+	what string
+	run  func(old, target []byte) (int64, error)
+}
+
+func engineTasks() []engineTask {
+	sign := func(old []byte) (*delta.Signature, error) {
+		return delta.Sign(bytes.NewReader(old), delta.SignOptions{Size: int64(len(old)), Block: blockSize, Seed: 1})
+	}
+	var sig *delta.Signature // of the old file, which is the same for all that follows
+	return []engineTask{
+		{engineSign, func(old, _ []byte) (n int64, err error) {
+			sig, err = sign(old)
+			return int64(len(old)), err
+		}},
+		{engineDiff, func(_, target []byte) (int64, error) {
+			for _, err := range delta.Diff(sig, bytes.NewReader(target)) {
+				if err != nil {
+					return 0, err
+				}
+			}
+			return int64(len(target)), nil
+		}},
+		{engineEncode, func(_, target []byte) (int64, error) {
+			_, err := delta.Encode(io.Discard, sig, bytes.NewReader(target), int64(len(target)))
+			return int64(len(target)), err
+		}},
+	}
+}
+
+// engineCases are those of cases whose engine is measured.
+func engineCases(size int64) []testCase { return cases(size)[:4] }
+
+// measureEngine has package delta measured in processes of their own: they have one
+// core, or two.
+func measureEngine(ctx context.Context, o options, dir string) ([]rate, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var all []rate
+	for _, procs := range []int{1, 2} {
+		fmt.Fprintf(os.Stderr, "engine, %d cores\n", procs)
+		cmd := exec.CommandContext(ctx, self, "engine", strconv.FormatInt(o.size, 10), strconv.Itoa(o.rounds))
+		cmd.Dir, cmd.Stderr = dir, os.Stderr
+		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, err
+		}
+		var got []rate
+		if err := json.Unmarshal(out, &got); err != nil {
+			return nil, err
+		}
+		for i := range got {
+			got[i].Procs = procs
+		}
+		all = append(all, got...)
+	}
+	return all, nil
+}
+
+// runEngine is that process.
+func runEngine(args []string) error {
+	if len(args) != 2 {
+		return errors.New("engine: SIZE ROUNDS")
+	}
+	size, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	rounds, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	var all []rate
+	for _, c := range engineCases(size) {
+		old, err := io.ReadAll(c.old())
+		if err != nil {
+			return err
+		}
+		target, err := io.ReadAll(c.new())
+		if err != nil {
+			return err
+		}
+		for _, t := range engineTasks() {
+			r, err := t.rate(rounds, old, target)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", c.name, t.what, err)
+			}
+			r.Case = c.name
+			all = append(all, r)
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(all)
+}
+
+// rate is the median of some rounds, after one that does not count.
+func (t engineTask) rate(rounds int, old, target []byte) (rate, error) {
+	var cpu, wall []float64
+	for i := range rounds + 1 {
+		before, began := ownCPU(), time.Now()
+		n, err := t.run(old, target)
+		if err != nil {
+			return rate{}, err
+		}
+		used, took := ownCPU()-before, time.Since(began)
+		if i > 0 {
+			cpu, wall = append(cpu, float64(n)/1e6/used.Seconds()), append(wall, float64(n)/1e6/took.Seconds())
+		}
+	}
+	return rate{What: t.what, CPU: median(cpu), Wall: median(wall)}, nil
+}
+
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func median(values []float64) float64 {
+	v := slices.Sorted(slices.Values(values))
+	return v[len(v)/2]
+}
