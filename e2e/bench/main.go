@@ -3,6 +3,7 @@
 //	go run ./e2e/bench            # everything, about four minutes
 //	go run ./e2e/bench start search
 //	go run ./e2e/bench sync       # a folder on two nodes; --with-syncthing beside Syncthing
+//	go run ./e2e/bench edits      # what small edits of a large file cost on the wire
 //
 // It prints one line for each figure. The figures of record are in BENCHMARKS.md.
 package main
@@ -58,6 +59,9 @@ func main() {
 	defer stop()
 	if len(os.Args) > 1 && os.Args[1] == "sync" {
 		exit(measureSync(ctx, os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "edits" {
+		exit(measureEdits(ctx, os.Args[2:]))
 	}
 	exit(measure(ctx, os.Args[1:]))
 }

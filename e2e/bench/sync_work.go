@@ -123,11 +123,17 @@ func (r *round) large(ctx context.Context) error {
 
 // big prepares a file of random bytes.
 func (r *round) big(name string, seed uint64) ([]byte, error) {
-	data := make([]byte, bigSize)
-	if _, err := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 'b'}).Read(data); err != nil {
+	data, err := noise(bigSize, seed)
+	if err != nil {
 		return nil, err
 	}
 	return data, r.prepare(name, data)
+}
+
+func noise(size int64, seed uint64) ([]byte, error) {
+	data := make([]byte, size)
+	_, err := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), 'b'}).Read(data)
+	return data, err
 }
 
 func (r *round) prepare(name string, data []byte) error {
