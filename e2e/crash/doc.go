@@ -19,4 +19,7 @@
 //     still there: in the tree or in the trash;
 //   - what the writer destroyed nowhere is in the tree of every node;
 //   - the trees are equal, and each node says so of the others.
+//
+// Of a large file it is also judged what has come over the network: what was there when
+// the node died does not come again.
 package crash

@@ -19,6 +19,7 @@ var (
 	seed   = flag.Uint64("seed", 0, "of the random work (0: by the clock)")
 	race   = flag.Bool("race-nodes", false, "nodes with the race detector")
 	given  = flag.String("program", "", "the program to test, made with -tags fault (empty: it is built)")
+	large  = flag.Int64("large", 1024, "length of the large file, in MiB")
 	keep   = flag.Bool("keep", false, "leave the directories of failed tests")
 )
 
@@ -61,10 +62,17 @@ func run(m *testing.M) int {
 // randomness.
 func begin(t *testing.T) (dir string, r *rand.Rand) {
 	t.Helper()
+	dir, r = alone(t)
+	t.Parallel() // most of the time is spent waiting
+	return dir, r
+}
+
+// alone is begin for a test that keeps the machine busy: others wait until it is done.
+func alone(t *testing.T) (dir string, r *rand.Rand) {
+	t.Helper()
 	if !faulty {
 		t.Skip("needs -tags fault; npm test -- crash runs it")
 	}
-	t.Parallel() // most of the time is spent waiting
 	dir, err := os.MkdirTemp("", "shoal-crash-"+t.Name()+"-")
 	if err != nil {
 		t.Fatal(err)
