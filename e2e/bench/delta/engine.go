@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -67,33 +68,22 @@ func engineTasks() []engineTask {
 // engineCases are those of cases whose engine is measured.
 func engineCases(size int64) []testCase { return cases(size)[:4] }
 
-// measureEngine has package delta measured in processes of their own: they have one
-// core, or two.
-func measureEngine(ctx context.Context, o options, dir string) ([]rate, error) {
+// measureEngine has package delta measured in a process of its own, which holds the
+// files in memory: what the other programs have had would be counted with them (see
+// run).
+func measureEngine(ctx context.Context, o options) (all []rate, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	var all []rate
-	for _, procs := range []int{1, 2} {
-		fmt.Fprintf(os.Stderr, "engine, %d cores\n", procs)
-		cmd := exec.CommandContext(ctx, self, "engine", strconv.FormatInt(o.size, 10), strconv.Itoa(o.rounds))
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
-		cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
-		out, err := cmd.Output()
-		if err != nil {
-			return nil, err
-		}
-		var got []rate
-		if err := json.Unmarshal(out, &got); err != nil {
-			return nil, err
-		}
-		for i := range got {
-			got[i].Procs = procs
-		}
-		all = append(all, got...)
+	fmt.Fprintln(os.Stderr, "engine")
+	cmd := exec.CommandContext(ctx, self, "engine", strconv.FormatInt(o.size, 10), strconv.Itoa(o.rounds))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	return all, json.Unmarshal(out, &all)
 }
 
 // runEngine is that process.
@@ -120,32 +110,41 @@ func runEngine(args []string) error {
 			return err
 		}
 		for _, t := range engineTasks() {
-			r, err := t.rate(rounds, old, target)
+			rates, err := t.rates(rounds, old, target)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", c.name, t.what, err)
 			}
-			r.Case = c.name
-			all = append(all, r)
+			for _, r := range rates {
+				r.Case = c.name
+				all = append(all, r)
+			}
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
-// rate is the median of some rounds, after one that does not count.
-func (t engineTask) rate(rounds int, old, target []byte) (rate, error) {
-	var cpu, wall []float64
+// rates are the medians of some rounds, after one that does not count, with one core
+// and, in turn, with two.
+func (t engineTask) rates(rounds int, old, target []byte) (out []rate, err error) {
+	var cpu, wall [2][]float64
 	for i := range rounds + 1 {
-		before, began := ownCPU(), time.Now()
-		n, err := t.run(old, target)
-		if err != nil {
-			return rate{}, err
-		}
-		used, took := ownCPU()-before, time.Since(began)
-		if i > 0 {
-			cpu, wall = append(cpu, float64(n)/1e6/used.Seconds()), append(wall, float64(n)/1e6/took.Seconds())
+		for k := range cpu {
+			runtime.GOMAXPROCS(k + 1)
+			before, began := ownCPU(), time.Now()
+			n, err := t.run(old, target)
+			if err != nil {
+				return nil, err
+			}
+			used, took := ownCPU()-before, time.Since(began)
+			if i > 0 {
+				cpu[k], wall[k] = append(cpu[k], float64(n)/1e6/used.Seconds()), append(wall[k], float64(n)/1e6/took.Seconds())
+			}
 		}
 	}
-	return rate{What: t.what, CPU: median(cpu), Wall: median(wall)}, nil
+	for k := range cpu {
+		out = append(out, rate{What: t.what, Procs: k + 1, CPU: median(cpu[k]), Wall: median(wall[k])})
+	}
+	return out, nil
 }
 
 func ownCPU() time.Duration {

@@ -1,13 +1,15 @@
 // Command delta measures `shoal delta` beside rdiff and rsync, as processes, on the
 // same files and in one run:
 //
-//	apt-get install -y --no-install-recommends rdiff rsync/bookworm-security
-//	go run ./e2e/bench/delta                       # everything, about ten minutes
-//	go run ./e2e/bench/delta -only 'same|insert'   # some of the cases
+//	apt-get update && apt-get install -y --no-install-recommends rdiff rsync/bookworm-security
+//	go run ./e2e/bench/delta                          # everything, about ten minutes
+//	go run ./e2e/bench/delta -only 'insert|engine'    # some of the cases; "engine" is
+//	                                                  # package delta in memory, "hostile"
+//	                                                  # files that want to do harm
 //
 // All files are in the page cache. The programs take turns, so that what else the
 // machine does meets all of them; every result is compared with the new file. CPU
-// time is user and system, of a process and all that it has started; all figures are
+// time is user and system time, of a process and all that it has started; all figures are
 // medians. The figures of record are in BENCHMARKS.md.
 package main
 
@@ -107,7 +109,7 @@ func measure(ctx context.Context, args []string) (err error) {
 		}
 	}
 	if o.only.MatchString("engine") {
-		if r.Engine, err = measureEngine(ctx, o, dir); err != nil {
+		if r.Engine, err = measureEngine(ctx, o); err != nil {
 			return fmt.Errorf("engine: %w", err)
 		}
 	}
