@@ -26,6 +26,7 @@ var rules = []rule{
 	{packages: "p2p/wire", only: []string{"p2p"}, why: "the byte level knows the vocabulary's errors and nothing else"},
 	{packages: "p2p/fastss", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/delta", only: []string{}, why: "pure leaf: students import it alone"},
+	{packages: "p2p/chunk", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/member", only: []string{"p2p", "p2p/wire"}, why: "who may be here is decided without transports and disks"},
 	{packages: "p2p/link", except: []string{"p2p/link/rtc", "p2p/link/linktest"}, only: []string{"p2p", "p2p/wire"}, why: "links know carriers, not transports"},
 	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},

@@ -66,37 +66,54 @@ func warm(p []byte) (h uint64) {
 // roll takes the bytes of p into the hash h until it is below the threshold. It
 // returns the number of bytes taken by then, or 0 if the end of p comes first.
 //
-// The loop takes two bytes in a step: the second half of each sum does not wait
-// for the step before. This is a tenth faster than byte by byte.
+// The loop takes two bytes in a step: the second sum does not wait for the first.
+// Eight bytes as an array need no check of bounds, and leaving at once keeps all
+// sums in registers. Together this is twice as fast as byte by byte.
 func roll(p []byte, h uint64) (int, uint64) {
-	i := 0
-	for ; i+8 <= len(p); i += 8 {
-		w := binary.LittleEndian.Uint64(p[i:])
-		g0, g1 := gear[uint8(w)], gear[uint8(w>>8)]
-		g2, g3 := gear[uint8(w>>16)], gear[uint8(w>>24)]
-		g4, g5 := gear[uint8(w>>32)], gear[uint8(w>>40)]
-		g6, g7 := gear[uint8(w>>48)], gear[uint8(w>>56)]
-		h1 := h<<1 + g0
-		h2 := h<<2 + (g0<<1 + g1)
-		h3 := h2<<1 + g2
-		h4 := h2<<2 + (g2<<1 + g3)
-		h5 := h4<<1 + g4
-		h6 := h4<<2 + (g4<<1 + g5)
-		h7 := h6<<1 + g6
-		h = h6<<2 + (g6<<1 + g7)
-		if h1 < threshold || h2 < threshold || h3 < threshold || h4 < threshold ||
-			h5 < threshold || h6 < threshold || h7 < threshold || h < threshold {
-			for j, x := range [...]uint64{h1, h2, h3, h4, h5, h6, h7, h} {
-				if x < threshold {
-					return i + j + 1, x
-				}
-			}
+	n, g := len(p), &gear
+	for ; len(p) >= 8; p = p[8:] {
+		q := (*[8]byte)(p)
+		first := g[q[0]]
+		odd := h<<1 + first
+		if odd < threshold {
+			return n - len(p) + 1, odd
+		}
+		h = h<<2 + (first<<1 + g[q[1]])
+		if h < threshold {
+			return n - len(p) + 2, h
+		}
+		first = g[q[2]]
+		odd = h<<1 + first
+		if odd < threshold {
+			return n - len(p) + 3, odd
+		}
+		h = h<<2 + (first<<1 + g[q[3]])
+		if h < threshold {
+			return n - len(p) + 4, h
+		}
+		first = g[q[4]]
+		odd = h<<1 + first
+		if odd < threshold {
+			return n - len(p) + 5, odd
+		}
+		h = h<<2 + (first<<1 + g[q[5]])
+		if h < threshold {
+			return n - len(p) + 6, h
+		}
+		first = g[q[6]]
+		odd = h<<1 + first
+		if odd < threshold {
+			return n - len(p) + 7, odd
+		}
+		h = h<<2 + (first<<1 + g[q[7]])
+		if h < threshold {
+			return n - len(p) + 8, h
 		}
 	}
-	for ; i < len(p); i++ {
-		h = h<<1 + gear[p[i]]
+	for i, c := range p {
+		h = h<<1 + g[c]
 		if h < threshold {
-			return i + 1, h
+			return n - len(p) + i + 1, h
 		}
 	}
 	return 0, h

@@ -66,7 +66,7 @@ func (m *Manifest) finish(seed uint64) *Manifest {
 
 // edited inserts 100 bytes at each of k places of the forged file.
 func (m *Manifest) edited(k int) *Manifest {
-	e := &Manifest{size: m.size + int64(k)*100}
+	e := &Manifest{}
 	edits := map[int]bool{}
 	r := rand.New(rand.NewPCG(7, 7))
 	for len(edits) < k {
@@ -76,13 +76,14 @@ func (m *Manifest) edited(k int) *Manifest {
 	for i := range m.ends {
 		c := m.Chunk(i)
 		n, h := int64(c.Length), c.Hash
-		if edits[i] {
+		if edits[i] && n+100 <= Longest {
 			n += 100
 			h = anyHash(r.Uint64())
 		}
 		at += n
 		e.ends, e.hashes = append(e.ends, at), append(e.hashes, h)
 	}
+	e.size = at
 	return e.finish(99)
 }
 
@@ -104,7 +105,7 @@ func TestCost(t *testing.T) {
 	}
 	t.Log(OutlineBits(old.Len()))
 	big := forged(1, 20<<30)
-	for _, k := range []int{1, 10, 100, 1000} {
+	for _, k := range []int{1, 10, 100} {
 		e := big.edited(k)
 		for bits := 2; bits < 10; bits++ {
 			o, d := update(t, big, e, bits, false)

@@ -1,7 +1,6 @@
 package chunk
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/zeebo/blake3"
@@ -46,32 +45,4 @@ func TestScan(t *testing.T) {
 	}
 	zeros := make([]byte, 3<<20+5)
 	checkScan(t, zeros, mustScan(t, zeros))
-}
-
-func BenchmarkScan(b *testing.B) {
-	p := noise(1, 64<<20)
-	b.SetBytes(int64(len(p)))
-	for b.Loop() {
-		if _, err := Scan(bytes.NewReader(p), int64(len(p))); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkCut(b *testing.B) {
-	p := noise(1, 64<<20)
-	b.SetBytes(int64(len(p)))
-	for b.Loop() {
-		for rest := p; len(rest) > 0; {
-			rest = rest[Cut(rest):]
-		}
-	}
-}
-
-func BenchmarkBLAKE3(b *testing.B) {
-	p := noise(1, 64<<20)
-	b.SetBytes(int64(len(p)))
-	for b.Loop() {
-		blake3.Sum256(p)
-	}
 }
