@@ -157,6 +157,9 @@ func (m *Manifest) apply(bits int, diff []byte) (*Manifest, error) {
 		return nil, err
 	}
 	if flags&noChunks == 0 {
+		// Room for all chunks that can be in the difference, and the old ones.
+		n := min(m.Len()+len(d.rest)/entrySize, MaxChunks)
+		made.ends, made.hashes = make([]int64, 0, n), make([]Hash, 0, n)
 		if err := d.operations(made, m, m.groups(bits)); err != nil {
 			return nil, err
 		}

@@ -45,3 +45,12 @@ func allocated(f func()) int {
 	runtime.ReadMemStats(&after)
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
+
+func encodeOutline(t testing.TB, o Outline) []byte {
+	t.Helper()
+	b, err := o.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -25,7 +25,8 @@ type scanner struct {
 	hashed int     // up to here
 	piece  subtree // of the piece,
 	joined int     // up to here
-	full   bool    // more than MaxChunks: no more are cut
+	most   int     // chunks
+	full   bool    // there were more: no more are cut
 	// What is left over is less than a group, and so much must be readable after
 	// the last byte.
 	buf [group + step + group]byte
@@ -54,12 +55,13 @@ func (s *scanner) reset(size int64) {
 	s.m = &Manifest{}
 	if size > 0 && size <= MaxSize {
 		// A wrong size must not cost more than a little.
-		n := int(min(size/(Least+Average)*9/8, 1<<16)) + 1
+		n := int(min(size/(Least+Average)*9/8+1, 1<<16))
 		s.m.ends, s.m.hashes = make([]int64, 0, n), make([]Hash, 0, n)
 		s.m.pieces = make([]Hash, 0, min(pieceCount(size), 1<<16))
 	}
 	s.have, s.start, s.rolled, s.hashed, s.joined = 0, 0, 0, 0, 0
-	s.chunk, s.piece, s.full = subtree{}, subtree{}, false
+	s.chunk, s.piece = subtree{}, subtree{}
+	s.most, s.full = MaxChunks, false
 }
 
 func (s *scanner) scan(r io.Reader) error {
@@ -136,9 +138,10 @@ func (s *scanner) cut(isEnd bool) bool {
 	if n == 0 {
 		return false
 	}
-	if s.m.Len() == MaxChunks {
+	if s.m.Len() == s.most {
 		s.m.ends, s.m.hashes, s.full = nil, nil, true
-		return true
+		s.hashed = s.have
+		return false
 	}
 	s.m.hashes = append(s.m.hashes, s.chunk.end(s.buf[s.hashed:], end-s.hashed, true))
 	s.m.ends = append(s.m.ends, s.m.size-int64(s.have-end))
