@@ -81,7 +81,7 @@ func TestParseRefuses(t *testing.T) {
 		"an unknown flag":      {join(manifestHead(4, 0), entriesOf()), ErrMalformed},
 		"5 TiB":                {manifestHead(0, 5<<40), ErrTooLarge},
 		"2^64 bytes":           {manifestHead(0, 1<<64-1), ErrTooLarge},
-		"a long varint":        {append([]byte(manifestMagic), 0, 0x80, 0), ErrMalformed},
+		"a long varint":        {join([]byte(manifestMagic), []byte{0, 0x81, 0}, make([]byte, 32), []byte{1}), ErrMalformed},
 		"a varint of 70 bits":  {append([]byte(manifestMagic), 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2), ErrMalformed},
 		"small, no chunks":     {manifestHead(noChunks, 1000), ErrMalformed},
 		"small, no pieces":     {join(manifestHead(noPieces, 1000), entriesOf(1000)[:1]), ErrMalformed},

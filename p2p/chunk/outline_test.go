@@ -385,12 +385,15 @@ func operation(n int, distance int64) []byte {
 func TestApplyRefuses(t *testing.T) {
 	old := mustScan(t, make([]byte, 2<<20)) // 4 chunks of 512 KiB
 	const two = 2 << 20
+	// A manifest that contradicts itself, with the right check.
+	alone := &Manifest{size: 9, ends: []int64{9}, hashes: []Hash{{1}}, pieces: []Hash{{}}}
 	for name, tc := range map[string]struct {
 		bytes []byte
 		want  error
 	}{
 		"a manifest":          {encode(old), ErrMalformed},
 		"nothing":             {nil, ErrMalformed},
+		"another only chunk":  {alone.Difference(Outline{}), ErrMalformed},
 		"no operations":       {differenceHead(noPieces, two), ErrMalformed},
 		"no pieces":           {append(differenceHead(0, two), operation(4, 0)...), ErrMalformed},
 		"another manifest":    {append(differenceHead(noPieces, two), operation(4, 0)...), ErrMismatch},

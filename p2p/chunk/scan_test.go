@@ -133,6 +133,41 @@ func TestCut(t *testing.T) {
 	})
 }
 
+// ending returns 64 bytes with which a chunk may end.
+func ending() []byte {
+	p := noise(5, 1<<20)
+	for at := window; ; at++ {
+		h := uint64(0)
+		for _, c := range p[at-window : at] {
+			h = h<<1 + gear[c]
+		}
+		if h < threshold {
+			return p[at-window : at]
+		}
+	}
+}
+
+// TestCutAtLeast: a chunk ends at the least length if its last 64 bytes say so,
+// wherever the reads end, and not before.
+func TestCutAtLeast(t *testing.T) {
+	for d := -1; d <= 1; d++ {
+		p := make([]byte, 2*Longest)
+		copy(p[Least+d-window:], ending())
+		want := Least + d
+		if d < 0 {
+			want = Longest
+		}
+		if got := Cut(p); got != want || naiveCut(p) != want {
+			t.Errorf("an end at %d: cut after %d, want %d", Least+d, got, want)
+		}
+		// A chunk of zeros before has the end of the other near that of a step.
+		p = append(make([]byte, Longest), p...)
+		for cut := step - 2*Least; cut < step+Least; cut += 1021 {
+			checkScan(t, p[cut:], mustScan(t, p[cut:]))
+		}
+	}
+}
+
 // TestAverage: chunks are as long as is said.
 func TestAverage(t *testing.T) {
 	m := mustScan(t, noise(2, 32<<20))
