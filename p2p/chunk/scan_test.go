@@ -150,9 +150,10 @@ func ending() []byte {
 // TestCutAtLeast: a chunk ends at the least length if its last 64 bytes say so,
 // wherever the reads end, and not before.
 func TestCutAtLeast(t *testing.T) {
+	last := ending()
 	for d := -1; d <= 1; d++ {
 		p := make([]byte, 2*Longest)
-		copy(p[Least+d-window:], ending())
+		copy(p[Least+d-window:], last)
 		want := Least + d
 		if d < 0 {
 			want = Longest
@@ -160,10 +161,16 @@ func TestCutAtLeast(t *testing.T) {
 		if got := Cut(p); got != want || naiveCut(p) != want {
 			t.Errorf("an end at %d: cut after %d, want %d", Least+d, got, want)
 		}
-		// A chunk of zeros before has the end of the other near that of a step.
-		p = append(make([]byte, Longest), p...)
-		for cut := step - 2*Least; cut < step+Least; cut += 1021 {
-			checkScan(t, p[cut:], mustScan(t, p[cut:]))
+		// After another chunk, so that the ends of both fall near that of a step.
+		for n := step - 2*Least; n < step+Least; n += 1021 {
+			before := make([]byte, n)
+			copy(before[n-window:], last)
+			q := append(before, p...)
+			m := mustScan(t, q)
+			checkScan(t, q, m)
+			if m.Chunk(0).Length != n || m.Chunk(1).Length != want {
+				t.Errorf("chunks of %d and %d bytes, want %d and %d", m.Chunk(0).Length, m.Chunk(1).Length, n, want)
+			}
 		}
 	}
 }
