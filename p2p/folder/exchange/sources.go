@@ -54,9 +54,14 @@ func (f *fetcher) older(ctx context.Context, fsys *apply.Root, x *fetch) (*older
 
 // openOlder opens a file of this folder as an old version.
 func (f *fetcher) openOlder(ctx context.Context, fsys *apply.Root, path string, h folder.Hash) (*older, error) {
-	in, st, err := openRow(ctx, disk{f.r.s.o.Folders, f.r.id, f.r.place}, fsys, path, [32]byte(h))
+	// It need not be just as it was scanned: what is copied is checked.
+	in, err := fsys.Open(path)
 	if err != nil {
-		return nil, nil // a person has changed it: then there is no old version
+		return nil, nil // a person has moved it: then there is no old version
+	}
+	st, err := in.Stat()
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
 	}
 	m, err := f.r.manifest(ctx, [32]byte(h), in, st.Size)
 	if err == nil {
