@@ -25,6 +25,7 @@ var rules = []rule{
 	{packages: "p2p", exact: true, must: []string{"."}, why: "the vocabulary imports the standard library only: everybody imports it"},
 	{packages: "p2p/wire", only: []string{"p2p"}, why: "the byte level knows the vocabulary's errors and nothing else"},
 	{packages: "p2p/fastss", only: []string{}, why: "pure leaf: students import it alone"},
+	{packages: "p2p/pack", only: []string{}, why: "pure leaf: it knows bytes"},
 	{packages: "p2p/delta", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/chunk", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/member", only: []string{"p2p", "p2p/wire"}, why: "who may be here is decided without transports and disks"},
@@ -37,7 +38,7 @@ var rules = []rule{
 	{packages: "p2p/folder/apply", only: []string{"p2p", "p2p/folder/reconcile"}, why: "the disk is changed by who knows nothing of members"},
 	{packages: "p2p/folder/replica", only: []string{"p2p", "p2p/wire", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/apply/fault"}, why: "a simulator runs replicas without goroutines and networks"},
 	{packages: "p2p/folder/assemble", only: []string{"p2p/chunk", "p2p/delta"}, why: "pure: how a file is put together is decided without disks and networks"},
-	{packages: "p2p/folder/exchange", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/delta", "p2p/folder/assemble", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/replica"}, why: "the shell of folder sync knows its parts, and links as anybody does"},
+	{packages: "p2p/folder/exchange", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/delta", "p2p/folder/assemble", "p2p/pack", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/replica"}, why: "the shell of folder sync knows its parts, and links as anybody does"},
 	{packages: "p2p", except: []string{"p2p/link/rtc"}, must: []string{"github.com/pion/"}, why: "only the WebRTC transport knows WebRTC"},
 	{
 		packages: "p2p", must: []string{

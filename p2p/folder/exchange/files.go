@@ -14,6 +14,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/pack"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -36,6 +37,7 @@ type request struct {
 	Items    []item    `cbor:"3,keyasint"`
 	Manifest *outlined `cbor:"4,keyasint,omitempty"` // of one item
 	Gaps     *gapped   `cbor:"5,keyasint,omitempty"` // of one item
+	Packed   bool      `cbor:"6,keyasint,omitempty"` // the answer is packed, see package pack
 }
 
 // item is one content, or a part of it. Without a hash it is of the same content as the one
@@ -84,14 +86,33 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 			return fmt.Errorf("exchange: request for %d contents: %w", len(q.Items), wire.ErrMalformed)
 		}
 		may.request, may.asked = q, time.Time{}
-		if err := s.serveRequest(ctx, from, q, in, out); err != nil {
+		to := sink(out)
+		if q.Packed {
+			to = packer{pack.NewWriter(out, &s.codec), out}
+		}
+		if err := s.serveRequest(ctx, from, q, in, to); err != nil {
 			return err
 		}
-		if err := out.Flush(); err != nil {
+		if err := to.Flush(); err != nil {
 			return err
 		}
 	}
 }
+
+// sink takes an answer. Flush sends what has gathered.
+type sink interface {
+	io.Writer
+	Flush() error
+}
+
+// packer is a sink that packs.
+type packer struct {
+	*pack.Writer
+	out *bufio.Writer
+}
+
+// Flush ends a frame and sends it.
+func (p packer) Flush() error { return errors.Join(p.Writer.Flush(), p.out.Flush()) }
 
 // permitted writes to a member as long as it may read the folder: it is asked again from
 // time to time, for an answer can take long.
@@ -127,7 +148,7 @@ func (w timedWriter) Write(p []byte) (int, error) {
 	return w.conn.Write(p)
 }
 
-func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *bufio.Reader, out *bufio.Writer) error {
+func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *bufio.Reader, out sink) error {
 	r, code := s.permit(q.Folder, q.Creator, from)
 	var sig *delta.Signature
 	var of []byte
@@ -225,7 +246,7 @@ func (a *served) open(ctx context.Context, it item) error {
 }
 
 // send answers an item with its bytes.
-func (a *served) send(it item, out *bufio.Writer) error {
+func (a *served) send(it item, out sink) error {
 	length := it.Length
 	if length == 0 {
 		length = a.size - it.Offset

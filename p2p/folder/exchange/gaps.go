@@ -51,7 +51,7 @@ func (g *gapped) readTable(in *bufio.Reader) (*delta.Signature, error) {
 }
 
 // serveGaps answers with the delta of some parts of an open file.
-func (r *runner) serveGaps(ctx context.Context, from p2p.ID, g *gapped, sig *delta.Signature, f apply.File, size int64, out *bufio.Writer) error {
+func (r *runner) serveGaps(ctx context.Context, from p2p.ID, g *gapped, sig *delta.Signature, f apply.File, size int64, out sink) error {
 	leave, err := r.s.deltas.wait(ctx, from, gapsAtOnce, r.s.o.Times.Stalled)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/assemble"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/pack"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -39,6 +41,7 @@ type mallory struct {
 	// files answers a request; nil: honestly.
 	files  func(q request, in *bufio.Reader, conn net.Conn) error
 	asked  []request
+	codec  pack.Codec
 	hellos int
 	after  uint64 // what the last hello asked for
 }
@@ -156,12 +159,28 @@ func (m *mallory) serveFiles(conn net.Conn) {
 		if answer == nil {
 			answer = m.honest
 		}
+		if q.Packed {
+			p := &packing{Conn: conn, w: pack.NewWriter(conn, &m.codec)}
+			if err := answer(q, in, p); errors.Join(err, p.w.Flush()) != nil {
+				reset(conn)
+				return
+			}
+			continue
+		}
 		if answer(q, in, conn) != nil {
 			reset(conn)
 			return
 		}
 	}
 }
+
+// packing packs what is written to a stream.
+type packing struct {
+	net.Conn
+	w *pack.Writer
+}
+
+func (p *packing) Write(b []byte) (int, error) { return p.w.Write(b) }
 
 func (m *mallory) honest(q request, in *bufio.Reader, conn net.Conn) error {
 	var text string

@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ const codeNoManifest = "no_manifest"
 var errNoManifest = errors.New("the member has no manifest of it")
 
 // serveManifest answers with what the content of an open file is made of.
-func (r *runner) serveManifest(ctx context.Context, from p2p.ID, q request, f apply.File, size int64, of []byte, out *bufio.Writer) error {
+func (r *runner) serveManifest(ctx context.Context, from p2p.ID, q request, f apply.File, size int64, of []byte, out sink) error {
 	leave, err := r.s.deltas.wait(ctx, from, manifestsAtOnce, r.s.o.Times.Stalled)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 		r.wake()
 	}
 	for id, p := range r.pulls {
-		if l := links[id]; l != p.link || paused || !r.follows(id) || !p.writes && r.writer(id) {
+		if l := links[id]; l != p.link || paused || !r.follows(id) || p.writes != r.writer(id) {
 			p.cancel()
 			delete(r.pulls, id)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/pack"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -65,6 +66,7 @@ type asked struct {
 	conn  net.Conn
 	timed *timedReader
 	in    *bufio.Reader
+	packs *pack.Reader // under in; nil: the answer is not packed
 	end   func()
 }
 
@@ -105,7 +107,12 @@ func (r *runner) askWith(ctx context.Context, l p2p.Link, q request, more []byte
 		return nil, err
 	}
 	timed := &timedReader{conn: conn, within: within, t: t}
-	return &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, 64<<10), end: end}, nil
+	a := &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, 64<<10), end: end}
+	if q.Packed {
+		a.packs = pack.NewReader(a.in, &r.s.codec)
+		a.in = bufio.NewReaderSize(a.packs, 64<<10)
+	}
+	return a, nil
 }
 
 // counting counts what is written for a transfer, if there is one.
@@ -187,6 +194,7 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 		}
 		q.Items = append(q.Items, item{Hash: x.want.Hash[:], Path: x.want.Path})
 	}
+	q.Packed = true
 	a, err := f.r.ask(ctx, l, q)
 	if err != nil {
 		blame(ctx, l, batch)
@@ -221,7 +229,7 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			}
 			return batch[i:], err
 		}
-		x.t.add(int64(len(buf)), int64(len(buf)))
+		x.t.add(int64(len(buf)), a.packs.Spent())
 		path := replica.UniqueName(x.want.Hash, rand.Uint64())
 		st, err := writeTemp(fsys, path, x.want, buf)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/pack"
 )
 
 // Options configure New. Identity, Store, Folders, Access and Links are needed.
@@ -67,6 +68,7 @@ type Service struct {
 	gate gate          // streams of contents
 	// deltas are those that are made: each holds a signature in memory.
 	deltas gate
+	codec  pack.Codec
 	// transferred numbers the transfers.
 	transferred atomic.Uint64
 

@@ -437,7 +437,7 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 
 // bringRuns brings runs of chunks whole.
 func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run) error {
-	var q request
+	q := request{Packed: true}
 	parts := make([]assemble.Extent, len(runs))
 	for i, r := range runs {
 		parts[i] = u.extent(r)

@@ -206,6 +206,35 @@ func TestUpdateOfMany(t *testing.T) {
 	}
 }
 
+// What can be said shortly travels shortly: one large file, and many small ones together.
+func TestPacked(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	text := strings.Repeat("A line of a log, like all the others. ", 100_000)
+	a.write("log.txt", text)
+	b.await("the log", b.has("log.txt", text))
+	if x := b.came("log.txt"); x.Wire > int64(len(text))/10 {
+		t.Errorf("%d bytes came for %d of repetitions", x.Wire, len(text))
+	}
+	const small = 200
+	note := func(i int) string { return strings.Repeat("a note ", 30) + strings.Repeat("x", i) }
+	for i := range small {
+		a.write("notes/"+strings.Repeat("n", i+1), note(i))
+	}
+	for i := range small {
+		b.await("a note", b.has("notes/"+strings.Repeat("n", i+1), note(i)))
+	}
+	var wire, total int64
+	for _, x := range b.s.Transfers() {
+		if strings.HasPrefix(x.Path, "notes/") {
+			wire, total = wire+x.Wire, total+x.Total
+		}
+	}
+	if wire == 0 || wire > total/2 {
+		t.Errorf("%d bytes came for %d of small notes", wire, total)
+	}
+}
+
 // Where the old version is another one than was scanned by now, only that is lost.
 func TestUpdateOldChanged(t *testing.T) {
 	t.Parallel()
