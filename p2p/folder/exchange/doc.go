@@ -8,9 +8,9 @@
 //   - a stream of [IndexProtocol] that this node opened brings the member's entries,
 //     in the order in which it came to know them, from where it was left off;
 //   - one that the member opened takes this node's entries to it;
-//   - streams of [FilesProtocol] bring contents: many small ones in one stream,
-//     parts of large ones from several members at once, or the difference to an
-//     older version that is here.
+//   - streams of [FilesProtocol] bring contents: many small ones in one stream, of
+//     large ones what they are made of, and then what of that is not here, from
+//     several members at once (update.go, package assemble).
 //
 // # Who may do what
 //

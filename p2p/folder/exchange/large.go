@@ -125,6 +125,10 @@ func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, ol
 	without := 0
 	for _, l := range links {
 		m, err := f.askManifest(ctx, l, x, base)
+		if errors.Is(err, errOther) && base != nil {
+			// Two groups of chunks can have the same short name.
+			m, err = f.askManifest(ctx, l, x, nil)
+		}
 		if err == nil {
 			return m, l.Peer(), nil
 		}
