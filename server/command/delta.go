@@ -20,10 +20,11 @@ import (
 
 // deltaCmd brings a file up to date by what has changed in it. It needs no node.
 type deltaCmd struct {
-	Sign  deltaSignCmd  `cmd:"" help:"Write the signature of an old file."`
-	Diff  deltaDiffCmd  `cmd:"" help:"Write what makes a new file out of the old one, whose signature is enough."`
-	Patch deltaPatchCmd `cmd:"" help:"Make the new file out of the old one and the delta."`
-	Show  deltaShowCmd  `cmd:"" help:"Show what a delta copies and what it brings."`
+	Sign    deltaSignCmd    `cmd:"" help:"Write the signature of an old file."`
+	Diff    deltaDiffCmd    `cmd:"" help:"Write what makes a new file out of the old one, whose signature is enough."`
+	Patch   deltaPatchCmd   `cmd:"" help:"Make the new file out of the old one and the delta."`
+	Show    deltaShowCmd    `cmd:"" help:"Show what a delta copies and what it brings."`
+	Similar deltaSimilarCmd `cmd:"" help:"Show what two files or directories have in common."`
 }
 
 type deltaSignCmd struct {
