@@ -116,6 +116,7 @@ func naiveCut(p []byte) int {
 func BenchmarkVerifyPiece(b *testing.B) {
 	p := noise(1, 2*PieceSize)
 	m := mustScan(b, p)
+	b.ReportAllocs()
 	measure(b, PieceSize, func() error {
 		if !VerifyPiece(m.Size(), m.Pieces(), 1, p[PieceSize:]) {
 			b.Fatal("wrong")

@@ -30,7 +30,7 @@ type Outline struct {
 //
 // With k edits, groups of g chunks cost about 4.5·n/g bytes in the outline and
 // 1.5·35·g·k in the answer: those with an edit are longer than the average. This is
-// the best g for 10 edits. For 10 times as many or as few the total is less than
+// the best g for 10 edits. For 10 times as many or as few the total is up to about
 // twice the best.
 func OutlineBits(n int) int {
 	const each = 4.5 / (1.5 * float64(entrySize) * 10)

@@ -175,6 +175,10 @@ func (s *scanner) length(isEnd bool) int {
 
 // join adds the pieces that are here.
 func (s *scanner) join(isEnd bool) {
+	if isEnd && len(s.m.pieces) == 0 && s.m.Len() == 1 {
+		s.m.pieces = append(s.m.pieces, s.m.hashes[0]) // a small file is hashed once
+		return
+	}
 	for s.have-s.joined > group {
 		if s.piece.groups == PieceSize/group-1 {
 			s.endPiece(group, false)

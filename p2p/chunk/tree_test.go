@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -104,7 +105,7 @@ func TestProofRefuses(t *testing.T) {
 		{m.size, 0, 0},
 		{m.size, 0, 6},
 		{m.size, 5, 1},
-		{m.size, 1 << 62, 1},
+		{m.size, math.MaxInt, 1},
 		{-1, 0, 1},
 		{m.size + 1, 0, 1},
 		{MaxSize + 1, 0, 1},
