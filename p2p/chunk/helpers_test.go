@@ -16,7 +16,7 @@ func noise(seed byte, n int) []byte {
 
 // scatter inserts 100 bytes at each of k places.
 func scatter(p []byte, k int) []byte {
-	var out []byte
+	out := make([]byte, 0, len(p)+100*k)
 	step := len(p) / k
 	for i := range k {
 		out = append(out, p[i*step:(i+1)*step-step/2]...)
