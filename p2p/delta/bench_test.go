@@ -125,7 +125,7 @@ func BenchmarkRoll(b *testing.B) {
 	b.SetBytes(int64(len(in)))
 	for b.Loop() {
 		for i, h := 0, polynomial(p[:sig.Block()]); i < len(in); {
-			n, g, _ := roll(x.filter, gone, h, out[i:], in[i:])
+			n, g, _ := x.roll(gone, h, out[i:], in[i:])
 			i, h = i+n, g
 		}
 	}

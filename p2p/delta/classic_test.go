@@ -77,25 +77,33 @@ func TestPolynomialRolls(t *testing.T) {
 			for _, c := range p {
 				h = h*m + uint64(c)
 			}
-			return h
+			return h + start
 		}
 		h := polynomial(p[:n])
 		if h != slow(p[:n]) {
 			t.Fatalf("polynomial %x, want %x", h, slow(p[:n]))
 		}
-		// An empty filter stops nowhere, so the sum is that of the last block; one
-		// that knows the block at k stops there at the latest.
-		in := p[n:]
-		f := newFilter(1)
-		steps, end, hit := roll(f, departures(n), h, p[:len(in)], in)
-		if hit || steps != len(in) || end != slow(p[len(p)-n:]) {
-			t.Fatalf("rolled %d of %d steps to %x (hit %v), want %x", steps, len(in), end, hit, slow(p[len(p)-n:]))
+		if w := weakOf(h); w>>weakBits != 0 || weakOf(spread(w)) != w {
+			t.Fatalf("the weak sum %x of %x comes back as %x", w, h, weakOf(spread(w)))
 		}
+		// A filter stops at some sums that no block has; one that knows the block at
+		// k stops there at the latest. Either way the sum is that of the block there.
+		f := newFilter(rapid.SampledFrom([]int{1, 1 << 13, 1 << 16}).Draw(t, "blocks"))
+		in := p[n:]
 		k := rapid.IntRange(1, len(in)).Draw(t, "k")
-		f.add(slow(p[k:k+n]) >> weakShift << weakShift)
-		steps, at, hit := roll(f, departures(n), h, p[:len(in)], in)
-		if !hit || steps > k || at != slow(p[steps:steps+n]) {
-			t.Fatalf("stopped after %d steps at %x (hit %v), want at most %d", steps, at, hit, k)
+		known := rapid.Bool().Draw(t, "known")
+		if known {
+			f.add(spread(weakOf(slow(p[k : k+n]))))
+		}
+		for at := 0; at < len(in); {
+			steps, sum, hit := f.roll(departures(n), h, p[at:len(in)], in[at:])
+			at, h = at+steps, sum
+			if h != slow(p[at:at+n]) || hit != f.has(h) {
+				t.Fatalf("after %d steps the sum is %x (hit %v), want %x (%v)", at, h, hit, slow(p[at:at+n]), f.has(h))
+			}
+			if known && at-steps < k && at > k {
+				t.Fatalf("did not stop after %d steps, but after %d", k, at)
+			}
 		}
 	})
 }

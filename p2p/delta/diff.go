@@ -1,13 +1,13 @@
 package delta
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"runtime"
 	"strconv"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // MaxData is the most bytes that one Op carries.
@@ -52,250 +52,372 @@ func (o Op) check(left, base int64) error {
 // errStopped: the caller wants no more operations.
 var errStopped = errors.New("stopped")
 
+// DiffOptions are the choices of whoever compares. The zero value is a good one.
+type DiffOptions struct {
+	// Workers is the number of goroutines that scan the new file. What is found
+	// does not depend on it but for where equal blocks are copied from. Zero: one
+	// for each processor, as far as memory is bounded. A file of less than 1 MiB is
+	// scanned by the caller's goroutine alone, and so is any with one worker. With
+	// more, one more goroutine reads target.
+	Workers int
+	// Base is the old file, if it is at hand. Then copies are extended byte by byte
+	// to both sides, and data are the edits only, not the blocks around them.
+	Base io.ReaderAt
+}
+
 // Diff reads the new file to its end and yields what makes it out of the signed
 // one, in order. Copies that adjoin are one, as long as they are. The first error
 // of target is the last thing that comes. The sum of the new file is the caller's
 // to compute, for example by an io.TeeReader; see Encode.
 func Diff(sig *Signature, target io.Reader) iter.Seq2[Op, error] {
+	return DiffWith(sig, target, DiffOptions{})
+}
+
+// DiffWith is Diff with choices.
+func DiffWith(sig *Signature, target io.Reader, o DiffOptions) iter.Seq2[Op, error] {
+	return diff(sig, target, o, -1)
+}
+
+// diff compares with a target that has size bytes, or nobody knows how many if
+// that is negative.
+func diff(sig *Signature, target io.Reader, o DiffOptions, size int64) iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
-		s := newSearch(sig, target)
-		s.yield = func(o Op) error {
+		j := &joiner{yield: func(o Op) error {
 			if !yield(o, nil) {
 				return errStopped
 			}
 			return nil
+		}}
+		if o.Base != nil {
+			j.extend = &extender{base: o.Base, size: sig.size}
 		}
-		if err := s.run(); err != nil && !errors.Is(err, errStopped) {
-			yield(Op{}, fmt.Errorf("delta: diff: at %d of the new file: %w", s.passed+int64(s.at), err))
+		s := newSearch(sig, target, o.Workers, size)
+		err := s.run(j.join)
+		if err == nil {
+			err = j.sendCopy()
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(Op{}, fmt.Errorf("delta: diff: at %d of the new file: %w", j.done, err))
 		}
 	}
 }
 
-// The budget for looks that turn out to be in vain, counted in bytes that the
-// strong sum reads. It grows by allowance for each byte that the search moves on,
-// so that all the work together is at most proportional to the length of the new
-// file. Without it, sums that are wrong on purpose (or 40,000 equal blocks, in
-// the oldest attack on rsync) make the strong sum read a block at each offset.
-// Who runs out of it finds fewer blocks, and sends more bytes. Honest files need
-// a hundredth: a look in vain comes once in 250 offsets at most, and the strong
-// sum reads length of the old file / 2^40 bytes for each offset.
-const (
-	allowance = 8
-	advance   = 4 * MaxBlock // what there is at the beginning
-	lookCost  = 32
-)
-
-// search is one run of Diff. The window of the signature's block length stands at
-// buf[at]; what is before it and not yet sent begins at buf[sent]:
-//
-//	buf: … sent | literal so far … at | window … at+block | read … end
-type search struct {
-	index  *index
-	sig    *Signature
-	target io.Reader
+// joiner makes operations out of what has been found in one window after the
+// other. Where windows have found the same bytes twice, because a match reaches
+// into the next window, the earlier match is kept, and the later one from where
+// that ends: a part of equal blocks is equal, too.
+type joiner struct {
 	yield  func(Op) error
-
-	buf           []byte
-	sent, at, end int
-	eof           bool
-	passed        int64 // bytes of the target before buf[0]
-
-	gone   *[256]uint64
-	h      uint64 // sum of the window, if rolled
-	rolled bool   // the window has been looked at
-	next   int    // the block that follows the one matched last
-	copied Op     // not yet sent
-
-	strong *xxhash.Digest
-	budget int64 // never below zero
-	found  []int
+	extend *extender // nil: there is no old file
+	done   int64     // bytes of the target that are in operations or in copied
+	copied Op        // not yet sent, because more may adjoin
 }
 
-func newSearch(sig *Signature, target io.Reader) *search {
-	return &search{
-		index: newIndex(sig), sig: sig, target: target,
-		buf:  make([]byte, MaxData+4*sig.block),
-		gone: departures(sig.block), strong: xxhash.New(),
-		budget: advance, found: make([]int, 0, maxCandidates),
-	}
-}
-
-func (s *search) run() error {
-	block := s.sig.block
-	for {
-		if s.end-s.at <= block && !s.eof {
-			if err := s.refill(); err != nil {
-				return err
-			}
+func (j *joiner) join(w *window) error {
+	for _, m := range w.matches {
+		from, to := w.pos+int64(m.at), w.pos+int64(m.at)+m.length
+		if to <= j.done {
+			continue
 		}
-		if s.end-s.at < block {
-			return s.finish()
+		if skip := j.done - from; skip > 0 {
+			from, m.offset = j.done, m.offset+skip
 		}
-		if !s.rolled {
-			i := s.expected()
-			if i < 0 {
-				s.h, s.rolled = polynomial(s.buf[s.at:s.at+block]), true
-				if s.index.has(s.h) {
-					i = s.look()
-				}
-			}
-			if i >= 0 {
-				if err := s.match(i); err != nil {
-					return err
-				}
-				continue
-			}
+		back, err := j.literal(w, from, m.offset)
+		if err != nil {
+			return err
 		}
-		if s.at+block == s.end { // the end of the target; otherwise there were more bytes
-			s.at++
-			return s.finish()
-		}
-		if err := s.scan(); err != nil {
+		if err := j.copy(m.offset-back, to-from+back); err != nil {
 			return err
 		}
 	}
+	_, err := j.literal(w, w.pos+int64(w.limit), -1)
+	return err
 }
 
-// scan rolls on by at least one byte, to the next match or as far as there are
-// bytes.
-func (s *search) scan() error {
-	in := s.buf[s.at+s.sig.block : s.end]
-	steps, h, hit := roll(s.index.filter, s.gone, s.h, s.buf[s.at:s.at+len(in)], in)
-	s.h, s.at, s.budget = h, s.at+steps, s.budget+allowance*int64(steps)
-	if !hit {
+// literal deals with the bytes before to, which nothing was found for. Behind them
+// comes a copy from offset of the old file, unless that is negative. It returns how
+// many of them belong to this copy.
+func (j *joiner) literal(w *window, to, offset int64) (back int64, err error) {
+	if to <= j.done {
+		return 0, nil
+	}
+	p := w.buf[j.done-w.pos : to-w.pos]
+	if j.extend != nil {
+		if j.copied.Length > 0 {
+			n, err := j.extend.forward(p, j.copied.Offset+j.copied.Length)
+			if err != nil {
+				return 0, err
+			}
+			j.copied.Length += int64(n)
+			j.done += int64(n)
+			p = p[n:]
+		}
+		if offset >= 0 {
+			n, err := j.extend.backward(p, offset)
+			if err != nil {
+				return 0, err
+			}
+			back = int64(n)
+			p = p[:len(p)-n]
+		}
+	}
+	for len(p) > 0 {
+		if err := j.sendCopy(); err != nil {
+			return 0, err
+		}
+		n := min(len(p), MaxData)
+		j.done += int64(n)
+		if err := j.yield(Op{Data: p[:n:n]}); err != nil {
+			return 0, err
+		}
+		p = p[n:]
+	}
+	return back, nil
+}
+
+func (j *joiner) copy(offset, length int64) error {
+	if j.copied.Length == 0 || j.copied.Offset+j.copied.Length != offset {
+		if err := j.sendCopy(); err != nil {
+			return err
+		}
+		j.copied.Offset = offset
+	}
+	j.copied.Length += length
+	j.done += length
+	return nil
+}
+
+func (j *joiner) sendCopy() error {
+	o := j.copied
+	j.copied = Op{}
+	if o.Length == 0 {
 		return nil
 	}
-	if i := s.look(); i >= 0 {
-		return s.match(i)
+	return j.yield(o)
+}
+
+// extender compares with the old file.
+type extender struct {
+	base io.ReaderAt
+	size int64
+	buf  [extendMost]byte
+}
+
+// What is read of the old file at once: little at first, because it is different
+// most often.
+const (
+	extendLeast = 256
+	extendMost  = 16 << 10
+)
+
+// forward returns how many of the first bytes of p are in the old file at offset.
+func (e *extender) forward(p []byte, offset int64) (n int, err error) {
+	for step := extendLeast; n < len(p) && offset+int64(n) < e.size; step = min(2*step, extendMost) {
+		k := int(min(int64(min(step, len(p)-n)), e.size-offset-int64(n)))
+		if err := e.read(k, offset+int64(n)); err != nil {
+			return 0, err
+		}
+		same := commonPrefix(p[n:n+k], e.buf[:k])
+		if n += same; same < k {
+			break
+		}
+	}
+	return n, nil
+}
+
+// backward returns how many of the last bytes of p are in the old file before
+// offset.
+func (e *extender) backward(p []byte, offset int64) (n int, err error) {
+	for step := extendLeast; n < len(p) && int64(n) < offset; step = min(2*step, extendMost) {
+		k := int(min(int64(min(step, len(p)-n)), offset-int64(n)))
+		if err := e.read(k, offset-int64(n+k)); err != nil {
+			return 0, err
+		}
+		end := len(p) - n
+		same := commonSuffix(p[end-k:end], e.buf[:k])
+		if n += same; same < k {
+			break
+		}
+	}
+	return n, nil
+}
+
+func (e *extender) read(n int, offset int64) error {
+	if k, err := e.base.ReadAt(e.buf[:n], offset); k < n {
+		return fmt.Errorf("read the old file at %d: %w", offset, err)
 	}
 	return nil
 }
 
-// refill sends what was found to be new and makes room for more.
-func (s *search) refill() error {
-	if err := s.flush(s.at); err != nil {
+// commonPrefix and commonSuffix compare two slices of one length.
+func commonPrefix(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return len(a)
+	}
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func commonSuffix(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return len(a)
+	}
+	n := 0
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+// A window is a part of the target: blocks that begin in buf[:limit] are looked
+// for in it. Behind that are the bytes of blocks that reach beyond, which the next
+// window has as well. At the end of the target limit is the end of buf.
+type window struct {
+	buf     []byte // its capacity is what was allocated
+	limit   int
+	pos     int64 // of buf[0] in the target
+	last    bool
+	matches []match
+}
+
+// The length of windows, rounded up to whole blocks, and of what is read at once:
+// then a sum of the target is computed while the bytes are in the cache.
+const (
+	leastWindow  = 256 << 10 // of one worker
+	sharedWindow = 1 << 20   // of several
+	readPiece    = 128 << 10
+	// windowMemory is how much memory all windows of several workers take.
+	windowMemory = 12 << 20
+)
+
+// search is one run of Diff or Inverse.
+type search struct {
+	sig     *Signature
+	index   *index
+	gone    *[256]uint64
+	target  io.Reader
+	workers int
+	size    int64 // of the target, or negative
+	step    int   // length of windows
+	work    int64 // by all scanners
+	from    int   // where the last match ends in the next window, of one worker
+
+	// Of who reads.
+	begun int64  // bytes of the target in windows
+	ahead []byte // what the last window shares with the next
+	eof   bool
+}
+
+func newSearch(sig *Signature, target io.Reader, workers int, size int64) *search {
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	s := &search{sig: sig, index: newIndex(sig), gone: departures(sig.block), target: target, workers: workers, size: size}
+	s.step = roundUp(max(leastWindow, 2*sig.block), sig.block)
+	return s
+}
+
+func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
+
+// run calls found for one window of the target after the other. The window is
+// found's until it returns.
+func (s *search) run(found func(*window) error) error {
+	shared := roundUp(max(sharedWindow, 2*s.sig.block), s.sig.block)
+	workers := min(s.workers, windowMemory/(shared+s.sig.block)-1)
+	if workers < 2 || s.size >= 0 && s.size < 2*sharedWindow {
+		return s.alone(found)
+	}
+	s.step = shared
+	first := s.newWindow()
+	if err := s.fill(first); err != nil {
 		return err
 	}
-	copy(s.buf, s.buf[s.at:s.end])
-	s.passed += int64(s.at)
-	s.sent, s.at, s.end = 0, 0, s.end-s.at
-	n, err := io.ReadFull(s.target, s.buf[s.end:])
-	s.end += n
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		s.eof, err = true, nil
+	if s.eof {
+		return s.scanAlone(first, newScanner(s.index, s.gone), found)
+	}
+	windows := make([]*window, workers+1)
+	windows[0] = first
+	for i := range workers {
+		windows[i+1] = s.newWindow()
+	}
+	scanners := make([]*scanner, workers)
+	for i := range scanners {
+		scanners[i] = newScanner(s.index, s.gone)
+	}
+	err := inOrder(windows, workers,
+		func(w *window) (more bool, err error) {
+			if first == nil {
+				err = s.fill(w)
+			}
+			first = nil
+			return !s.eof, err
+		},
+		func(worker int, w *window) {
+			c := scanners[worker]
+			// Where nothing was inserted before, the blocks are where they were.
+			c.next = int(min(w.pos/int64(s.sig.block), MaxBlocks))
+			c.matches = w.matches
+			c.scan(w.buf, 0, w.limit, w.last)
+			w.matches, c.matches = c.matches, nil
+		}, found)
+	for _, c := range scanners {
+		s.work += c.work
 	}
 	return err
 }
 
-// expected returns the block that follows the one matched last, if it is what
-// the target continues with, otherwise -1. Where files are equal this is all
-// that is done. It costs at most as much as the match before it did.
-func (s *search) expected() int {
-	if s.next >= s.sig.Blocks() {
-		return -1
-	}
-	n := s.length(s.next)
-	if s.end-s.at < n || s.strongAt(s.at, n) != s.sig.strong(s.next) {
-		return -1
-	}
-	return s.next
-}
-
-// look returns a block that is equal to the window, whose weak sum is s.h, or -1.
-func (s *search) look() int {
-	block := s.sig.block
-	if s.budget < lookCost+int64(block) {
-		return -1
-	}
-	cost := int64(lookCost)
-	s.found = s.index.candidates(s.found[:0], s.h>>weakShift)
-	if len(s.found) > 0 {
-		strong := s.strongAt(s.at, block)
-		for _, i := range s.found {
-			if s.sig.strong(i) == strong {
-				return i
-			}
-		}
-		cost += int64(block)
-	}
-	s.budget -= cost
-	return -1
-}
-
-func (s *search) strongAt(at, n int) uint64 {
-	return strongSum(s.strong, s.sig.seed, s.buf[at:at+n])
-}
-
-// length returns that of block i.
-func (s *search) length(i int) int {
-	if i == s.sig.full() {
-		return s.sig.tail()
-	}
-	return s.sig.block
-}
-
-// match takes block i for what begins at the window, and moves behind it.
-func (s *search) match(i int) error {
-	if err := s.flush(s.at); err != nil {
-		return err
-	}
-	offset, n := int64(i)*int64(s.sig.block), s.length(i)
-	if s.copied.Length > 0 && s.copied.Offset+s.copied.Length == offset {
-		s.copied.Length += int64(n)
-	} else {
-		if err := s.sendCopy(); err != nil {
+// alone is run with one goroutine.
+func (s *search) alone(found func(*window) error) error {
+	w, c := s.newWindow(), newScanner(s.index, s.gone)
+	for !s.eof {
+		if err := s.fill(w); err != nil {
 			return err
 		}
-		s.copied = Op{Offset: offset, Length: int64(n)}
-	}
-	s.at += n
-	s.sent, s.next, s.rolled = s.at, i+1, false
-	return nil
-}
-
-// flush sends the bytes before end that nothing was found for.
-func (s *search) flush(end int) error {
-	for s.sent < end {
-		if err := s.sendCopy(); err != nil {
-			return err
-		}
-		n := min(end-s.sent, MaxData)
-		data := s.buf[s.sent : s.sent+n : s.sent+n]
-		s.sent += n
-		if err := s.yield(Op{Data: data}); err != nil {
+		if err := s.scanAlone(w, c, found); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *search) sendCopy() error {
-	o := s.copied
-	s.copied = Op{}
-	if o.Length == 0 {
-		return nil
-	}
-	return s.yield(o)
+// scanAlone scans one window after the other. A match goes on in the next one.
+func (s *search) scanAlone(w *window, c *scanner, found func(*window) error) error {
+	end := c.scan(w.buf, s.from, w.limit, w.last)
+	w.matches, s.from = c.matches, max(0, end-w.limit)
+	s.work, c.work = s.work+c.work, 0
+	return found(w)
 }
 
-// finish deals with what is left at the end: less than a block. The short last
-// block of the old file is looked for where it is expected and at the very end.
-func (s *search) finish() error {
-	last := s.sig.full()
-	if n := s.sig.tail(); n > 0 {
-		if i := s.expected(); !s.rolled && i >= 0 {
-			if err := s.match(i); err != nil {
-				return err
-			}
-		} else if at := s.end - n; at >= s.at && s.strongAt(at, n) == s.sig.strong(last) {
-			s.at = at
-			if err := s.match(last); err != nil {
-				return err
-			}
+func (s *search) newWindow() *window {
+	n := s.step + s.sig.block
+	if s.size >= 0 && s.size < int64(n) {
+		n = int(s.size) + 1 // one more, to see the end
+	}
+	return &window{buf: make([]byte, n)}
+}
+
+// fill reads the next window.
+func (s *search) fill(w *window) error {
+	buf := w.buf[:cap(w.buf)]
+	have := copy(buf, s.ahead)
+	for have < len(buf) && !s.eof {
+		n, err := io.ReadFull(s.target, buf[have:min(len(buf), have+readPiece)])
+		have += n
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			s.eof = true
+		case err != nil:
+			return err
 		}
 	}
-	if err := s.flush(s.end); err != nil {
-		return err
+	w.buf, w.pos, w.last, w.limit = buf[:have], s.begun, s.eof, min(s.step, have)
+	if s.eof {
+		w.limit = have
 	}
-	return s.sendCopy()
+	s.begun += int64(w.limit)
+	s.ahead = w.buf[w.limit:]
+	return nil
 }

@@ -102,7 +102,7 @@ func Sign(r io.Reader, o SignOptions) (*Signature, error) {
 				return nil, fmt.Errorf("delta: sign: more than %d blocks of %d bytes: %w", MaxBlocks, s.block, ErrTooLarge)
 			}
 			k := min(s.block, len(p))
-			s.append(polynomial(p[:k])>>weakShift, strongSum(strong, s.seed, p[:k]))
+			s.append(weakOf(polynomial(p[:k])), strongSum(strong, s.seed, p[:k]))
 			s.size += int64(k)
 			p = p[k:]
 		}
