@@ -108,7 +108,7 @@ func BenchmarkNaive(b *testing.B) {
 			target := tc.target(base)
 			b.SetBytes(int64(len(target)))
 			for b.Loop() {
-				b.ReportMetric(float64(len(target)-naive(base, target, chooseBlock(benchSize))), "literal-B")
+				b.ReportMetric(float64(len(target)-naive(base, target, chooseBlock(benchSize, 0))), "literal-B")
 			}
 		})
 	}

@@ -403,15 +403,10 @@ func (s *search) newWindow() *window {
 func (s *search) fill(w *window) error {
 	buf := w.buf[:cap(w.buf)]
 	have := copy(buf, s.ahead)
-	for have < len(buf) && !s.eof {
-		n, err := io.ReadFull(s.target, buf[have:min(len(buf), have+readPiece)])
-		have += n
-		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			s.eof = true
-		case err != nil:
-			return err
-		}
+	n, err := readPieces(s.target, buf[have:])
+	have += n
+	if s.eof = errors.Is(err, io.EOF); err != nil && !s.eof {
+		return err
 	}
 	w.buf, w.pos, w.last, w.limit = buf[:have], s.begun, s.eof, min(s.step, have)
 	if s.eof {
@@ -420,4 +415,17 @@ func (s *search) fill(w *window) error {
 	s.begun += int64(w.limit)
 	s.ahead = w.buf[w.limit:]
 	return nil
+}
+
+// readPieces fills buf. The error is io.EOF if the file ends before.
+func readPieces(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var k int
+		k, err = io.ReadFull(r, buf[n:min(len(buf), n+readPiece)])
+		n += k
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
 }

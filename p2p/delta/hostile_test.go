@@ -19,7 +19,7 @@ type hostile struct {
 func forge(block int, sums [][2]uint64) *Signature {
 	s := &Signature{block: block, size: int64(block) * int64(len(sums)), seed: 1}
 	for _, x := range sums {
-		s.append(x[0], x[1])
+		s.table = appendRecord(s.table, x[0], x[1])
 	}
 	return s
 }

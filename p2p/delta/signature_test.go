@@ -18,25 +18,43 @@ import (
 
 func TestChooseBlock(t *testing.T) {
 	for _, tc := range []struct {
-		size int64
-		want int
+		size  int64
+		edits int
+		want  int
 	}{
-		{-1, 8 << 10},
-		{0, 8 << 10},
-		{1, 512},
-		{1 << 18, 512},
-		{1<<20 - 1, 512},
-		{1 << 20, 1024},
-		{64 << 20, 8 << 10},
-		{1 << 30, 32 << 10},
-		{1 << 34, 128 << 10},
-		{1 << 39, 128 << 10},
-		{1<<39 + 1, 256 << 10},
-		{1 << 42, 1 << 20},
-		{1 << 62, 1 << 20},
+		{-1, 0, 8 << 10},
+		{0, 5, 8 << 10},
+		{1, 0, 512},
+		{1 << 18, 0, 512},
+		{1 << 20, 0, 1024},
+		{64 << 20, 0, 8 << 10},
+		{256 << 20, 200, 4 << 10},
+		{256 << 20, 1, 64 << 10},
+		{256 << 20, 1 << 40, 512},
+		{80 << 10, 1, 1024},
+		{1 << 30, 0, 32 << 10},
+		{1 << 34, 0, 128 << 10},
+		{1 << 39, 0, 128 << 10},
+		{1<<39 + 1, 0, 256 << 10},
+		{1 << 42, 0, 1 << 20},
+		{1 << 62, 0, 1 << 20},
 	} {
-		if got := chooseBlock(tc.size); got != tc.want {
-			t.Errorf("chooseBlock(%d) = %d, want %d", tc.size, got, tc.want)
+		if got := chooseBlock(tc.size, tc.edits); got != tc.want {
+			t.Errorf("chooseBlock(%d, %d) = %d, want %d", tc.size, tc.edits, got, tc.want)
+		}
+	}
+	// The formula's block is the cheapest, or nearly.
+	cost := func(size int64, edits, b int) float64 {
+		return recordSize*float64(size)/float64(b) + float64(edits*b)
+	}
+	for size := int64(1 << 20); size < 1<<34; size = size * 7 / 3 {
+		for _, edits := range []int{2, 10, 100} {
+			got := chooseBlock(size, edits)
+			for b := 512; b <= usualBlock; b *= 2 {
+				if cost(size, edits, got) > 1.001*cost(size, edits, b) {
+					t.Errorf("%d edits of %d bytes: blocks of %d cost %.0f, of %d %.0f", edits, size, got, cost(size, edits, got), b, cost(size, edits, b))
+				}
+			}
 		}
 	}
 }
@@ -75,13 +93,40 @@ func TestSign(t *testing.T) {
 		"half":     iotest.HalfReader(bytes.NewReader(p)),
 		"data+EOF": iotest.DataErrReader(bytes.NewReader(p)),
 	} {
-		again, err := Sign(r, SignOptions{Block: 300, Seed: 42})
+		again, err := Sign(r, SignOptions{Block: 300, Seed: 42, Size: 5 << 20, Workers: 3})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(s, again, compareSignatures); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// TestSignTogether: several goroutines come to what one does.
+func TestSignTogether(t *testing.T) {
+	for _, size := range []int{0, 1 << 20, 3<<20 - 1, 5<<20 + 77} {
+		p := noise(9, size)
+		for _, block := range []int{512, 1000, 1 << 20} {
+			want, err := Sign(bytes.NewReader(p), SignOptions{Block: block, Seed: 1, Workers: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, workers := range []int{0, 2, 5} {
+				got, err := Sign(bytes.NewReader(p), SignOptions{Block: block, Seed: 1, Workers: workers, Size: int64(size)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !cmp.Equal(want, got, compareSignatures) {
+					t.Errorf("%d bytes in blocks of %d by %d workers: another signature", size, block, workers)
+				}
+			}
+		}
+	}
+	broken := errors.New("broken")
+	r := io.MultiReader(bytes.NewReader(noise(9, 5<<20)), iotest.ErrReader(broken))
+	if _, err := Sign(r, SignOptions{Size: 6 << 20, Workers: 3}); !errors.Is(err, broken) {
+		t.Errorf("a broken reader: %v", err)
 	}
 }
 
