@@ -11,13 +11,13 @@ import (
 // The encodings begin with eight bytes that say what follows. The last is the
 // version.
 const (
-	signatureMagic = "shoalsg1"
-	deltaMagic     = "shoaldl1"
+	signatureMagic = "shoalsg2"
+	deltaMagic     = "shoaldl2"
 )
 
 // WriteTo writes the signature:
 //
-//	"shoalsg1", block length, file size (varints), seed (8 bytes),
+//	"shoalsg2", block length, file size (varints), seed (8 bytes),
 //	for each block weak sum (5 bytes) and strong sum (8 bytes),
 //	BLAKE3 of the file (32 bytes)
 //
@@ -73,7 +73,7 @@ func readSignature(b *bufio.Reader) (*Signature, error) {
 		return nil, fmt.Errorf("seed: %w", err)
 	}
 	s := &Signature{block: int(block), size: int64(size), seed: binary.LittleEndian.Uint64(seed[:])}
-	if s.table, err = readTable(b, int((size+block-1)/block)*recordSize); err != nil {
+	if s.table, err = readTable(b, nil, int((size+block-1)/block)*recordSize); err != nil {
 		return nil, fmt.Errorf("blocks: %w", err)
 	}
 	if err := readFull(b, s.sum[:]); err != nil {
@@ -85,23 +85,24 @@ func readSignature(b *bufio.Reader) (*Signature, error) {
 // tableStep is the room for blocks before any has arrived.
 const tableStep = 8 << 10
 
-// readTable reads size bytes. Room is made for at most as much again as has
-// arrived, so that an announced size costs nothing.
-func readTable(b *bufio.Reader, size int) ([]byte, error) {
-	table := make([]byte, 0, min(size, tableStep))
-	for len(table) < size {
-		if len(table) == cap(table) {
-			larger := make([]byte, len(table), min(size, 2*len(table)))
-			copy(larger, table)
-			table = larger
+// readTable reads size bytes into buf, or into a longer one, and returns them. Room
+// is made for at most as much again as has arrived, so that an announced size costs
+// nothing.
+func readTable(b *bufio.Reader, buf []byte, size int) ([]byte, error) {
+	buf = buf[:0]
+	for len(buf) < size {
+		if len(buf) == cap(buf) {
+			larger := make([]byte, len(buf), min(size, max(tableStep, 2*len(buf))))
+			copy(larger, buf)
+			buf = larger
 		}
-		part := table[len(table):cap(table)]
+		part := buf[len(buf):min(size, cap(buf))]
 		if err := readFull(b, part); err != nil {
-			return nil, err
+			return buf, err
 		}
-		table = table[:cap(table)]
+		buf = buf[:len(buf)+len(part)]
 	}
-	return table, nil
+	return buf, nil
 }
 
 // buffered returns r with a small buffer, or r itself if it has one.

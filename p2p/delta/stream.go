@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/blake3"
 )
 
@@ -23,26 +24,49 @@ type Header struct {
 
 // A Writer encodes a delta:
 //
-//	"shoaldl1", size of the new file, size of the old file (varints),
+//	"shoaldl2", size of the new file, size of the old file (varints),
 //	BLAKE3 of the old file (32 bytes),
+//	frames,
+//	0, BLAKE3 of the new file (32 bytes)
+//
+// A frame is some operations, without and then with what they bring:
+//
+//	length of the operations below, in bytes (varint, 1 to 65,536),
+//	bytes of data D (varint, at most MaxData),
+//	if D > 0: 0, or their compressed length, less than D (varint),
 //	operations: length·2 (varint), distance from the end of the last copy
 //	            (zigzag varint), for a copy
-//	            length·2+1 (varint), bytes, for data
-//	0, BLAKE3 of the new file (32 bytes)
+//	            length·2+1 (varint), for the next so many bytes of data
+//	data, if compressed as a frame of Zstandard (RFC 8878)
+//
+// A frame is written when it is full, so what is compressed does not depend on how
+// often copies come between.
 type Writer struct {
-	w    *bufio.Writer
-	size int64 // of the new file
-	left int64 // of it, not yet encoded
-	base int64
-	last int64 // where the last copy ended in the old file
+	w       io.Writer
+	size    int64 // of the new file
+	left    int64 // of it, not yet encoded
+	base    int64
+	last    int64 // where the last copy ended in the old file
+	written int64
+
+	ops, data []byte // of the frame begun
+	run       int    // bytes at the end of data that no operation tells of yet
+	raw       bool
+	packer    *zstd.Encoder // nil until something is compressed
+	packed    []byte
 }
+
+const (
+	frameOps  = 64 << 10
+	longestOp = 2 * binary.MaxVarintLen64
+)
 
 // NewWriter writes the header to w.
 func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("delta: encode: %w", err)
 	}
-	d := &Writer{w: bufio.NewWriterSize(w, copyBuffer), size: h.Size, left: h.Size, base: h.BaseSize}
+	d := &Writer{w: w, size: h.Size, left: h.Size, base: h.BaseSize}
 	head := []byte(deltaMagic)
 	head = binary.AppendUvarint(head, uint64(h.Size))
 	head = binary.AppendUvarint(head, uint64(h.BaseSize))
@@ -59,45 +83,126 @@ func (h Header) check() error {
 	return nil
 }
 
-// WriteOp encodes an operation, at once if it has data. Operations that do not
-// fit the header are refused.
+// WriteOp encodes an operation. Operations that do not fit the header are refused.
 func (d *Writer) WriteOp(op Op) error {
 	if err := op.check(d.left, d.base); err != nil {
 		return fmt.Errorf("delta: encode: at %d: %w", d.size-d.left, err)
 	}
 	d.left -= op.Size()
-	var head []byte
 	if op.Length > 0 {
-		head = binary.AppendUvarint(head, uint64(op.Length)<<1)
-		head = binary.AppendVarint(head, op.Offset-d.last)
+		if len(d.ops)+2*longestOp > frameOps {
+			if err := d.flush(); err != nil {
+				return err
+			}
+		}
+		d.endRun()
+		d.ops = binary.AppendUvarint(d.ops, uint64(op.Length)<<1)
+		d.ops = binary.AppendVarint(d.ops, op.Offset-d.last)
 		d.last = op.Offset + op.Length
 	}
-	if len(op.Data) > 0 {
-		head = binary.AppendUvarint(head, uint64(len(op.Data))<<1|1)
-	}
-	if err := d.write(head); err != nil {
-		return err
-	}
-	return d.write(op.Data)
-}
-
-// Close writes the end, with the sum of the new file, and flushes. It does not
-// close the underlying writer.
-func (d *Writer) Close(sum Sum) error {
-	if d.left != 0 {
-		return fmt.Errorf("delta: encode: the end after %d of %d bytes: %w", d.size-d.left, d.size, ErrLength)
-	}
-	if err := d.write(append([]byte{0}, sum[:]...)); err != nil {
-		return err
-	}
-	if err := d.w.Flush(); err != nil {
-		return fmt.Errorf("delta: encode: %w", err)
+	for p := op.Data; len(p) > 0; {
+		if len(d.data) == MaxData || len(d.ops)+longestOp > frameOps {
+			if err := d.flush(); err != nil {
+				return err
+			}
+		}
+		n := min(len(p), MaxData-len(d.data))
+		d.data = append(d.data, p[:n]...)
+		d.run += n
+		p = p[n:]
 	}
 	return nil
 }
 
+// endRun writes the operation of the data since the last copy.
+func (d *Writer) endRun() {
+	if d.run > 0 {
+		d.ops = binary.AppendUvarint(d.ops, uint64(d.run)<<1|1)
+		d.run = 0
+	}
+}
+
+// flush writes the frame.
+func (d *Writer) flush() error {
+	d.endRun()
+	if len(d.ops) == 0 {
+		return nil
+	}
+	head := binary.AppendUvarint(nil, uint64(len(d.ops)))
+	head = binary.AppendUvarint(head, uint64(len(d.data)))
+	data := d.data
+	if len(data) > 0 {
+		packed, err := d.pack(data)
+		if err != nil {
+			return err
+		}
+		head = binary.AppendUvarint(head, uint64(len(packed)))
+		if len(packed) > 0 {
+			data = packed
+		}
+	}
+	for _, part := range [][]byte{head, d.ops, data} {
+		if err := d.write(part); err != nil {
+			return err
+		}
+	}
+	d.ops, d.data = d.ops[:0], d.data[:0]
+	return nil
+}
+
+// What is compressed: data of at least packLeast bytes of which a sample shrinks
+// by more than 1/packGain, as the whole then has to.
+const (
+	packLeast  = 256
+	packSample = 2 << 10 // from the beginning, and as much from the middle
+	packGain   = 16
+)
+
+// pack returns the data compressed, or nothing if that is not worth it.
+func (d *Writer) pack(data []byte) ([]byte, error) {
+	if d.raw || len(data) < packLeast {
+		return nil, nil
+	}
+	if d.packer == nil {
+		var err error
+		d.packer, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(MaxData), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+		if err != nil {
+			return nil, fmt.Errorf("delta: encode: zstd: %w", err)
+		}
+	}
+	gains := func(n, packed int) bool { return packed < n-n/packGain }
+	if len(data) > 4*packSample {
+		middle := len(data) / 2
+		sample := append(append([]byte(nil), data[:packSample]...), data[middle:middle+packSample]...)
+		d.packed = d.packer.EncodeAll(sample, d.packed[:0])
+		if !gains(len(sample), len(d.packed)) {
+			return nil, nil
+		}
+	}
+	d.packed = d.packer.EncodeAll(data, d.packed[:0])
+	if !gains(len(data), len(d.packed)) {
+		return nil, nil
+	}
+	return d.packed, nil
+}
+
+// Close writes the end, with the sum of the new file. It does not close the
+// underlying writer.
+func (d *Writer) Close(sum Sum) error {
+	if d.left != 0 {
+		return fmt.Errorf("delta: encode: the end after %d of %d bytes: %w", d.size-d.left, d.size, ErrLength)
+	}
+	if err := d.flush(); err != nil {
+		return err
+	}
+	return d.write(append([]byte{0}, sum[:]...))
+}
+
 func (d *Writer) write(p []byte) error {
-	if _, err := d.w.Write(p); err != nil {
+	n, err := d.w.Write(p)
+	d.written += int64(n)
+	if err != nil {
 		return fmt.Errorf("delta: encode: %w", err)
 	}
 	return nil
@@ -108,13 +213,18 @@ type Summary struct {
 	Sum            Sum   // of the new file
 	Copied, Data   int64 // bytes of the new file that are copied, and given
 	Copies, Pieces int   // operations of both kinds
+	Encoded        int64 // bytes of the delta
 }
 
-// EncodeOptions are the choices of whoever makes a delta.
+// EncodeOptions are the choices of whoever makes a delta. The zero value is a good
+// one.
 type EncodeOptions struct {
+	Diff DiffOptions
 	// Bare leaves out the sum of the new file: zeros stand in its place. For parts
 	// of a file that is verified as a whole; see PatchOptions.Bare.
 	Bare bool
+	// Raw leaves data as they are, for links that are faster than a compressor.
+	Raw bool
 }
 
 // Encode compares the target, which must have size bytes, with the signed file
@@ -130,11 +240,12 @@ func EncodeWith(w io.Writer, sig *Signature, target io.Reader, size int64, o Enc
 	if err != nil {
 		return s, err
 	}
+	d.raw = o.Raw
 	hash := blake3.New()
 	if !o.Bare {
 		target = io.TeeReader(target, hash)
 	}
-	for op, err := range Diff(sig, target) {
+	for op, err := range diff(sig, target, o.Diff, size) {
 		if err != nil {
 			return s, err
 		}
@@ -146,7 +257,9 @@ func EncodeWith(w io.Writer, sig *Signature, target io.Reader, size int64, o Enc
 	if !o.Bare {
 		hash.Sum(s.Sum[:0])
 	}
-	return s, d.Close(s.Sum)
+	err = d.Close(s.Sum)
+	s.Encoded = d.written
+	return s, err
 }
 
 func (s *Summary) count(op Op) {
@@ -160,7 +273,8 @@ func (s *Summary) count(op Op) {
 	}
 }
 
-// A Reader decodes a delta. Whatever it reads, it holds little memory.
+// A Reader decodes a delta. Whatever it reads, it holds at most one frame: 64 KiB
+// of operations, twice MaxData, and what decompressing so much takes.
 type Reader struct {
 	r      *bufio.Reader
 	header Header
@@ -208,7 +322,7 @@ var errBegun = errors.New("the operations can be read only once")
 
 // Ops yields the operations, once. Each lies within the files that the header
 // tells of, and all together make the whole new file, unless an error is the last
-// thing that comes. Data longer than 64 KiB comes in pieces.
+// thing that comes. The bytes of an Op are good until the next is asked for.
 func (d *Reader) Ops() iter.Seq2[Op, error] {
 	return func(yield func(Op, error) bool) {
 		if d.begun {
@@ -257,38 +371,58 @@ type opReader struct {
 	left int64 // bytes of the new file that are still to come
 	base int64
 	last int64 // where the last copy ended
-	data int64 // bytes left of the data begun
-	buf  []byte
+
+	ops, data       []byte // what is left of the frame
+	opsBuf, dataBuf []byte
+	packed          []byte
+	unpacker        *zstd.Decoder // nil until something is compressed
 }
 
 // errEnd: there are no more operations.
 var errEnd = errors.New("end")
 
 func (o *opReader) next() (Op, error) {
-	if o.data > 0 {
-		return o.piece()
+	if len(o.ops) == 0 {
+		if len(o.data) > 0 {
+			return Op{}, fmt.Errorf("%d bytes of data that no operation asks for: %w", len(o.data), ErrMalformed)
+		}
+		if err := o.frame(); err != nil {
+			return Op{}, err
+		}
 	}
-	head, err := readVarint(o.r)
+	head, err := o.varint()
 	if err != nil {
 		return Op{}, err
 	}
 	length := int64(head >> 1)
 	switch {
-	case head == 0 && o.left == 0:
-		return Op{}, errEnd
 	case length == 0:
-		return Op{}, fmt.Errorf("the end, or nothing, where %d bytes are left: %w", o.left, ErrMalformed)
+		return Op{}, fmt.Errorf("an operation of no bytes: %w", ErrMalformed)
 	case length > o.left:
 		return Op{}, fmt.Errorf("%d bytes more, where %d are left: %w", length, o.left, ErrLength)
-	case head&1 != 0:
-		o.data = length
-		return o.piece()
+	case head&1 == 0:
+		return o.copy(length)
+	case length > int64(len(o.data)):
+		return Op{}, fmt.Errorf("%d bytes of data, where %d are left: %w", length, len(o.data), ErrMalformed)
 	}
-	return o.copy(length)
+	op := Op{Data: o.data[:length:length]}
+	o.data = o.data[length:]
+	o.left -= length
+	return op, nil
+}
+
+// varint takes a number off the operations.
+func (o *opReader) varint() (uint64, error) {
+	n, k := binary.Uvarint(o.ops)
+	if k <= 0 || k > 1 && o.ops[k-1] == 0 {
+		return 0, fmt.Errorf("no number of 64 bits in its shortest form: %w", ErrMalformed)
+	}
+	o.ops = o.ops[k:]
+	return n, nil
 }
 
 func (o *opReader) copy(length int64) (Op, error) {
-	zigzag, err := readVarint(o.r)
+	zigzag, err := o.varint()
 	if err != nil {
 		return Op{}, err
 	}
@@ -306,16 +440,70 @@ func (o *opReader) copy(length int64) (Op, error) {
 	return op, nil
 }
 
-// piece reads the next part of data. The buffer grows only with what arrives.
-func (o *opReader) piece() (Op, error) {
-	n := int(min(o.data, copyBuffer))
-	if len(o.buf) < n {
-		o.buf = make([]byte, min(copyBuffer, max(n, 512)))
+// frame reads the next frame, or errEnd.
+func (o *opReader) frame() error {
+	ops, err := readVarint(o.r)
+	switch {
+	case err != nil:
+		return err
+	case ops == 0 && o.left == 0:
+		return errEnd
+	case ops == 0:
+		return fmt.Errorf("the end, where %d bytes are left: %w", o.left, ErrMalformed)
+	case ops > frameOps:
+		return fmt.Errorf("a frame with %d bytes of operations: %w", ops, ErrMalformed)
 	}
-	if err := readFull(o.r, o.buf[:n]); err != nil {
-		return Op{}, err
+	data, err := readVarint(o.r)
+	if err != nil {
+		return err
 	}
-	o.data -= int64(n)
-	o.left -= int64(n)
-	return Op{Data: o.buf[:n:n]}, nil
+	if data > MaxData || int64(data) > o.left {
+		return fmt.Errorf("a frame with %d bytes of data, where %d bytes are left: %w", data, o.left, ErrLength)
+	}
+	packed := uint64(0)
+	if data > 0 {
+		if packed, err = readVarint(o.r); err != nil {
+			return err
+		}
+		if packed >= data {
+			return fmt.Errorf("%d bytes of data compressed to %d: %w", data, packed, ErrMalformed)
+		}
+	}
+	if o.opsBuf, err = readTable(o.r, o.opsBuf, int(ops)); err != nil {
+		return err
+	}
+	if o.ops = o.opsBuf; packed > 0 {
+		err = o.unpack(int(packed), int(data))
+	} else {
+		o.dataBuf, err = readTable(o.r, o.dataBuf, int(data))
+	}
+	o.data = o.dataBuf
+	return err
+}
+
+// unpack reads n compressed bytes, which must make size.
+func (o *opReader) unpack(n, size int) (err error) {
+	if o.packed, err = readTable(o.r, o.packed, n); err != nil {
+		return err
+	}
+	if o.unpacker == nil {
+		o.unpacker, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxMemory(MaxData), zstd.WithDecoderMaxWindow(MaxData), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return fmt.Errorf("zstd: %w", err)
+		}
+	}
+	if cap(o.dataBuf) < size {
+		o.dataBuf = make([]byte, size)
+	}
+	// What is decompressed beyond the capacity is refused.
+	got, err := o.unpacker.DecodeAll(o.packed, o.dataBuf[:0:size])
+	if err != nil {
+		return fmt.Errorf("compressed data: %w: %w", err, ErrMalformed)
+	}
+	if len(got) != size {
+		return fmt.Errorf("compressed data make %d bytes instead of %d: %w", len(got), size, ErrMalformed)
+	}
+	o.dataBuf = got
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/blake3"
 )
 
@@ -109,13 +111,14 @@ func TestStream(t *testing.T) {
 	stream := encode(t, "abcdefghijkl", "abcdeXghijkl", 4)
 	baseSum, sum := blake3.Sum256([]byte("abcdefghijkl")), blake3.Sum256([]byte("abcdeXghijkl"))
 	want := bytes.Join([][]byte{
-		[]byte("shoaldl1"),
+		[]byte("shoaldl2"),
 		{12, 12},
 		baseSum[:],
-		{4 << 1, 0}, // copy 4 bytes, where the last copy ended: at 0
-		{4<<1 | 1},
-		[]byte("eXgh"),   // 4 bytes of data
+		{5, 4, 0},        // a frame of 5 and 4 bytes, not compressed
+		{4 << 1, 0},      // copy 4 bytes, where the last copy ended: at 0
+		{4<<1 | 1},       // 4 bytes of data
 		{4 << 1, 4 << 1}, // copy 4 bytes, 4 bytes further on: at 8
+		[]byte("eXgh"),
 		{0},
 		sum[:],
 	}, nil)
@@ -190,35 +193,101 @@ func deltaHead(size, base uint64, rest ...byte) []byte {
 	return append(append(b, make([]byte, 32)...), rest...)
 }
 
+// frame is one, not compressed.
+func frame(data string, ops ...byte) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(ops)))
+	b = binary.AppendUvarint(b, uint64(len(data)))
+	if data != "" {
+		b = append(b, 0)
+	}
+	return append(append(b, ops...), data...)
+}
+
+// packedFrame is one with an operation of size bytes of data, said to be what packed
+// is made of.
+func packedFrame(size int, packed []byte) []byte {
+	op := binary.AppendUvarint(nil, uint64(size)<<1|1)
+	b := binary.AppendUvarint(nil, uint64(len(op)))
+	b = binary.AppendUvarint(b, uint64(size))
+	b = binary.AppendUvarint(b, uint64(len(packed)))
+	return append(append(b, op...), packed...)
+}
+
+// zstdOf compresses.
+func zstdOf(t testing.TB, p []byte, o ...zstd.EOption) []byte {
+	t.Helper()
+	e, err := zstd.NewWriter(nil, o...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.EncodeAll(p, nil)
+}
+
 func TestReaderRefuses(t *testing.T) {
 	huge := binary.AppendUvarint(nil, math.MaxUint64)
 	end := make([]byte, 33)
+	one := func(size, base uint64, frames ...[]byte) []byte {
+		return deltaHead(size, base, bytes.Join(frames, nil)...)
+	}
+	var streamed bytes.Buffer // a frame of zstd that does not say how long it is
+	z, err := zstd.NewWriter(&streamed, zstd.WithWindowSize(8<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if _, err := z.Write(make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		bytes []byte
 		want  error
 	}{
-		"another file":         {[]byte("shoalsg1 and so on"), ErrMalformed},
-		"a huge file":          {deltaHead(MaxSize+1, 0), ErrTooLarge},
-		"a huge old file":      {deltaHead(0, math.MaxUint64), ErrTooLarge},
-		"an early end":         {deltaHead(5, 5, end...), ErrMalformed},
-		"a copy of nothing":    {deltaHead(0, 5, 1), ErrMalformed},
-		"a copy too long":      {deltaHead(5, 9, 6<<1, 0), ErrLength},
-		"data too long":        {deltaHead(5, 9, 6<<1|1, 'a', 'b', 'c', 'd', 'e', 'f'), ErrLength},
-		"the longest copy":     {deltaHead(MaxSize, MaxSize, huge...), ErrLength},
-		"a copy from nowhere":  {deltaHead(5, 4, 5<<1, 0), ErrOutside},
-		"before the start":     {deltaHead(5, 9, 5<<1, 1), ErrOutside},
-		"behind the end":       {deltaHead(5, 9, 5<<1, 10), ErrOutside},
-		"far before the start": {deltaHead(5, 9, append([]byte{5 << 1}, huge...)...), ErrOutside},
-		"a number of 65 bits":  {deltaHead(5, 9, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2), ErrMalformed},
-		"an odd spelling":      {deltaHead(5, 9, 0x8a, 0), ErrMalformed},
-		"an op after the last": {deltaHead(1, 9, 1<<1, 0, 1<<1, 0), ErrLength},
+		"another file":           {[]byte("shoalsg1 and so on"), ErrMalformed},
+		"the version before":     {[]byte("shoaldl1 and so on"), ErrMalformed},
+		"a huge file":            {deltaHead(MaxSize+1, 0), ErrTooLarge},
+		"a huge old file":        {deltaHead(0, math.MaxUint64), ErrTooLarge},
+		"an early end":           {one(5, 5, end), ErrMalformed},
+		"a copy of nothing":      {one(0, 5, frame("", 0, 0)), ErrMalformed},
+		"data of nothing":        {one(5, 5, frame("", 1)), ErrMalformed},
+		"a copy too long":        {one(5, 9, frame("", 6<<1, 0)), ErrLength},
+		"data too long":          {one(5, 9, frame("abcdef", 6<<1|1)), ErrLength},
+		"data that is not there": {one(5, 9, frame("ab", 3<<1|1)), ErrMalformed},
+		"data left over":         {one(5, 9, frame("abcd", 3<<1|1), end), ErrMalformed},
+		"data too many":          {one(1<<30, 9, []byte{1}, huge), ErrLength},
+		"many operations":        {one(5, 9, huge), ErrMalformed},
+		"half an operation":      {one(5, 9, frame("", 5<<1)), ErrMalformed},
+		"the longest copy":       {one(MaxSize, MaxSize, frame("", append(huge, 0)...)), ErrLength},
+		"a copy from nowhere":    {one(5, 4, frame("", 5<<1, 0)), ErrOutside},
+		"before the start":       {one(5, 9, frame("", 5<<1, 1)), ErrOutside},
+		"behind the end":         {one(5, 9, frame("", 5<<1, 10)), ErrOutside},
+		"far before the start":   {one(5, 9, frame("", append([]byte{5 << 1}, huge...)...)), ErrOutside},
+		"a number of 65 bits":    {one(5, 9, frame("", 255, 255, 255, 255, 255, 255, 255, 255, 255, 2)), ErrMalformed},
+		"an odd spelling":        {one(5, 9, frame("", 0x8a, 0)), ErrMalformed},
+		"an op after the last":   {one(1, 9, frame("", 1<<1, 0, 1<<1, 0)), ErrLength},
+		"another frame":          {one(1, 9, frame("", 1<<1, 0), frame("", 1<<1, 0)), ErrLength},
+		"no zstd":                {one(900, 9, packedFrame(900, []byte("hello"))), ErrMalformed},
+		"compressed to more":     {one(900, 9, packedFrame(900, make([]byte, 900))), ErrMalformed},
+		"too few decompressed":   {one(900, 9, packedFrame(900, zstdOf(t, make([]byte, 899)))), ErrMalformed},
+		"too many decompressed":  {one(900, 9, packedFrame(900, zstdOf(t, make([]byte, 901)))), ErrMalformed},
+		"a bomb":                 {one(MaxData, 9, packedFrame(MaxData, zstdOf(t, make([]byte, 30<<20)))), ErrMalformed},
+		"a streamed bomb":        {one(MaxData, 9, packedFrame(MaxData, streamed.Bytes())), ErrMalformed},
 	} {
-		d, err := NewReader(bytes.NewReader(tc.bytes))
-		if err == nil {
-			_, err = d.Patch(strings.NewReader("012345678"), io.Discard)
-		}
+		var err error
+		got := allocated(func() {
+			var d *Reader
+			if d, err = NewReader(bytes.NewReader(tc.bytes)); err == nil {
+				_, err = d.Patch(strings.NewReader("012345678"), io.Discard)
+			}
+		})
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+		if got > 4<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, got)
 		}
 	}
 	broken := errors.New("broken")
@@ -231,11 +300,15 @@ func TestReaderRefuses(t *testing.T) {
 // announcing much costs nothing.
 func TestBombs(t *testing.T) {
 	bomb := deltaHead(1000, 4)
-	for range 1 << 16 {
-		bomb = append(bomb, 4<<1, 7) // 4 bytes, 4 bytes back: at 0
-		if len(bomb) == len(deltaHead(1000, 4))+2 {
-			bomb[len(bomb)-1] = 0
+	for k := range 50 { // more than a million copies
+		var ops []byte
+		for i := range 1 << 14 {
+			ops = append(ops, 4<<1, 7) // 4 bytes, 4 bytes back: at 0
+			if k == 0 && i == 0 {
+				ops[1] = 0
+			}
 		}
+		bomb = append(bomb, frame("", ops...)...)
 	}
 	d, err := NewReader(bytes.NewReader(bomb))
 	if err != nil {
@@ -244,7 +317,8 @@ func TestBombs(t *testing.T) {
 	if _, err := d.Patch(strings.NewReader("abcd"), &limited{t, 1000}); !errors.Is(err, ErrLength) {
 		t.Errorf("the bomb: %v", err)
 	}
-	much := append(deltaHead(MaxSize, MaxSize), binary.AppendUvarint(nil, MaxSize<<1|1)...)
+	much := append(deltaHead(MaxSize, MaxSize), binary.AppendUvarint(binary.AppendUvarint(nil, frameOps), MaxData)...)
+	much = append(much, 0)
 	got := allocated(func() {
 		d, err := NewReader(bytes.NewReader(much))
 		if err != nil {
@@ -299,28 +373,76 @@ func TestWriterRefuses(t *testing.T) {
 // TestConstantMemory: a long delta takes as little memory as a short one.
 func TestConstantMemory(t *testing.T) {
 	base := noise(1, 8<<20)
-	target := append(noise(2, 8<<20), base...)
-	sig := mustSign(t, base, 4096)
-	var stream bytes.Buffer
-	stream.Grow(2 * len(base))
-	if got := allocated(func() {
-		if _, err := Encode(&stream, sig, bytes.NewReader(target), int64(len(target))); err != nil {
-			t.Error(err)
+	for name, fresh := range map[string][]byte{"noise": noise(2, 8<<20), "text": bytes.Repeat([]byte("Lorem ipsum "), 700_000)} {
+		target := append(fresh, base...)
+		sig := mustSign(t, base, 4096)
+		var stream bytes.Buffer
+		stream.Grow(2 * len(base))
+		if got := allocated(func() {
+			if _, err := Encode(&stream, sig, bytes.NewReader(target), int64(len(target))); err != nil {
+				t.Error(err)
+			}
+		}); got > windowMemory+4<<20 {
+			t.Errorf("%s: diff allocates %d bytes", name, got)
 		}
-	}); got > windowMemory+4<<20 {
-		t.Errorf("diff allocates %d bytes", got)
+		if got := allocated(func() {
+			d, err := NewReader(&stream)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := d.Patch(bytes.NewReader(base), io.Discard); err != nil {
+				t.Error(err)
+			}
+		}); got > 3<<20 {
+			t.Errorf("%s: patch allocates %d bytes", name, got)
+		}
 	}
-	if got := allocated(func() {
-		d, err := NewReader(&stream)
-		if err != nil {
-			t.Error(err)
-			return
+}
+
+// TestCompression: what can be compressed is, in few frames however often copies
+// come between, and what cannot costs next to nothing.
+func TestCompression(t *testing.T) {
+	base, fresh := noise(1, 1<<20), noise(2, 1<<20)
+	var text, mixed bytes.Buffer
+	for i := 0; text.Len() < 1<<20; i++ {
+		fmt.Fprintf(&text, "line %d of a log in which not much happens\n", i*i)
+	}
+	for i := range 64 { // a block of the old file, 256 bytes of text
+		mixed.Write(base[i*1024:][:1024])
+		mixed.Write(text.Bytes()[i*256:][:256])
+	}
+	for _, tc := range []struct {
+		name        string
+		target      []byte
+		least, most int64
+	}{
+		{"noise", fresh, 1 << 20, 1<<20 + 200},
+		{"text", text.Bytes(), 1 << 10, 1 << 18},
+		{"text, then noise", append(bytes.Clone(text.Bytes()), fresh...), 1 << 20, 1<<20 + 1<<18},
+		{"pieces of text", mixed.Bytes(), 1 << 10, 8 << 10},
+	} {
+		for _, raw := range []bool{false, true} {
+			var stream, out bytes.Buffer
+			s, err := EncodeWith(&stream, mustSign(t, base, 1024), bytes.NewReader(tc.target), int64(len(tc.target)), EncodeOptions{Raw: raw})
+			if err != nil || s.Encoded != int64(stream.Len()) {
+				t.Fatal(s.Encoded, stream.Len(), err)
+			}
+			least, most := tc.least, tc.most
+			if raw {
+				least, most = s.Data, s.Data+1000
+			}
+			if s.Encoded < least || s.Encoded > most {
+				t.Errorf("%s (raw %v): %d bytes of data took %d", tc.name, raw, s.Data, s.Encoded)
+			}
+			d, err := NewReader(iotest.OneByteReader(&stream))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Patch(bytes.NewReader(base), &out); err != nil || !bytes.Equal(out.Bytes(), tc.target) {
+				t.Errorf("%s: another file was made: %v", tc.name, err)
+			}
 		}
-		if _, err := d.Patch(bytes.NewReader(base), io.Discard); err != nil {
-			t.Error(err)
-		}
-	}); got > 256<<10 {
-		t.Errorf("patch allocates %d bytes", got)
 	}
 }
 
@@ -328,6 +450,7 @@ func FuzzDelta(f *testing.F) {
 	f.Add(encode(f, "abcdefghijkl", "abcdeXghijkl", 4))
 	f.Add(encode(f, "", "", 4))
 	f.Add(deltaHead(MaxSize, MaxSize, 255, 255, 255))
+	f.Add(deltaHead(905, 100, append(frame("abc", 3<<1|1, 2<<1, 8), packedFrame(900, zstdOf(f, make([]byte, 900)))...)...))
 	base := bytes.Repeat([]byte("0123456789"), 10)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := NewReader(bytes.NewReader(b))

@@ -55,6 +55,7 @@ func polynomial(p []byte) uint64 {
 
 // weakOf returns the weak sum within a polynomial, spread the other way round.
 func weakOf(h uint64) uint64 { return h>>(64-weakHigh)<<weakLow | h&(1<<weakLow-1) }
+
 func spread(weak uint64) uint64 {
 	return weak>>weakLow<<(64-weakHigh) | weak&(1<<weakLow-1)
 }
