@@ -277,6 +277,7 @@ func commonSuffix(a, b []byte) int {
 // window has as well. At the end of the target limit is the end of buf.
 type window struct {
 	buf     []byte // its capacity is what was allocated
+	step    int    // limit, but at the end
 	limit   int
 	pos     int64 // of buf[0] in the target
 	last    bool
@@ -301,9 +302,11 @@ type search struct {
 	target  io.Reader
 	workers int
 	size    int64 // of the target, or negative
-	step    int   // length of windows
+	least   int   // length of windows, of one worker
+	shared  int   // and of several, both of whole blocks
 	work    int64 // by all scanners
-	from    int   // where the last match ends in the next window, of one worker
+	reach   int64 // where the last match ends in the target
+	next    int   // the block that follows it
 
 	// Of who reads.
 	begun int64  // bytes of the target in windows
@@ -315,9 +318,12 @@ func newSearch(sig *Signature, target io.Reader, workers int, size int64) *searc
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	s := &search{sig: sig, index: newIndex(sig), gone: departures(sig.block), target: target, workers: workers, size: size}
-	s.step = roundUp(max(leastWindow, 2*sig.block), sig.block)
-	return s
+	return &search{
+		sig: sig, index: newIndex(sig), gone: departures(sig.block),
+		target: target, workers: workers, size: size,
+		least:  roundUp(max(leastWindow, 2*sig.block), sig.block),
+		shared: roundUp(max(sharedWindow, 2*sig.block), sig.block),
+	}
 }
 
 func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
@@ -325,23 +331,23 @@ func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
 // run calls found for one window of the target after the other. The window is
 // found's until it returns.
 func (s *search) run(found func(*window) error) error {
-	shared := roundUp(max(sharedWindow, 2*s.sig.block), s.sig.block)
-	workers := min(s.workers, windowMemory/(shared+s.sig.block)-1)
-	if workers < 2 || s.size >= 0 && s.size < 2*sharedWindow {
+	workers := min(s.workers, windowMemory/(s.shared+s.sig.block)-1)
+	if workers < 2 || s.size >= 0 && s.size < 2*int64(s.shared) {
 		return s.alone(found)
 	}
-	s.step = shared
-	first := s.newWindow()
+	first := s.newWindow(s.shared)
 	if err := s.fill(first); err != nil {
 		return err
 	}
+	after := newScanner(s.index, s.gone)
 	if s.eof {
-		return s.scanAlone(first, newScanner(s.index, s.gone), found)
+		s.scan(first, after)
+		return found(first)
 	}
 	windows := make([]*window, workers+1)
 	windows[0] = first
 	for i := range workers {
-		windows[i+1] = s.newWindow()
+		windows[i+1] = s.newWindow(s.shared)
 	}
 	scanners := make([]*scanner, workers)
 	for i := range scanners {
@@ -362,7 +368,20 @@ func (s *search) run(found func(*window) error) error {
 			c.matches = w.matches
 			c.scan(w.buf, 0, w.limit, w.last)
 			w.matches, c.matches = c.matches, nil
-		}, found)
+		},
+		func(w *window) error {
+			// A worker does not know that the last match of the window before reaches
+			// into its own. If it found another one there, it may have missed what
+			// follows the former: so one worker finds as much as several.
+			if len(w.matches) > 0 && w.pos+int64(w.matches[0].at) < s.reach {
+				after.matches = w.matches
+				s.scan(w, after)
+				after.matches = nil
+			} else {
+				s.passed(w)
+			}
+			return found(w)
+		})
 	for _, c := range scanners {
 		s.work += c.work
 	}
@@ -371,32 +390,43 @@ func (s *search) run(found func(*window) error) error {
 
 // alone is run with one goroutine.
 func (s *search) alone(found func(*window) error) error {
-	w, c := s.newWindow(), newScanner(s.index, s.gone)
+	w, c := s.newWindow(s.least), newScanner(s.index, s.gone)
 	for !s.eof {
 		if err := s.fill(w); err != nil {
 			return err
 		}
-		if err := s.scanAlone(w, c, found); err != nil {
+		s.scan(w, c)
+		if err := found(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// scanAlone scans one window after the other. A match goes on in the next one.
-func (s *search) scanAlone(w *window, c *scanner, found func(*window) error) error {
-	end := c.scan(w.buf, s.from, w.limit, w.last)
-	w.matches, s.from = c.matches, max(0, end-w.limit)
+// scan goes on where the last match ended.
+func (s *search) scan(w *window, c *scanner) {
+	c.next = s.next
+	c.scan(w.buf, int(max(0, s.reach-w.pos)), w.limit, w.last)
+	w.matches = c.matches
 	s.work, c.work = s.work+c.work, 0
-	return found(w)
+	s.passed(w)
 }
 
-func (s *search) newWindow() *window {
-	n := s.step + s.sig.block
+// passed notes where the last match of the window ends.
+func (s *search) passed(w *window) {
+	if k := len(w.matches) - 1; k >= 0 {
+		last := w.matches[k]
+		s.reach = w.pos + int64(last.at) + last.length
+		s.next = int((last.offset + last.length + int64(s.sig.block) - 1) / int64(s.sig.block))
+	}
+}
+
+func (s *search) newWindow(step int) *window {
+	n := step + s.sig.block
 	if s.size >= 0 && s.size < int64(n) {
 		n = int(s.size) + 1 // one more, to see the end
 	}
-	return &window{buf: make([]byte, n)}
+	return &window{buf: make([]byte, n), step: step}
 }
 
 // fill reads the next window.
@@ -408,7 +438,7 @@ func (s *search) fill(w *window) error {
 	if s.eof = errors.Is(err, io.EOF); err != nil && !s.eof {
 		return err
 	}
-	w.buf, w.pos, w.last, w.limit = buf[:have], s.begun, s.eof, min(s.step, have)
+	w.buf, w.pos, w.last, w.limit = buf[:have], s.begun, s.eof, min(w.step, have)
 	if s.eof {
 		w.limit = have
 	}

@@ -41,9 +41,9 @@ func newScanner(x *index, gone *[256]uint64) *scanner {
 }
 
 // scan finds blocks that begin in p[from:limit]. Unless last is true, which says
-// that the file ends with p, block bytes follow behind limit. It returns where the
-// last match ends, or from.
-func (s *scanner) scan(p []byte, from, limit int, last bool) int {
+// that the file ends with p, block bytes follow behind limit. The
+// matches are in s.matches.
+func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	block := s.sig.block
 	s.budget = allowance * int64(max(limit, leastWindow))
 	s.matches = s.matches[:0]
@@ -92,9 +92,8 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) int {
 		}
 	}
 	if last && s.sig.tail() > 0 {
-		end = s.finish(p, end, !rolled && at == end)
+		s.finish(p, end, !rolled && at == end)
 	}
-	return end
 }
 
 // run returns over how many steps the sum stays the same.
@@ -110,15 +109,13 @@ func (s *scanner) run(h uint64, out, in []byte) int {
 
 // finish looks for the short last block of the old file where it is expected and
 // at the very end of the new one, where fewer bytes are left than in a block.
-func (s *scanner) finish(p []byte, end int, expect bool) int {
+func (s *scanner) finish(p []byte, end int, expect bool) {
 	n, last := s.sig.tail(), s.sig.full()
 	if expect && s.next == last && s.expected(p[end:]) >= 0 {
-		return end + s.match(end, last)
+		s.match(end, last)
+	} else if at := len(p) - n; at >= end && s.strongSum(p[at:]) == s.sig.strong(last) {
+		s.match(at, last)
 	}
-	if at := len(p) - n; at >= end && s.strongSum(p[at:]) == s.sig.strong(last) {
-		return at + s.match(at, last)
-	}
-	return end
 }
 
 // expected returns the block that follows the one matched last, if it is what p
