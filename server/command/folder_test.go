@@ -55,7 +55,7 @@ func syncing(t *testing.T) *fake {
 		"GET /api/folders/f1/changes": api.ChangeList{Items: []api.Change{{Path: "mine.txt", What: "new", Size: 5}}},
 		"POST /api/folders/f1/revert": http.StatusNoContent,
 		"GET /api/transfers": api.TransferList{Items: []api.Transfer{
-			{Path: "big.iso", FolderLabel: "notes", Peer: bob, PeerName: "bob", BytesTotal: 1000, BytesDone: 250, Rate: 250, EtaS: pointer(3.0), State: "running"},
+			{Path: "big.iso", FolderLabel: "notes", Peer: bob, PeerName: "bob", BytesTotal: 1000, BytesDone: 250, BytesWire: 120, Rate: 250, EtaS: pointer(3.0), State: "running"},
 			{Path: "other", FolderLabel: "notes", BytesTotal: 10, State: "failed", Error: "bob is off"},
 		}},
 	})
@@ -132,9 +132,9 @@ and 59 more
 		{"changes f1", "WHAT  SIZE  PATH\nnew   5 B   mine.txt\n", "GET /api/folders/f1/changes"},
 		{"changes --revert", "", "POST /api/folders/f1/revert {}"},
 		{"changes f1 --revert mine.txt", "", `POST /api/folders/f1/revert {"paths":["mine.txt"]}`},
-		{"transfers", `STATE               DONE  SIZE    RATE     LEFT  FROM  FOLDER  PATH
-running             25%   1.0 kB  250 B/s  3 s   bob   notes   big.iso
-failed: bob is off  0%    10 B    -        -     -     notes   other
+		{"transfers", `STATE               DONE  SIZE    NETWORK  RATE     LEFT  FROM  FOLDER  PATH
+running             25%   1.0 kB  120 B    250 B/s  3 s   bob   notes   big.iso
+failed: bob is off  0%    10 B    0 B      -        -     -     notes   other
 `, "GET /api/transfers"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {

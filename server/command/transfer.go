@@ -40,7 +40,7 @@ func (t transfersCmd) Run(c *console) error {
 	for _, t := range list.Items {
 		rows = append(rows, transferRow(t))
 	}
-	return table(c.Stdout, []string{"STATE", "DONE", "SIZE", "RATE", "LEFT", "FROM", "FOLDER", "PATH"}, rows)
+	return table(c.Stdout, []string{"STATE", "DONE", "SIZE", "NETWORK", "RATE", "LEFT", "FROM", "FOLDER", "PATH"}, rows)
 }
 
 func transferRow(t api.Transfer) []string {
@@ -54,7 +54,7 @@ func transferRow(t api.Transfer) []string {
 			left = leftText(*t.EtaS)
 		}
 	}
-	return []string{state, percent(t.BytesDone, t.BytesTotal), bytesText(t.BytesTotal), rate, left, orDash(nodeName(t.PeerName, t.Peer)), orDash(t.FolderLabel), t.Path}
+	return []string{state, percent(t.BytesDone, t.BytesTotal), bytesText(t.BytesTotal), bytesText(t.BytesWire), rate, left, orDash(nodeName(t.PeerName, t.Peer)), orDash(t.FolderLabel), t.Path}
 }
 
 // watch follows what is to come until nothing is, asking at each tick.
