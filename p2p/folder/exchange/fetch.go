@@ -54,6 +54,7 @@ type fetch struct {
 	plain  bool            // nobody knows chunk by chunk what it is made of
 	alone  bool            // of one member at a time: one of several has sent something else
 	t      *transfer
+	kept   *progress // of an attempt that did not come to its end; nil: of none
 }
 
 // large reports whether it is brought by itself: it is large, or an old version of it is here
@@ -67,6 +68,7 @@ type retry struct {
 	at       time.Time
 	failures int
 	disk     error // why it could not be written; nil: that was not it
+	kept     *progress
 }
 
 // result is what has become of a fetch.
@@ -98,7 +100,7 @@ func (f *fetcher) add(wants []replica.Want) {
 		if f.running[w.Hash] != nil {
 			continue
 		}
-		x := &fetch{want: w, tried: map[p2p.ID]bool{}, local: w.Far}
+		x := &fetch{want: w, tried: map[p2p.ID]bool{}, local: w.Far, kept: f.again[w.Hash].kept}
 		x.t = f.r.s.begin(f.r.id, w)
 		f.running[w.Hash] = x
 		if !x.large() {
@@ -313,7 +315,7 @@ func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 		a := f.again[h]
 		a.at = time.Now().Add(min(f.r.s.o.Times.Retry<<min(a.failures, 5), longestRetry))
 		a.failures++
-		a.disk = nil
+		a.disk, a.kept = nil, x.kept
 		if ofDisk(err) {
 			a.disk = err
 		}

@@ -302,8 +302,10 @@ func TestAnswerAsksAgain(t *testing.T) {
 func TestRefusedIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	victim, _, m := scene(t, Times{})
+	first := m.streams()
 	m.town.let(m.id(), Access{Read: true})
 	victim.s.Kick()
+	victim.await("another stream, of who may only read", func() bool { return m.streams() > first })
 	m.tell(m.file(root, "reader.txt", "kept"))
 	victim.awaitRefusal(m.id(), "reader.txt", "may not change")
 	m.town.let(m.id(), Access{})

@@ -98,7 +98,13 @@ func (f *fetcher) update(ctx context.Context, fsys *apply.Root, links []p2p.Link
 	if err != nil {
 		return err
 	}
-	m, from, err := f.manifestOf(ctx, links, x, old)
+	var m *chunk.Manifest
+	var from p2p.ID
+	if x.kept != nil {
+		m, from = x.kept.manifest, x.kept.from
+	} else {
+		m, from, err = f.manifestOf(ctx, links, x, old)
+	}
 	if err == nil && old == nil {
 		old, err = f.similar(ctx, fsys, m)
 	}
@@ -109,6 +115,9 @@ func (f *fetcher) update(ctx context.Context, fsys *apply.Root, links []p2p.Link
 		return err
 	}
 	err = f.bringChunks(ctx, fsys, links, x, m, old, f.sources)
+	if x.kept != nil {
+		x.kept.from = from
+	}
 	if errors.Is(err, errManifest) {
 		x.tried[from] = true
 	}

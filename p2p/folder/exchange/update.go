@@ -64,6 +64,7 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 		return errors.Join(u.failed, t.Close(), fsys.Remove(begun(x.want.Hash)))
 	}
 	if err != nil {
+		x.kept = &progress{manifest: m, have: u.have}
 		return errors.Join(err, t.Close())
 	}
 	err = errors.Join(t.Truncate(x.want.Size), t.Sync())
@@ -71,6 +72,7 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 		return errors.Join(err, t.Close(), fsys.Remove(begun(x.want.Hash)))
 	}
 	// All chunks are as the manifest says. Whether that is the content's is seen now.
+	x.kept = nil
 	m, err = u.verify(ctx)
 	if err := errors.Join(err, t.Close()); err != nil {
 		return err
@@ -135,12 +137,29 @@ func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, ba
 // errLeft: something of a content did not come.
 var errLeft = errors.New("a part of it did not come")
 
-// resume looks what an earlier attempt has left. Each chunk is checked: it is not known
-// what of it was on the disk when it ended.
+// progress is how far an attempt of this run has come.
+type progress struct {
+	manifest *chunk.Manifest
+	from     p2p.ID // who told it
+	have     []bool
+}
+
+// resume looks what an earlier attempt has left. That of an earlier run is checked, each chunk:
+// it is not known what of it was on the disk when that ended.
 func (u *update) resume(ctx context.Context) error {
 	st, err := u.t.Stat()
-	if err != nil {
+	if err != nil || st.Size == 0 {
 		return err
+	}
+	if k := u.x.kept; k != nil && k.manifest == u.m {
+		for i, have := range k.have {
+			if have {
+				u.have[i] = true
+				u.left--
+				u.x.t.add(int64(u.m.Chunk(i).Length), 0)
+			}
+		}
+		return nil
 	}
 	buf := make([]byte, 0, chunk.Average)
 	for i := range u.m.Len() {
