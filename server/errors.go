@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/delta/lesson"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -53,7 +54,7 @@ var (
 )
 
 // packages are those whose errors begin with their name.
-var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply"}
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -120,6 +121,10 @@ var failures = [...]failure{
 	{search.ErrCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{search.ErrUnusable, http.StatusUnprocessableEntity, "document_unusable", "Document not usable", ""},
 	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
+
+	{lesson.ErrBlock, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{lesson.ErrTooLarge, http.StatusUnprocessableEntity, "explain_too_large", "Too large to explain", "Each side has at most 16 MiB, and the old one 262144 blocks; each step is told of 16 KiB together."},
+	{lesson.ErrWork, http.StatusUnprocessableEntity, "explain_too_slow", "Too many false alarms", "Take another length of blocks."},
 
 	{node.ErrAmbiguous, http.StatusConflict, "folder_ambiguous", "Several folders are meant", "Name the folder by its id, and with the parameter node the computer that shares it."},
 	{node.ErrNotFound, http.StatusNotFound, "not_found", "Not found", ""},

@@ -101,6 +101,9 @@ func routes() []route {
 		{method: post, path: "/api/folders/{id}/revert", op: "revertChanges", access: changing, body: 2 * mib, limit: long, strict: (*w).RevertChanges},
 		{method: get, path: "/api/transfers", op: "listTransfers", access: safe, limit: short, strict: (*w).ListTransfers},
 
+		{method: get, path: "/api/rsync/stories", op: "listStories", access: safe, limit: short, strict: (*w).ListStories},
+		{method: post, path: "/api/rsync/explain", op: "explainRsync", access: changing, body: mib, limit: short, strict: (*w).ExplainRsync},
+
 		{method: get, path: "/problems/{code}", access: static, limit: short, raw: (*nodeAPI).problem},
 		{method: get, path: "/", access: static, limit: short, raw: (*nodeAPI).index},
 		{method: get, path: "/*", access: static, limit: short, raw: (*nodeAPI).file},

@@ -91,6 +91,7 @@ var bodies = map[string]string{
 	"resolveConflict":  `{"keep":"theirs"}`,
 	"restoreTrash":     `{"numbers":[1]}`,
 	"revertChanges":    `{"paths":["a.txt"]}`,
+	"explainRsync":     `{"old":"charla","new":"gocharla","block":2}`,
 }
 
 // queries are the parameters that operations need.

@@ -230,6 +230,51 @@ func (e Keep) Valid() bool {
 	}
 }
 
+// Defines values for LessonOpOp.
+const (
+	Copy LessonOpOp = "copy"
+	Data LessonOpOp = "data"
+)
+
+// Valid indicates whether the value is a known member of the LessonOpOp enum.
+func (e LessonOpOp) Valid() bool {
+	switch e {
+	case Copy:
+		return true
+	case Data:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LessonStepOutcome.
+const (
+	Collision  LessonStepOutcome = "collision"
+	FalseAlarm LessonStepOutcome = "false_alarm"
+	Match      LessonStepOutcome = "match"
+	Rest       LessonStepOutcome = "rest"
+	Unknown    LessonStepOutcome = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the LessonStepOutcome enum.
+func (e LessonStepOutcome) Valid() bool {
+	switch e {
+	case Collision:
+		return true
+	case FalseAlarm:
+		return true
+	case Match:
+		return true
+	case Rest:
+		return true
+	case Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NetworkMode.
 const (
 	Closed NetworkMode = "closed"
@@ -652,6 +697,46 @@ type EventList struct {
 	Next *string `json:"next"`
 }
 
+// ExplainNew One of old and old_path, and one of new and new_path
+type ExplainNew struct {
+	// Block Length of a block in bytes; by default about the square root of the old side's
+	Block   *int        `json:"block,omitempty"`
+	New     *string     `json:"new,omitempty"`
+	NewPath *SharedPath `json:"new_path,omitempty"`
+	Old     *string     `json:"old,omitempty"`
+	OldPath *SharedPath `json:"old_path,omitempty"`
+}
+
+// Explanation defines model for Explanation.
+type Explanation struct {
+	// Block Length of all blocks but the last, in bytes
+	Block       int           `json:"block"`
+	Blocks      []LessonBlock `json:"blocks"`
+	BlocksTotal int           `json:"blocks_total"`
+
+	// Detailed Whether the bytes and each step are told, and all blocks and operations
+	Detailed bool `json:"detailed"`
+
+	// New Likewise
+	New     *[]byte `json:"new,omitempty"`
+	NewSize int     `json:"new_size"`
+
+	// Odds How often different blocks look equal by chance, if the texts are random bytes
+	Odds LessonOdds `json:"odds"`
+
+	// Old The bytes; missing when there are none
+	Old      *[]byte      `json:"old,omitempty"`
+	OldSize  int          `json:"old_size"`
+	Ops      []LessonOp   `json:"ops"`
+	OpsTotal int          `json:"ops_total"`
+	Steps    []LessonStep `json:"steps"`
+	Totals   LessonTotals `json:"totals"`
+
+	// Wire Bytes that travel: 8 for the sums of each block; 8 for a copy, 4 for a piece
+	// of literal bytes, and these themselves
+	Wire LessonWire `json:"wire"`
+}
+
 // Folder defines model for Folder.
 type Folder struct {
 	// Access What members other than the folder's creator may do: `write`, change it;
@@ -934,6 +1019,171 @@ type LabNode struct {
 	Name  string `json:"name"`
 }
 
+// LessonBlock defines model for LessonBlock.
+type LessonBlock struct {
+	// Length The last one may be shorter than the others
+	Length int `json:"length"`
+
+	// Matches How often it is copied into the new text
+	Matches int `json:"matches"`
+
+	// Offset In the old text
+	Offset int `json:"offset"`
+
+	// Strong A sum of 32 bits in hexadecimal digits
+	//
+	// Example: 012e00cb
+	Strong Sum32 `json:"strong"`
+
+	// Weak A sum of 32 bits in hexadecimal digits
+	//
+	// Example: 012e00cb
+	Weak Sum32 `json:"weak"`
+}
+
+// LessonCandidate A block with the window's weak sum, and the window's strong sum
+type LessonCandidate struct {
+	// Block Index of the block: the one that matches, or else the first one
+	Block int `json:"block"`
+
+	// Strong A sum of 32 bits in hexadecimal digits
+	//
+	// Example: 012e00cb
+	Strong Sum32 `json:"strong"`
+}
+
+// LessonChance defines model for LessonChance.
+type LessonChance struct {
+	// Log2 Logarithm of the probability of a wrong match: pairs × 2^-(weak_bits + strong_bits), at most 1
+	Log2       float32 `json:"log2"`
+	StrongBits int     `json:"strong_bits"`
+}
+
+// LessonFrom What is copied
+type LessonFrom struct {
+	// Block Index of the first block
+	Block int `json:"block"`
+
+	// Blocks How many follow each other
+	Blocks int `json:"blocks"`
+
+	// Offset In the old text
+	Offset int `json:"offset"`
+}
+
+// LessonOdds How often different blocks look equal by chance, if the texts are random bytes
+type LessonOdds struct {
+	// Blocks Whole blocks
+	Blocks int `json:"blocks"`
+
+	// FalseAlarms To be expected: pairs / 2^weak_bits
+	FalseAlarms float32 `json:"false_alarms"`
+
+	// Impossible There is no pair, or the blocks are so short that the weak sum tells all of them apart
+	Impossible bool `json:"impossible"`
+
+	// Offsets Where a window can be
+	Offsets int `json:"offsets"`
+
+	// Pairs blocks × offsets
+	Pairs float32 `json:"pairs"`
+
+	// WeakBits What the 32 bits of the weak sum are worth for blocks of this length
+	WeakBits float32        `json:"weak_bits"`
+	Wrong    []LessonChance `json:"wrong"`
+}
+
+// LessonOp What comes next in the new text
+type LessonOp struct {
+	// At Offset in the new text
+	At int `json:"at"`
+
+	// From What is copied
+	From   *LessonFrom `json:"from,omitempty"`
+	Length int         `json:"length"`
+	Op     LessonOpOp  `json:"op"`
+}
+
+// LessonOpOp defines model for LessonOp.Op.
+type LessonOpOp string
+
+// LessonRoll How the weak sum came about; without it, from all bytes of the window
+type LessonRoll struct {
+	// Before A sum of 32 bits in hexadecimal digits
+	//
+	// Example: 012e00cb
+	Before Sum32 `json:"before"`
+
+	// In The byte that enters at the end
+	In int `json:"in"`
+
+	// Out The byte that leaves at the front
+	Out int `json:"out"`
+}
+
+// LessonStep A position of the window that moves over the new text
+type LessonStep struct {
+	// At Offset of the window
+	At int `json:"at"`
+
+	// Candidate A block with the window's weak sum, and the window's strong sum
+	Candidate *LessonCandidate `json:"candidate,omitempty"`
+
+	// Length Of the window
+	Length int `json:"length"`
+
+	// Outcome unknown: no block has the weak sum. false_alarm: a block has it, with
+	// another strong sum. match: a block has both. collision: a block has both
+	// and is another text. rest: too short for a block.
+	Outcome LessonStepOutcome `json:"outcome"`
+
+	// Roll How the weak sum came about; without it, from all bytes of the window
+	Roll *LessonRoll `json:"roll,omitempty"`
+
+	// Weak A sum of 32 bits in hexadecimal digits
+	//
+	// Example: 012e00cb
+	Weak Sum32 `json:"weak"`
+}
+
+// LessonStepOutcome unknown: no block has the weak sum. false_alarm: a block has it, with
+// another strong sum. match: a block has both. collision: a block has both
+// and is another text. rest: too short for a block.
+type LessonStepOutcome string
+
+// LessonTotals defines model for LessonTotals.
+type LessonTotals struct {
+	Collisions int `json:"collisions"`
+
+	// Copies Operations that copy
+	Copies      int `json:"copies"`
+	FalseAlarms int `json:"false_alarms"`
+
+	// Known Of these with the weak sum of a block
+	Known        int `json:"known"`
+	LiteralBytes int `json:"literal_bytes"`
+	MatchedBytes int `json:"matched_bytes"`
+	Matches      int `json:"matches"`
+
+	// Pieces Operations that bring literal bytes
+	Pieces int `json:"pieces"`
+
+	// Windows Whose weak sum was looked up
+	Windows int `json:"windows"`
+}
+
+// LessonWire Bytes that travel: 8 for the sums of each block; 8 for a copy, 4 for a piece
+// of literal bytes, and these themselves
+type LessonWire struct {
+	Literals   int `json:"literals"`
+	Operations int `json:"operations"`
+	Signature  int `json:"signature"`
+	Total      int `json:"total"`
+
+	// Whole If the new text were sent as it is
+	Whole int `json:"whole"`
+}
+
 // Member defines model for Member.
 type Member struct {
 	Admitted time.Time `json:"admitted"`
@@ -1197,6 +1447,15 @@ type SearchPart struct {
 	Total       int          `json:"total"`
 }
 
+// SharedPath defines model for SharedPath.
+type SharedPath struct {
+	// Folder The id of a folder of this node, or a label that only one folder has
+	Folder string `json:"folder"`
+
+	// Path A file in it
+	Path string `json:"path"`
+}
+
 // Skipped defines model for Skipped.
 type Skipped struct {
 	Path   string `json:"path"`
@@ -1216,6 +1475,35 @@ type Snippet struct {
 	Marks [][]int `json:"marks"`
 	Text  string  `json:"text"`
 }
+
+// Story defines model for Story.
+type Story struct {
+	// Block Length of a block in bytes
+	Block int         `json:"block"`
+	Name  string      `json:"name"`
+	New   string      `json:"new"`
+	Old   string      `json:"old"`
+	Text  []StoryText `json:"text"`
+	Title string      `json:"title"`
+}
+
+// StoryList defines model for StoryList.
+type StoryList struct {
+	Items []Story `json:"items"`
+	Next  *string `json:"next"`
+}
+
+// StoryText defines model for StoryText.
+type StoryText struct {
+	// Step At which step it is told, from 1; 0: before the first one
+	Step int    `json:"step"`
+	Text string `json:"text"`
+}
+
+// Sum32 A sum of 32 bits in hexadecimal digits
+//
+// Example: 012e00cb
+type Sum32 = string
 
 // TraceEvent defines model for TraceEvent.
 type TraceEvent struct {
@@ -1397,6 +1685,9 @@ type JoinJSONRequestBody = JoinNew
 
 // UpdateMemberJSONRequestBody defines body for UpdateMember for application/json ContentType.
 type UpdateMemberJSONRequestBody = MemberChange
+
+// ExplainRsyncJSONRequestBody defines body for ExplainRsync for application/json ContentType.
+type ExplainRsyncJSONRequestBody = ExplainNew
 
 // AsDocumentFields0 returns the union data inside the Document_Fields_AdditionalProperties as a DocumentFields0
 func (t Document_Fields_AdditionalProperties) AsDocumentFields0() (DocumentFields0, error) {
@@ -1611,6 +1902,12 @@ type ServerInterface interface {
 	// ListPeers All other members and the links to them
 	// (GET /api/peers)
 	ListPeers(ctx echo.Context) error
+	// ExplainRsync How rsync makes a new text out of an old one, step by step
+	// (POST /api/rsync/explain)
+	ExplainRsync(ctx echo.Context) error
+	// ListStories Examples to be explained, with what there is to say at each step
+	// (GET /api/rsync/stories)
+	ListStories(ctx echo.Context) error
 	// AddSamples Publish the sample documents on this node
 	// (POST /api/samples)
 	AddSamples(ctx echo.Context) error
@@ -2093,6 +2390,24 @@ func (w *ServerInterfaceWrapper) ListPeers(ctx echo.Context) error {
 	return err
 }
 
+// ExplainRsync converts echo context to params.
+func (w *ServerInterfaceWrapper) ExplainRsync(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExplainRsync(ctx)
+	return err
+}
+
+// ListStories converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStories(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStories(ctx)
+	return err
+}
+
 // AddSamples converts echo context to params.
 func (w *ServerInterfaceWrapper) AddSamples(ctx echo.Context) error {
 	var err error
@@ -2250,6 +2565,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/folders/:id/revert", wrapper.RevertChanges, options.OperationMiddlewares["revertChanges"]...)
 	router.GET(options.BaseURL+"/api/transfers", wrapper.ListTransfers, options.OperationMiddlewares["listTransfers"]...)
 	router.GET(options.BaseURL+"/api/lab", wrapper.GetLab, options.OperationMiddlewares["getLab"]...)
+	router.GET(options.BaseURL+"/api/rsync/stories", wrapper.ListStories, options.OperationMiddlewares["listStories"]...)
+	router.POST(options.BaseURL+"/api/rsync/explain", wrapper.ExplainRsync, options.OperationMiddlewares["explainRsync"]...)
 
 }
 
@@ -3445,6 +3762,83 @@ func (response ListPeersdefaultApplicationProblemPlusJSONResponse) VisitListPeer
 	return err
 }
 
+type ExplainRsyncRequestObject struct {
+	Body *ExplainRsyncJSONRequestBody
+}
+
+type ExplainRsyncResponseObject interface {
+	VisitExplainRsyncResponse(w http.ResponseWriter) error
+}
+
+type ExplainRsync200JSONResponse Explanation
+
+func (response ExplainRsync200JSONResponse) VisitExplainRsyncResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExplainRsyncdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExplainRsyncdefaultApplicationProblemPlusJSONResponse) VisitExplainRsyncResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStoriesRequestObject struct {
+}
+
+type ListStoriesResponseObject interface {
+	VisitListStoriesResponse(w http.ResponseWriter) error
+}
+
+type ListStories200JSONResponse StoryList
+
+func (response ListStories200JSONResponse) VisitListStoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStoriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListStoriesdefaultApplicationProblemPlusJSONResponse) VisitListStoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddSamplesRequestObject struct {
 }
 
@@ -3716,6 +4110,12 @@ type StrictServerInterface interface {
 	// ListPeers All other members and the links to them
 	// (GET /api/peers)
 	ListPeers(ctx context.Context, request ListPeersRequestObject) (ListPeersResponseObject, error)
+	// ExplainRsync How rsync makes a new text out of an old one, step by step
+	// (POST /api/rsync/explain)
+	ExplainRsync(ctx context.Context, request ExplainRsyncRequestObject) (ExplainRsyncResponseObject, error)
+	// ListStories Examples to be explained, with what there is to say at each step
+	// (GET /api/rsync/stories)
+	ListStories(ctx context.Context, request ListStoriesRequestObject) (ListStoriesResponseObject, error)
 	// AddSamples Publish the sample documents on this node
 	// (POST /api/samples)
 	AddSamples(ctx context.Context, request AddSamplesRequestObject) (AddSamplesResponseObject, error)
@@ -4725,6 +5125,75 @@ func (sh *strictHandler) ListPeers(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListPeersResponseObject); ok {
 		return validResponse.VisitListPeersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExplainRsync operation middleware
+func (sh *strictHandler) ExplainRsync(ctx echo.Context) error {
+	var request ExplainRsyncRequestObject
+
+	var body ExplainRsyncJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExplainRsync(ctx.Request().Context(), request.(ExplainRsyncRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExplainRsync")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExplainRsyncResponseObject); ok {
+		return validResponse.VisitExplainRsyncResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStories operation middleware
+func (sh *strictHandler) ListStories(ctx echo.Context) error {
+	var request ListStoriesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStories(ctx.Request().Context(), request.(ListStoriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStories")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStoriesResponseObject); ok {
+		return validResponse.VisitListStoriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

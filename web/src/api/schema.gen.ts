@@ -641,6 +641,53 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rsync/stories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Examples to be explained, with what there is to say at each step */
+        get: operations["listStories"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rsync/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How rsync makes a new text out of an old one, step by step
+         * @description With the sums that people are taught: the weak one of the paper, and XXH32.
+         *     Of each side either the text itself is given, or a file of a folder that
+         *     this node shares or keeps. Nothing is changed; it needs the token because
+         *     files are read.
+         *
+         *     Both sides together may have 16 KiB (16384 bytes) for the steps to be told.
+         *     Above that, up to 16 MiB for each side, `detailed` is false: the bytes and
+         *     the steps are missing, and of blocks and operations there are the first
+         *     1000. `422 explain_too_large` beyond that, or where the old side has more
+         *     than 262144 blocks; `422 explain_too_slow` for texts that are made to have
+         *     false alarms nearly everywhere.
+         */
+        post: operations["explainRsync"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1340,6 +1387,177 @@ export interface components {
             name: string;
             /** @description Prefix of its API, such as /n/3 */
             api: string;
+        };
+        Story: {
+            name: string;
+            title: string;
+            /** @description Length of a block in bytes */
+            block: number;
+            old: string;
+            new: string;
+            text: components["schemas"]["StoryText"][];
+        };
+        StoryText: {
+            /** @description At which step it is told, from 1; 0: before the first one */
+            step: number;
+            text: string;
+        };
+        StoryList: {
+            items: components["schemas"]["Story"][];
+            next: string | null;
+        };
+        SharedPath: {
+            /** @description The id of a folder of this node, or a label that only one folder has */
+            folder: string;
+            /** @description A file in it */
+            path: string;
+        };
+        /** @description One of old and old_path, and one of new and new_path */
+        ExplainNew: {
+            old?: string;
+            old_path?: components["schemas"]["SharedPath"];
+            new?: string;
+            new_path?: components["schemas"]["SharedPath"];
+            /** @description Length of a block in bytes; by default about the square root of the old side's */
+            block?: number;
+        };
+        /**
+         * @description A sum of 32 bits in hexadecimal digits
+         * @example 012e00cb
+         */
+        Sum32: string;
+        Explanation: {
+            /** @description Length of all blocks but the last, in bytes */
+            block: number;
+            old_size: number;
+            new_size: number;
+            /** @description Whether the bytes and each step are told, and all blocks and operations */
+            detailed: boolean;
+            /**
+             * Format: byte
+             * @description The bytes; missing when there are none
+             */
+            old?: string;
+            /**
+             * Format: byte
+             * @description Likewise
+             */
+            new?: string;
+            blocks: components["schemas"]["LessonBlock"][];
+            blocks_total: number;
+            steps: components["schemas"]["LessonStep"][];
+            ops: components["schemas"]["LessonOp"][];
+            ops_total: number;
+            totals: components["schemas"]["LessonTotals"];
+            wire: components["schemas"]["LessonWire"];
+            odds: components["schemas"]["LessonOdds"];
+        };
+        LessonBlock: {
+            /** @description In the old text */
+            offset: number;
+            /** @description The last one may be shorter than the others */
+            length: number;
+            weak: components["schemas"]["Sum32"];
+            strong: components["schemas"]["Sum32"];
+            /** @description How often it is copied into the new text */
+            matches: number;
+        };
+        /** @description A position of the window that moves over the new text */
+        LessonStep: {
+            /** @description Offset of the window */
+            at: number;
+            /** @description Of the window */
+            length: number;
+            weak: components["schemas"]["Sum32"];
+            roll?: components["schemas"]["LessonRoll"];
+            candidate?: components["schemas"]["LessonCandidate"];
+            /**
+             * @description unknown: no block has the weak sum. false_alarm: a block has it, with
+             *     another strong sum. match: a block has both. collision: a block has both
+             *     and is another text. rest: too short for a block.
+             * @enum {string}
+             */
+            outcome: "unknown" | "false_alarm" | "match" | "collision" | "rest";
+        };
+        /** @description How the weak sum came about; without it, from all bytes of the window */
+        LessonRoll: {
+            before: components["schemas"]["Sum32"];
+            /** @description The byte that leaves at the front */
+            out: number;
+            /** @description The byte that enters at the end */
+            in: number;
+        };
+        /** @description A block with the window's weak sum, and the window's strong sum */
+        LessonCandidate: {
+            /** @description Index of the block: the one that matches, or else the first one */
+            block: number;
+            strong: components["schemas"]["Sum32"];
+        };
+        /** @description What comes next in the new text */
+        LessonOp: {
+            /** @enum {string} */
+            op: "copy" | "data";
+            /** @description Offset in the new text */
+            at: number;
+            length: number;
+            from?: components["schemas"]["LessonFrom"];
+        };
+        /** @description What is copied */
+        LessonFrom: {
+            /** @description Index of the first block */
+            block: number;
+            /** @description How many follow each other */
+            blocks: number;
+            /** @description In the old text */
+            offset: number;
+        };
+        LessonTotals: {
+            /** @description Whose weak sum was looked up */
+            windows: number;
+            /** @description Of these with the weak sum of a block */
+            known: number;
+            false_alarms: number;
+            collisions: number;
+            matches: number;
+            matched_bytes: number;
+            literal_bytes: number;
+            /** @description Operations that copy */
+            copies: number;
+            /** @description Operations that bring literal bytes */
+            pieces: number;
+        };
+        /**
+         * @description Bytes that travel: 8 for the sums of each block; 8 for a copy, 4 for a piece
+         *     of literal bytes, and these themselves
+         */
+        LessonWire: {
+            signature: number;
+            operations: number;
+            literals: number;
+            total: number;
+            /** @description If the new text were sent as it is */
+            whole: number;
+        };
+        /** @description How often different blocks look equal by chance, if the texts are random bytes */
+        LessonOdds: {
+            /** @description Whole blocks */
+            blocks: number;
+            /** @description Where a window can be */
+            offsets: number;
+            /** @description blocks × offsets */
+            pairs: number;
+            /** @description What the 32 bits of the weak sum are worth for blocks of this length */
+            weak_bits: number;
+            /** @description To be expected: pairs / 2^weak_bits */
+            false_alarms: number;
+            /** @description There is no pair, or the blocks are so short that the weak sum tells all of them apart */
+            impossible: boolean;
+            wrong: components["schemas"]["LessonChance"][];
+        };
+        LessonChance: {
+            strong_bits: number;
+            /** @description Logarithm of the probability of a wrong match: pairs × 2^-(weak_bits + strong_bits), at most 1 */
+            log2: number;
         };
     };
     responses: {
@@ -2382,6 +2600,59 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Lab"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listStories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The examples */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoryList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    explainRsync: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "old": "charla",
+                 *       "new": "gocharla",
+                 *       "block": 2
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExplainNew"];
+            };
+        };
+        responses: {
+            /** @description The explanation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explanation"];
                 };
             };
             default: components["responses"]["Problem"];
