@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/mattn/go-isatty"
 
@@ -25,64 +26,93 @@ type deltaCmd struct {
 	Patch   deltaPatchCmd   `cmd:"" help:"Make the new file out of the old one and the delta."`
 	Show    deltaShowCmd    `cmd:"" help:"Show what a delta copies and what it brings."`
 	Similar deltaSimilarCmd `cmd:"" help:"Show what two files or directories have in common."`
+	Explain deltaExplainCmd `cmd:"" help:"Show step by step how a new text is made out of an old one."`
 }
 
 type deltaSignCmd struct {
-	File  string `arg:"" help:"The old file."`
-	Block int    `placeholder:"BYTES" help:"Length of the blocks in bytes (default: about the square root of the file's length)."`
+	File      string `arg:"" help:"The old file; - is the standard input."`
+	Signature string `arg:"" optional:"" name:"sig" help:"The file to write (default: the standard output)."`
+	Block     int    `short:"b" placeholder:"BYTES" help:"Length of the blocks in bytes (default: about the square root of the file's length)."`
+	deltaOutput
 }
 
-// Run writes a signature to the standard output.
+// Run writes a signature.
 func (s deltaSignCmd) Run(c *console) error {
 	if s.Block < 0 || s.Block > delta.MaxBlock {
 		return UsageError{fmt.Sprintf("--block is from 1 to %d", delta.MaxBlock)}
 	}
-	if err := c.notATerminal(); err != nil {
-		return err
-	}
-	f, size, err := openRegular(s.File)
+	began := time.Now()
+	old, err := c.source(s.File)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	sig, err := delta.Sign(readWhile{c.ctx, f}, delta.SignOptions{Size: size, Block: s.Block})
-	if err != nil {
-		return fmt.Errorf("sign %s: %w", s.File, err)
+	defer old.close()
+	var figures signFigures
+	err = c.output(s.Signature, s.deltaOutput, old.mode, func(w io.Writer) error {
+		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: s.Block})
+		if err != nil {
+			return fmt.Errorf("sign %s: %w", s.File, err)
+		}
+		if old.size >= 0 && sig.Size() != old.size {
+			return fmt.Errorf("sign %s: it changed while it was read", s.File)
+		}
+		figures = signFigures{Size: sig.Size(), Block: sig.Block(), Blocks: sig.Blocks()}
+		figures.Written, err = sig.WriteTo(w)
+		return err
+	})
+	if err != nil || !s.JSON {
+		return err
 	}
-	if sig.Size() != size {
-		return fmt.Errorf("sign %s: it changed while it was read", s.File)
-	}
-	_, err = sig.WriteTo(c.Stdout)
-	return err
+	figures.TookMS = sinceMS(began)
+	return c.figures(figures)
 }
 
 type deltaDiffCmd struct {
 	Signature string `arg:"" help:"What \"shoal delta sign\" wrote; - is the standard input."`
 	NewFile   string `arg:"" name:"newfile" help:"The new file."`
+	Delta     string `arg:"" optional:"" help:"The file to write (default: the standard output)."`
+	deltaOutput
 }
 
-// Run writes a delta to the standard output.
+// Run writes a delta.
 func (d deltaDiffCmd) Run(c *console) error {
-	if err := c.notATerminal(); err != nil {
+	if d.NewFile == "-" {
+		return UsageError{"the new file cannot come through a pipe: its length is told first"}
+	}
+	began := time.Now()
+	if err := c.checkOutput(d.Delta, d.deltaOutput); err != nil {
 		return err
 	}
 	sig, err := c.readSignature(d.Signature)
 	if err != nil {
 		return err
 	}
-	f, size, err := openRegular(d.NewFile)
+	target, err := c.source(d.NewFile)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	_, err = delta.Encode(c.Stdout, sig, readWhile{c.ctx, f}, size)
-	switch {
-	case errors.Is(err, delta.ErrLength):
-		return fmt.Errorf("compare %s: it changed while it was read: %w", d.NewFile, err)
-	case err != nil:
-		return fmt.Errorf("compare %s: %w", d.NewFile, err)
+	defer target.close()
+	var summary delta.Summary
+	var written int64
+	err = c.output(d.Delta, d.deltaOutput, target.mode, func(w io.Writer) error {
+		counted := &countingWriter{w: w}
+		summary, err = delta.Encode(counted, sig, target, target.size)
+		written = counted.n
+		switch {
+		case errors.Is(err, delta.ErrLength):
+			return fmt.Errorf("compare %s: it changed while it was read: %w", d.NewFile, err)
+		case err != nil:
+			return fmt.Errorf("compare %s: %w", d.NewFile, err)
+		}
+		return nil
+	})
+	if err != nil || !d.JSON {
+		return err
 	}
-	return nil
+	return c.figures(diffFigures{
+		Size: target.size, BaseSize: sig.Size(), Block: sig.Block(), Blocks: sig.Blocks(),
+		Matched: summary.Copied, Literal: summary.Data, Written: written, TookMS: sinceMS(began),
+	})
 }
 
 func (c *console) readSignature(name string) (*delta.Signature, error) {
@@ -106,27 +136,26 @@ type deltaPatchCmd struct {
 	Delta   string `arg:"" help:"What \"shoal delta diff\" wrote; - is the standard input."`
 	NewFile string `arg:"" name:"newfile" help:"The file to make."`
 	Force   bool   `help:"Replace the new file if it is there already; it may be the old one."`
+	JSON    bool   `name:"json" help:"Print figures as JSON: sizes, copied and literal bytes, milliseconds."`
 }
 
 // Run makes the new file. Nobody sees it before it is whole, checked and on the
 // disk.
 func (p deltaPatchCmd) Run(c *console) error {
-	mode := fs.FileMode(0)
-	switch st, err := os.Lstat(p.NewFile); {
-	case err == nil && !st.Mode().IsRegular():
-		return fmt.Errorf("%s is there already and is not a regular file", p.NewFile)
-	case err == nil && !p.Force:
-		return errThere(p.NewFile)
-	case err == nil:
-		mode = st.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
+	began := time.Now()
+	replaced, err := placeFor(p.NewFile, p.Force)
+	if err != nil {
 		return err
+	}
+	if p.OldFile == "-" {
+		return UsageError{"the old file cannot come through a pipe: it is read here and there"}
 	}
 	old, size, err := openRegular(p.OldFile)
 	if err != nil {
 		return err
 	}
 	defer old.Close()
+	mode := replaced
 	if mode == 0 {
 		st, err := old.Stat()
 		if err != nil {
@@ -139,16 +168,26 @@ func (p deltaPatchCmd) Run(c *console) error {
 		return err
 	}
 	defer closeInput()
-	return c.replace(p.NewFile, mode, p.Force, func(w io.Writer) error {
-		if err := apply(old, size, in, w); err != nil {
+	figures := patchFigures{BaseSize: size}
+	err = c.replace(p.NewFile, mode, p.Force, func(w io.Writer) error {
+		counted := &countingWriter{w: w}
+		base := &countingReaderAt{r: old}
+		if err := apply(old, base, size, in, counted); err != nil {
 			return fmt.Errorf("apply %s to %s: %w", p.Delta, p.OldFile, err)
 		}
+		figures.Size, figures.Matched, figures.Literal = counted.n, base.n, counted.n-base.n
 		return nil
 	})
+	if err != nil || !p.JSON {
+		return err
+	}
+	figures.TookMS = sinceMS(began)
+	return c.figures(figures)
 }
 
-// apply writes what the delta makes out of the old file, which has size bytes.
-func apply(old *os.File, size int64, in *bufio.Reader, w io.Writer) error {
+// apply writes what the delta makes out of the old file, which has size bytes and
+// is read through base.
+func apply(old *os.File, base io.ReaderAt, size int64, in *bufio.Reader, w io.Writer) error {
 	d, err := delta.NewReader(in)
 	if err != nil {
 		return err
@@ -156,7 +195,7 @@ func apply(old *os.File, size int64, in *bufio.Reader, w io.Writer) error {
 	if want := d.Header().BaseSize; want != size {
 		return fmt.Errorf("the old file has %d bytes, the one that was signed had %d", size, want)
 	}
-	_, err = d.Patch(old, w)
+	_, err = d.Patch(base, w)
 	if errors.Is(err, delta.ErrMismatch) || errors.Is(err, delta.ErrOutside) {
 		if other, sumErr := isOther(old, d.Header().Base); sumErr != nil || other {
 			return errors.Join(errors.New("the old file is not the one that was signed"), sumErr)
