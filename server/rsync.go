@@ -2,11 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/shoal-p2p/shoal/p2p/delta/lesson"
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -57,16 +60,21 @@ func (a *nodeAPI) side(ctx context.Context, name string, text *string, at *api.S
 		return []byte(*text), nil
 	}
 	data, err := a.small(ctx, at.Folder, at.Path)
-	if err != nil {
-		return nil, fmt.Errorf("field %s_path: %w", name, err)
+	switch {
+	case errors.Is(err, folder.ErrNotFound):
+		return nil, fmt.Errorf("%s_path: no file %q in the folder %q: %w", name, at.Path, at.Folder, folder.ErrNotFound)
+	case errors.Is(err, node.ErrNotFound):
+		return nil, fmt.Errorf("%s_path: no folder %q on this node: %w", name, at.Folder, folder.ErrNotFound)
+	case err != nil:
+		return nil, fmt.Errorf("%s_path: %w", name, err)
 	}
 	return data, nil
 }
 
 // small reads a whole file of a folder that this node has, if it is small enough
 // to be explained. Members are not asked: it is for looking at one's own files.
-func (a *nodeAPI) small(ctx context.Context, folder, path string) (data []byte, err error) {
-	c, err := a.node.Content(ctx, folder, a.node.ID(), path)
+func (a *nodeAPI) small(ctx context.Context, id, path string) (data []byte, err error) {
+	c, err := a.node.Content(ctx, id, a.node.ID(), path)
 	if err != nil {
 		return nil, err
 	}

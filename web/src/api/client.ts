@@ -163,6 +163,10 @@ export class Api {
   revert = (id: string, paths?: string[]) =>
     done(this.#client.POST('/api/folders/{id}/revert', { ...at(id), body: paths ? { paths } : {} }));
 
+  stories = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/rsync/stories', { signal }));
+  explain = (body: Schemas['ExplainNew'], signal?: AbortSignal) =>
+    unwrap(this.#client.POST('/api/rsync/explain', { body, signal }));
+
   contentURL(folder: string, node: string, path: string): string {
     const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;
     return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?${query}`;

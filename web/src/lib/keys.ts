@@ -1,8 +1,15 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
-export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'activity';
+export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'activity' | 'delta';
 
-const go: Record<string, Command> = { h: 'home', s: 'search', f: 'folders', p: 'peers', a: 'activity' };
+const go: Record<string, Command> = {
+  h: 'home',
+  s: 'search',
+  f: 'folders',
+  p: 'peers',
+  a: 'activity',
+  d: 'delta',
+};
 
 export interface Key {
   key: string;
@@ -37,10 +44,13 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['o'], does: 'Conflict: keep ours' },
   { keys: ['t'], does: 'Conflict: keep theirs' },
   { keys: ['b'], does: 'Conflict: keep both' },
+  { keys: ['←', '→'], does: 'Delta: a step back and on (also Home and End)' },
+  { keys: ['Space'], does: 'Delta: play and pause' },
   { keys: ['g', 'h'], does: 'Go to Home' },
   { keys: ['g', 's'], does: 'Go to Search' },
   { keys: ['g', 'f'], does: 'Go to Folders' },
   { keys: ['g', 'p'], does: 'Go to Peers' },
   { keys: ['g', 'a'], does: 'Go to Activity' },
+  { keys: ['g', 'd'], does: 'Go to Delta' },
   { keys: ['?'], does: 'Show this sheet' },
 ];

@@ -5,6 +5,8 @@ export const icons = {
   folder: 'M3.5 18V6.5a1 1 0 0 1 1-1h5l2 2.5h8a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1h-15a1 1 0 0 1-1-1z',
   peers: 'M4 5.5h10v7.5H4zM7 16h4M9 13v3M16 10.5h4v6h-7v-.5M15 19.5h3',
   activity: 'M3 12.5h4l2.5-7 4.5 13 2.5-6H21',
+  delta: 'M3.5 5h4.5v4.5H3.5zM9.75 5h4.5v4.5h-4.5zM9.75 14.5h4.5V19h-4.5zM16 14.5h4.5V19H16z',
+  first: 'M18 5.5 10 12l8 6.5zM6.5 5.5v13',
   document: 'M6.5 3.5h7l4 4v13h-11zM13.5 3.5v4h4M9 12h6M9 15.5h6',
   file: 'M6.5 3.5h7l4 4v13h-11zM13.5 3.5v4h4',
   plus: 'M12 5v14M5 12h14',

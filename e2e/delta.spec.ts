@@ -1,0 +1,121 @@
+// The Delta page: rsync step by step, on a real node.
+import { expect, test, type Page } from "./fixture";
+import { inspect, unreached } from "./inspect";
+
+const stage = (page: Page) => page.getByRole("region", { name: "Step by step" });
+const blocks = (page: Page) => page.getByRole("list", { name: "Blocks of the old text" }).getByRole("listitem");
+const sent = (page: Page) => page.getByRole("list", { name: "Operations so far" }).getByRole("listitem");
+const query = (page: Page) => new URLSearchParams(new URL(page.url()).hash.split("?")[1] ?? "");
+
+test("the talk's example is there at once, and goes by keyboard", async ({ node, page }) => {
+  const alice = await node("alice");
+  await page.goto(`${alice.url}/#/delta`);
+  await expect(stage(page)).toContainText("Step 0 of 5");
+  await expect(page.getByRole("textbox", { name: "Old text" })).toHaveValue("charla");
+  await expect(blocks(page)).toHaveText([/ch.*012e00cb.*5982e9e5/s, /ar.*013400d3.*1c2fb9a8/s, /la.*013900cd.*ab9e1994/s]);
+  await expect(sent(page)).toHaveText(["Nothing yet."]);
+
+  await page.keyboard.press("ArrowRight");
+  await expect(stage(page)).toContainText("“go” has the weak sum 013d00d6, which no block has. “g” is literal.");
+  await page.keyboard.press("ArrowRight");
+  await expect(stage(page)).toContainText("406019b is not the sum of any two bytes");
+  await expect(stage(page)).toContainText("before013d00d6");
+  await expect(stage(page)).toContainText("− g (67) + c (63)");
+  await page.keyboard.press("ArrowRight");
+  await expect(blocks(page).nth(0)).toContainText("found");
+  await expect(sent(page)).toHaveText([/data.*“go”.*2 bytes/s, /copy.*block 0.*2 bytes/s]);
+  await expect(page.getByRole("status").filter({ hasText: "Step 3 of 5" })).toContainText("The first match");
+
+  // The address keeps the state.
+  await expect.poll(() => query(page).toString()).toBe("story=charla&step=3");
+  await page.reload();
+  await expect(stage(page)).toContainText("Step 3 of 5");
+  await page.keyboard.press("ArrowLeft");
+  await expect(stage(page)).toContainText("Step 2 of 5");
+  await page.keyboard.press("End");
+  await expect(sent(page)).toHaveText([/data/, /copy.*blocks 0 to 2.*6 bytes/s]);
+  await expect(stage(page).getByRole("button", { name: "Step on" })).toBeDisabled();
+  await page.keyboard.press("Home");
+  await expect(stage(page)).toContainText("Step 0 of 5");
+  await page.getByLabel("Speed").selectOption("fast");
+  await page.getByLabel("Speed").blur();
+  await page.keyboard.press("Space");
+  await expect(stage(page)).toContainText("Step 5 of 5");
+  await expect(stage(page).getByRole("button", { name: "Play" })).toBeVisible();
+
+  // Keys belong to the field that has the focus.
+  await page.getByRole("textbox", { name: "New text" }).press("ArrowLeft");
+  await expect(stage(page)).toContainText("Step 5 of 5");
+  await expect(page.getByRole("main")).toContainText("38 bytes");
+  await expect(page.getByRole("main")).toContainText("there can be no false alarm");
+});
+
+test("a false alarm, blocks of other lengths, and texts of one's own", async ({ node, page }) => {
+  const alice = await node("alice");
+  await page.goto(`${alice.url}/#/delta`);
+  await page.getByRole("button", { name: "A false alarm" }).click();
+  await stage(page).getByRole("button", { name: "Next find" }).click();
+  await stage(page).getByRole("button", { name: "Next find" }).click();
+  await expect(blocks(page).nth(1)).toContainText("false alarm");
+  await expect(stage(page)).toContainText("e74514e9 not e8e63c55");
+  await expect(page.getByRole("main")).toContainText("1 in 3.6 × 10¹³");
+
+  const slider = page.getByRole("slider", { name: "Block size" });
+  await slider.focus();
+  await page.keyboard.press("ArrowLeft");
+  await expect(blocks(page)).toHaveCount(5);
+  await expect(slider).toHaveAttribute("aria-valuetext", "2 bytes");
+  await expect(stage(page), "the slider's keys are its own").toContainText("Step 0 of");
+
+  await page.getByRole("textbox", { name: "Old text" }).fill("hello world\n");
+  await page.getByRole("textbox", { name: "New text" }).fill("hello, wörld\n");
+  await expect(stage(page)).toContainText("New text: 14 bytes");
+  await expect.poll(() => query(page).get("new")).toBe("hello, wörld\n");
+  await page.reload();
+  await expect(page.getByRole("textbox", { name: "New text" })).toHaveValue("hello, wörld\n");
+  await page.getByRole("textbox", { name: "Old text" }).fill("");
+  await page.getByRole("textbox", { name: "New text" }).fill("");
+  await expect(page.getByRole("main")).toContainText("Type an old and a new text");
+});
+
+test("files of a shared folder, long ones without steps, and what is not there", async ({ node, page, watch }) => {
+  watch.expects(/status of 404 .*\/api\/rsync\/explain/);
+  const alice = await node("alice");
+  const long = Array.from({ length: 3000 }, (_, i) => `line ${i}\n`).join("");
+  await alice.share("Notes", { "old.txt": "charla", "sub/new.txt": "gocharla", "long.txt": long, "longer.txt": `in front\n${long}` });
+  await page.goto(`${alice.url}/#/delta`);
+  for (const [side, path] of [["Old text", "old.txt"], ["New text", "sub/new.txt"]] as const) {
+    await page.getByRole("group", { name: side }).getByText("Shared file").click();
+    await page.getByLabel(`${side}: path in the folder`).fill(path);
+  }
+  await expect(stage(page)).toContainText("New text: 8 bytes");
+  await page.getByLabel("Old text: path in the folder").fill("long.txt");
+  await page.getByLabel("New text: path in the folder").fill("longer.txt");
+  await expect(page.getByRole("main")).toContainText("too much to tell each step");
+  await expect(page.getByRole("main")).toContainText("170 blocks × ");
+  await inspect(page, "long files");
+  await page.reload();
+  await expect(page.getByRole("main")).toContainText("too much to tell each step");
+  await page.getByLabel("Old text: path in the folder").fill("missing.txt");
+  await expect(page.getByRole("alert")).toContainText("no file “missing.txt”".replaceAll(/[“”]/g, '"'));
+  await inspect(page, "trouble");
+});
+
+test("the Delta page can be used by everybody", async ({ node, page }) => {
+  test.setTimeout(120_000);
+  const alice = await node("alice");
+  for (const [what, hash, step] of [
+    ["the beginning", "", "Step 0 of 5"],
+    ["a match", "?story=charla&step=3", "Step 3 of 5"],
+    ["a false alarm", "?story=false-alarm&step=2", "Step 2 of 5"],
+    ["a roll", "?story=false-alarm&step=4", "Step 4 of 5"],
+  ]) {
+    await page.goto(`${alice.url}/#/delta${hash}`);
+    await expect(stage(page)).toContainText(step);
+    await inspect(page, what);
+  }
+  expect(await unreached(page, "body")).toEqual([]);
+  await page.goto(`${alice.url}/#/delta?old=&new=`);
+  await expect(page.getByRole("main")).toContainText("Type an old and a new text");
+  await inspect(page, "nothing typed");
+});
