@@ -62,7 +62,7 @@ func (a *nodeAPI) side(ctx context.Context, name string, text *string, at *api.S
 	data, err := a.small(ctx, at.Folder, at.Path)
 	switch {
 	case errors.Is(err, folder.ErrNotFound):
-		return nil, fmt.Errorf("%s_path: no file %q in the folder %q: %w", name, at.Path, at.Folder, folder.ErrNotFound)
+		return nil, fmt.Errorf("%s_path: the folder has no file %q: %w", name, at.Path, folder.ErrNotFound)
 	case errors.Is(err, node.ErrNotFound):
 		return nil, fmt.Errorf("%s_path: no folder %q on this node: %w", name, at.Folder, folder.ErrNotFound)
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p/delta/lesson"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -102,6 +103,10 @@ func TestExplainFiles(t *testing.T) {
 	if e.Detailed || len(e.Steps) != 0 || e.Old != nil || e.Totals.LiteralBytes != 0 || e.BlocksTotal != 800 {
 		t.Errorf("got %+v", e)
 	}
+	// It is refused before it is read.
+	if w := call(t, s, post, "/api/rsync/explain", body("old.txt", "huge.bin"), 422, nil); !strings.Contains(problemIn(t, w).Detail, "huge.bin has 16777217 bytes") {
+		t.Errorf("got %s", w.Body)
+	}
 	for _, row := range []struct {
 		body   string
 		status int
@@ -113,7 +118,6 @@ func TestExplainFiles(t *testing.T) {
 		{body(outside, "new.txt"), 400, "path_invalid"},
 		{body(".", "new.txt"), 0, ""},
 		{body("missing", "new.txt"), 404, "not_found"},
-		{body("old.txt", "huge.bin"), 422, "explain_too_large"},
 		{`{"old_path":{"folder":"other","path":"a"},"new":""}`, 404, "not_found"},
 		{`{"old_path":{"folder":"talks"},"new":""}`, 400, "request_invalid"},
 		{`{"old_path":{"folder":"talks","path":"old.txt","node":"x"},"new":""}`, 400, "request_invalid"},
@@ -133,5 +137,36 @@ func TestExplainFiles(t *testing.T) {
 		if strings.Contains(w.Body.String(), "c2VjcmV0") {
 			t.Errorf("%.120s: tells the secret", row.body)
 		}
+	}
+}
+
+// TestExplainAsksNobody: a folder of another member is none of this node's, even
+// where its files could be read.
+func TestExplainAsksNobody(t *testing.T) {
+	alice, bob := startNode(t), startNode(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := alice.AddFolder(t.Context(), folder.AddOptions{Path: dir, Label: "plans"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv, err := alice.Invite(t.Context(), member.InviteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bob.Join(t.Context(), inv.Link("")); err != nil {
+		t.Fatal(err)
+	}
+	for position := bob.Events().Position(); len(bob.Folders()) == 0 || !bob.Connected(alice.ID()); position = bob.Events().Position() {
+		if err := bob.Events().Wait(t.Context(), position); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newServer(t, Options{Node: bob})
+	w := call(t, s, post, "/api/rsync/explain", fmt.Sprintf(`{"old_path":{"folder":%q,"path":"plan.txt"},"new":""}`, f.ID), 404, nil)
+	if p := problemIn(t, w); !strings.Contains(p.Detail, "no folder") {
+		t.Errorf("got %s", w.Body)
 	}
 }

@@ -242,6 +242,31 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
+// TestEqualBlocks: of equal blocks the following one is taken, so that one copy
+// does.
+func TestEqualBlocks(t *testing.T) {
+	text := bytes.Repeat([]byte("ab"), 50)
+	e, err := Explain(text, text, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Op{{Op: Copy, Length: 100, From: &From{0, 50, 0}}}, e.Ops); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestManyOperations: where only totals are told, so many operations are listed
+// and all are counted.
+func TestManyOperations(t *testing.T) {
+	e, err := Explain([]byte("abcdefgh"), bytes.Repeat([]byte("abcdefgh--"), 3000), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Ops) != MaxList || e.OpsTotal != 6000 || e.Totals.Copies != 3000 || e.Wire.Operations != 36_000 {
+		t.Errorf("%d of %d operations, %+v, %+v", len(e.Ops), e.OpsTotal, e.Totals, e.Wire)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	big := make([]byte, MaxFile+1)
 	for _, tc := range []struct {

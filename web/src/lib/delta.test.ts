@@ -149,8 +149,9 @@ describe('a scene', () => {
         candidate: { block, strong: '' },
         outcome: 'match' as const,
       })),
-      new_size: 6,
-      ops: [{ op: 'copy', at: 0, length: 6, from: { block: 0, blocks: 3, offset: 0 } }],
+      block: 2,
+      new_size: 5,
+      ops: [{ op: 'copy', at: 0, length: 5, from: { block: 0, blocks: 3, offset: 0 } }],
     };
     expect(sceneAt(three, 2).ops).toEqual([
       { op: 'copy', at: 0, length: 4, from: { block: 0, blocks: 2, offset: 0 } },

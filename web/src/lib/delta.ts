@@ -164,7 +164,7 @@ export function sceneAt(e: Explanation, step: number): Scene {
     step: at,
     current,
     done,
-    ops: clipped(e.ops, done),
+    ops: clipped(e.ops, done, e.block),
     copied,
     windows: seen.filter(s => s.outcome !== 'rest').length,
     alarms: seen.filter(s => s.outcome === 'false_alarm' || s.outcome === 'collision').length,
@@ -173,7 +173,7 @@ export function sceneAt(e: Explanation, step: number): Scene {
 }
 
 // clipped are the operations as far as they make the first bytes of the new text.
-function clipped(ops: readonly LessonOp[], done: number): LessonOp[] {
+function clipped(ops: readonly LessonOp[], done: number, block: number): LessonOp[] {
   const out: LessonOp[] = [];
   for (const op of ops) {
     if (op.at >= done) break;
@@ -183,7 +183,7 @@ function clipped(ops: readonly LessonOp[], done: number): LessonOp[] {
       out.push({
         ...op,
         length,
-        from: { ...op.from, blocks: Math.ceil((op.from.blocks * length) / op.length) },
+        from: { ...op.from, blocks: Math.ceil(length / block) },
       });
   }
   return out;
