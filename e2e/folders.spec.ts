@@ -262,6 +262,28 @@ test("what was deleted comes back from the trash", async ({ node, page }) => {
   await holds(bob, "Notes/sub/three.txt", "three\n");
 });
 
+test("the page says what a change took on the network", async ({ node, page }) => {
+  const [alice, bob] = await pair(node);
+  const big = Array.from({ length: 200_000 }, (_, i) => `line ${i} ${Math.imul(i, 2654435761) >>> 0}\n`).join("");
+  await alice.share("Notes", { "big.txt": big });
+  await keep(bob, "Notes");
+  await still("Notes", 1, alice, bob);
+  await page.goto(`${alice.url}/#/folders`);
+  await card(page, "Notes").getByRole("link", { name: "Notes" }).click();
+  await page.getByRole("link", { name: "What came" }).click();
+  await expect(page.getByText("Nothing has come since this computer started.")).toBeVisible();
+  const changed = `${big.slice(0, 2_000_000)}a line more\n${big.slice(2_000_000)}`;
+  bob.write("Notes", "big.txt", changed);
+  await holds(alice, "Notes/big.txt", changed);
+  const row = page.getByRole("list", { name: "What came of late" }).getByRole("listitem");
+  await expect(row).toHaveCount(1);
+  await expect(row).toContainText(/big\.txt.*\d(\.\d)? kB over the network.*MB from this disk.*from bob/s);
+  await inspect(page, "what came");
+  const [transfer] = (await alice.call<{ items: { bytes_wire: number; bytes_total: number }[] }>("GET", "/api/transfers")).items;
+  expect(transfer?.bytes_total).toBe(changed.length);
+  expect(transfer?.bytes_wire).toBeLessThan(20_000);
+});
+
 for (const decision of ["Let it through", "Refuse (keep my files)"]) {
   test(`a computer that deletes very much is held back: ${decision}`, async ({ node, page }) => {
     const [alice, bob] = await pair(node);

@@ -1525,7 +1525,7 @@ type Transfer struct {
 	// BytesTotal Bytes of the file
 	BytesTotal int64 `json:"bytes_total"`
 
-	// BytesWire Bytes that came over the network
+	// BytesWire Bytes that it took on the network, both ways: contents as they travel (compressed), manifests and signatures
 	BytesWire int64 `json:"bytes_wire"`
 
 	// Ended null: not yet

@@ -133,7 +133,7 @@ func TestDeltaFiles(t *testing.T) {
 		{[]string{"diff", "sig", "new", "a.delta"}, ExitError, "--force"},
 		{[]string{"diff", "sig", "-"}, ExitUsage, "pipe"},
 		{[]string{"patch", "-", "delta", "x"}, ExitUsage, "pipe"},
-		{[]string{"diff", "delta", "new", "x"}, ExitError, "shoalsg1"},
+		{[]string{"diff", "delta", "new", "x"}, ExitError, "shoalsg2"},
 		{[]string{"sign", "old", "."}, ExitError, "not a regular file"},
 		{[]string{"sign", "missing", "x"}, ExitError, "no such file"},
 	} {

@@ -1281,7 +1281,7 @@ export interface components {
             bytes_done: number;
             /**
              * Format: int64
-             * @description Bytes that came over the network
+             * @description Bytes that it took on the network, both ways: contents as they travel (compressed), manifests and signatures
              */
             bytes_wire: number;
             /**

@@ -5,7 +5,7 @@ import { allows, batches, choices, imageType, items, pressed, story, view, whose
 import { keepers, own, standing, totals } from './folder';
 import { outcome } from './keep';
 import { Live, poll } from './live.svelte';
-import { flow, moving, outlook, remaining, saved } from './transfers';
+import { arrivals, economy, flow, moving, outlook, remaining, saved, summary, took } from './transfers';
 import { acts, broughtBack, deeds, matching, merged } from './trash';
 
 const folder = (more: Partial<Folder> = {}) =>
@@ -78,6 +78,26 @@ describe('what is to come', () => {
       '2 kB were on this disk already',
     ]);
     expect(flow(folder(), [transfer({ state: 'failed' })]).failed).toHaveLength(1);
+  });
+  it('of what came', () => {
+    const done = transfer({
+      id: 'd',
+      state: 'done',
+      bytes_total: 2_000_000,
+      bytes_wire: 5200,
+      bytes_reused: 1_995_000,
+      began: '2026-01-02T03:04:05Z',
+      ended: '2026-01-02T03:04:05.900Z',
+    });
+    expect(arrivals('other', [done])).toEqual([]);
+    expect(arrivals(done.folder, [transfer(), done])).toEqual([done]);
+    expect(economy(done)).toBe('2 MB from this disk');
+    expect(economy({ bytes_total: 1000, bytes_wire: 300, bytes_reused: 0 })).toBe('compressed');
+    expect(economy({ bytes_total: 1000, bytes_wire: 1010, bytes_reused: 0 })).toBe('');
+    expect(took(done)).toBe('in 900 ms');
+    expect(took({ began: '2026-01-02T03:04:05Z', ended: '2026-01-02T03:06:05Z' })).toBe('in 2 min');
+    expect(took({ began: null, ended: null })).toBe('');
+    expect(summary([done, done])).toBe('2 files, 4 MB: 10.4 kB over the network');
   });
   it('is asked for only while something moves', () => {
     const states = (f: Partial<Folder>) => moving([folder(f)]);

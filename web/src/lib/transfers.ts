@@ -1,5 +1,5 @@
 import type { Folder, Transfer } from '../api/types';
-import { bytes, plural, span } from './format';
+import { bytes, millis, plural, span } from './format';
 
 type Need = Pick<Folder, 'id' | 'state' | 'need_files' | 'need_bytes'>;
 
@@ -55,6 +55,31 @@ export function remaining(transfer: Pick<Transfer, 'eta_s' | 'rate'>): string {
 // saved says how much of a file did not have to come over the network; empty: nothing.
 export function saved(transfer: Pick<Transfer, 'bytes_reused'>): string {
   return transfer.bytes_reused > 0 ? `${bytes(transfer.bytes_reused)} were on this disk already` : '';
+}
+
+// arrivals are the files that came to a folder of late, newest first.
+export function arrivals(folder: string, transfers: readonly Transfer[]): Transfer[] {
+  return transfers.filter(t => t.folder === folder && t.state === 'done');
+}
+
+// economy says how a file came to take less than its size on the network; empty: it did not.
+export function economy(transfer: Pick<Transfer, 'bytes_total' | 'bytes_wire' | 'bytes_reused'>): string {
+  if (transfer.bytes_reused > 0) return `${bytes(transfer.bytes_reused)} from this disk`;
+  return transfer.bytes_wire < transfer.bytes_total * 0.9 ? 'compressed' : '';
+}
+
+// took says how long a file was on its way; empty: it is not known.
+export function took(transfer: Pick<Transfer, 'began' | 'ended'>): string {
+  if (!transfer.began || !transfer.ended) return '';
+  const ms = Math.max(0, Date.parse(transfer.ended) - Date.parse(transfer.began));
+  return `in ${ms < 10_000 ? millis(ms) : span(ms / 1000)}`;
+}
+
+// summary says what all of some files have taken.
+export function summary(transfers: readonly Pick<Transfer, 'bytes_total' | 'bytes_wire'>[]): string {
+  const total = transfers.reduce((sum, t) => sum + t.bytes_total, 0);
+  const wire = transfers.reduce((sum, t) => sum + t.bytes_wire, 0);
+  return `${plural(transfers.length, 'file')}, ${bytes(total)}: ${bytes(wire)} over the network`;
 }
 
 // moving tells whether it is worth asking how far the transfers are.

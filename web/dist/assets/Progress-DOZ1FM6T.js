@@ -1,1 +1,0 @@
-import{$ as e,E as t,F as n,N as r,Z as i,dt as a,z as o}from"./Icon-C0W0bCq5.js";var s=e(`<progress max="1"></progress>`);function c(e,c){let l=t(c,`thin`,3,!1);var u=s();let d;a(e=>{n(u,e),r(u,`aria-label`,c.label),d=o(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),i(e,u)}export{c as t};
