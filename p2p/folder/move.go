@@ -259,6 +259,7 @@ func (s *scan) rename(ctx context.Context) error {
 		for _, f := range u.files {
 			old := s.loose.before(f.stat)
 			if old == nil {
+				f.expect = s.loose.likely(f.stat)
 				files = append(files, f.candidate)
 				continue
 			}
@@ -289,6 +290,16 @@ func (l *loose) before(st stat) *Row {
 		}
 	}
 	return nil
+}
+
+// likely returns the hash of the file that had the inode and size before, under another path.
+func (l *loose) likely(st stat) (h Hash) {
+	for _, r := range l.gone[st.inode] {
+		if r.Size == st.size {
+			h = r.Hash
+		}
+	}
+	return h
 }
 
 // vanish concludes which directories are gone: those that were missed and not moved.

@@ -26,10 +26,11 @@ const (
 // the same. Errors: those of openFile, ErrChanged if that did not
 // succeed in a few attempts.
 //
-// Of a file of ManifestFrom bytes or more the manifest is made in the same pass.
-func readStable(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
+// Of a file of ManifestFrom bytes or more the manifest is made in the same pass, unless it has
+// the content that is expected, whose manifest is known.
+func readStable(ctx context.Context, at *os.Root, c candidate, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
 	for range readAttempts {
-		r, m, err := readOnce(ctx, at, name, path, now, read)
+		r, m, err := readOnce(ctx, at, c, path, now, read)
 		if !errors.Is(err, ErrChanged) && !errors.Is(err, errSwapped) {
 			return r, m, err
 		}
@@ -37,14 +38,14 @@ func readStable(ctx context.Context, at *os.Root, name, path string, now func() 
 	return Row{}, nil, ErrChanged
 }
 
-func readOnce(ctx context.Context, at *os.Root, name, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
+func readOnce(ctx context.Context, at *os.Root, c candidate, path string, now func() time.Time, read *atomic.Int64) (Row, *chunk.Manifest, error) {
 	checked := now()
-	f, before, err := openFile(at, name)
+	f, before, err := openFile(at, c.name)
 	if err != nil {
 		return Row{}, nil, err
 	}
 	defer f.Close() // nothing was written
-	hash, m, err := contentOf(ctx, f, before.size, read)
+	hash, m, err := contentOf(ctx, f, before.size, c.expect, read)
 	if err != nil {
 		return Row{}, nil, err
 	}
@@ -60,10 +61,15 @@ const ManifestFrom = 2 * chunk.Average
 
 // contentOf reads a file of a size, and says what its content is. Errors: ErrChanged if it has
 // another size.
-func contentOf(ctx context.Context, f *os.File, size int64, read *atomic.Int64) (Hash, *chunk.Manifest, error) {
-	if size < ManifestFrom {
+func contentOf(ctx context.Context, f *os.File, size int64, expect Hash, read *atomic.Int64) (Hash, *chunk.Manifest, error) {
+	if size < ManifestFrom || expect != (Hash{}) {
 		h, err := hashAll(ctx, f, size, read)
-		return h, nil, err
+		if err != nil || size < ManifestFrom || h == expect {
+			return h, nil, err
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return Hash{}, nil, err
+		}
 	}
 	m, err := chunk.Scan(&watched{ctx, f, read}, size)
 	if err != nil {

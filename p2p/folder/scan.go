@@ -83,8 +83,9 @@ type task struct {
 
 // candidate is a file that has to be read.
 type candidate struct {
-	name string
-	old  *Row
+	name   string
+	old    *Row
+	expect Hash // of the content, probably; zero: unknown
 }
 
 // walk compares and sends every change to s.out, which it closes at the end.
@@ -227,7 +228,7 @@ func (s *scan) readFiles(ctx context.Context, t task) error {
 	defer at.Close() // nothing was written
 	for _, f := range t.files {
 		path := join(t.dir, f.name)
-		row, made, err := readStable(ctx, at, f.name, path, s.now, &s.read)
+		row, made, err := readStable(ctx, at, f, path, s.now, &s.read)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
