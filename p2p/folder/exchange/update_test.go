@@ -77,6 +77,19 @@ func TestUpdateElsewhere(t *testing.T) {
 	text := noise(2, 4<<20)
 	a.write("old.bin", text)
 	b.await("the file", b.has("old.bin", text))
+	a.write("same.bin", text)
+	b.await("a copy", b.has("same.bin", text))
+	if x := b.came("same.bin"); x.Wire != 0 || x.Reused != int64(len(text)) {
+		t.Errorf("%d bytes came for a copy, %d of %d were here", x.Wire, x.Reused, len(text))
+	}
+	if err := os.Rename(filepath.Join(a.dir, "same.bin"), filepath.Join(a.dir, "renamed.bin")); err != nil {
+		t.Fatal(err)
+	}
+	before := len(b.s.Transfers())
+	b.await("the other name", b.has("renamed.bin", text))
+	if after := b.s.Transfers(); len(after) != before {
+		t.Errorf("something came for a rename: %+v", after[0])
+	}
 	edited := text[:1<<20] + "an edit" + text[1<<20:]
 	a.write("copy.bin", edited)
 	b.await("the copy", b.has("copy.bin", edited))
