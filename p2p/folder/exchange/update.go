@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type update struct {
 	x       *fetch
 	m       *chunk.Manifest
 	t       apply.Temp
+	out     io.WriterAt     // t
 	base    apply.File      // an older version; nil: none
 	made    *chunk.Manifest // of base
 	sources []source
@@ -56,7 +58,7 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 	if err != nil {
 		return err
 	}
-	u := &update{f: f, x: x, m: m, t: t, have: make([]bool, m.Len()), left: m.Len()}
+	u := &update{f: f, x: x, m: m, t: t, out: t, have: make([]bool, m.Len()), left: m.Len()}
 	u.turned = sync.NewCond(&u.mu)
 	x.t.restart()
 	err = u.run(ctx, fsys, links, base, more)
@@ -67,8 +69,7 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 		x.kept = &progress{manifest: m, have: u.have}
 		return errors.Join(err, t.Close())
 	}
-	err = errors.Join(t.Truncate(x.want.Size), t.Sync())
-	if err != nil {
+	if err := errors.Join(t.Truncate(x.want.Size), t.Sync()); err != nil {
 		return errors.Join(err, t.Close(), fsys.Remove(begun(x.want.Hash)))
 	}
 	// All chunks are as the manifest says. Whether that is the content's is seen now.
@@ -148,8 +149,12 @@ type progress struct {
 // it is not known what of it was on the disk when that ended.
 func (u *update) resume(ctx context.Context) error {
 	st, err := u.t.Stat()
-	if err != nil || st.Size == 0 {
+	if err != nil {
 		return err
+	}
+	if st.Size == 0 {
+		u.out = holes{u.t}
+		return u.t.Truncate(u.m.Size())
 	}
 	if k := u.x.kept; k != nil && k.manifest == u.m {
 		for i, have := range k.have {
@@ -181,6 +186,19 @@ func (u *update) resume(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// holes leaves out zeros: nothing was written in the file yet, and what is not written is a
+// hole that reads as zeros. So images of disks that are mostly empty stay small.
+type holes struct{ io.WriterAt }
+
+// WriteAt implements io.WriterAt.
+func (h holes) WriteAt(p []byte, off int64) (int, error) {
+	// Zero, and each byte equal to the next.
+	if len(p) > 0 && p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1]) {
+		return len(p), nil
+	}
+	return h.WriterAt.WriteAt(p, off)
 }
 
 // missing returns how many bytes are still to come.
@@ -388,7 +406,7 @@ func (u *update) fail(err error) {
 
 // checker writes what comes of some parts of the content.
 func (u *update) checker(parts []assemble.Extent) *assemble.Checker {
-	c := assemble.NewChecker(u.m, u.t, parts)
+	c := assemble.NewChecker(u.m, u.out, parts)
 	c.OK = u.got
 	return c
 }
