@@ -66,10 +66,12 @@ type File interface {
 type Temp interface {
 	File
 	io.WriterAt
-	// Truncate sets the length. Allocate reserves the room for size bytes without
-	// changing the length; where the system cannot it does nothing.
+	// Truncate sets the length.
 	Truncate(size int64) error
-	Allocate(size int64) error
+	// Clone makes the content that of another file on the same disk, of which nothing is
+	// copied before one of them is written. After an error, as most disks give one, the
+	// content is what it was.
+	Clone(of File) error
 	// SetMeta as in FS, by the open file.
 	SetMeta(mode fs.FileMode, modified int64) (Stat, error)
 	// Sync makes the content durable. After an error the file must be thrown away:

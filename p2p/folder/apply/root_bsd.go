@@ -31,4 +31,4 @@ func setTime(f *os.File, ns int64) error {
 
 func syncAll(*os.File) error { return errors.ErrUnsupported }
 
-func allocate(*os.File, int64) error { return errors.ErrUnsupported }
+func clone(_, _ *os.File) error { return errors.ErrUnsupported }

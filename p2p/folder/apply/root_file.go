@@ -112,17 +112,14 @@ func (f *rootFile) Stat() (Stat, error) {
 	return f.root.stat(info), nil
 }
 
-// Allocate implements Temp.
-func (f *rootFile) Allocate(size int64) error {
-	if size <= 0 {
-		return nil
+// Clone implements Temp. Errors: errors.ErrUnsupported and whatever the system says.
+func (f *rootFile) Clone(of File) error {
+	source, ok := of.(*rootFile)
+	if !ok {
+		return fmt.Errorf("apply: clone into %s: %w", f.Name(), errors.ErrUnsupported)
 	}
-	err := allocate(f.File, size)
-	if unsupported(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("apply: reserve %d bytes for %s: %w", size, f.Name(), err)
+	if err := clone(f.File, source.File); err != nil {
+		return fmt.Errorf("apply: clone %s into %s: %w", source.Name(), f.Name(), err)
 	}
 	return nil
 }

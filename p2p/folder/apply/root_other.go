@@ -87,4 +87,4 @@ func syncDir(*os.File) error { return nil }
 
 func syncAll(*os.File) error { return errors.ErrUnsupported }
 
-func allocate(*os.File, int64) error { return errors.ErrUnsupported }
+func clone(_, _ *os.File) error { return errors.ErrUnsupported }

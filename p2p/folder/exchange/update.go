@@ -22,6 +22,7 @@ type update struct {
 	m       *chunk.Manifest
 	t       apply.Temp
 	out     io.WriterAt     // t
+	cloned  bool            // what was in base is in t, in the same place
 	base    apply.File      // an older version; nil: none
 	made    *chunk.Manifest // of base
 	sources []source
@@ -114,6 +115,7 @@ func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, ba
 		u.later[r.Chunk] = true
 	}
 	u.left -= len(plan.Repeats)
+	u.clone(plan.Copies)
 	u.add(plan)
 	var copying sync.WaitGroup
 	defer copying.Wait()
@@ -199,6 +201,26 @@ func (h holes) WriteAt(p []byte, off int64) (int, error) {
 		return len(p), nil
 	}
 	return h.WriterAt.WriteAt(p, off)
+}
+
+// clone begins with the old version's blocks, if the disk can share them and most of what is
+// copied stays where it was: then nothing of that has to be written.
+func (u *update) clone(copies []assemble.Copy) {
+	var stays int64
+	for _, c := range copies {
+		if e := u.extent(c.Run); c.File == assemble.Base && c.Offset == e.Offset {
+			stays += e.Length
+		}
+	}
+	_, fresh := u.out.(holes)
+	if !fresh || stays < u.m.Size()/2 || u.t.Clone(u.base) != nil {
+		return
+	}
+	if err := u.t.Truncate(u.m.Size()); err != nil {
+		u.fail(err)
+		return
+	}
+	u.out, u.cloned = u.t, true
 }
 
 // missing returns how many bytes are still to come.

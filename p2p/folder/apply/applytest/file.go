@@ -1,6 +1,7 @@
 package applytest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -120,11 +121,11 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
-// Allocate implements apply.Temp.
-func (f *memFile) Allocate(int64) error {
+// Clone implements apply.Temp.
+func (f *memFile) Clone(apply.File) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	return f.fs.fail("Allocate", f.path)
+	return errors.Join(f.fs.fail("Clone", f.path), errors.ErrUnsupported)
 }
 
 // SetMeta implements apply.Temp.

@@ -104,7 +104,7 @@ type failure struct {
 }
 
 // Fail makes the nth call (from 1, counted from now) of a method fail. op is the
-// method's name: one of FS's, or WriteAt, Truncate, Allocate or Sync. After a failed
+// method's name: one of FS's, or WriteAt, Truncate, Clone or Sync. After a failed
 // Sync the content is never written, though later calls succeed, as it is on Linux.
 func (m *MemFS) Fail(op string, nth int, err error) {
 	m.mu.Lock()

@@ -126,10 +126,6 @@ func testCreate(t *testing.T, fsys apply.FS) {
 	if st, err := f.Stat(); err != nil || st.Kind != reconcile.KindFile || st.Size != 0 || st.Mode != 0o600 {
 		t.Errorf("a new file is %+v: %v", st, err)
 	}
-	must(t, f.Allocate(1<<20))
-	if st := lstat(t, fsys, path); st.Size != 0 {
-		t.Errorf("Allocate changes the length to %d", st.Size)
-	}
 	_, err = f.WriteAt([]byte("world"), 6)
 	must(t, err)
 	_, err = f.WriteAt([]byte("hello "), 0)
