@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -256,9 +257,10 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 
 func (u *update) copyRun(c assemble.Copy, buf []byte) {
 	e := u.extent(c.Run)
-	to := u.checker([]assemble.Extent{e})
+	from, to := io.ReaderAt(u.sources[c.File].file), u.checker([]assemble.Extent{e})
 	if u.cloned && c.File == assemble.Base && c.Offset == e.Offset {
-		to = assemble.NewChecker(u.m, nowhere{}, []assemble.Extent{e}) // it is there
+		// It is there, as the old version was when it was cloned.
+		from, to = u.t, assemble.NewChecker(u.m, nowhere{}, []assemble.Extent{e})
 	}
 	var copied int64
 	to.OK = func(i int) {
@@ -266,7 +268,7 @@ func (u *update) copyRun(c assemble.Copy, buf []byte) {
 		u.got(i)
 	}
 	for done := int64(0); done < e.Length; {
-		n, err := u.sources[c.File].file.ReadAt(buf[:min(int64(len(buf)), e.Length-done)], c.Offset+done)
+		n, err := from.ReadAt(buf[:min(int64(len(buf)), e.Length-done)], c.Offset+done)
 		if n == 0 {
 			break // it is not as it was any more
 		}
