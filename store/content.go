@@ -92,11 +92,12 @@ func (f folderStore) Locate(ctx context.Context, id string, chunks []chunk.Hash)
 	err := f.index.Read(ctx, func(q Queryer) error {
 		for i, h := range chunks {
 			var hash []byte
+			// In this order: by itself SQLite would begin with all files of the folder.
 			err := q.QueryRowContext(ctx, `
 				SELECT file.path, content.hash, content_chunk.offset
 				FROM content_chunk
-				JOIN content ON content.n = content_chunk.content
-				JOIN file INDEXED BY file_hash ON file.folder = (SELECT n FROM file_folder WHERE id = ?) AND file.hash = content.hash AND file.kind = 1
+				CROSS JOIN content ON content.n = content_chunk.content
+				CROSS JOIN file INDEXED BY file_hash ON file.folder = (SELECT n FROM file_folder WHERE id = ?) AND file.hash = content.hash AND file.kind = 1
 				WHERE content_chunk.key = ? LIMIT 1`, id, chunkKey(h)).Scan(&found[i].Path, &hash, &found[i].Offset)
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
@@ -132,7 +133,7 @@ func (f folderStore) sweep(ctx context.Context, before time.Time) (n int, err er
 		ctx := context.WithoutCancel(ctx)
 		rows, err := tx.QueryContext(ctx, `
 			SELECT n, manifest FROM content WHERE saved < ? AND NOT EXISTS (
-				SELECT 1 FROM file_folder JOIN file INDEXED BY file_hash
+				SELECT 1 FROM file_folder CROSS JOIN file INDEXED BY file_hash
 				ON file.folder = file_folder.n AND file.hash = content.hash AND file.kind = 1)
 			LIMIT ?`, before.Unix(), sweepAtOnce)
 		if err != nil {
