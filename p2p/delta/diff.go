@@ -363,17 +363,13 @@ func (s *search) run(found func(*window) error) error {
 		},
 		func(worker int, w *window) {
 			c := scanners[worker]
-			// Where nothing was inserted before, the blocks are where they were.
-			c.next = int(min(w.pos/int64(s.sig.block), MaxBlocks))
+			c.next = s.aligned(w)
 			c.matches = w.matches
 			c.scan(w.buf, 0, w.limit, w.last)
 			w.matches, c.matches = c.matches, nil
 		},
 		func(w *window) error {
-			// A worker does not know that the last match of the window before reaches
-			// into its own. If it found another one there, it may have missed what
-			// follows the former: so one worker finds as much as several.
-			if len(w.matches) > 0 && w.pos+int64(w.matches[0].at) < s.reach {
+			if s.missed(w) {
 				after.matches = w.matches
 				s.scan(w, after)
 				after.matches = nil
@@ -403,9 +399,40 @@ func (s *search) alone(found func(*window) error) error {
 	return nil
 }
 
+// aligned returns the block that a window begins with if nothing was inserted
+// before. Among equal blocks that would be a guess, so then it is none.
+func (s *search) aligned(w *window) int {
+	if s.index.twins {
+		return s.sig.Blocks()
+	}
+	return int(min(w.pos/int64(s.sig.block), MaxBlocks))
+}
+
+// missed reports whether a worker may have found something else in its window than
+// if it had known that the last match of the window before reaches into it: a match
+// that begins before that ends, or another of equal blocks, or not the short last
+// block. Then the window is scanned again, so that several workers find what one
+// finds.
+func (s *search) missed(w *window) bool {
+	if s.reach < w.pos {
+		return false
+	}
+	if s.next == s.sig.full() && s.sig.tail() > 0 {
+		return true
+	}
+	if len(w.matches) == 0 {
+		return false
+	}
+	first := w.matches[0]
+	from := w.pos + int64(first.at)
+	return from < s.reach || from == s.reach && first.offset != int64(s.next)*int64(s.sig.block)
+}
+
 // scan goes on where the last match ended.
 func (s *search) scan(w *window, c *scanner) {
-	c.next = s.next
+	if c.next = s.next; s.reach < w.pos {
+		c.next = s.aligned(w)
+	}
 	c.scan(w.buf, int(max(0, s.reach-w.pos)), w.limit, w.last)
 	w.matches = c.matches
 	s.work, c.work = s.work+c.work, 0

@@ -52,13 +52,19 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	rolled := false // h is the sum at at, and the window there has been looked at
 	for at < limit && len(p)-at >= block && s.budget > 0 {
 		if !rolled {
-			i := s.expected(p[at:])
+			i := -1
+			if s.next < s.sig.full() {
+				i = s.expected(p[at:])
+			}
 			if i < 0 {
 				s.work += int64(block)
 				h, rolled = polynomial(p[at:at+block]), true
 				if s.has(h) {
 					i = s.look(p[at:at+block], h)
 				}
+			}
+			if i < 0 && s.next == s.sig.full() { // the short one, if no long one fits
+				i = s.expected(p[at:])
 			}
 			if i >= 0 {
 				at += s.match(at, i)
