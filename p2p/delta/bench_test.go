@@ -1,10 +1,11 @@
+//go:build unix
+
 package delta
 
 import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,24 +17,6 @@ import (
 )
 
 const benchSize = 64 << 20
-
-// noise returns n bytes that no compressor and no weak sum finds anything in.
-func noise(seed byte, n int) []byte {
-	p := make([]byte, n)
-	rand.NewChaCha8([32]byte{seed}).Read(p)
-	return p
-}
-
-// scatter inserts a few bytes at each of k places.
-func scatter(p []byte, k int) []byte {
-	var out []byte
-	step := len(p) / k
-	for i := range k {
-		out = append(out, p[i*step:(i+1)*step]...)
-		out = append(out, byte(i), byte(i>>8), 'x')
-	}
-	return append(out, p[k*step:]...)
-}
 
 // naive is what rsync engines in Go usually do, as a measure: a Go map is asked
 // at every byte, where the classic sum has rolled to. It returns the bytes matched.

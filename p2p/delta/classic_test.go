@@ -88,7 +88,7 @@ func TestPolynomialRolls(t *testing.T) {
 		}
 		// A filter stops at some sums that no block has; one that knows the block at
 		// k stops there at the latest. Either way the sum is that of the block there.
-		f := newFilter(rapid.SampledFrom([]int{1, 1 << 13, 1 << 16}).Draw(t, "blocks"))
+		f := newFilter(rapid.SampledFrom([]int{1, 1 << 11, 1 << 13, 1 << 16}).Draw(t, "blocks"))
 		in := p[n:]
 		k := rapid.IntRange(1, len(in)).Draw(t, "k")
 		known := rapid.Bool().Draw(t, "known")

@@ -1,7 +1,7 @@
 package delta
 
 // index finds blocks by their sums. It takes 8 to 16 bytes for each block, the
-// filter 4 to 64.
+// filter mostly 4 to 48, and at least 8 KiB.
 type index struct {
 	filter
 	sig   *Signature

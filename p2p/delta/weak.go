@@ -85,8 +85,8 @@ func departures(n int) *[256]uint64 {
 // entry for which no block is there has only ones and lets one sum of 65,536
 // pass, with one block 1 %, with two 12 %; and all that is asked about a sum is
 // whether it has no bit in common with its entry: one word read, no collisions to
-// follow, no block forgotten. Of sums that no block has 0.3 to 0.6 % pass; 2 %
-// where there are more than two million blocks.
+// follow, no block forgotten. Of sums that no block has 0.3 % pass with six entries
+// for each block, 2 % with two.
 type filter interface {
 	add(h uint64)
 	has(h uint64) bool
@@ -96,18 +96,23 @@ type filter interface {
 	roll(gone *[256]uint64, h uint64, out, in []byte) (steps int, sum uint64, hit bool)
 }
 
-// newFilter returns one for so many blocks: with four to 32 entries for each, and
-// for the usual numbers of blocks small enough for the second cache of a core.
+// newFilter returns one for so many blocks. The entries are at least six for each
+// block as long as they fit in half of the second cache of a core, and two beyond
+// that: a word that is not in the cache costs more than some sums in vain.
 func newFilter(blocks int) filter {
 	switch {
-	case blocks <= 1<<10:
+	case blocks <= 1<<12/6:
 		return newBank[[1 << 12]uint16]()
-	case blocks <= 1<<13:
-		return newBank[[1 << 15]uint16]()
-	case blocks <= 1<<16:
+	case blocks <= 1<<14/6:
+		return newBank[[1 << 14]uint16]()
+	case blocks <= 1<<16/6:
+		return newBank[[1 << 16]uint16]()
+	case blocks <= 1<<18/2:
 		return newBank[[1 << 18]uint16]()
-	case blocks <= 1<<19:
-		return newBank[[1 << 21]uint16]()
+	case blocks <= 1<<20/2:
+		return newBank[[1 << 20]uint16]()
+	case blocks <= 1<<22/2:
+		return newBank[[1 << 22]uint16]()
 	}
 	return newBank[[1 << 23]uint16]()
 }
@@ -115,7 +120,8 @@ func newFilter(blocks int) filter {
 // The lengths are types, so that each has its own loop, without checks of bounds
 // and without variable shifts.
 type entries interface {
-	[1 << 12]uint16 | [1 << 15]uint16 | [1 << 18]uint16 | [1 << 21]uint16 | [1 << 23]uint16
+	[1 << 12]uint16 | [1 << 14]uint16 | [1 << 16]uint16 | [1 << 18]uint16 |
+		[1 << 20]uint16 | [1 << 22]uint16 | [1 << 23]uint16
 }
 
 type bank[E entries] struct{ e E }
