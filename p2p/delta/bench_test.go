@@ -214,12 +214,12 @@ func BenchmarkRoll(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	x, gone, p := newIndex(sig), departures(sig.Block()), noise(2, 1<<20)
+	x, p := newIndex(sig), noise(2, 1<<20)
 	out, in := p[:len(p)-sig.Block()], p[sig.Block():]
 	b.SetBytes(int64(len(in)))
 	for b.Loop() {
 		for i, h := 0, polynomial(p[:sig.Block()]); i < len(in); {
-			n, g, _ := x.roll(gone, h, out[i:], in[i:])
+			n, g, _ := x.roll(h, out[i:], in[i:])
 			i, h = i+n, g
 		}
 	}

@@ -88,7 +88,7 @@ func TestPolynomialRolls(t *testing.T) {
 		}
 		// A filter stops at some sums that no block has; one that knows the block at
 		// k stops there at the latest. Either way the sum is that of the block there.
-		f := newFilter(rapid.SampledFrom([]int{1, 1 << 11, 1 << 13, 1 << 16}).Draw(t, "blocks"))
+		f := newFilter(rapid.SampledFrom([]int{1, 1 << 11, 1 << 13, 1 << 16}).Draw(t, "blocks"), n)
 		in := p[n:]
 		k := rapid.IntRange(1, len(in)).Draw(t, "k")
 		known := rapid.Bool().Draw(t, "known")
@@ -96,7 +96,7 @@ func TestPolynomialRolls(t *testing.T) {
 			f.add(spread(weakOf(slow(p[k : k+n]))))
 		}
 		for at := 0; at < len(in); {
-			steps, sum, hit := f.roll(departures(n), h, p[at:len(in)], in[at:])
+			steps, sum, hit := f.roll(h, p[at:len(in)], in[at:])
 			at, h = at+steps, sum
 			if h != slow(p[at:at+n]) || hit != f.has(h) {
 				t.Fatalf("after %d steps the sum is %x (hit %v), want %x (%v)", at, h, hit, slow(p[at:at+n]), f.has(h))

@@ -298,7 +298,6 @@ const (
 type search struct {
 	sig     *Signature
 	index   *index
-	gone    *[256]uint64
 	target  io.Reader
 	workers int
 	size    int64 // of the target, or negative
@@ -319,7 +318,7 @@ func newSearch(sig *Signature, target io.Reader, workers int, size int64) *searc
 		workers = runtime.GOMAXPROCS(0)
 	}
 	return &search{
-		sig: sig, index: newIndex(sig), gone: departures(sig.block),
+		sig: sig, index: newIndex(sig),
 		target: target, workers: workers, size: size,
 		least:  roundUp(max(leastWindow, 2*sig.block), sig.block),
 		shared: roundUp(max(sharedWindow, 2*sig.block), sig.block),
@@ -339,7 +338,7 @@ func (s *search) run(found func(*window) error) error {
 	if err := s.fill(first); err != nil {
 		return err
 	}
-	after := newScanner(s.index, s.gone)
+	after := newScanner(s.index)
 	if s.eof {
 		s.scan(first, after)
 		return found(first)
@@ -351,7 +350,7 @@ func (s *search) run(found func(*window) error) error {
 	}
 	scanners := make([]*scanner, workers)
 	for i := range scanners {
-		scanners[i] = newScanner(s.index, s.gone)
+		scanners[i] = newScanner(s.index)
 	}
 	err := inOrder(windows, workers,
 		func(w *window) (more bool, err error) {
@@ -386,7 +385,7 @@ func (s *search) run(found func(*window) error) error {
 
 // alone is run with one goroutine.
 func (s *search) alone(found func(*window) error) error {
-	w, c := s.newWindow(s.least), newScanner(s.index, s.gone)
+	w, c := s.newWindow(s.least), newScanner(s.index)
 	for !s.eof {
 		if err := s.fill(w); err != nil {
 			return err

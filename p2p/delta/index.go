@@ -39,7 +39,7 @@ const (
 
 func newIndex(sig *Signature) *index {
 	n := sig.full()
-	x := &index{filter: newFilter(n), sig: sig, shift: 62}
+	x := &index{filter: newFilter(n, sig.block), sig: sig, shift: 62}
 	size := 4
 	for size < 2*n {
 		size, x.shift = size*2, x.shift-1

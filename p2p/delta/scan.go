@@ -26,7 +26,6 @@ type match struct {
 // scanner looks for blocks in one window after the other.
 type scanner struct {
 	*index
-	gone   *[256]uint64
 	strong *xxhash.Digest
 	found  []int
 	next   int // the block that follows the one matched last
@@ -36,8 +35,8 @@ type scanner struct {
 	matches []match // what has been found, in order, adjoining ones joined
 }
 
-func newScanner(x *index, gone *[256]uint64) *scanner {
-	return &scanner{index: x, gone: gone, strong: xxhash.New(), found: make([]int, 0, maxCandidates)}
+func newScanner(x *index) *scanner {
+	return &scanner{index: x, strong: xxhash.New(), found: make([]int, 0, maxCandidates)}
 }
 
 // scan finds blocks that begin in p[from:limit]. Unless last is true, which says
@@ -77,7 +76,7 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) {
 			at++
 			break
 		}
-		steps, sum, hit := s.roll(s.gone, h, p[at:at+len(in)], in)
+		steps, sum, hit := s.roll(h, p[at:at+len(in)], in)
 		s.work += int64(steps)
 		same := steps == 1 && sum == h
 		at, h = at+steps, sum
@@ -100,17 +99,6 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	if last && s.sig.tail() > 0 {
 		s.finish(p, end, !rolled && at == end)
 	}
-}
-
-// run returns over how many steps the sum stays the same.
-func (s *scanner) run(h uint64, out, in []byte) int {
-	stay := h - h*m
-	for i := range min(len(in), len(out)) {
-		if uint64(in[i])-s.gone[out[i]] != stay {
-			return i
-		}
-	}
-	return len(in)
 }
 
 // finish looks for the short last block of the old file where it is expected and

@@ -93,28 +93,31 @@ type filter interface {
 	// roll moves the sum h over out and in, which have the same length, until it
 	// stands on a value that a block may have. It returns the number of steps and
 	// the sum there.
-	roll(gone *[256]uint64, h uint64, out, in []byte) (steps int, sum uint64, hit bool)
+	roll(h uint64, out, in []byte) (steps int, sum uint64, hit bool)
+	// run returns over how many steps the sum stays the same, as it does where all
+	// bytes of out and in are the same.
+	run(h uint64, out, in []byte) int
 }
 
-// newFilter returns one for so many blocks. The entries are at least six for each
+// newFilter returns one for so many blocks of n bytes. The entries are at least six for each
 // block as long as they fit in half of the second cache of a core, and two beyond
 // that: a word that is not in the cache costs more than some sums in vain.
-func newFilter(blocks int) filter {
+func newFilter(blocks, n int) filter {
 	switch {
 	case blocks <= 1<<12/6:
-		return newBank[[1 << 12]uint16]()
+		return newBank[[1 << 12]uint16](n)
 	case blocks <= 1<<14/6:
-		return newBank[[1 << 14]uint16]()
+		return newBank[[1 << 14]uint16](n)
 	case blocks <= 1<<16/6:
-		return newBank[[1 << 16]uint16]()
+		return newBank[[1 << 16]uint16](n)
 	case blocks <= 1<<18/2:
-		return newBank[[1 << 18]uint16]()
+		return newBank[[1 << 18]uint16](n)
 	case blocks <= 1<<20/2:
-		return newBank[[1 << 20]uint16]()
+		return newBank[[1 << 20]uint16](n)
 	case blocks <= 1<<22/2:
-		return newBank[[1 << 22]uint16]()
+		return newBank[[1 << 22]uint16](n)
 	}
-	return newBank[[1 << 23]uint16]()
+	return newBank[[1 << 23]uint16](n)
 }
 
 // The lengths are types, so that each has its own loop, without checks of bounds
@@ -124,10 +127,16 @@ type entries interface {
 		[1 << 20]uint16 | [1 << 22]uint16 | [1 << 23]uint16
 }
 
-type bank[E entries] struct{ e E }
+// bank is a filter. What it needs in the loop is in one place, because a second
+// pointer would be one register too many.
+type bank[E entries] struct {
+	gone [256]uint64
+	e    E
+}
 
-func newBank[E entries]() *bank[E] {
+func newBank[E entries](n int) *bank[E] {
 	b := new(bank[E])
+	b.gone = *departures(n)
 	for i := range len(b.e) {
 		b.e[i] = 1<<16 - 1
 	}
@@ -142,54 +151,68 @@ func (b *bank[E]) has(h uint64) bool {
 	return b.e[h>>uint(65-bits.Len(uint(len(b.e))))]&uint16(h) == 0
 }
 
-func (b *bank[E]) roll(gone *[256]uint64, h uint64, out, in []byte) (steps int, sum uint64, hit bool) {
+func (b *bank[E]) roll(h uint64, out, in []byte) (steps int, sum uint64, hit bool) {
 	shift := uint(65 - bits.Len(uint(len(b.e)))) // constant for each E
 	i := 0
-	// Two steps from one sum: h·m² + (x0·m + x1) does not wait for the sum between.
+	// Two steps from one sum: h·m² + (x·m + x') does not wait for the sum between.
 	for ; i+8 <= len(out) && i+8 <= len(in); i += 8 {
 		o, n := out[i:i+8:i+8], in[i:i+8:i+8]
-		x0, x1 := uint64(n[0])-gone[o[0]], uint64(n[1])-gone[o[1]]
-		h1 := h*m + x0
+		x := uint64(n[0]) - b.gone[o[0]]
+		y := x*m + (uint64(n[1]) - b.gone[o[1]])
+		h1 := h*m + x
+		h = h*m2 + y
 		if b.e[h1>>shift]&uint16(h1) == 0 {
 			return i + 1, h1, true
 		}
-		h = h*m2 + (x0*m + x1)
 		if b.e[h>>shift]&uint16(h) == 0 {
 			return i + 2, h, true
 		}
-		x0, x1 = uint64(n[2])-gone[o[2]], uint64(n[3])-gone[o[3]]
-		h1 = h*m + x0
+		x = uint64(n[2]) - b.gone[o[2]]
+		y = x*m + (uint64(n[3]) - b.gone[o[3]])
+		h1 = h*m + x
+		h = h*m2 + y
 		if b.e[h1>>shift]&uint16(h1) == 0 {
 			return i + 3, h1, true
 		}
-		h = h*m2 + (x0*m + x1)
 		if b.e[h>>shift]&uint16(h) == 0 {
 			return i + 4, h, true
 		}
-		x0, x1 = uint64(n[4])-gone[o[4]], uint64(n[5])-gone[o[5]]
-		h1 = h*m + x0
+		x = uint64(n[4]) - b.gone[o[4]]
+		y = x*m + (uint64(n[5]) - b.gone[o[5]])
+		h1 = h*m + x
+		h = h*m2 + y
 		if b.e[h1>>shift]&uint16(h1) == 0 {
 			return i + 5, h1, true
 		}
-		h = h*m2 + (x0*m + x1)
 		if b.e[h>>shift]&uint16(h) == 0 {
 			return i + 6, h, true
 		}
-		x0, x1 = uint64(n[6])-gone[o[6]], uint64(n[7])-gone[o[7]]
-		h1 = h*m + x0
+		x = uint64(n[6]) - b.gone[o[6]]
+		y = x*m + (uint64(n[7]) - b.gone[o[7]])
+		h1 = h*m + x
+		h = h*m2 + y
 		if b.e[h1>>shift]&uint16(h1) == 0 {
 			return i + 7, h1, true
 		}
-		h = h*m2 + (x0*m + x1)
 		if b.e[h>>shift]&uint16(h) == 0 {
 			return i + 8, h, true
 		}
 	}
 	for ; i < len(in); i++ {
-		h = h*m + uint64(in[i]) - gone[out[i]]
+		h = h*m + uint64(in[i]) - b.gone[out[i]]
 		if b.has(h) {
 			return i + 1, h, true
 		}
 	}
 	return i, h, false
+}
+
+func (b *bank[E]) run(h uint64, out, in []byte) int {
+	stay := h - h*m
+	for i := range min(len(in), len(out)) {
+		if uint64(in[i])-b.gone[out[i]] != stay {
+			return i
+		}
+	}
+	return len(in)
 }
