@@ -284,7 +284,7 @@ type window struct {
 	matches []match
 }
 
-// The length of windows, rounded up to whole blocks, and of what is read at once:
+// The length of windows, rounded down to at least two blocks, and of what is read at once:
 // then a sum of the target is computed while the bytes are in the cache.
 const (
 	leastWindow  = 256 << 10 // of one worker
@@ -320,8 +320,8 @@ func newSearch(sig *Signature, target io.Reader, workers int, size int64) *searc
 	return &search{
 		sig: sig, index: newIndex(sig),
 		target: target, workers: workers, size: size,
-		least:  roundUp(max(leastWindow, 2*sig.block), sig.block),
-		shared: roundUp(max(sharedWindow, 2*sig.block), sig.block),
+		least:  max(leastWindow/sig.block, 2) * sig.block,
+		shared: max(sharedWindow/sig.block, 2) * sig.block,
 	}
 }
 

@@ -52,6 +52,8 @@ type Writer struct {
 	ops, data []byte // of the frame begun
 	run       int    // bytes at the end of data that no operation tells of yet
 	raw       bool
+	vain      int // samples in a row that did not shrink
+	skip      int // frames not to be sampled
 	packer    *zstd.Encoder // nil until something is compressed
 	packed    []byte
 }
@@ -91,7 +93,7 @@ func (d *Writer) WriteOp(op Op) error {
 	d.left -= op.Size()
 	if op.Length > 0 {
 		if len(d.ops)+2*longestOp > frameOps {
-			if err := d.flush(); err != nil {
+			if err := d.flush(d.data); err != nil {
 				return err
 			}
 		}
@@ -102,9 +104,17 @@ func (d *Writer) WriteOp(op Op) error {
 	}
 	for p := op.Data; len(p) > 0; {
 		if len(d.data) == MaxData || len(d.ops)+longestOp > frameOps {
-			if err := d.flush(); err != nil {
+			if err := d.flush(d.data); err != nil {
 				return err
 			}
+		}
+		if len(d.data) == 0 && len(p) >= MaxData/2 { // a frame without a copy of it
+			d.run = min(len(p), MaxData)
+			if err := d.flush(p[:d.run]); err != nil {
+				return err
+			}
+			p = p[min(len(p), MaxData):]
+			continue
 		}
 		n := min(len(p), MaxData-len(d.data))
 		d.data = append(d.data, p[:n]...)
@@ -122,15 +132,14 @@ func (d *Writer) endRun() {
 	}
 }
 
-// flush writes the frame.
-func (d *Writer) flush() error {
+// flush writes the frame with the data that its operations ask for.
+func (d *Writer) flush(data []byte) error {
 	d.endRun()
 	if len(d.ops) == 0 {
 		return nil
 	}
 	head := binary.AppendUvarint(nil, uint64(len(d.ops)))
-	head = binary.AppendUvarint(head, uint64(len(d.data)))
-	data := d.data
+	head = binary.AppendUvarint(head, uint64(len(data)))
 	if len(data) > 0 {
 		packed, err := d.pack(data)
 		if err != nil {
@@ -156,6 +165,7 @@ const (
 	packLeast  = 256
 	packSample = 2 << 10 // from the beginning, and as much from the middle
 	packGain   = 16
+	packSkip   = 8 // the most frames without a sample, after as many in vain
 )
 
 // pack returns the data compressed, or nothing if that is not worth it.
@@ -173,12 +183,19 @@ func (d *Writer) pack(data []byte) ([]byte, error) {
 	}
 	gains := func(n, packed int) bool { return packed < n-n/packGain }
 	if len(data) > 4*packSample {
+		if d.skip > 0 {
+			d.skip--
+			return nil, nil
+		}
 		middle := len(data) / 2
 		sample := append(append([]byte(nil), data[:packSample]...), data[middle:middle+packSample]...)
 		d.packed = d.packer.EncodeAll(sample, d.packed[:0])
 		if !gains(len(sample), len(d.packed)) {
+			d.vain++
+			d.skip = min(d.vain-1, packSkip)
 			return nil, nil
 		}
+		d.vain = 0
 	}
 	d.packed = d.packer.EncodeAll(data, d.packed[:0])
 	if !gains(len(data), len(d.packed)) {
@@ -193,7 +210,7 @@ func (d *Writer) Close(sum Sum) error {
 	if d.left != 0 {
 		return fmt.Errorf("delta: encode: the end after %d of %d bytes: %w", d.size-d.left, d.size, ErrLength)
 	}
-	if err := d.flush(); err != nil {
+	if err := d.flush(d.data); err != nil {
 		return err
 	}
 	return d.write(append([]byte{0}, sum[:]...))
