@@ -54,14 +54,18 @@ var errStopped = errors.New("stopped")
 
 // DiffOptions are the choices of whoever compares. The zero value is a good one.
 type DiffOptions struct {
-	// Workers is the number of goroutines that scan the new file. What is found
-	// does not depend on it but for where equal blocks are copied from. Zero: one
-	// for each processor, as far as memory is bounded. A file of less than 1 MiB is
-	// scanned by the caller's goroutine alone, and so is any with one worker. With
-	// more, one more goroutine reads target.
+	// Size is the expected length of the new file in bytes. It only decides about
+	// how much is read at once. Zero: unknown.
+	Size int64
+	// Workers is the number of goroutines that scan the new file. How many bytes are
+	// copied does not depend on it. Zero: one for each processor, as far as memory
+	// is bounded. A file of less than 1 MiB is scanned by the caller's goroutine
+	// alone, and so is any with one worker. With more, one more goroutine reads
+	// target.
 	Workers int
 	// Base is the old file, if it is at hand. Then copies are extended byte by byte
-	// to both sides, and data are the edits only, not the blocks around them.
+	// to both sides, and data are the edits only, not the blocks around them; but for
+	// less than a block where a window of 256 KiB or 1 MiB begins.
 	Base io.ReaderAt
 }
 
@@ -75,7 +79,15 @@ func Diff(sig *Signature, target io.Reader) iter.Seq2[Op, error] {
 
 // DiffWith is Diff with choices.
 func DiffWith(sig *Signature, target io.Reader, o DiffOptions) iter.Seq2[Op, error] {
-	return diff(sig, target, o, -1)
+	return diff(sig, target, o, knownSize(o.Size))
+}
+
+// knownSize returns an expected length, or -1 if it is unknown.
+func knownSize(size int64) int64 {
+	if size <= 0 {
+		return -1
+	}
+	return size
 }
 
 // diff compares with a target that has size bytes, or nobody knows how many if

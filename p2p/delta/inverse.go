@@ -16,6 +16,8 @@ type Part struct {
 // InverseOptions are the choices of whoever looks for parts. The zero value is a
 // good one.
 type InverseOptions struct {
+	// Size is the expected length of the old file in bytes, as of DiffOptions.
+	Size int64
 	// Workers is the number of goroutines that scan the old file, as of
 	// DiffOptions.
 	Workers int
@@ -32,7 +34,7 @@ type InverseOptions struct {
 // has to be verified.
 func Inverse(sig *Signature, old io.Reader, o InverseOptions) iter.Seq2[Part, error] {
 	return func(yield func(Part, error) bool) {
-		s := newSearch(sig, old, o.Workers, -1)
+		s := newSearch(sig, old, o.Workers, knownSize(o.Size))
 		g := &gatherer{index: s.index, known: make([]uint64, sig.Blocks()/64+1)}
 		if s.index.twins {
 			g.where = make([]int64, sig.full())

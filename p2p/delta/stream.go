@@ -52,8 +52,8 @@ type Writer struct {
 	ops, data []byte // of the frame begun
 	run       int    // bytes at the end of data that no operation tells of yet
 	raw       bool
-	vain      int // samples in a row that did not shrink
-	skip      int // frames not to be sampled
+	vain      int           // samples in a row that did not shrink
+	skip      int           // frames not to be sampled
 	packer    *zstd.Encoder // nil until something is compressed
 	packed    []byte
 }
