@@ -25,7 +25,7 @@
 // C × 2^-100: 2^-54 for two files of 1 GiB.
 //
 // The sum of the whole old file, which Sign computes as well unless told not to,
-// takes two thirds of its time. It is in the encodings so that who applies a delta
+// takes almost half of its time. It is in the encodings so that who applies a delta
 // to another file can be told so.
 //
 // A signature discloses what is in a file to whoever can guess it. Sign only what
@@ -48,9 +48,9 @@
 // All sizes come from constants or from the number of bytes that arrived, never
 // from what a peer announces. Beside the signature (13 bytes for each block)
 //
-//   - Diff holds an index of at most 20 bytes for each block, and never more than
-//     64 MiB with its windows: one of 256 KiB and two blocks, or 12 MiB of them for
-//     several workers;
+//   - Diff holds an index of at most 64 bytes for each block, but never more than
+//     48 MiB, and windows of the new file: one of 256 KiB or two blocks, or for
+//     several workers 12 MiB of them;
 //   - Inverse holds the same, a bit for each block, and 8 bytes for each block more
 //     if some are equal;
 //   - Sign holds 256 KiB, or 12 MiB for several workers;
