@@ -115,9 +115,7 @@ func diff(sig *Signature, target io.Reader, o DiffOptions, size int64) iter.Seq2
 }
 
 // joiner makes operations out of what has been found in one window after the
-// other. Where windows have found the same bytes twice, because a match reaches
-// into the next window, the earlier match is kept, and the later one from where
-// that ends: a part of equal blocks is equal, too.
+// other. A match may reach into the next window; none begins before another ends.
 type joiner struct {
 	yield  func(Op) error
 	extend *extender // nil: there is no old file
@@ -127,18 +125,11 @@ type joiner struct {
 
 func (j *joiner) join(w *window) error {
 	for _, m := range w.matches {
-		from, to := w.pos+int64(m.at), w.pos+int64(m.at)+m.length
-		if to <= j.done {
-			continue
-		}
-		if skip := j.done - from; skip > 0 {
-			from, m.offset = j.done, m.offset+skip
-		}
-		back, err := j.literal(w, from, m.offset)
+		back, err := j.literal(w, w.pos+int64(m.at), m.offset)
 		if err != nil {
 			return err
 		}
-		if err := j.copy(m.offset-back, to-from+back); err != nil {
+		if err := j.copy(m.offset-back, m.length+back); err != nil {
 			return err
 		}
 	}

@@ -40,8 +40,8 @@ func newScanner(x *index) *scanner {
 }
 
 // scan finds blocks that begin in p[from:limit]. Unless last is true, which says
-// that the file ends with p, block bytes follow behind limit. The
-// matches are in s.matches.
+// that the file ends with p, block bytes follow behind limit. The matches
+// are in s.matches.
 func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	block := s.sig.block
 	s.budget = allowance * int64(max(limit, leastWindow))
