@@ -60,6 +60,7 @@ func hostileCases() []hostile {
 		{"one weak sum, long blocks", forge(MaxBlock, sameWeak), zeros},
 		{"all weak sums of the file", forge(long, everywhere), secret},
 		{"blocks of one byte", sig(noise(4, 1<<16), 1), noise(5, 1<<18)},
+		{"blocks of one byte, as expected", sig(zeros, 1), zeros},
 	}
 }
 

@@ -30,7 +30,7 @@ type scanner struct {
 	found  []int
 	next   int // the block that follows the one matched last
 	budget int64
-	work   int64 // bytes read by the sums, and lookCost for each sum looked up
+	work   int64 // bytes read by the sums, and lookCost and expectedCost as in budget
 
 	matches []match // what has been found, in order, adjoining ones joined
 }
@@ -124,6 +124,7 @@ func (s *scanner) expected(p []byte) int {
 		return -1
 	}
 	s.budget -= expectedCost
+	s.work += expectedCost
 	return s.next
 }
 
