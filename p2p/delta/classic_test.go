@@ -107,3 +107,13 @@ func TestPolynomialRolls(t *testing.T) {
 		}
 	})
 }
+
+// TestZerosAreNotKnown: what sparse files are full of does not pass a filter that
+// knows nothing.
+func TestZerosAreNotKnown(t *testing.T) {
+	for _, n := range []int{1, 512, 6144, 1 << 17} {
+		if newFilter(1, n).has(polynomial(make([]byte, n))) {
+			t.Errorf("%d zeros pass", n)
+		}
+	}
+}

@@ -420,6 +420,7 @@ func TestCompression(t *testing.T) {
 		{"noise", fresh, 1 << 20, 1<<20 + 200},
 		{"text", text.Bytes(), 1 << 10, 1 << 18},
 		{"text, then noise", append(bytes.Clone(text.Bytes()), fresh...), 1 << 20, 1<<20 + 1<<18},
+		{"noise, then text", append(bytes.Clone(fresh), text.Bytes()...), 1 << 20, 1<<20 + 3<<18},
 		{"pieces of text", mixed.Bytes(), 1 << 10, 8 << 10},
 	} {
 		for _, raw := range []bool{false, true} {

@@ -1,0 +1,218 @@
+package delta
+
+import "math/bits"
+
+// The polynomial of the bytes b0 … bn-1 is
+//
+//	start + b0·m^(n-1) + b1·m^(n-2) + … + bn-1  modulo 2^64,
+//
+// and the weak sum its upper 24 and its lower 16 bits, 40 in all. Bit i of it
+// depends on the lowest i bits of the bytes and of m only, so the upper ones are
+// spread best; the lower ones come for nothing in the loop of roll. Unlike sums
+// in the manner of Adler it spreads short blocks and text as well as noise.
+// Collisions can be constructed (the Thue–Morse sequence and its complement
+// collide for every odd m), which is why Diff counts what they cost.
+const (
+	weakBits = 40
+	weakHigh = 24
+	weakLow  = weakBits - weakHigh
+)
+
+// m is any odd number with well mixed bits: here the fraction of the golden
+// ratio. start keeps zeros from having the sum 0, which any filter would know: a
+// sum moves on as if start were in front of every block, see departures.
+const (
+	m     = 0x9e3779b97f4a7c15
+	start = 0xc2b2ae3d27d4eb4f
+)
+
+// The powers of m, modulo 2^64.
+const (
+	m2 = m * m & (1<<64 - 1)
+	m3 = m2 * m & (1<<64 - 1)
+	m4 = m3 * m & (1<<64 - 1)
+	m5 = m4 * m & (1<<64 - 1)
+	m6 = m5 * m & (1<<64 - 1)
+	m7 = m6 * m & (1<<64 - 1)
+	m8 = m7 * m & (1<<64 - 1)
+)
+
+// polynomial returns all 64 bits of the sum of p.
+func polynomial(p []byte) uint64 {
+	h := uint64(0)
+	for len(p) >= 8 {
+		b := p[:8:8]
+		// Grouped so that the multiplications do not wait for each other.
+		h = h*m8 + ((uint64(b[0])*m7 + uint64(b[1])*m6) + (uint64(b[2])*m5 + uint64(b[3])*m4)) +
+			((uint64(b[4])*m3 + uint64(b[5])*m2) + (uint64(b[6])*m + uint64(b[7])))
+		p = p[8:]
+	}
+	for _, c := range p {
+		h = h*m + uint64(c)
+	}
+	return h + start
+}
+
+// weakOf returns the weak sum within a polynomial, spread the other way round.
+func weakOf(h uint64) uint64 { return h>>(64-weakHigh)<<weakLow | h&(1<<weakLow-1) }
+
+func spread(weak uint64) uint64 {
+	return weak>>weakLow<<(64-weakHigh) | weak&(1<<weakLow-1)
+}
+
+// departures returns what has to be taken away for each value of a byte when it
+// leaves a window of n bytes. With start: (h + start)·m - start·m + start is
+// h·m + start.
+func departures(n int) *[256]uint64 {
+	power, square := uint64(1), uint64(m)
+	for ; n > 0; n >>= 1 {
+		if n&1 != 0 {
+			power *= square
+		}
+		square *= square
+	}
+	k, s := uint64(m), uint64(start)
+	var t [256]uint64
+	for i := range t {
+		t[i] = uint64(i)*power + s*k - s
+	}
+	return &t
+}
+
+// A filter says quickly of most sums that no block has them. It is a table of 16
+// bits for each value of the highest bits of a sum. The ones in an entry are bits
+// that are zero in the lower 16 bits of every block that has the place. So an
+// entry for which no block is there has only ones and lets one sum of 65,536
+// pass, with one block 1 %, with two 12 %; and all that is asked about a sum is
+// whether it has no bit in common with its entry: one word read, no collisions to
+// follow, no block forgotten. Of sums that no block has 0.3 % pass with six entries
+// for each block, 2 % with two.
+type filter interface {
+	add(h uint64)
+	has(h uint64) bool
+	// roll moves the sum h over out and in, which have the same length, until it
+	// stands on a value that a block may have. It returns the number of steps and
+	// the sum there.
+	roll(h uint64, out, in []byte) (steps int, sum uint64, hit bool)
+	// run returns over how many steps the sum stays the same, as it does where all
+	// bytes of out and in are the same.
+	run(h uint64, out, in []byte) int
+}
+
+// newFilter returns one for so many blocks of n bytes. The entries are at least six for each
+// block as long as they fit in half of the second cache of a core, and two beyond
+// that: a word that is not in the cache costs more than some sums in vain.
+func newFilter(blocks, n int) filter {
+	switch {
+	case blocks <= 1<<12/6:
+		return newBank[[1 << 12]uint16](n)
+	case blocks <= 1<<14/6:
+		return newBank[[1 << 14]uint16](n)
+	case blocks <= 1<<16/6:
+		return newBank[[1 << 16]uint16](n)
+	case blocks <= 1<<18/2:
+		return newBank[[1 << 18]uint16](n)
+	case blocks <= 1<<20/2:
+		return newBank[[1 << 20]uint16](n)
+	case blocks <= 1<<22/2:
+		return newBank[[1 << 22]uint16](n)
+	}
+	return newBank[[1 << 23]uint16](n)
+}
+
+// The lengths are types, so that each has its own loop, without checks of bounds
+// and without variable shifts.
+type entries interface {
+	[1 << 12]uint16 | [1 << 14]uint16 | [1 << 16]uint16 | [1 << 18]uint16 |
+		[1 << 20]uint16 | [1 << 22]uint16 | [1 << 23]uint16
+}
+
+// bank is a filter. What it needs in the loop is in one place, because a second
+// pointer would be one register too many.
+type bank[E entries] struct {
+	gone [256]uint64
+	e    E
+}
+
+func newBank[E entries](n int) *bank[E] {
+	b := new(bank[E])
+	b.gone = *departures(n)
+	for i := range len(b.e) {
+		b.e[i] = 1<<16 - 1
+	}
+	return b
+}
+
+func (b *bank[E]) add(h uint64) {
+	b.e[h>>uint(65-bits.Len(uint(len(b.e))))] &^= uint16(h)
+}
+
+func (b *bank[E]) has(h uint64) bool {
+	return b.e[h>>uint(65-bits.Len(uint(len(b.e))))]&uint16(h) == 0
+}
+
+func (b *bank[E]) roll(h uint64, out, in []byte) (steps int, sum uint64, hit bool) {
+	shift := uint(65 - bits.Len(uint(len(b.e)))) // constant for each E
+	i := 0
+	// Two steps from one sum: h·m² + (x·m + x') does not wait for the sum between.
+	for ; i+8 <= len(out) && i+8 <= len(in); i += 8 {
+		o, n := out[i:i+8:i+8], in[i:i+8:i+8]
+		x := uint64(n[0]) - b.gone[o[0]]
+		y := x*m + (uint64(n[1]) - b.gone[o[1]])
+		h1 := h*m + x
+		h = h*m2 + y
+		if b.e[h1>>shift]&uint16(h1) == 0 {
+			return i + 1, h1, true
+		}
+		if b.e[h>>shift]&uint16(h) == 0 {
+			return i + 2, h, true
+		}
+		x = uint64(n[2]) - b.gone[o[2]]
+		y = x*m + (uint64(n[3]) - b.gone[o[3]])
+		h1 = h*m + x
+		h = h*m2 + y
+		if b.e[h1>>shift]&uint16(h1) == 0 {
+			return i + 3, h1, true
+		}
+		if b.e[h>>shift]&uint16(h) == 0 {
+			return i + 4, h, true
+		}
+		x = uint64(n[4]) - b.gone[o[4]]
+		y = x*m + (uint64(n[5]) - b.gone[o[5]])
+		h1 = h*m + x
+		h = h*m2 + y
+		if b.e[h1>>shift]&uint16(h1) == 0 {
+			return i + 5, h1, true
+		}
+		if b.e[h>>shift]&uint16(h) == 0 {
+			return i + 6, h, true
+		}
+		x = uint64(n[6]) - b.gone[o[6]]
+		y = x*m + (uint64(n[7]) - b.gone[o[7]])
+		h1 = h*m + x
+		h = h*m2 + y
+		if b.e[h1>>shift]&uint16(h1) == 0 {
+			return i + 7, h1, true
+		}
+		if b.e[h>>shift]&uint16(h) == 0 {
+			return i + 8, h, true
+		}
+	}
+	for ; i < len(in); i++ {
+		h = h*m + uint64(in[i]) - b.gone[out[i]]
+		if b.has(h) {
+			return i + 1, h, true
+		}
+	}
+	return i, h, false
+}
+
+func (b *bank[E]) run(h uint64, out, in []byte) int {
+	stay := h - h*m
+	for i := range min(len(in), len(out)) {
+		if uint64(in[i])-b.gone[out[i]] != stay {
+			return i
+		}
+	}
+	return len(in)
+}
