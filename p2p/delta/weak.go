@@ -31,23 +31,30 @@ const (
 	m2 = m * m & (1<<64 - 1)
 	m3 = m2 * m & (1<<64 - 1)
 	m4 = m3 * m & (1<<64 - 1)
-	m5 = m4 * m & (1<<64 - 1)
-	m6 = m5 * m & (1<<64 - 1)
-	m7 = m6 * m & (1<<64 - 1)
-	m8 = m7 * m & (1<<64 - 1)
+	m8 = m4 * m4 & (1<<64 - 1)
 )
+
+// products holds what each value of a byte is with m, m² and m³. Reading that takes
+// half the time of multiplying by constants.
+var products = func() (t [3][256]uint64) {
+	for i := range uint64(256) {
+		t[0][i], t[1][i], t[2][i] = i*m3, i*m2, i*m
+	}
+	return t
+}()
 
 // polynomial returns all 64 bits of the sum of p.
 func polynomial(p []byte) uint64 {
+	t, k4, k8 := &products, uint64(m4), uint64(m8)
 	h := uint64(0)
-	for len(p) >= 8 {
-		b := p[:8:8]
-		// Grouped so that the multiplications do not wait for each other.
-		h = h*m8 + ((uint64(b[0])*m7 + uint64(b[1])*m6) + (uint64(b[2])*m5 + uint64(b[3])*m4)) +
-			((uint64(b[4])*m3 + uint64(b[5])*m2) + (uint64(b[6])*m + uint64(b[7])))
-		p = p[8:]
+	i := 0
+	for ; i+8 <= len(p); i += 8 {
+		b := p[i : i+8 : i+8]
+		x := t[0][b[0]] + t[1][b[1]] + t[2][b[2]] + uint64(b[3])
+		y := t[0][b[4]] + t[1][b[5]] + t[2][b[6]] + uint64(b[7])
+		h = h*k8 + x*k4 + y
 	}
-	for _, c := range p {
+	for _, c := range p[i:] {
 		h = h*m + uint64(c)
 	}
 	return h + start
