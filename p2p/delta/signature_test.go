@@ -284,6 +284,11 @@ func FuzzSignature(f *testing.F) {
 		if size != len(target) {
 			t.Fatalf("the operations make %d bytes of %d", size, len(target))
 		}
+		for p, err := range Inverse(s, bytes.NewReader(target), InverseOptions{Size: int64(size), Workers: 1}) {
+			if err != nil || p.Length <= 0 || p.Offset < 0 || p.Offset+p.Length > s.Size() || p.Base < 0 || p.Base+p.Length > int64(size) {
+				t.Fatalf("%+v of %d and %d: %v", p, s.Size(), size, err)
+			}
+		}
 	})
 }
 

@@ -159,6 +159,7 @@ func (b *bank[E]) has(h uint64) bool {
 }
 
 func (b *bank[E]) roll(h uint64, out, in []byte) (steps int, sum uint64, hit bool) {
+	// What has does is written out below: calls of it, inlined, cost 5 %.
 	shift := uint(65 - bits.Len(uint(len(b.e)))) // constant for each E
 	i := 0
 	// Two steps from one sum: h·m² + (x·m + x') does not wait for the sum between.
