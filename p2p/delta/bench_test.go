@@ -4,6 +4,7 @@ package delta
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -280,5 +281,42 @@ func BenchmarkHostile(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkManyCopies is a delta that makes 256 MiB of one block of a file on disk.
+func BenchmarkManyCopies(b *testing.B) {
+	const block, copies = 256, 1 << 20
+	name := filepath.Join(b.TempDir(), "old")
+	if err := os.WriteFile(name, noise(1, block), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	old, err := os.Open(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer old.Close()
+	var stream bytes.Buffer
+	w, err := NewWriter(&stream, Header{Size: block * copies, BaseSize: block})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range copies {
+		if err := w.WriteOp(Op{Length: block}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(Sum{}); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(block * copies)
+	for b.Loop() {
+		r, err := NewReader(bytes.NewReader(stream.Bytes()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.Patch(old, io.Discard); !errors.Is(err, ErrMismatch) {
+			b.Fatal(err)
+		}
 	}
 }

@@ -87,6 +87,7 @@ type builder struct {
 	w    io.Writer
 	left int64 // bytes that may still be written
 	buf  []byte
+	at   int64 // of buf in the old file
 }
 
 func (b *builder) apply(op Op) error {
@@ -104,21 +105,36 @@ func (b *builder) apply(op Op) error {
 
 func (b *builder) copy(offset, length int64) error {
 	if b.buf == nil && length > 0 {
-		b.buf = make([]byte, copyBuffer)
+		b.buf = make([]byte, 0, copyBuffer)
 	}
 	for length > 0 {
-		part := b.buf[:min(length, copyBuffer)]
-		n, err := b.base.ReadAt(part, offset)
-		if n < len(part) {
-			if errors.Is(err, io.EOF) {
-				return fmt.Errorf("copy %d bytes at %d: %w", length, offset, ErrOutside)
-			}
-			return fmt.Errorf("read the old file at %d: %w", offset, err)
+		n := min(length, copyBuffer)
+		if err := b.read(offset, int(n)); err != nil {
+			return err
 		}
-		if _, err := b.w.Write(part); err != nil {
+		at := offset - b.at
+		if _, err := b.w.Write(b.buf[at : at+n]); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
-		offset, length, b.left = offset+int64(n), length-int64(n), b.left-int64(n)
+		offset, length, b.left = offset+n, length-n, b.left-n
 	}
 	return nil
+}
+
+// read sees to it that n bytes at offset are in buf. What is there already is not
+// read again: a million copies of one block cost one read.
+func (b *builder) read(offset int64, n int) error {
+	if have := offset - b.at; have >= 0 && have+int64(n) <= int64(len(b.buf)) {
+		return nil
+	}
+	b.buf, b.at = b.buf[:n], offset
+	k, err := b.base.ReadAt(b.buf, offset)
+	if k == n {
+		return nil
+	}
+	b.buf = b.buf[:0]
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("copy %d bytes at %d: %w", n, offset, ErrOutside)
+	}
+	return fmt.Errorf("read the old file at %d: %w", offset, err)
 }
