@@ -4,15 +4,17 @@
 CREATE TABLE content (
 	n        INTEGER PRIMARY KEY,
 	hash     BLOB    NOT NULL UNIQUE, -- BLAKE3-256 of the content
-	saved    INTEGER NOT NULL,        -- Unix seconds
+	saved    INTEGER NOT NULL,        -- Unix seconds, of late
 	manifest BLOB    NOT NULL         -- packed, see package chunk
 ) STRICT;
 
--- Where a chunk is, to copy it from. Of a chunk that a content has more than once, the
--- first place.
-CREATE TABLE content_chunk (
+-- By which a content is found that has chunks of another one: those of its sketch, a few
+-- of all.
+CREATE TABLE content_sketch (
 	key     INTEGER NOT NULL, -- the first 8 bytes of the chunk's BLAKE3-256: what is copied is checked
 	content INTEGER NOT NULL REFERENCES content,
-	offset  INTEGER NOT NULL, -- in the content, in bytes
 	PRIMARY KEY (key, content)
 ) STRICT, WITHOUT ROWID;
+
+-- Whose sketch goes when it goes.
+CREATE INDEX content_sketch_content ON content_sketch (content);

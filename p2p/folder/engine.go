@@ -232,10 +232,9 @@ func (s *Service) SaveManifest(ctx context.Context, m *chunk.Manifest) error {
 	return s.store.SaveManifests(ctx, []*chunk.Manifest{m})
 }
 
-// Locate returns for each chunk a place in a folder where it probably is; without a Path:
-// none is known.
-func (s *Service) Locate(ctx context.Context, id string, chunks []chunk.Hash) ([]Located, error) {
-	return s.store.Locate(ctx, id, chunks)
+// Similar returns files of a folder that have chunks of a sketch, those with the most first.
+func (s *Service) Similar(ctx context.Context, id string, sketch []chunk.Hash, limit int) ([]Similar, error) {
+	return s.store.Similar(ctx, id, sketch, limit)
 }
 
 // SetBusy says whether a folder is being synchronised. Meanwhile the sink is told

@@ -192,33 +192,37 @@ func (m *Memory) SaveManifests(_ context.Context, ms []*chunk.Manifest) error {
 // save adds manifests that are not known. The caller holds m.mu.
 func (m *Memory) save(ms []*chunk.Manifest) {
 	for _, x := range ms {
-		if h := Hash(x.Root()); m.made[h].manifest == nil {
-			m.made[h] = kept{x, time.Now()}
+		h := Hash(x.Root())
+		if known := m.made[h].manifest; known != nil {
+			x = known
 		}
+		m.made[h] = kept{x, time.Now()}
 	}
 }
 
-// Locate implements Index.
-func (m *Memory) Locate(_ context.Context, folder string, chunks []chunk.Hash) ([]Located, error) {
+// Similar implements Index.
+func (m *Memory) Similar(_ context.Context, folder string, sketch []chunk.Hash, limit int) ([]Similar, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.table(folder)
-	places := make(map[chunk.Hash]Located)
+	var found []Similar
 	for h, k := range m.made {
 		r, err := t.first(t.files[h], "")
 		if err != nil {
 			continue
 		}
-		for i := k.manifest.Len() - 1; i >= 0; i-- {
-			c := k.manifest.Chunk(i)
-			places[c.Hash] = Located{Path: r.Path, Hash: h, Offset: c.Offset}
+		s := Similar{Path: r.Path, Hash: h}
+		for _, c := range k.manifest.Sketch() {
+			if slices.Contains(sketch, c) {
+				s.Shared++
+			}
+		}
+		if s.Shared > 0 {
+			found = append(found, s)
 		}
 	}
-	found := make([]Located, len(chunks))
-	for i, h := range chunks {
-		found[i] = places[h]
-	}
-	return found, nil
+	slices.SortFunc(found, func(a, b Similar) int { return cmp.Or(b.Shared-a.Shared, cmp.Compare(a.Path, b.Path)) })
+	return found[:min(len(found), limit)], nil
 }
 
 // Sweep implements Index.

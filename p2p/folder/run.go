@@ -340,8 +340,8 @@ func (r *runner) finish(ctx context.Context, s *scan, sum totals, took time.Dura
 	if err != nil {
 		return fmt.Errorf("folder: count %s: %w", r.path, err)
 	}
-	if err := r.service.store.Sweep(ctx, time.Now().Add(-keepManifest)); err != nil {
-		return fmt.Errorf("folder: tidy what is known of %s: %w", r.path, err)
+	if err := r.service.store.Sweep(ctx, time.Now().Add(-keepManifest)); err != nil && ctx.Err() == nil {
+		r.service.log.Warn("folder: what nobody needs to know any more was not forgotten", "folder", r.path, "error", err)
 	}
 	r.set(func() {
 		r.files, r.bytes, r.skips, r.scanned = int64(files), bytes, s.skips, time.Now()

@@ -56,9 +56,10 @@ type Index interface {
 	Manifest(ctx context.Context, h Hash) (*chunk.Manifest, error)
 	// SaveManifests saves what contents are made of.
 	SaveManifests(ctx context.Context, ms []*chunk.Manifest) error
-	// Locate returns for each chunk a place in the folder where it is, by what was saved;
-	// without a Path: nowhere. That has to be checked: few bits of the hash are compared.
-	Locate(ctx context.Context, folder string, chunks []chunk.Hash) ([]Located, error)
+	// Similar returns up to limit files of a folder whose content has chunks of a sketch
+	// (chunk.Manifest.Sketch), those with the most first, each content once. What is
+	// copied from them has to be checked: few bits of the hashes are compared.
+	Similar(ctx context.Context, folder string, sketch []chunk.Hash, limit int) ([]Similar, error)
 	// Sweep forgets the manifests that were saved before a time and whose content no file
 	// of any folder has.
 	Sweep(ctx context.Context, before time.Time) error
@@ -91,11 +92,11 @@ type Diff struct {
 	Made []*chunk.Manifest
 }
 
-// Located is where a chunk is.
-type Located struct {
-	Path   string // of a file
-	Hash   Hash   // of its content
-	Offset int64  // in the file, in bytes
+// Similar is a file that has chunks of another one.
+type Similar struct {
+	Path   string
+	Hash   Hash // of its content
+	Shared int  // how many chunks of the sketch
 }
 
 // Delta is how much more is in a folder than before.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
-	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -24,8 +23,11 @@ const (
 	batchBytes = 2 << 20
 	// batchesPeer is how many batches one member is asked for at once.
 	batchesPeer = 2
-	// largeAtOnce is how many large contents come at once.
+	// largeAtOnce is how many large contents come at once, and manyAtOnce how many if all of
+	// them have manyBytes at most: for each a member is asked twice.
 	largeAtOnce = 2
+	manyAtOnce  = 8
+	manyBytes   = 64 << 20
 )
 
 // fetcher brings contents: from this disk if they are there, or else from members
@@ -39,10 +41,12 @@ type fetcher struct {
 	large   []*fetch
 	running map[reconcile.Hash]*fetch
 	busy    map[p2p.ID]int
-	larges  int
+	larges  int   // on their way,
+	bytes   int64 // and how many bytes they have
 	results []result
 	again   map[reconcile.Hash]retry
-	away    time.Time // until then nothing is begun: the folder's directory was not there
+	liars   map[p2p.ID]time.Time // who have told wrong manifests, and when
+	away    time.Time            // until then nothing is begun: the folder's directory was not there
 }
 
 // fetch is one content on its way.
@@ -57,10 +61,10 @@ type fetch struct {
 	kept   *progress // of an attempt that did not come to its end; nil: of none
 }
 
-// large reports whether it is brought by itself: it is large, or an old version of it is here
-// whose manifest says what has changed.
+// large reports whether it is brought by itself, and chunk by chunk: what is small is sooner sent
+// with others than asked about.
 func (x *fetch) large() bool {
-	return x.want.Size > small || x.want.Size >= folder.ManifestFrom && x.want.OldSize >= folder.ManifestFrom
+	return x.want.Size > small
 }
 
 // retry is when a content that did not come is asked for again.
@@ -82,7 +86,7 @@ type result struct {
 func newFetcher(r *runner) *fetcher {
 	return &fetcher{
 		r: r, wake: make(chan struct{}, 1), running: map[reconcile.Hash]*fetch{},
-		busy: map[p2p.ID]int{}, again: map[reconcile.Hash]retry{},
+		busy: map[p2p.ID]int{}, again: map[reconcile.Hash]retry{}, liars: map[p2p.ID]time.Time{},
 	}
 }
 
@@ -196,12 +200,13 @@ func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 			wg.Go(func() { f.fetchBatch(ctx, p.link, batch) })
 		}
 	}
-	for f.larges < largeAtOnce {
+	for {
 		x := f.largeFor(sources)
 		if x == nil {
 			break
 		}
 		f.larges++
+		f.bytes += x.want.Size
 		wg.Go(func() { f.fetchLarge(ctx, x) })
 	}
 	f.giveUp(sources)
@@ -267,9 +272,13 @@ func (f *fetcher) batchFor(peer p2p.ID, members int) []*fetch {
 	return out
 }
 
-// largeFor takes a large content that some member may have. The caller holds f.mu.
+// largeFor takes a large content that some member may have, if one more can come. The caller
+// holds f.mu.
 func (f *fetcher) largeFor(sources []*pull) *fetch {
 	for i, x := range f.large {
+		if f.larges >= largeAtOnce && (f.larges >= manyAtOnce || f.bytes+x.want.Size > manyBytes) {
+			return nil // the next are not smaller
+		}
 		if x.local && !f.waits(x) && slices.ContainsFunc(sources, func(p *pull) bool { return !x.tried[p.link.Peer()] }) {
 			f.large = slices.Delete(f.large, i, i+1)
 			return x

@@ -85,7 +85,7 @@ func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) er
 		if len(q.Items) > maxItems || (q.Manifest != nil || q.Gaps != nil) && len(q.Items) != 1 {
 			return fmt.Errorf("exchange: request for %d contents: %w", len(q.Items), wire.ErrMalformed)
 		}
-		may.request, may.asked = q, time.Time{}
+		may.request, may.asked = q, time.Now()
 		to := sink(out)
 		if q.Packed {
 			to = packer{pack.NewWriter(out, &s.codec), out}
@@ -126,8 +126,7 @@ type permitted struct {
 
 func (w *permitted) Write(p []byte) (int, error) {
 	if now := time.Now(); now.Sub(w.asked) >= time.Second {
-		// What is written first follows what was just decided.
-		if _, code := w.s.permit(w.request.Folder, w.request.Creator, w.to); code != "" && !w.asked.IsZero() {
+		if _, code := w.s.permit(w.request.Folder, w.request.Creator, w.to); code != "" {
 			return 0, fmt.Errorf("exchange: %s may not read the folder any more", w.to.Short())
 		}
 		w.asked = now

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -52,9 +53,9 @@ func (g *gapped) readTable(in *bufio.Reader) (*delta.Signature, error) {
 
 // serveGaps answers with the delta of some parts of an open file.
 func (r *runner) serveGaps(ctx context.Context, from p2p.ID, g *gapped, sig *delta.Signature, f apply.File, size int64, out sink) error {
-	leave, err := r.s.deltas.wait(ctx, from, gapsAtOnce, r.s.o.Times.Stalled)
+	leave, err := r.s.deltas.wait(ctx, from, gapsAtOnce, r.s.o.Times.Stalled/2)
 	if err != nil {
-		return err
+		return wire.WriteMsg(out, part{Code: codeBusy})
 	}
 	defer leave()
 	var parts []assemble.Extent
@@ -79,7 +80,12 @@ func (r *runner) serveGaps(ctx context.Context, from p2p.ID, g *gapped, sig *del
 
 // bringGaps brings what is in some gaps of a content.
 func (u *update) bringGaps(ctx context.Context, l p2p.Link, b assemble.Bundle) error {
-	sig, err := b.Sign(u.base)
+	base := readable{u.base}
+	sig, err := b.Sign(base)
+	if errors.Is(err, errBase) {
+		u.unreadable(err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%w: sign the old version: %w", errHere, err)
 	}
@@ -108,17 +114,44 @@ func (u *update) bringGaps(ctx context.Context, l p2p.Link, b assemble.Bundle) e
 	if h := d.Header(); h.Size != size || h.BaseSize != sig.Size() {
 		return errOther
 	}
-	w := &paced{u.checker(b.New), a.timed}
-	var given int64
-	_, err = delta.Patch(b.Join(u.base), weighed(d.Ops(), &given), w, delta.PatchOptions{Size: size, Bare: true})
-	if errors.Is(err, errWrite) {
+	var given, fresh int64
+	w := &paced{u.checker(b.New, &fresh), a.timed}
+	_, err = delta.Patch(b.Join(base), weighed(d.Ops(), &given), w, delta.PatchOptions{Size: size, Bare: true})
+	u.x.t.reused.Add(max(0, fresh-given))
+	switch {
+	case errors.Is(err, errWrite):
 		return fmt.Errorf("%w: %w", errHere, err)
-	}
-	if err != nil {
+	case errors.Is(err, errBase):
+		u.unreadable(err)
+		return nil
+	case err != nil:
 		return err
 	}
 	u.gained(size, given+g.Table)
 	return nil
+}
+
+// readable is an old version whose errors can be told from others.
+type readable struct{ io.ReaderAt }
+
+// errBase: the old version cannot be read as it was.
+var errBase = errors.New("the old version cannot be read")
+
+// ReadAt implements io.ReaderAt. Errors: errBase.
+func (r readable) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if n < len(p) {
+		return n, fmt.Errorf("%w: at %d: %v", errBase, off+int64(n), err)
+	}
+	return n, nil
+}
+
+// unreadable has the rest brought without the old version.
+func (u *update) unreadable(err error) {
+	u.f.r.s.log.Debug("folder: no deltas", "folder", u.f.r.label, "path", u.x.want.Path, "error", err)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.noDeltas()
 }
 
 // weighed counts the bytes that operations bring.

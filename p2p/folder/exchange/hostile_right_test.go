@@ -18,6 +18,15 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 )
 
+// readsOnly lets a member only read, and waits until it is asked anew because of that.
+func (m *mallory) readsOnly() {
+	m.t.Helper()
+	before := m.streams()
+	m.town.let(m.id(), Access{Read: true})
+	m.victim.s.Kick()
+	m.victim.await("another stream, of who may only read", func() bool { return m.streams() > before })
+}
+
 // What a member who may only read has made is refused of itself, and named; of what a
 // writer passes on it is taken, for it was made when it was allowed.
 func TestReaderWrites(t *testing.T) {
@@ -27,7 +36,7 @@ func TestReaderWrites(t *testing.T) {
 	m.tell(was)
 	honest.await("a writer's file", honest.has("while a writer.txt", "allowed"))
 	relay := m.town.invade(t, victim, true)
-	m.town.let(m.id(), Access{Read: true})
+	m.readsOnly()
 	m.tell(m.file(root, "reader.txt", "not allowed"), m.edited(was, "changed", false))
 	victim.awaitRefusal(m.id(), "reader.txt", m.id().Short()+" may not change")
 	victim.awaitRefusal(m.id(), "while a writer.txt", "may not change")
@@ -302,10 +311,7 @@ func TestAnswerAsksAgain(t *testing.T) {
 func TestRefusedIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	victim, _, m := scene(t, Times{})
-	first := m.streams()
-	m.town.let(m.id(), Access{Read: true})
-	victim.s.Kick()
-	victim.await("another stream, of who may only read", func() bool { return m.streams() > first })
+	m.readsOnly()
 	m.tell(m.file(root, "reader.txt", "kept"))
 	victim.awaitRefusal(m.id(), "reader.txt", "may not change")
 	m.town.let(m.id(), Access{})

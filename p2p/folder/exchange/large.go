@@ -35,6 +35,7 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 	defer func() {
 		f.mu.Lock()
 		f.larges--
+		f.bytes -= x.want.Size
 		f.mu.Unlock()
 		f.kick()
 	}()
@@ -62,12 +63,7 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 		return err
 	}
 	defer leave()
-	var links []p2p.Link
-	for _, p := range f.sources() {
-		if !x.tried[p.link.Peer()] {
-			links = append(links, p.link)
-		}
-	}
+	links := f.askable(x)
 	if len(links) == 0 {
 		return errNotHere
 	}
@@ -85,7 +81,7 @@ func (f *fetcher) bringLarge(ctx context.Context, x *fetch) error {
 	if x.alone {
 		return f.bringSegments(ctx, fsys, links[:1], x, nil)
 	}
-	return f.bringSegments(ctx, fsys, links, x, f.sources)
+	return f.bringSegments(ctx, fsys, links, x, func() []p2p.Link { return f.askable(x) })
 }
 
 // begun is where a content grows.
@@ -114,39 +110,81 @@ func (f *fetcher) update(ctx context.Context, fsys *apply.Root, links []p2p.Link
 	if err != nil {
 		return err
 	}
-	err = f.bringChunks(ctx, fsys, links, x, m, old, f.sources)
-	if x.kept != nil {
-		x.kept.from = from
-	}
+	// Who has just not known it is not asked again.
+	links = slices.DeleteFunc(links, func(l p2p.Link) bool { return x.tried[l.Peer()] })
+	err = f.bringChunks(ctx, fsys, links, x, m, from, old)
 	if errors.Is(err, errManifest) {
-		x.tried[from] = true
+		x.tried[from], x.kept = true, nil
+		f.accuse(from)
 	}
 	return err
 }
 
-// manifestOf asks members, one after the other, what a content is made of.
+// hedge is how long a member may take to tell a manifest before the next one is asked too.
+const hedge = 3 * time.Second
+
+// told is what a member has said that a content is made of.
+type told struct {
+	link p2p.Link
+	made *chunk.Manifest
+	err  error
+}
+
+// manifestOf asks members what a content is made of: one, and the next when that fails or takes
+// long.
 func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, old *older) (*chunk.Manifest, p2p.ID, error) {
 	var base *chunk.Manifest
 	if old != nil {
 		base = old.manifest
 	}
+	within, cancel := context.WithCancel(ctx)
+	answers := make(chan told)
+	asked, waiting := 0, 0
+	ask := func() {
+		if asked == len(links) {
+			return
+		}
+		l := links[asked]
+		asked, waiting = asked+1, waiting+1
+		go func() {
+			m, err := f.askManifest(within, l, x, base)
+			if errors.Is(err, errOther) && base != nil {
+				// Two groups of chunks can have the same short name.
+				m, err = f.askManifest(within, l, x, nil)
+			}
+			answers <- told{l, m, err}
+		}()
+	}
+	defer func() {
+		cancel()
+		for range waiting {
+			<-answers
+		}
+	}()
+	ask()
+	tick := time.NewTicker(min(hedge, f.r.s.o.Times.Stalled))
+	defer tick.Stop()
 	var errs []error
 	without := 0
-	for _, l := range links {
-		m, err := f.askManifest(ctx, l, x, base)
-		if errors.Is(err, errOther) && base != nil {
-			// Two groups of chunks can have the same short name.
-			m, err = f.askManifest(ctx, l, x, nil)
-		}
-		if err == nil {
-			return m, l.Peer(), nil
-		}
-		errs = append(errs, err)
-		switch {
-		case errors.Is(err, errNoManifest):
-			without++
-		case ctx.Err() == nil && !linkEnded(l):
-			x.tried[l.Peer()] = true
+	for waiting > 0 {
+		select {
+		case <-tick.C:
+			ask()
+		case a := <-answers:
+			waiting--
+			if a.err == nil {
+				return a.made, a.link.Peer(), nil
+			}
+			errs = append(errs, a.err)
+			switch {
+			case errors.Is(a.err, errNoManifest):
+				without++
+			case ctx.Err() == nil && !errors.Is(a.err, errBusy) && !linkEnded(a.link):
+				f.mu.Lock()
+				x.tried[a.link.Peer()] = true
+				f.mu.Unlock()
+			}
+			ask()
 		}
 	}
 	if without < len(links) {
@@ -155,12 +193,12 @@ func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, ol
 	return nil, p2p.ID{}, errors.Join(errs...)
 }
 
-// complete gives a content the name by which the core knows it.
-func complete(fsys *apply.Root, h reconcile.Hash) error {
+// complete gives a content that is whole the name by which the core knows it.
+func complete(fsys *apply.Root, path string, h reconcile.Hash) error {
 	if err := errors.Join(remove(fsys, replica.ArrivalName(h)), remove(fsys, mapOf(h))); err != nil {
 		return err
 	}
-	return fsys.Rename(begun(h), replica.ArrivalName(h))
+	return fsys.Rename(path, replica.ArrivalName(h))
 }
 
 // segments is what is still to come of a content.
@@ -252,7 +290,7 @@ const lookForMore = 100 * time.Millisecond
 
 // bringAll brings segments from all links at once, and from those of more that come to
 // be while it lasts.
-func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *segments, t, m apply.Temp, more func() []*pull) error {
+func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *segments, t, m apply.Temp, more func() []p2p.Link) error {
 	var errs []error
 	running, results, used := 0, make(chan error), map[p2p.ID]bool{}
 	use := func(l p2p.Link) {
@@ -279,8 +317,8 @@ func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *s
 			if more == nil {
 				continue
 			}
-			for _, p := range more() {
-				use(p.link)
+			for _, l := range more() {
+				use(l)
 			}
 		}
 	}
@@ -289,7 +327,7 @@ func (f *fetcher) bringAll(ctx context.Context, links []p2p.Link, x *fetch, s *s
 
 // bringSegments brings the content from all links at once; more, if it is not nil,
 // returns the members that can be asked by then.
-func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, more func() []*pull) error {
+func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, more func() []p2p.Link) error {
 	h := x.want.Hash
 	s := resume(fsys, h, x.want.Size)
 	if err := enough(fsys, s.bytes()); err != nil {
@@ -336,7 +374,7 @@ func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p
 		x.alone = true
 		return errors.Join(errOther, forgetBegun(fsys, h))
 	}
-	return complete(fsys, h)
+	return complete(fsys, begun(h), h)
 }
 
 // errHere: not the member's fault.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -23,8 +24,6 @@ type outlined struct {
 const (
 	// maxOutline is the most bytes of an outline: that of the largest manifest has a third.
 	maxOutline = 1 << 20
-	// maxManifest is the most bytes of a manifest as it travels.
-	maxManifest = 36*chunk.MaxChunks + 64<<20
 	// manifestWithin is how long a member may be silent before it sends a manifest: it may
 	// have to read the whole file for it.
 	manifestWithin = 15 * time.Minute
@@ -32,17 +31,28 @@ const (
 	manifestsAtOnce = 2
 )
 
-// codeNoManifest: the content is here, but not known chunk by chunk.
-const codeNoManifest = "no_manifest"
+// codeNoManifest: the content is here, but not known chunk by chunk. codeBusy: too much is
+// asked for at once.
+const (
+	codeNoManifest = "no_manifest"
+	codeBusy       = "busy"
+)
+
+// errBusy: the member has too much to do, which is nobody's fault.
+var errBusy = errors.New("the member is busy")
 
 // errNoManifest: the member has no manifest of it.
 var errNoManifest = errors.New("the member has no manifest of it")
 
 // serveManifest answers with what the content of an open file is made of.
 func (r *runner) serveManifest(ctx context.Context, from p2p.ID, q request, f apply.File, size int64, of []byte, out sink) error {
-	leave, err := r.s.deltas.wait(ctx, from, manifestsAtOnce, r.s.o.Times.Stalled)
+	outline, err := chunk.ParseOutline(of)
 	if err != nil {
-		return err
+		return fmt.Errorf("exchange: outline: %w: %w", wire.ErrMalformed, err)
+	}
+	leave, err := r.s.manifests.wait(ctx, from, manifestsAtOnce, r.s.o.Times.Stalled/2)
+	if err != nil {
+		return wire.WriteMsg(out, part{Code: codeBusy})
 	}
 	defer leave()
 	m, err := r.manifest(ctx, reconcile.Hash(q.Items[0].Hash), f, size)
@@ -55,10 +65,6 @@ func (r *runner) serveManifest(ctx context.Context, from p2p.ID, q request, f ap
 	if err != nil {
 		return err
 	}
-	outline, err := chunk.ParseOutline(of)
-	if err != nil {
-		return fmt.Errorf("exchange: outline: %w: %w", wire.ErrMalformed, err)
-	}
 	b := m.Difference(outline)
 	if err := wire.WriteMsg(out, part{Length: int64(len(b))}); err != nil {
 		return err
@@ -70,24 +76,66 @@ func (r *runner) serveManifest(ctx context.Context, from p2p.ID, q request, f ap
 // manifest returns what a content is made of that an open file has. Errors:
 // errNoManifest if it has none, errOther if the file has another content.
 func (r *runner) manifest(ctx context.Context, h reconcile.Hash, f io.ReaderAt, size int64) (*chunk.Manifest, error) {
+	if size < folder.ManifestFrom {
+		return nil, errNoManifest
+	}
 	m, err := r.s.o.Folders.Manifest(ctx, folder.Hash(h))
 	if err == nil || !errors.Is(err, folder.ErrNotFound) {
 		return m, err
 	}
-	if size < folder.ManifestFrom {
+	// One file is read at a time: the next who waits may want the same.
+	select {
+	case r.s.scans <- struct{}{}:
+		defer func() { <-r.s.scans }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if m, err := r.s.o.Folders.Manifest(ctx, folder.Hash(h)); err == nil {
+		return m, nil
+	}
+	if r.s.unmade.has(h) {
 		return nil, errNoManifest
 	}
 	m, err = chunk.Scan(ctxReader{ctx, io.NewSectionReader(f, 0, size)}, size)
 	if errors.Is(err, chunk.ErrTooLarge) || err == nil && m.Len() == 0 {
+		r.s.unmade.add(h)
 		return nil, errNoManifest
 	}
 	if err != nil {
 		return nil, err
 	}
 	if reconcile.Hash(m.Root()) != h {
+		r.s.unmade.add(h)
 		return nil, errOther
 	}
 	return m, r.s.o.Folders.SaveManifest(ctx, m)
+}
+
+// unmade remembers for a while of what no manifest could be made. The zero value works.
+type unmade struct {
+	mu    sync.Mutex // guards since
+	since map[reconcile.Hash]time.Time
+}
+
+const (
+	unmadeFor = 10 * time.Minute
+	maxUnmade = 1000
+)
+
+func (u *unmade) has(h reconcile.Hash) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at, ok := u.since[h]
+	return ok && time.Since(at) < unmadeFor
+}
+
+func (u *unmade) add(h reconcile.Hash) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.since == nil || len(u.since) >= maxUnmade {
+		u.since = map[reconcile.Hash]time.Time{}
+	}
+	u.since[h] = time.Now()
 }
 
 // ctxReader is a reader that ends with its context.
@@ -130,19 +178,15 @@ func (f *fetcher) askManifest(ctx context.Context, l p2p.Link, x *fetch, base *c
 		return nil, err
 	}
 	a.timed.within = max(a.timed.within, manifestWithin)
-	var p part
-	if err := wire.ReadMsg(a.in, &p); err != nil {
+	p, err := readPart(a.in)
+	if err != nil {
 		return nil, err
 	}
-	switch {
-	case p.Code == codeNoManifest:
-		return nil, errNoManifest
-	case p.Code != "":
-		return nil, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
-	case p.Length < 0 || p.Length > maxManifest:
+	if most := longestManifest(x.want.Size) + 16*int64(outline.Groups()); p.Length < 0 || p.Length > most {
 		return nil, fmt.Errorf("manifest of %d bytes: %w", p.Length, wire.ErrMalformed)
 	}
-	a.timed.within = f.r.s.o.Times.Stalled
+	// That it had to read the file is not held against the member.
+	a.timed.within, a.timed.waited = f.r.s.o.Times.Stalled, 0
 	b, err := readGrowing(a.in, p.Length)
 	if err != nil {
 		return nil, err
@@ -158,6 +202,11 @@ func (f *fetcher) askManifest(ctx context.Context, l p2p.Link, x *fetch, base *c
 		return nil, errNoManifest
 	}
 	return m, nil
+}
+
+// longestManifest is the most bytes that the manifest of a file takes as it travels.
+func longestManifest(size int64) int64 {
+	return 36*min(size/chunk.Least+1, chunk.MaxChunks) + 32*(size/chunk.PieceSize+1) + 4096
 }
 
 // readGrowing reads n bytes. Room is made as they arrive.

@@ -135,10 +135,15 @@ func readPart(in *bufio.Reader) (part, error) {
 	if err := wire.ReadMsg(in, &p); err != nil {
 		return p, err
 	}
-	if p.Code != "" {
-		return p, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	switch p.Code {
+	case "":
+		return p, nil
+	case codeNoManifest:
+		return p, errNoManifest
+	case codeBusy:
+		return p, errBusy
 	}
-	return p, nil
+	return p, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
 }
 
 // fetchBatch asks a member for small contents.

@@ -67,8 +67,11 @@ type Service struct {
 	wake chan struct{} // the folders may be others
 	gate gate          // streams of contents
 	// deltas are those that are made: each holds a signature in memory.
-	deltas gate
-	codec  pack.Codec
+	deltas    gate
+	manifests gate          // that are asked for
+	scans     chan struct{} // holds one while a file is read for its manifest
+	unmade    unmade
+	codec     pack.Codec
 	// transferred numbers the transfers.
 	transferred atomic.Uint64
 
@@ -96,7 +99,7 @@ func New(o Options) *Service {
 	return &Service{
 		o: o, self: o.Identity.ID(), log: o.Logger, wake: make(chan struct{}, 1),
 		runners: map[string]*runner{}, ending: map[string]*runner{}, links: map[p2p.ID]p2p.Link{}, early: map[string]folder.Dirty{},
-		running: map[*transfer]bool{},
+		running: map[*transfer]bool{}, scans: make(chan struct{}, 1),
 	}
 }
 

@@ -8,14 +8,17 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zeebo/blake3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/chunk"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/assemble"
+	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 )
 
 // older is a file that has probably much in common with a content that is wanted.
@@ -61,12 +64,12 @@ func (f *fetcher) openOlder(ctx context.Context, fsys *apply.Root, path string, 
 		return nil, nil // a person has moved it: then there is no old version
 	}
 	st, err := in.Stat()
-	if err != nil {
-		return nil, errors.Join(err, in.Close())
-	}
-	m, err := f.r.manifest(ctx, [32]byte(h), in, st.Size)
 	if err == nil {
-		return &older{in, m}, nil
+		var m *chunk.Manifest
+		m, err = f.r.manifest(ctx, reconcile.Hash(h), in, st.Size)
+		if err == nil && m.Len() > 0 {
+			return &older{in, m}, nil
+		}
 	}
 	_ = in.Close() // nothing was written
 	if errors.Is(err, errNoManifest) || errors.Is(err, errOther) {
@@ -76,71 +79,59 @@ func (f *fetcher) openOlder(ctx context.Context, fsys *apply.Root, path string, 
 }
 
 const (
-	// probes is how many chunks of a content are looked for on this disk before all are.
-	probes = 256
-	// maxSources is from how many files besides an old version a content is copied.
-	maxSources = 64
+	// maxSimilar is how many files of a folder are looked at for chunks of a content, and
+	// maxSources how many of all folders are used.
+	maxSimilar = 8
+	maxSources = 32
 )
 
 // similar looks for a file of this folder that has much in common with a content. Nil: none.
 func (f *fetcher) similar(ctx context.Context, fsys *apply.Root, m *chunk.Manifest) (*older, error) {
-	found, err := f.r.s.o.Folders.Locate(ctx, f.r.id, sample(m))
-	if err != nil {
+	found, err := f.r.s.o.Folders.Similar(ctx, f.r.id, m.Sketch(), 1)
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	votes := map[folder.Located]int{}
-	var best folder.Located
-	for _, l := range found {
-		if l.Path == "" {
-			continue
-		}
-		l.Offset = 0
-		if votes[l]++; votes[l] > votes[best] {
-			best = l
-		}
-	}
-	if best.Path == "" {
-		return nil, nil
-	}
-	return f.openOlder(ctx, fsys, best.Path, best.Hash)
-}
-
-// sample returns the hashes of some chunks, evenly spread.
-func sample(m *chunk.Manifest) []chunk.Hash {
-	n := min(m.Len(), probes)
-	hashes := make([]chunk.Hash, n)
-	for i := range hashes {
-		hashes[i] = m.Chunk(i * m.Len() / n).Hash
-	}
-	return hashes
+	return f.openOlder(ctx, fsys, found[0].Path, found[0].Hash)
 }
 
 // locate finds chunks on this disk that the old version has not. A folder is searched only if
 // all who are asked for the content may read it: they could tell by what they are not asked for
 // what is in it.
-func (u *update) locate(ctx context.Context, fsys *apply.Root, links []p2p.Link) (map[int]assemble.Place, error) {
-	known := map[chunk.Hash]bool{}
+func (u *update) locate(ctx context.Context, fsys *apply.Root, links []p2p.Link) (map[chunk.Hash]assemble.Place, error) {
+	missing := map[chunk.Hash]bool{}
+	for i := range u.m.Len() {
+		if !u.have[i] {
+			missing[u.m.Chunk(i).Hash] = true
+		}
+	}
 	if u.made != nil {
 		for i := range u.made.Len() {
-			known[u.made.Chunk(i).Hash] = true
+			delete(missing, u.made.Chunk(i).Hash)
 		}
 	}
-	var missing []int
-	for i := range u.m.Len() {
-		if !u.have[i] && !known[u.m.Chunk(i).Hash] {
-			missing = append(missing, i)
-		}
-	}
-	places := map[int]assemble.Place{}
+	places := map[chunk.Hash]assemble.Place{}
 	for _, r := range u.f.r.s.readable(u.f.r, links) {
 		if len(missing) == 0 {
 			break
 		}
+		before := len(places)
 		if err := u.locateIn(ctx, fsys, r, missing, places); err != nil {
 			return nil, err
 		}
-		missing = slices.DeleteFunc(missing, func(i int) bool { _, found := places[i]; return found })
+		if r != u.f.r && len(places) > before {
+			u.foreign = append(u.foreign, r)
+		}
 	}
+	if len(u.foreign) == 0 {
+		return places, nil
+	}
+	// Nobody else may see later what is not asked for: what is copied so is in a file that no
+	// other attempt goes on with.
+	mixed := apply.TempName(u.x.want.Hash) + ".mixed.part"
+	if err := errors.Join(remove(fsys, mixed), fsys.Rename(u.name, mixed)); err != nil {
+		return nil, err
+	}
+	u.name = mixed
 	return places, nil
 }
 
@@ -159,49 +150,37 @@ func (s *Service) readable(r *runner, links []p2p.Link) []*runner {
 	return all
 }
 
-// locateIn finds chunks in one folder.
-func (u *update) locateIn(ctx context.Context, fsys *apply.Root, r *runner, chunks []int, places map[int]assemble.Place) error {
-	if len(chunks) > 4*probes {
-		// Where no chunk of many is, the others are hardly worth a look for each.
-		some := make([]chunk.Hash, probes)
-		for i := range some {
-			some[i] = u.m.Chunk(chunks[i*len(chunks)/probes]).Hash
-		}
-		found, err := u.f.r.s.o.Folders.Locate(ctx, r.id, some)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(found, func(l folder.Located) bool { return l.Path != "" }) {
-			return nil
-		}
-	}
-	hashes := make([]chunk.Hash, len(chunks))
-	for i, c := range chunks {
-		hashes[i] = u.m.Chunk(c).Hash
-	}
-	found, err := u.f.r.s.o.Folders.Locate(ctx, r.id, hashes)
+// locateIn finds chunks in one folder, and takes them out of those that are missing.
+func (u *update) locateIn(ctx context.Context, fsys *apply.Root, r *runner, missing map[chunk.Hash]bool, places map[chunk.Hash]assemble.Place) error {
+	found, err := u.f.r.s.o.Folders.Similar(ctx, r.id, u.m.Sketch(), maxSimilar)
 	if err != nil {
 		return err
 	}
-	files := map[string]int{}
-	for i, l := range found {
-		if l.Path == "" {
-			continue
+	for _, file := range found {
+		m, err := u.f.r.s.o.Folders.Manifest(ctx, file.Hash)
+		if err != nil {
+			continue // forgotten meanwhile
 		}
-		n, opened := files[l.Path]
-		if !opened {
-			n = u.open(ctx, fsys, r, l)
-			files[l.Path] = n
-		}
-		if n > 0 {
-			places[chunks[i]] = assemble.Place{File: n, Offset: l.Offset}
+		n := 0
+		for i := range m.Len() {
+			c := m.Chunk(i)
+			if !missing[c.Hash] {
+				continue
+			}
+			if n == 0 {
+				if n = u.open(ctx, fsys, r, file); n == 0 {
+					break
+				}
+			}
+			places[c.Hash] = assemble.Place{File: n, Offset: c.Offset}
+			delete(missing, c.Hash)
 		}
 	}
 	return nil
 }
 
 // open opens a file of a folder as a source and returns its number; 0: it cannot be used.
-func (u *update) open(ctx context.Context, fsys *apply.Root, r *runner, l folder.Located) int {
+func (u *update) open(ctx context.Context, fsys *apply.Root, r *runner, file folder.Similar) int {
 	if len(u.sources) > maxSources {
 		return 0
 	}
@@ -212,7 +191,7 @@ func (u *update) open(ctx context.Context, fsys *apply.Root, r *runner, l folder
 			return 0
 		}
 	}
-	in, _, err := openRow(ctx, disk{r.s.o.Folders, r.id, r.place}, fsys, l.Path, [32]byte(l.Hash))
+	in, _, err := openRow(ctx, disk{r.s.o.Folders, r.id, r.place}, fsys, file.Path, reconcile.Hash(file.Hash))
 	if err != nil {
 		leave()
 		return 0
@@ -237,7 +216,7 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 		})
 	}
 	for _, c := range copies {
-		for c.N > 0 && ctx.Err() == nil {
+		for c.N > 0 && ctx.Err() == nil && !u.hasFailed() {
 			piece := c
 			piece.N = 1
 			for piece.N < c.N && u.extent(piece.Run).Length < copyBytes {
@@ -250,22 +229,26 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 	}
 	close(pieces)
 	wg.Wait()
-	for _, c := range copies {
-		u.giveBack(job{runs: []assemble.Run{c.Run}}, false)
+	jobs := make([]job, len(copies))
+	for i, c := range copies {
+		jobs[i].runs = []assemble.Run{c.Run}
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.copying = false
+	u.giveBack(jobs, false)
+	u.turned.Broadcast()
 }
 
 func (u *update) copyRun(c assemble.Copy, buf []byte) {
 	e := u.extent(c.Run)
-	from, to := io.ReaderAt(u.sources[c.File].file), u.checker([]assemble.Extent{e})
+	var copied int64
+	from, to := io.ReaderAt(u.sources[c.File].file), u.checker([]assemble.Extent{e}, &copied)
 	if u.cloned && c.File == assemble.Base && c.Offset == e.Offset {
 		// It is there, as the old version was when it was cloned.
+		ok := to.OK
 		from, to = u.t, assemble.NewChecker(u.m, nowhere{}, []assemble.Extent{e})
-	}
-	var copied int64
-	to.OK = func(i int) {
-		copied += int64(u.m.Chunk(i).Length)
-		u.got(i)
+		to.OK = ok
 	}
 	for done := int64(0); done < e.Length; {
 		n, err := from.ReadAt(buf[:min(int64(len(buf)), e.Length-done)], c.Offset+done)
@@ -298,7 +281,7 @@ func (u *update) repeat(all []assemble.Repeat) error {
 		if _, err := u.t.ReadAt(buf, u.m.Chunk(r.Of).Offset); err != nil {
 			return err
 		}
-		to := u.checker([]assemble.Extent{{Offset: c.Offset, Length: int64(c.Length)}})
+		to := u.checker([]assemble.Extent{{Offset: c.Offset, Length: int64(c.Length)}}, nil)
 		if _, err := to.Write(buf); err != nil {
 			return err
 		}
@@ -310,48 +293,78 @@ func (u *update) repeat(all []assemble.Repeat) error {
 	return nil
 }
 
-// verify reads the whole content, and returns its manifest with all pieces. Errors:
-// errManifest if it is another one.
+// verify reads the whole content, and returns its manifest with all pieces, or nil if that is
+// not as everybody would make it. Errors: errManifest if it is that of another content.
 func (u *update) verify(ctx context.Context) (*chunk.Manifest, error) {
 	size := u.m.Size()
 	pieces := make([]chunk.Hash, (size+chunk.PieceSize-1)/chunk.PieceSize)
-	next, results := make(chan int), make(chan error)
-	workers := min(runtime.GOMAXPROCS(0), 4, len(pieces))
-	for range workers {
-		go func() {
-			buf := make([]byte, chunk.PieceSize)
-			var errs error
-			for i := range next {
-				at := int64(i) * chunk.PieceSize
-				b := buf[:min(chunk.PieceSize, size-at)]
-				_, err := u.t.ReadAt(b, at)
-				if err == nil {
-					pieces[i], err = chunk.PieceHash(size, i, b)
-				}
-				errs = errors.Join(errs, err)
-			}
-			results <- errs
-		}()
-	}
+	var odd atomic.Bool
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(min(runtime.GOMAXPROCS(0), 4))
+	rooms := sync.Pool{New: func() any { return new([chunk.PieceSize]byte) }}
 	for i := range pieces {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- i
+		g.Go(func() error {
+			room := rooms.Get().(*[chunk.PieceSize]byte)
+			defer rooms.Put(room)
+			at := int64(i) * chunk.PieceSize
+			b := room[:min(chunk.PieceSize, size-at)]
+			if err := errors.Join(ctx.Err(), readFull(u.t, b, at)); err != nil {
+				return err
+			}
+			var err error
+			pieces[i], err = chunk.PieceHash(size, i, b)
+			return err
+		})
 	}
-	close(next)
-	errs := ctx.Err()
-	for range workers {
-		errs = errors.Join(errs, <-results)
+	for first := 0; first < u.m.Len(); first += cutsAtOnce {
+		g.Go(func() error {
+			ok, err := u.cutRight(ctx, first, min(first+cutsAtOnce, u.m.Len()))
+			if !ok {
+				odd.Store(true)
+			}
+			return err
+		})
 	}
-	if errs != nil {
-		return nil, errs
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
 	m, err := u.m.WithPieces(pieces)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errManifest, err)
 	}
+	if odd.Load() {
+		return nil, nil
+	}
 	return m, nil
+}
+
+// cutsAtOnce is how many chunks one goroutine cuts again.
+const cutsAtOnce = 64
+
+// cutRight reports whether the file would be cut into just these chunks.
+func (u *update) cutRight(ctx context.Context, first, end int) (bool, error) {
+	b := make([]byte, 0, chunk.Longest+1)
+	for i := first; i < end; i++ {
+		c := u.m.Chunk(i)
+		// With the next byte: at the end of what it is given every chunk ends.
+		b = b[:min(int64(c.Length)+1, u.m.Size()-c.Offset)]
+		if err := errors.Join(ctx.Err(), readFull(u.t, b, c.Offset)); err != nil {
+			return false, err
+		}
+		if chunk.Cut(b) != c.Length {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// readFull reads as many bytes as b has.
+func readFull(r io.ReaderAt, b []byte, off int64) error {
+	n, err := r.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	return err
 }
 
 func sum(b []byte) chunk.Hash { return blake3.Sum256(b) }

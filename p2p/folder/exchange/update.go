@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,29 +21,45 @@ type update struct {
 	f       *fetcher
 	x       *fetch
 	m       *chunk.Manifest
+	giver   p2p.ID // who told m
 	t       apply.Temp
+	name    string          // of t
 	out     io.WriterAt     // t
 	cloned  bool            // what was in base is in t, in the same place
 	base    apply.File      // an older version; nil: none
 	made    *chunk.Manifest // of base
 	sources []source
+	foreign []*runner // other folders that chunks are copied from
+	end     context.CancelFunc
 
-	mu     sync.Mutex   // guards all following fields
-	turned *sync.Cond   // something below has changed
-	have   []bool       // chunks that are in t, checked
-	left   int          // chunks that are not, without those that are equal to others
-	later  map[int]bool // chunks that are equal to others, until the end
-	queue  []job
-	busy   int   // workers that have a job, and one while chunks are copied
-	plain  bool  // deltas bring nothing here
-	since  int64 // bytes since the last sync
-	failed error // this disk has failed
+	mu       sync.Mutex   // guards all following fields
+	turned   *sync.Cond   // something below has changed
+	have     []bool       // chunks that are in t, checked
+	left     int          // chunks that are not, without those that are equal to others
+	later    map[int]bool // chunks that are equal to others, until the end
+	queue    []job
+	running  map[*running]bool
+	copying  bool
+	poor     int   // deltas in a row that brought hardly anything
+	plain    bool  // no more deltas
+	since    int64 // bytes since the last sync
+	failed   error // this disk has failed
+	unsynced bool  // what was written may not be on the disk, and never be
+	wrong    bool  // m is not that of the content: that is proven
 }
 
 // job is some chunks to be brought at once: gaps, or else runs.
 type job struct {
 	bundle assemble.Bundle
 	runs   []assemble.Run
+}
+
+// running is a job that a member does.
+type running struct {
+	job
+	by      p2p.ID
+	since   time.Time
+	doubled bool // somebody else does it too
 }
 
 const (
@@ -52,54 +69,60 @@ const (
 	jobRuns = 128
 )
 
-// bringChunks brings a content whose manifest is known; more returns the members that can be
-// asked by then.
-func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, m *chunk.Manifest, base *older, more func() []*pull) error {
-	t, err := fsys.Create(begun(x.want.Hash))
-	if err != nil {
-		return err
-	}
-	u := &update{f: f, x: x, m: m, t: t, out: t, have: make([]bool, m.Len()), left: m.Len()}
+// bringChunks brings a content whose manifest is known, which giver has told. Errors:
+// errManifest if it is that of something else.
+func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, m *chunk.Manifest, giver p2p.ID, base *older) error {
+	u := &update{f: f, x: x, m: m, giver: giver, name: begun(x.want.Hash), have: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}}
 	u.turned = sync.NewCond(&u.mu)
+	var err error
+	if u.t, err = fsys.Create(u.name); err != nil {
+		return err
+	}
+	u.out = u.t
 	x.t.restart()
-	err = u.run(ctx, fsys, links, base, more)
-	if u.failed != nil { // what was not synced may look as if it had been
-		return errors.Join(u.failed, t.Close(), fsys.Remove(begun(x.want.Hash)))
+	if err := u.run(ctx, fsys, links, base); err != nil {
+		if u.unsynced || len(u.foreign) > 0 {
+			return errors.Join(err, u.t.Close(), fsys.Remove(u.name))
+		}
+		if !u.wrong {
+			x.kept = &progress{manifest: m, from: giver, have: u.have}
+		}
+		return errors.Join(err, u.t.Close())
 	}
-	if err != nil {
-		x.kept = &progress{manifest: m, have: u.have}
-		return errors.Join(err, t.Close())
-	}
-	if err := errors.Join(t.Truncate(x.want.Size), t.Sync()); err != nil {
-		return errors.Join(err, t.Close(), fsys.Remove(begun(x.want.Hash)))
-	}
-	// All chunks are as the manifest says. Whether that is the content's is seen now.
 	x.kept = nil
-	m, err = u.verify(ctx)
-	if err := errors.Join(err, t.Close()); err != nil {
-		return err
+	err = errors.Join(u.t.Truncate(x.want.Size), u.t.Sync())
+	if err == nil {
+		// All chunks are as the manifest says. Whether that is the content's is seen now.
+		m, err = u.verify(ctx)
 	}
-	if err := f.r.s.o.Folders.SaveManifest(ctx, m); err != nil {
-		return err
+	if err := errors.Join(err, u.t.Close()); err != nil {
+		if ctx.Err() != nil || errors.Is(err, errManifest) {
+			return err
+		}
+		return errors.Join(err, fsys.Remove(u.name)) // it cannot be read, or was not written
 	}
-	return complete(fsys, x.want.Hash)
+	if m != nil {
+		if err := f.r.s.o.Folders.SaveManifest(ctx, m); err != nil {
+			f.r.s.log.Debug("folder: manifest not kept", "folder", f.r.label, "path", x.want.Path, "error", err)
+		}
+	}
+	return complete(fsys, u.name, x.want.Hash)
 }
 
 // errManifest: the manifest is that of another content.
 var errManifest = errors.New("the manifest is that of another content")
 
-func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, base *older, more func() []*pull) error {
+func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, base *older) error {
 	if err := u.resume(ctx); err != nil {
 		return err
 	}
 	if err := enough(fsys, u.missing()); err != nil {
 		return err
 	}
+	u.sources = []source{{}}
 	if base != nil {
 		u.base, u.made = base.file, base.manifest
-		u.sources = []source{{file: base.file}}
-	} else {
-		u.sources = []source{{}}
+		u.sources[0].file = base.file
 	}
 	defer u.closeSources()
 	elsewhere, err := u.locate(ctx, fsys, links)
@@ -108,7 +131,7 @@ func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, ba
 	}
 	plan := assemble.Make(u.m, assemble.Sources{
 		Base: u.made, Have: func(i int) bool { return u.have[i] },
-		Elsewhere: func(i int) (assemble.Place, bool) { at, ok := elsewhere[i]; return at, ok },
+		Elsewhere: func(i int) (assemble.Place, bool) { at, ok := elsewhere[u.m.Chunk(i).Hash]; return at, ok },
 	})
 	u.later = map[int]bool{}
 	for _, r := range plan.Repeats {
@@ -117,24 +140,39 @@ func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, ba
 	u.left -= len(plan.Repeats)
 	u.clone(plan.Copies)
 	u.add(plan)
-	var copying sync.WaitGroup
-	defer copying.Wait()
-	stop := context.AfterFunc(ctx, u.wake)
-	defer stop()
-	u.busy++
-	copying.Go(func() {
-		defer u.rest()
-		u.copyAll(ctx, plan.Copies)
-	})
-	errs := u.bringAll(ctx, links, more)
-	copying.Wait()
-	if u.failed != nil {
-		return u.failed
-	}
-	if u.left > 0 {
-		return errors.Join(errs, ctx.Err(), errLeft)
+	if err := u.bring(ctx, links, plan.Copies); err != nil {
+		return err
 	}
 	return u.repeat(plan.Repeats)
+}
+
+// bring has chunks copied and brought until all are there.
+func (u *update) bring(ctx context.Context, links []p2p.Link, copies []assemble.Copy) error {
+	within, end := context.WithCancel(ctx)
+	defer end()
+	u.end = end
+	if u.left == 0 {
+		return nil
+	}
+	stop := context.AfterFunc(within, u.wake)
+	defer stop()
+	var copying sync.WaitGroup
+	defer copying.Wait()
+	u.copying = true
+	copying.Go(func() { u.copyAll(within, copies) })
+	errs := u.bringAll(within, links)
+	copying.Wait()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.failed != nil:
+		return u.failed
+	case u.wrong:
+		return errManifest
+	case u.left > 0:
+		return errors.Join(errs, ctx.Err(), errLeft)
+	}
+	return nil
 }
 
 // errLeft: something of a content did not come.
@@ -178,10 +216,8 @@ func (u *update) resume(ctx context.Context) error {
 			return err
 		}
 		buf = grow(buf, c.Length)
-		if _, err := u.t.ReadAt(buf, c.Offset); err != nil {
-			return err
-		}
-		if sum(buf) == c.Hash {
+		// What cannot be read is missing.
+		if _, err := u.t.ReadAt(buf, c.Offset); err == nil && sum(buf) == c.Hash {
 			u.have[i] = true
 			u.left--
 			u.x.t.add(int64(c.Length), 0)
@@ -243,13 +279,12 @@ func (u *update) add(p assemble.Plan) {
 
 // addGaps queues gaps. The caller holds u.mu.
 func (u *update) addGaps(gaps []assemble.Gap) {
-	if len(gaps) == 0 {
-		return
-	}
 	if u.plain {
-		for _, g := range gaps {
-			u.addRuns([]assemble.Run{g.Run})
+		runs := make([]assemble.Run, len(gaps))
+		for i, g := range gaps {
+			runs[i] = g.Run
 		}
+		u.addRuns(runs)
 		return
 	}
 	for _, b := range assemble.Bundles(u.m, u.made, gaps) {
@@ -296,52 +331,78 @@ func (u *update) wake() {
 	u.turned.Broadcast()
 }
 
+// lagging is after how long another member is asked for what one has not brought yet, if
+// there is nothing else to do.
+const lagging = 3 * time.Second
+
 // next waits for a job. There is none any more when all is there, or nothing that is
-// missing can still be given back, or the disk has failed.
-func (u *update) next(ctx context.Context) (job, bool) {
+// missing can still be given back, or the disk has failed, or the manifest is wrong.
+func (u *update) next(ctx context.Context, by p2p.ID) (*running, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for {
-		switch {
-		case ctx.Err() != nil || u.failed != nil || u.left == 0:
-			return job{}, false
-		case len(u.queue) > 0:
-			j := u.queue[0]
-			u.queue = u.queue[1:]
-			u.busy++
-			return j, true
-		case u.busy == 0:
-			return job{}, false
+		if ctx.Err() != nil || u.stopped() {
+			return nil, false
 		}
-		u.turned.Wait()
+		if j, ok := u.take(by); ok {
+			r := &running{job: j, by: by, since: time.Now()}
+			u.running[r] = true
+			return r, true
+		}
+		if len(u.running) == 0 && !u.copying {
+			return nil, false
+		}
+		u.turned.Wait() // at the latest until bringAll looks again
 	}
 }
 
-// rest notes that a worker has no job.
-func (u *update) rest() {
+// stopped reports whether there is nothing to be done any more. The caller holds u.mu.
+func (u *update) stopped() bool { return u.failed != nil || u.wrong || u.left == 0 }
+
+// take returns a job that waits, or one that another member does not get done. The caller
+// holds u.mu.
+func (u *update) take(by p2p.ID) (job, bool) {
+	if len(u.queue) > 0 {
+		j := u.queue[0]
+		u.queue = u.queue[1:]
+		return j, true
+	}
+	for r := range u.running {
+		if r.by != by && !r.doubled && time.Since(r.since) > lagging {
+			r.doubled = true
+			return r.job, true
+		}
+	}
+	return job{}, false
+}
+
+// done notes that a job has ended, and queues what it has not brought; delta: that may be
+// brought as a delta again.
+func (u *update) done(r *running, delta bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.busy--
+	delete(u.running, r)
+	u.giveBack([]job{r.job}, delta)
 	u.turned.Broadcast()
 }
 
-// giveBack queues what a job has not brought. delta: it may be brought as a delta again.
-func (u *update) giveBack(j job, delta bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// giveBack queues what jobs have not brought. The caller holds u.mu.
+func (u *update) giveBack(jobs []job, delta bool) {
 	var gaps []assemble.Gap
 	var runs []assemble.Run
-	for _, g := range j.bundle.Gaps {
-		switch some := u.lacking(g.Run); {
-		case len(some) == 0:
-		case delta && len(some) == 1 && some[0] == g.Run:
-			gaps = append(gaps, g)
-		default:
-			runs = append(runs, some...)
+	for _, j := range jobs {
+		for _, g := range j.bundle.Gaps {
+			switch some := u.lacking(g.Run); {
+			case len(some) == 0:
+			case delta && len(some) == 1 && some[0] == g.Run:
+				gaps = append(gaps, g)
+			default:
+				runs = append(runs, some...)
+			}
 		}
-	}
-	for _, r := range j.runs {
-		runs = append(runs, u.lacking(r)...)
+		for _, r := range j.runs {
+			runs = append(runs, u.lacking(r)...)
+		}
 	}
 	u.addGaps(gaps)
 	u.addRuns(runs)
@@ -362,36 +423,38 @@ func (u *update) lacking(r assemble.Run) (runs []assemble.Run) {
 	return runs
 }
 
-// gained notes what a delta has taken on the network for so many bytes. Where it is hardly
-// less than these, the rest is brought whole: from several members at once, and without
-// reading the old version.
+// gained notes that a delta of some bytes has taken so many on the network. Where several in a
+// row take hardly less than the bytes themselves the rest is brought whole: from all members at
+// once, and without reading the old version.
 func (u *update) gained(size, cost int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.x.t.reused.Add(max(0, size-cost))
-	if u.plain || cost < size-size/16 {
+	if cost < size-size/16 {
+		u.poor = 0
+		return
+	}
+	if u.poor++; u.poor >= 2 {
+		u.noDeltas()
+	}
+}
+
+// noDeltas has the rest brought whole. The caller holds u.mu.
+func (u *update) noDeltas() {
+	if u.plain {
 		return
 	}
 	u.plain = true
 	queue := u.queue
 	u.queue = nil
-	for _, j := range queue {
-		if len(j.runs) > 0 {
-			u.queue = append(u.queue, j)
-			continue
-		}
-		for _, g := range j.bundle.Gaps {
-			u.addRuns([]assemble.Run{g.Run})
-		}
-	}
+	u.giveBack(queue, false)
 }
 
-// got notes that a chunk is in the file.
-func (u *update) got(i int) {
+// got notes that a chunk is in the file, and reports whether it was missing.
+func (u *update) got(i int) bool {
 	u.mu.Lock()
 	if u.have[i] {
 		u.mu.Unlock()
-		return
+		return false
 	}
 	u.have[i] = true
 	if !u.later[i] {
@@ -404,17 +467,28 @@ func (u *update) got(i int) {
 		u.since = 0
 	}
 	if u.left == 0 {
+		u.end() // who still brings something of it need not
 		u.turned.Broadcast()
 	}
 	u.mu.Unlock()
 	u.x.t.add(n, 0)
 	if !sync {
-		return
+		return true
 	}
 	// So that not all is written at the end.
 	if err := u.t.Sync(); err != nil {
+		u.mu.Lock()
+		u.unsynced = true
+		u.mu.Unlock()
 		u.fail(err)
 	}
+	return true
+}
+
+func (u *update) hasFailed() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failed != nil
 }
 
 func (u *update) fail(err error) {
@@ -426,24 +500,29 @@ func (u *update) fail(err error) {
 	u.turned.Broadcast()
 }
 
-// checker writes what comes of some parts of the content.
-func (u *update) checker(parts []assemble.Extent) *assemble.Checker {
+// checker writes what comes of some parts of the content; fresh, if it is not nil, counts what
+// of it was missing.
+func (u *update) checker(parts []assemble.Extent, fresh *int64) *assemble.Checker {
 	c := assemble.NewChecker(u.m, u.out, parts)
-	c.OK = u.got
+	c.OK = func(i int) {
+		if u.got(i) && fresh != nil {
+			*fresh += int64(u.m.Chunk(i).Length)
+		}
+	}
 	return c
 }
 
 // bringAll has all links work at once, and those that come to be while it lasts.
-func (u *update) bringAll(ctx context.Context, links []p2p.Link, more func() []*pull) error {
+func (u *update) bringAll(ctx context.Context, links []p2p.Link) error {
 	var errs []error
-	running, results, used := 0, make(chan error), map[p2p.ID]bool{}
+	active, results, used := 0, make(chan error), map[p2p.Link]bool{}
 	use := func(l p2p.Link) {
-		if used[l.Peer()] {
+		if used[l] {
 			return
 		}
-		used[l.Peer()] = true
+		used[l] = true
 		for range segmentsPeer {
-			running++
+			active++
 			go func() { results <- u.work(ctx, l) }()
 		}
 	}
@@ -452,40 +531,58 @@ func (u *update) bringAll(ctx context.Context, links []p2p.Link, more func() []*
 	}
 	tick := time.NewTicker(lookForMore)
 	defer tick.Stop()
-	for running > 0 {
+	for active > 0 {
 		select {
 		case err := <-results:
-			running--
+			active--
 			errs = append(errs, err)
 		case <-tick.C:
-			for _, p := range more() {
-				use(p.link)
+			u.wake() // some job may lag
+			for _, l := range u.f.askable(u.x) {
+				if u.mayJoin(l) {
+					use(l)
+				}
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// mayJoin reports whether a member may see what it is not asked for.
+func (u *update) mayJoin(l p2p.Link) bool {
+	return !slices.ContainsFunc(u.foreign, func(r *runner) bool { return !u.f.r.s.o.Access(r.id, r.creator, l.Peer()).Read })
+}
+
 // work does jobs with one member until there are none.
 func (u *update) work(ctx context.Context, l p2p.Link) error {
 	for {
-		j, ok := u.next(ctx)
+		r, ok := u.next(ctx, l.Peer())
 		if !ok {
 			return nil
 		}
 		var err error
-		if len(j.runs) > 0 {
-			err = u.bringRuns(ctx, l, j.runs)
+		if len(r.runs) > 0 {
+			err = u.bringRuns(ctx, l, r.runs)
 		} else {
-			err = u.bringGaps(ctx, l, j.bundle)
+			err = u.bringGaps(ctx, l, r.bundle)
 		}
 		// What a delta has made wrong is not made right by another.
-		u.giveBack(j, err != nil && !errors.Is(err, errHere))
-		u.rest()
-		if err == nil {
+		u.done(r, err != nil)
+		switch {
+		case err == nil:
 			continue
-		}
-		if !errors.Is(err, errHere) && ctx.Err() == nil && !linkEnded(l) {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errManifest):
+			u.mu.Lock()
+			u.wrong = true
+			u.mu.Unlock()
+			u.end()
+			return nil
+		case errors.Is(err, errHere):
+			u.fail(err)
+			return nil
+		case !errors.Is(err, errBusy) && !linkEnded(l):
 			u.f.mu.Lock()
 			u.x.tried[l.Peer()] = true
 			u.f.mu.Unlock()
@@ -512,7 +609,7 @@ func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run)
 		return err
 	}
 	u.x.t.from(l.Peer())
-	bad := 0
+	bad := -1
 	buf := make([]byte, 128<<10)
 	for _, e := range parts {
 		p, err := readPart(a.in)
@@ -522,8 +619,8 @@ func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run)
 		if p.Length != e.Length {
 			return fmt.Errorf("%w: %d bytes instead of %d", errOther, p.Length, e.Length)
 		}
-		c := u.checker([]assemble.Extent{e})
-		c.Bad = func(int) { bad++ }
+		c := u.checker([]assemble.Extent{e}, nil)
+		c.Bad = func(i int) { bad = i }
 		for done := int64(0); done < e.Length; {
 			n, err := io.ReadFull(a.in, buf[:min(int64(len(buf)), e.Length-done)])
 			if err != nil {
@@ -535,8 +632,8 @@ func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run)
 			}
 		}
 	}
-	if bad > 0 {
-		return fmt.Errorf("%d chunks of it: %w", bad, errOther)
+	if bad >= 0 {
+		return u.judge(ctx, l, bad)
 	}
 	return nil
 }

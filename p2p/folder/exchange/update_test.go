@@ -211,8 +211,8 @@ func TestUpdateOfMany(t *testing.T) {
 	victim.await("the file", victim.has("big.bin", text))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if wrong == 0 || wrong > segmentsPeer {
-		t.Errorf("%d times wrong bytes were sent: a member should be asked, and not again", wrong)
+	if wrong == 0 || wrong > 2*segmentsPeer { // once more each, to see who is wrong
+		t.Errorf("%d times wrong bytes were sent: a member should be asked, and not again and again", wrong)
 	}
 	if x := victim.came("big.bin"); x.Wire < 40<<20 || x.Wire > 52<<20 {
 		t.Errorf("%d bytes came for %d", x.Wire, len(text))

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/shoal-p2p/shoal/p2p/chunk"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 )
@@ -54,38 +56,42 @@ func testManifest(t *testing.T, s folder.Store) {
 	}
 }
 
-func testLocate(t *testing.T, s folder.Store) {
+func testSimilar(t *testing.T, s folder.Store) {
 	// The second has the first's chunks behind others, and the third is in another folder.
 	a, b, c := made(t, 1), made(t, 2, 1, 1), made(t, 3)
-	diff := folder.Diff{Put: []folder.Row{of("dir/b", b)}, Made: []*chunk.Manifest{a, b}}
+	diff := folder.Diff{Put: []folder.Row{of("dir/a", a), of("dir/b", b), of("dir/same", b)}, Made: []*chunk.Manifest{a, b}}
 	if _, err := s.Apply(t.Context(), "f", diff); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Apply(t.Context(), "g", folder.Diff{Put: []folder.Row{of("c", c)}, Made: []*chunk.Manifest{c}}); err != nil {
 		t.Fatal(err)
 	}
-	last := b.Chunk(b.Len() - 2)
-	ask := []chunk.Hash{c.Chunk(0).Hash, b.Chunk(0).Hash, {1, 2, 3}, last.Hash}
-	found, err := s.Locate(t.Context(), "f", ask)
-	if err != nil || len(found) != len(ask) {
-		t.Fatalf("%d places, %v", len(found), err)
+	ask := func(id string, m *chunk.Manifest, limit int, want ...string) {
+		t.Helper()
+		found, err := s.Similar(t.Context(), id, m.Sketch(), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var paths []string
+		for _, f := range found {
+			paths = append(paths, f.Path)
+			if f.Path == "dir/b" && f.Hash != folder.Hash(b.Root()) || f.Shared == 0 {
+				t.Errorf("%+v", f)
+			}
+		}
+		if diff := cmp.Diff(want, paths); diff != "" {
+			t.Errorf("similar in %s (-want +got):\n%s", id, diff)
+		}
 	}
-	if found[0].Path != "" || found[2].Path != "" {
-		t.Errorf("found what is not there: %+v", found)
-	}
-	if want := (folder.Located{Path: "dir/b", Hash: folder.Hash(b.Root())}); found[1] != want {
-		t.Errorf("the first chunk is at %+v, want %+v", found[1], want)
-	}
-	if at := b.Chunk(b.Find(found[3].Offset)); found[3].Path != "dir/b" || at.Offset != found[3].Offset || at.Hash != last.Hash || at.Offset == last.Offset {
-		t.Errorf("of a chunk that is there twice the first is looked for, not %+v", found[3])
-	}
-	if found, err = s.Locate(t.Context(), "g", ask); err != nil || found[0].Path != "c" || found[1].Path != "" {
-		t.Errorf("in the other folder: %+v, %v", found, err)
-	}
-	apply(t, s, "f", []string{"dir/b"})
-	if found, err = s.Locate(t.Context(), "f", ask); err != nil || found[1].Path != "" {
-		t.Errorf("in a file that is gone: %+v, %v", found, err)
-	}
+	ask("f", b, 10, "dir/b", "dir/a")
+	ask("f", b, 1, "dir/b")
+	ask("f", a, 1, "dir/a")
+	ask("f", c, 10)
+	ask("g", c, 10, "c")
+	ask("g", a, 10)
+	ask("f", made(t, 4), 10)
+	apply(t, s, "f", []string{"dir/a", "dir/b"})
+	ask("f", b, 10, "dir/same")
 }
 
 func testSweep(t *testing.T, s folder.Store) {
@@ -116,8 +122,8 @@ func testSweep(t *testing.T, s folder.Store) {
 	if err := s.Sweep(t.Context(), time.Now().Add(time.Hour)); err != nil || count() != 1 {
 		t.Errorf("%d manifests after all that nothing has were forgotten, %v", count(), err)
 	}
-	found, err := s.Locate(t.Context(), "f", []chunk.Hash{kept.Chunk(0).Hash})
-	if err != nil || found[0].Path != "kept" {
+	found, err := s.Similar(t.Context(), "f", kept.Sketch(), 10)
+	if err != nil || len(found) != 1 || found[0].Path != "kept" {
 		t.Errorf("what is kept is not found: %+v, %v", found, err)
 	}
 	// What was forgotten can come again, with all its chunks.
@@ -125,7 +131,7 @@ func testSweep(t *testing.T, s folder.Store) {
 		t.Fatal(err)
 	}
 	apply(t, s, "f", nil, of("again", all[3]))
-	if found, err = s.Locate(t.Context(), "f", []chunk.Hash{all[3].Chunk(1).Hash}); err != nil || found[0].Path != "again" {
+	if found, err = s.Similar(t.Context(), "f", all[3].Sketch(), 10); err != nil || len(found) != 1 || found[0].Path != "again" {
 		t.Errorf("what came again is not found: %+v, %v", found, err)
 	}
 }

@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) folder.Store) {
 		"cancelled is no-op":  testCancelled,
 		"names of every kind": testNames,
 		"manifest":            testManifest,
-		"locate":              testLocate,
+		"similar":             testSimilar,
 		"sweep":               testSweep,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
