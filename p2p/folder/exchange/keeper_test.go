@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,13 +35,13 @@ type town struct {
 	mu     sync.Mutex // guards all following fields
 	keys   map[p2p.ID]ed25519.PublicKey
 	access map[p2p.ID]Access
-	hidden map[string]bool // folders that only their creators may read
+	hidden map[string][]p2p.ID // members who may not read a folder; none: only its creator may
 }
 
 func newTown() *town {
 	return &town{
 		network: sim.New(sim.Options{}), id: p2p.ID{7}, keys: map[p2p.ID]ed25519.PublicKey{}, access: map[p2p.ID]Access{},
-		hidden: map[string]bool{},
+		hidden: map[string][]p2p.ID{},
 	}
 }
 
@@ -54,7 +55,7 @@ func (w *town) key(id p2p.ID) (ed25519.PublicKey, bool) {
 func (w *town) may(id string, creator, who p2p.ID) Access {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.hidden[id] && who != creator {
+	if from, some := w.hidden[id]; some && who != creator && (len(from) == 0 || slices.Contains(from, who)) {
 		return Access{}
 	}
 	if a, ok := w.access[who]; ok && who != creator {
@@ -70,10 +71,11 @@ func (w *town) let(who p2p.ID, a Access) {
 	w.access[who] = a
 }
 
-func (w *town) hide(folder string) {
+// hide keeps a folder from some members, or from all.
+func (w *town) hide(folder string, from ...p2p.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hidden[folder] = true
+	w.hidden[folder] = from
 }
 
 // newcomer makes an identity, of a member or not.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -115,7 +116,7 @@ func TestUpdateElsewhere(t *testing.T) {
 	}
 }
 
-// What is in another folder is used as well, but not where those who are asked could learn
+// What is in another folder is used as well, but not where one of those who are asked could learn
 // by it what is in that folder.
 func TestUpdateOtherFolder(t *testing.T) {
 	t.Parallel()
@@ -153,6 +154,37 @@ func TestUpdateOtherFolder(t *testing.T) {
 		if secret && x.Wire < 4<<20 {
 			t.Errorf("%d bytes came: it can be seen by that what is in a secret folder", x.Wire)
 		}
+	}
+}
+
+// A folder that one of several members may not read is not used for what all of them are asked,
+// and who comes later is not asked if others were used.
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	a, b := p2p.ID{1}, p2p.ID{2}
+	s := alone()
+	s.o.Access = func(id string, _, who p2p.ID) Access { return Access{Read: id != "of a" || who == a} }
+	for _, id := range []string{"this", "of a", "of all"} {
+		s.runners[id] = newRunner(s, folder.Folder{ID: id})
+	}
+	names := func(links ...p2p.Link) (ids []string) {
+		for _, r := range s.readable(s.runners["this"], links) {
+			ids = append(ids, r.id)
+		}
+		slices.Sort(ids[1:])
+		return ids
+	}
+	if got := names(linkOf{id: a}); !slices.Equal(got, []string{"this", "of a", "of all"}) {
+		t.Errorf("for who may read all: %q", got)
+	}
+	for _, links := range [][]p2p.Link{{linkOf{id: b}}, {linkOf{id: a}, linkOf{id: b}}, {linkOf{id: b}, linkOf{id: a}}} {
+		if got := names(links...); !slices.Equal(got, []string{"this", "of all"}) {
+			t.Errorf("for %v: %q", links, got)
+		}
+	}
+	u := &update{f: s.runners["this"].fetch, foreign: []*runner{s.runners["of all"], s.runners["of a"]}}
+	if u.mayJoin(linkOf{id: b}) || !u.mayJoin(linkOf{id: a}) {
+		t.Error("who may join sees by what is not asked what is in another folder")
 	}
 }
 
