@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -350,4 +351,24 @@ func TestNoManifest(t *testing.T) {
 		t.Error("it did not come in segments")
 	}
 	works(victim, honest, m)
+}
+
+// What one member does not get done another one is asked for, and nobody waits for the first.
+func TestLaggard(t *testing.T) {
+	t.Parallel()
+	victim, honest, m := scene(t, Times{})
+	end := make(chan struct{})
+	defer close(end)
+	held := make(chan struct{}, 8)
+	m.lie(func(q request, in *bufio.Reader, conn netConn) error {
+		if q.Manifest != nil || len(q.Items) == 0 || q.Items[0].Length == 0 {
+			return m.honest(q, in, conn)
+		}
+		held <- struct{}{}
+		<-end
+		return io.ErrUnexpectedEOF
+	})
+	texts := both(victim, honest, m, 1, 20<<20)
+	victim.await("a job that nobody does", func() bool { return len(held) > 0 })
+	victim.await("the file all the same", victim.has("big0.bin", texts[0]))
 }
