@@ -93,7 +93,7 @@ func (m *Manifest) edited(k int) *Manifest {
 
 // TestCost holds what a change of a manifest may cost on the wire.
 func TestCost(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || underRace {
 		t.Skip("it scans 256 MiB three times")
 	}
 	p := noise(1, 256<<20)

@@ -85,6 +85,9 @@ func TestLinear(t *testing.T) {
 // TestMemory: the longest signature and the longest file take no more than 64 MiB
 // beyond the signature.
 func TestMemory(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector needs memory too")
+	}
 	const most = 64 << 20
 	sig, err := NewSignature(MaxBlock, MaxBlock*MaxBlocks, 1, noise(5, MaxBlocks*recordSize))
 	if err != nil {

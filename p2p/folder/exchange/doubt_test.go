@@ -292,12 +292,12 @@ func TestPlainRequests(t *testing.T) {
 	t.Parallel()
 	victim, _, m := scene(t, Times{})
 	// Of nine chunks eight are other than before.
-	old := noise(14, 192<<20)
+	old := noise(14, 48<<20)
 	made, err := chunk.Scan(strings.NewReader(old), -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, other := []byte(old), noise(15, 192<<20)
+	b, other := []byte(old), noise(15, 48<<20)
 	for i := 0; i+8 < made.Len(); i += 9 {
 		from, to := made.Chunk(i).Offset, made.Chunk(i+8).Offset
 		copy(b[from:to-64], other[from:])
@@ -311,7 +311,7 @@ func TestPlainRequests(t *testing.T) {
 	victim.await("the new version", victim.has("big.bin", text))
 	x := victim.came("big.bin")
 	n := m.asks(hashText(text)) - before
-	if n > 70 {
+	if n > 24 {
 		t.Errorf("%d requests, each with a round trip, for %d bytes", n, x.Wire)
 	}
 }
