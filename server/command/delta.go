@@ -48,7 +48,7 @@ func (s deltaSignCmd) Run(c *console) error {
 	}
 	defer old.close()
 	var figures signFigures
-	err = c.output(s.Signature, s.deltaOutput, old.mode, func(w io.Writer) error {
+	err = c.output(s.Signature, s.deltaOutput, []string{s.File}, old.mode, func(w io.Writer) error {
 		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: s.Block})
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", s.File, err)
@@ -80,7 +80,7 @@ func (d deltaDiffCmd) Run(c *console) error {
 		return UsageError{"the new file cannot come through a pipe: its length is told first"}
 	}
 	began := time.Now()
-	if err := c.checkOutput(d.Delta, d.deltaOutput); err != nil {
+	if err := c.checkOutput(d.Delta, d.deltaOutput, d.Signature, d.NewFile); err != nil {
 		return err
 	}
 	sig, err := c.readSignature(d.Signature)
@@ -94,7 +94,7 @@ func (d deltaDiffCmd) Run(c *console) error {
 	defer target.close()
 	var summary delta.Summary
 	var written int64
-	err = c.output(d.Delta, d.deltaOutput, target.mode, func(w io.Writer) error {
+	err = c.output(d.Delta, d.deltaOutput, []string{d.Signature, d.NewFile}, target.mode, func(w io.Writer) error {
 		counted := &countingWriter{w: w}
 		summary, err = delta.Encode(counted, sig, target, target.size)
 		written = counted.n
@@ -143,7 +143,7 @@ type deltaPatchCmd struct {
 // disk.
 func (p deltaPatchCmd) Run(c *console) error {
 	began := time.Now()
-	replaced, err := placeFor(p.NewFile, p.Force)
+	replaced, err := placeFor(p.NewFile, p.Force, p.Delta)
 	if err != nil {
 		return err
 	}

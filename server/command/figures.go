@@ -85,9 +85,9 @@ func (c *console) source(name string) (source, error) {
 }
 
 // checkOutput refuses early what output would refuse.
-func (c *console) checkOutput(path string, o deltaOutput) error {
+func (c *console) checkOutput(path string, o deltaOutput, inputs ...string) error {
 	if path != "" {
-		_, err := placeFor(path, o.Force)
+		_, err := placeFor(path, o.Force, inputs...)
 		return err
 	}
 	if o.JSON {
@@ -99,12 +99,12 @@ func (c *console) checkOutput(path string, o deltaOutput) error {
 // output has the result written to path, where it appears when it is whole, or to
 // the standard output if path is empty. A new file gets the mode of what it is
 // made out of: a signature, too, tells what is in there.
-func (c *console) output(path string, o deltaOutput, mode fs.FileMode, write func(io.Writer) error) error {
-	if err := c.checkOutput(path, o); err != nil {
+func (c *console) output(path string, o deltaOutput, inputs []string, mode fs.FileMode, write func(io.Writer) error) error {
+	if err := c.checkOutput(path, o, inputs...); err != nil {
 		return err
 	}
 	if path != "" {
-		replaced, err := placeFor(path, o.Force)
+		replaced, err := placeFor(path, o.Force, inputs...)
 		if err != nil {
 			return err
 		}
@@ -120,9 +120,18 @@ func (c *console) output(path string, o deltaOutput, mode fs.FileMode, write fun
 	return out.Flush()
 }
 
-// placeFor refuses a path at which no file can be made, and returns the mode of
-// the one that is replaced, or 0.
-func placeFor(path string, force bool) (fs.FileMode, error) {
+// placeFor refuses a path at which no file can be made, or at which one of the inputs is:
+// what is made of a file does not replace it, whoever forces it. It returns the mode of the
+// file that is replaced, or 0.
+func placeFor(path string, force bool, inputs ...string) (fs.FileMode, error) {
+	if path == "-" {
+		return 0, UsageError{"- is no name for what is written: leave the name out for the standard output, or write ./-"}
+	}
+	for _, in := range inputs {
+		if sameFile(path, in) {
+			return 0, UsageError{fmt.Sprintf("%s would be overwritten, and is needed: name another file to write", in)}
+		}
+	}
 	switch st, err := os.Lstat(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -159,4 +168,14 @@ func (c *countingReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.r.ReadAt(p, off)
 	c.n += int64(n)
 	return n, err
+}
+
+// sameFile reports whether two names are of one file, also by another link.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
