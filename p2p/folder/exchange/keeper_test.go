@@ -256,7 +256,11 @@ func (k *keeper) log() string {
 // await looks, at each event and from time to time, whether ok is true by now.
 func (k *keeper) await(what string, ok func() bool) {
 	k.t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	patience := 20 * time.Second
+	if underRace {
+		patience = time.Minute
+	}
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
