@@ -48,7 +48,7 @@ func (a *nodeAPI) apiTransfer(t replica.Transfer, label string) api.Transfer {
 	peer, name := a.memberOf(t.Peer)
 	out := api.Transfer{
 		Id: t.ID, Folder: t.Folder, FolderLabel: label, Path: t.Path, Peer: peer, PeerName: name,
-		BytesTotal: t.Total, BytesDone: t.Done, BytesWire: t.Wire, BytesReused: t.Reused, Rate: t.Rate,
+		BytesTotal: t.Total, BytesDone: t.Done, BytesWire: t.Wire, BytesReused: t.Reused, BytesResumed: t.Resumed, Rate: t.Rate,
 		State: api.TransferState(t.State), Error: plain(t.Error), Began: when(t.Began), Ended: when(t.Ended),
 	}
 	if t.ETA >= 0 {

@@ -61,6 +61,7 @@ type Folder struct {
 	Access  string // of other members who have no grant
 	Grants  p2p.Grants
 	State   State
+	Paused  bool  // by a person, whatever the state
 	Files   int   // known and readable
 	Bytes   int64 // of the files
 	Error   string

@@ -84,7 +84,7 @@ func (sh *share) snapshot() Folder {
 	state, fault := sh.shown()
 	return Folder{
 		ID: sh.rec.ID, Label: sh.rec.Label, Path: sh.rec.Path, Access: sh.rec.Access, Grants: sh.rec.Grants, Created: sh.rec.Created,
-		State: state, Files: int(sh.files), Bytes: sh.bytes, Error: fault, Warning: sh.warnings(),
+		State: state, Paused: sh.rec.Paused, Files: int(sh.files), Bytes: sh.bytes, Error: fault, Warning: sh.warnings(),
 		Skipped: sh.skips.len(), Scanned: sh.scanned, Creator: sh.rec.Creator,
 		NeedFiles: sh.status.NeedFiles, NeedBytes: sh.status.NeedBytes, Conflicts: sh.status.Conflicts,
 	}

@@ -1519,6 +1519,9 @@ type Transfer struct {
 	// BytesDone Of these here
 	BytesDone int64 `json:"bytes_done"`
 
+	// BytesResumed Bytes that were here from an earlier attempt, which was ended: by a restart, or by what broke
+	BytesResumed int64 `json:"bytes_resumed"`
+
 	// BytesReused Bytes taken from this disk
 	BytesReused int64 `json:"bytes_reused"`
 

@@ -44,6 +44,7 @@ type fetcher struct {
 	larges  int   // on their way,
 	bytes   int64 // and how many bytes they have
 	results []result
+	landed  []landed // what has come and is not installed yet
 	again   map[reconcile.Hash]retry
 	liars   map[p2p.ID]time.Time // who have told wrong manifests, and when
 	away    time.Time            // until then nothing is begun: the folder's directory was not there
@@ -81,6 +82,12 @@ type result struct {
 	failed bool
 	path   string     // where the content is
 	stat   apply.Stat // of the file, if it is known
+}
+
+// landed is a content that has come.
+type landed struct {
+	t     *transfer
+	given bool // the core knows
 }
 
 func newFetcher(r *runner) *fetcher {
@@ -125,6 +132,9 @@ func (f *fetcher) arrived() []result {
 	defer f.mu.Unlock()
 	out := f.results
 	f.results = nil
+	for i := range f.landed {
+		f.landed[i].given = true
+	}
 	return out
 }
 
@@ -145,32 +155,72 @@ func (f *fetcher) gathering() bool {
 	return len(f.results) < gatherUntil && len(f.running)-len(f.large) >= gatherUntil && len(f.busy) > 0
 }
 
-// done is how many bytes of what is on its way have come.
-func (f *fetcher) done() (n int64) {
+// settle ends the transfers of what a turn has installed and, if there is nothing left to do,
+// of what the core was given: what it has not installed by then is not wanted any more.
+func (f *fetcher) settle(turn replica.Turn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, x := range f.running {
-		n += x.t.done.Load()
+	if len(f.landed) == 0 {
+		return
 	}
-	return n
+	installed := map[string]bool{}
+	for _, x := range turn.Installed {
+		installed[x.Path] = true
+	}
+	f.landed = slices.DeleteFunc(f.landed, func(l landed) bool {
+		if !installed[l.t.want.Path] && !(turn.Idle && l.given) {
+			return false
+		}
+		f.r.s.ended(l.t, nil)
+		return true
+	})
 }
 
-// run starts what can be started until ctx ends, and waits for it.
+// run starts what can be started until ctx ends, and waits for it. While the folder is
+// paused nothing is: what is on its way stops where it is.
 func (f *fetcher) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for {
-		wait := f.start(ctx, &wg)
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-f.wake:
-		case <-timer.C:
+	for ctx.Err() == nil {
+		if f.r.rests() {
+			f.wait(ctx, longestRetry)
+		} else {
+			f.work(ctx, &wg)
 		}
-		timer.Stop()
 	}
+}
+
+// work starts what can be started until ctx ends or the folder is paused.
+func (f *fetcher) work(ctx context.Context, wg *sync.WaitGroup) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for ctx.Err() == nil && !f.r.rests() {
+		f.wait(ctx, f.start(ctx, wg))
+	}
+}
+
+// wait waits until something has changed, but not for longer than most.
+func (f *fetcher) wait(ctx context.Context, most time.Duration) {
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-f.wake:
+	case <-timer.C:
+	}
+}
+
+// forget ends the transfers of a folder that is not kept any more, or not by this runner.
+func (f *fetcher) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.running {
+		f.r.s.dropped(x.t)
+	}
+	for _, l := range f.landed {
+		f.r.s.dropped(l.t)
+	}
+	f.landed = nil
 }
 
 // start starts what can be started now, and returns when to look again.
@@ -320,7 +370,10 @@ func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 	f.results = append(f.results, result{hash: h, failed: err != nil, path: path, stat: st})
 	if err == nil {
 		delete(f.again, h)
+		x.t.land()
+		f.landed = append(f.landed, landed{t: x.t})
 	} else {
+		f.r.s.ended(x.t, err)
 		a := f.again[h]
 		a.at = time.Now().Add(min(f.r.s.o.Times.Retry<<min(a.failures, 5), longestRetry))
 		a.failures++
@@ -333,7 +386,6 @@ func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 			clear(f.again) // far more than are wanted at once: most are forgotten by now
 		}
 	}
-	f.r.s.ended(x.t, err)
 	f.r.wake()
 }
 
@@ -385,10 +437,13 @@ func (f *fetcher) searchHere(ctx context.Context, batch []*fetch) {
 		defer leave()
 	}
 	for _, x := range batch {
-		x.local = true
-		if err == nil && f.copyHere(ctx, fsys, x) {
+		x.local = ctx.Err() == nil
+		if err == nil && x.local && f.copyHere(ctx, fsys, x) {
 			f.finish(x, nil)
 			continue
+		}
+		if ctx.Err() != nil {
+			x.local = false
 		}
 		f.put(x)
 	}

@@ -114,6 +114,9 @@ type packer struct {
 // Flush ends a frame and sends it.
 func (p packer) Flush() error { return errors.Join(p.Writer.Flush(), p.out.Flush()) }
 
+// askAgain is how often it is asked whether what is being answered may still be.
+const askAgain = 500 * time.Millisecond
+
 // permitted writes to a member as long as it may read the folder: it is asked again from
 // time to time, for an answer can take long.
 type permitted struct {
@@ -125,8 +128,12 @@ type permitted struct {
 }
 
 func (w *permitted) Write(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(w.asked) >= time.Second {
-		if _, code := w.s.permit(w.request.Folder, w.request.Creator, w.to); code != "" {
+	if now := time.Now(); now.Sub(w.asked) >= askAgain {
+		switch _, code := w.s.permit(w.request.Folder, w.request.Creator, w.to); code {
+		case "":
+		case codePaused:
+			return 0, fmt.Errorf("exchange: folder %.30q: %w", w.request.Folder, errPaused)
+		default:
 			return 0, fmt.Errorf("exchange: %s may not read the folder any more", w.to.Short())
 		}
 		w.asked = now

@@ -345,7 +345,7 @@ func (f *fetcher) bringSegments(ctx context.Context, fsys *apply.Root, links []p
 	for i, have := range s.have {
 		if have {
 			_, length := s.span(i)
-			x.t.add(length, 0)
+			x.t.resumed(length)
 		}
 	}
 	errs := f.bringAll(ctx, links, x, s, t, m, more)

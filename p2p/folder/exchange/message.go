@@ -43,6 +43,7 @@ type ack struct {
 const (
 	codeNotKept   = "not_kept"  // the folder is not here, or another one of that ID, or not for you
 	codeNotReady  = "not_ready" // it is being looked at; ask again
+	codePaused    = "paused"    // a person there has paused it
 	codeMalformed = "malformed" // not a hello
 )
 

@@ -40,6 +40,8 @@ func (r *runner) meet(ctx context.Context, wg *sync.WaitGroup, links map[p2p.ID]
 	if r.paused != paused {
 		r.paused = paused
 		r.wake()
+		r.fetch.kick()
+		r.news.wake() // who is told of them is told no more
 	}
 	if own := r.s.o.Access(r.id, r.creator, r.s.self); r.own != own {
 		// What was kept back is told, or the other way round.

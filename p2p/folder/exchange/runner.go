@@ -158,6 +158,7 @@ func (r *runner) run(ctx context.Context) {
 		close(r.ended)
 		r.s.Kick() // another one may follow
 	}()
+	defer r.fetch.forget()
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -224,7 +225,7 @@ func (r *runner) session(ctx context.Context) time.Duration {
 			r.setBusy(-1, done > largeWork)
 		}
 	}()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && r.workable() {
 		unpin, err := r.s.o.Folders.Pin(r.id)
 		if err != nil {
 			return longestRetry // it was removed
@@ -244,7 +245,7 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		if turn.Idle {
 			r.ready.Store(true)
 			if r.fetch.gathering() {
-				r.pause(ctx)
+				r.gather(ctx)
 			}
 			if !r.takeMore(ctx) {
 				break
@@ -280,11 +281,18 @@ func (r *runner) workable() bool {
 	return r.scanned && !r.paused
 }
 
+// rests reports whether the folder is paused: nothing comes, and nothing goes.
+func (r *runner) rests() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.paused
+}
+
 // gatherFor is how long it is waited for more contents while many are on their way:
 // much that has to be done for one is done once for several.
 const gatherFor = 30 * time.Millisecond
 
-func (r *runner) pause(ctx context.Context) {
+func (r *runner) gather(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(gatherFor):
@@ -381,6 +389,7 @@ func (r *runner) after(t replica.Turn) {
 		r.news.wake()
 		r.s.o.Publish.Emit(changedOf(r.id, t.Changes))
 	}
+	r.fetch.settle(t)
 	if len(t.Installed) > 0 {
 		r.s.o.Publish.Emit(appliedOf(r.id, t.Installed))
 	}
@@ -501,7 +510,7 @@ func (r *runner) needs() (entries int, bytes int64) {
 	if err != nil {
 		return 0, 0
 	}
-	return entries, max(0, bytes-r.fetch.done())
+	return entries, bytes
 }
 
 // caughtUp notes that all is merged that a member had when it was asked, if it is.

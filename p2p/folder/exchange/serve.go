@@ -59,8 +59,14 @@ func (s *Service) permit(id string, creator []byte, from p2p.ID) (*runner, strin
 	if err != nil || string(creator) != string(r.creator[:]) || !s.o.Access(id, r.creator, from).Read {
 		return nil, codeNotKept
 	}
+	if r.rests() {
+		return r, codePaused
+	}
 	return r, ""
 }
+
+// errPaused: a person here has paused the folder.
+var errPaused = errors.New("it is paused")
 
 // serveIndex takes this node's entries to a member.
 func (s *Service) serveIndex(ctx context.Context, from p2p.ID, conn net.Conn) error {
@@ -138,6 +144,9 @@ func (r *runner) serveIndex(ctx context.Context, to p2p.ID, h hello, conn net.Co
 		}
 		if !r.s.o.Access(r.id, r.creator, to).Read {
 			return fmt.Errorf("exchange: %s may not read the folder any more", to.Short())
+		}
+		if r.rests() {
+			return fmt.Errorf("exchange: folder %s: %w", r.label, errPaused)
 		}
 		if p.upto > after || len(p.claims) > 0 {
 			if err := writePage(timedWriter{conn, r.s.o.Times.Stalled}, p); err != nil {

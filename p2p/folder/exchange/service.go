@@ -173,7 +173,7 @@ func (s *Service) follow(ctx context.Context, wg *sync.WaitGroup) {
 			}
 			wg.Go(func() { r.run(rctx) })
 		}
-		r.meet(ctx, wg, links, f.State == folder.StatePaused)
+		r.meet(ctx, wg, links, f.Paused)
 	}
 }
 

@@ -29,6 +29,8 @@ type transfer struct {
 
 	mu    sync.Mutex // guards all following fields
 	peers map[p2p.ID]int64
+	own   int64 // of done, before the last restart: what this transfer itself had brought
+	kept  int64 // of done: what was left before the last restart
 	marks []mark
 	ended time.Time
 	err   string
@@ -70,6 +72,13 @@ func (s *Service) ended(t *transfer, err error) {
 	}
 }
 
+// dropped forgets a transfer that comes to no end.
+func (s *Service) dropped(t *transfer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, t)
+}
+
 // from notes that bytes come from a member.
 func (t *transfer) from(peer p2p.ID) {
 	t.mu.Lock()
@@ -91,11 +100,28 @@ func (t *transfer) add(done, wire int64) {
 	t.marks = slices.DeleteFunc(t.marks, func(m mark) bool { return at.Sub(m.at) > rateOver })
 }
 
-// restart forgets what has come.
-func (t *transfer) restart() {
-	t.done.Store(0)
+// resumed counts bytes of the content that an attempt before this one has left. How fast
+// anything comes they do not tell.
+func (t *transfer) resumed(n int64) {
+	t.done.Add(n)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.kept += n
+}
+
+// early is how much of done was here before the transfer began. The caller holds t.mu.
+func (t *transfer) early() int64 { return max(0, t.kept-t.own) }
+
+// land notes that all has come. It ends when it is where it belongs.
+func (t *transfer) land() { t.done.Store(t.want.Size) }
+
+// restart forgets what has come.
+func (t *transfer) restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.own = max(0, t.done.Load()-t.early())
+	t.kept = 0
+	t.done.Store(0)
 	t.marks = nil
 }
 
@@ -105,7 +131,7 @@ func (t *transfer) report() replica.Transfer {
 	defer t.mu.Unlock()
 	r := replica.Transfer{
 		ID: t.id, Folder: t.folder, Path: t.want.Path, Total: t.want.Size,
-		Done: min(t.done.Load(), t.want.Size), Wire: t.wire.Load(), Reused: t.reused.Load(),
+		Done: min(t.done.Load(), t.want.Size), Wire: t.wire.Load(), Reused: t.reused.Load(), Resumed: t.early(),
 		State: replica.TransferWaiting, Began: t.began, Ended: t.ended, ETA: -1, Error: t.err,
 	}
 	for id, n := range t.peers {
@@ -119,7 +145,7 @@ func (t *transfer) report() replica.Transfer {
 	case !t.ended.IsZero():
 		r.State, r.Done, r.ETA = replica.TransferDone, r.Total, 0
 		if took := t.ended.Sub(t.began).Seconds(); took > 0 {
-			r.Rate = float64(r.Total) / took
+			r.Rate = float64(r.Total-r.Resumed) / took
 		}
 		return r
 	case r.Done > 0:
@@ -140,7 +166,7 @@ func (t *transfer) report() replica.Transfer {
 const maxTransfers = 1000
 
 // Transfers returns what is on its way to this node, then what came of late, newest
-// first.
+// first. Those of a paused folder wait, however far they are.
 func (s *Service) Transfers() []replica.Transfer {
 	s.mu.Lock()
 	var running, ended []*transfer
@@ -148,10 +174,18 @@ func (s *Service) Transfers() []replica.Transfer {
 		running = append(running, t)
 	}
 	ended = append(ended, s.finished...)
+	rests := map[string]bool{}
+	for id, r := range s.runners {
+		rests[id] = r.rests()
+	}
 	s.mu.Unlock()
 	out := make([]replica.Transfer, 0, len(running)+len(ended))
 	for _, t := range running {
-		out = append(out, t.report())
+		r := t.report()
+		if rests[t.folder] {
+			r.State, r.Rate, r.ETA = replica.TransferWaiting, 0, -1
+		}
+		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b replica.Transfer) int {
 		if (a.State == replica.TransferRunning) != (b.State == replica.TransferRunning) {

@@ -201,7 +201,7 @@ func (u *update) resume(ctx context.Context) error {
 			if have {
 				u.have[i] = true
 				u.left--
-				u.x.t.add(int64(u.m.Chunk(i).Length), 0)
+				u.x.t.resumed(int64(u.m.Chunk(i).Length))
 			}
 		}
 		return nil
@@ -220,7 +220,7 @@ func (u *update) resume(ctx context.Context) error {
 		if _, err := u.t.ReadAt(buf, c.Offset); err == nil && sum(buf) == c.Hash {
 			u.have[i] = true
 			u.left--
-			u.x.t.add(int64(c.Length), 0)
+			u.x.t.resumed(int64(c.Length))
 		}
 	}
 	return nil

@@ -19,13 +19,23 @@ import (
 // came returns the transfer that brought what is at path last.
 func (k *keeper) came(path string) replica.Transfer {
 	k.t.Helper()
-	for _, x := range k.s.Transfers() {
-		if x.Path == path && x.State == replica.TransferDone {
-			return x
+	var came replica.Transfer
+	k.await("the end of the transfer of "+path, func() bool {
+		x, ok := k.transfer(path)
+		came = x
+		return ok && x.State == replica.TransferDone
+	})
+	return came
+}
+
+// transfer is the newest transfer of a file.
+func (k *keeper) transfer(path string) (x replica.Transfer, ok bool) {
+	for _, t := range k.s.Transfers() {
+		if t.Path == path && (!ok || t.Began.After(x.Began)) {
+			x, ok = t, true
 		}
 	}
-	k.t.Fatalf("nothing came to %s: %+v", path, k.s.Transfers())
-	return replica.Transfer{}
+	return x, ok
 }
 
 // pair are two members who keep one folder.
@@ -210,6 +220,8 @@ func TestUpdateResumes(t *testing.T) {
 	b.await("the file", b.has("big.bin", text))
 	if x := b.came("big.bin"); x.Wire < 2<<20 || x.Wire > 3<<20 {
 		t.Errorf("%d bytes came, where 2 MiB and what is next to them were missing", x.Wire)
+	} else if x.Resumed < 5<<20 || x.Resumed+x.Reused+x.Wire > x.Total*105/100 {
+		t.Errorf("of %d bytes %d are said to be from before, %d to be reused, and %d to have come", x.Total, x.Resumed, x.Reused, x.Wire)
 	}
 }
 

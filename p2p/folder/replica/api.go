@@ -61,20 +61,21 @@ type HeldItem struct {
 
 // Transfer is a file on its way to this node, or one that came.
 type Transfer struct {
-	ID     string
-	Folder string
-	Path   string
-	Peer   p2p.ID        // who sends, or sent, most of it; zero: nobody yet
-	Total  int64         // bytes of the file
-	Done   int64         // of these here
-	Wire   int64         // bytes that came over the network
-	Reused int64         // bytes taken from this disk
-	Rate   float64       // bytes per second, of late
-	ETA    time.Duration // negative: not known
-	State  TransferState
-	Error  string
-	Began  time.Time
-	Ended  time.Time // zero: not yet
+	ID      string
+	Folder  string
+	Path    string
+	Peer    p2p.ID        // who sends, or sent, most of it; zero: nobody yet
+	Total   int64         // bytes of the file
+	Done    int64         // of these here
+	Wire    int64         // bytes that came over the network
+	Reused  int64         // bytes taken from this disk
+	Resumed int64         // bytes that an earlier attempt has left
+	Rate    float64       // bytes per second, of late
+	ETA     time.Duration // negative: not known
+	State   TransferState
+	Error   string
+	Began   time.Time
+	Ended   time.Time // zero: not yet
 }
 
 // TransferState is how far a transfer is.

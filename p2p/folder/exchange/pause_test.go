@@ -1,0 +1,100 @@
+package exchange
+
+import (
+	"bufio"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+)
+
+func (k *keeper) pause(paused bool) {
+	k.t.Helper()
+	if _, err := k.folders.Update(k.t.Context(), k.folder.ID, folder.Changes{Paused: &paused}); err != nil {
+		k.t.Fatal(err)
+	}
+	k.s.Kick()
+}
+
+// trickle is a stream that takes at most 4 MiB a second.
+type trickle struct {
+	netConn
+	sent *atomic.Int64
+}
+
+func (c trickle) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		time.Sleep(4 * time.Millisecond)
+		var some int
+		some, err = c.netConn.Write(p[n:min(len(p), n+16<<10)])
+		n += some
+		c.sent.Add(int64(some))
+	}
+	return n, err
+}
+
+// A person who pauses a folder sees what is on its way stop at once, and when it goes on, it
+// goes on from there.
+func TestPauseStops(t *testing.T) {
+	t.Parallel()
+	victim, _, m := scene(t, Times{})
+	var sent atomic.Int64
+	m.lie(func(q request, in *bufio.Reader, conn netConn) error {
+		return m.honest(q, in, trickle{conn, &sent})
+	})
+	text := noise(31, 12<<20)
+	m.tell(m.file(root, "big.bin", text))
+	at := func(least int64) func() bool {
+		return func() bool { x, _ := victim.transfer("big.bin"); return x.Done >= least }
+	}
+	victim.await("a part of the file", at(3<<20))
+	victim.pause(true)
+	time.Sleep(300 * time.Millisecond)
+	before, _ := victim.transfer("big.bin")
+	took := sent.Load()
+	time.Sleep(500 * time.Millisecond)
+	after, ok := victim.transfer("big.bin")
+	if !ok || after.State != replica.TransferWaiting || after.Rate != 0 || after.Done != before.Done || sent.Load() != took {
+		t.Errorf("while paused it is %+v, and was %+v; %d bytes were sent", after, before, sent.Load()-took)
+	}
+	f, err := victim.folders.Get(victim.folder.ID)
+	if err != nil || f.State != folder.StatePaused || f.NeedBytes != int64(len(text)) {
+		t.Errorf("the folder is %s, and needs %d bytes (%v)", f.State, f.NeedBytes, err)
+	}
+	victim.pause(false)
+	victim.await("the file", victim.has("big.bin", text))
+	x := victim.came("big.bin")
+	if x.Wire > x.Total*106/100 || x.Resumed != 0 || x.ID != after.ID {
+		t.Errorf("of %d bytes %d came in all, %d from an earlier transfer", x.Total, x.Wire, x.Resumed)
+	}
+}
+
+// Who has paused a folder does not send anything of it, and tells nothing. When it goes on,
+// so do the others, without being asked.
+func TestPauseSender(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	a.write("first.txt", "1")
+	b.await("a first file", b.has("first.txt", "1"))
+	a.pause(true)
+	a.await("the pause", func() bool { f, err := a.folders.Get(a.folder.ID); return err == nil && f.State == folder.StatePaused })
+	b.await("that nobody serves", func() bool {
+		b.s.mu.Lock()
+		r := b.s.runners[b.folder.ID]
+		b.s.mu.Unlock()
+		return len(r.fetch.sources()) == 0
+	})
+	a.write("second.txt", "2")
+	time.Sleep(300 * time.Millisecond)
+	if !b.lacks("second.txt") {
+		t.Error("what was written while the folder was paused has come")
+	}
+	start := time.Now()
+	a.pause(false)
+	b.await("the second file", b.has("second.txt", "2"))
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it went on after %v", took)
+	}
+}
