@@ -2,12 +2,15 @@ package exchange
 
 import (
 	"bufio"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
 func (k *keeper) pause(paused bool) {
@@ -96,5 +99,38 @@ func TestPauseSender(t *testing.T) {
 	b.await("the second file", b.has("second.txt", "2"))
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("it went on after %v", took)
+	}
+}
+
+// A paused folder answers nothing: neither what is new, nor contents, nor how it compares.
+// To who may not read it, it is still not there.
+func TestPauseAnswers(t *testing.T) {
+	t.Parallel()
+	victim, _, m := scene(t, Times{})
+	victim.write("a.txt", "some text")
+	creator := victim.folder.Creator
+	if creator.IsZero() {
+		creator = victim.identity.ID()
+	}
+	h := hashText("some text")
+	q := request{Folder: victim.folder.ID, Creator: creator[:], Items: []item{{Hash: h[:], Path: "a.txt"}}}
+	victim.await("that it is served", func() bool { p, _, err := m.ask(q, nil); return err == nil && p.Code == "" })
+	victim.pause(true)
+	want := codePaused
+	for range 2 {
+		victim.await("that it is not served: "+want, func() bool { p, b, err := m.ask(q, nil); return err == nil && p.Code == want && len(b) == 0 })
+		if w, _, _, err := m.welcome(victim.folder.ID, creator); err != nil || w.Code != want {
+			t.Errorf("asked for what is new it says %+v, %v", w, err)
+		}
+		req, err := wire.Marshal(digestRequest{Folder: victim.folder.ID, Creator: creator[:]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused *p2p.CallError
+		if _, err := m.link.Call(t.Context(), DigestProtocol, req); !errors.As(err, &refused) || refused.Code != want {
+			t.Errorf("asked for a digest it says %v", err)
+		}
+		m.town.let(m.id(), Access{})
+		want = codeNotKept
 	}
 }
