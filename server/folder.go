@@ -301,7 +301,7 @@ func (a *nodeAPI) arrived(f node.Folder) (bytes int64) {
 		return 0
 	}
 	for _, t := range a.node.Transfers() {
-		if t.Folder == f.ID && t.State == replica.TransferRunning {
+		if t.Folder == f.ID && (t.State == replica.TransferRunning || t.State == replica.TransferWaiting) {
 			bytes += t.Done
 		}
 	}

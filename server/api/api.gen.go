@@ -767,7 +767,7 @@ type Folder struct {
 	Id     string  `json:"id"`
 	Label  string  `json:"label"`
 
-	// NeedBytes Bytes to come for these
+	// NeedBytes Bytes of these files: all of a file, until it is whole and in its place
 	NeedBytes int64 `json:"need_bytes"`
 
 	// NeedFiles Files that are not yet here as they should be, deletions included
@@ -1555,11 +1555,11 @@ type Transfer struct {
 	// Rate Bytes per second, of late
 	Rate float64 `json:"rate"`
 
-	// State `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+	// State `waiting`: for its turn, for somebody who has the file, or for the end of a pause. `done`: it is in its place; the last 200 are kept, since this node started. `failed`: tried again later
 	State TransferState `json:"state"`
 }
 
-// TransferState `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+// TransferState `waiting`: for its turn, for somebody who has the file, or for the end of a pause. `done`: it is in its place; the last 200 are kept, since this node started. `failed`: tried again later
 type TransferState string
 
 // TransferList defines model for TransferList.

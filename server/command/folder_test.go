@@ -55,8 +55,9 @@ func syncing(t *testing.T) *fake {
 		"GET /api/folders/f1/changes": api.ChangeList{Items: []api.Change{{Path: "mine.txt", What: "new", Size: 5}}},
 		"POST /api/folders/f1/revert": http.StatusNoContent,
 		"GET /api/transfers": api.TransferList{Items: []api.Transfer{
-			{Path: "big.iso", FolderLabel: "notes", Peer: bob, PeerName: "bob", BytesTotal: 1000, BytesDone: 250, BytesWire: 120, Rate: 250, EtaS: pointer(3.0), State: "running"},
+			{Path: "big.iso", FolderLabel: "notes", Peer: bob, PeerName: "bob", BytesTotal: 1000, BytesDone: 250, BytesWire: 120, BytesReused: 130, Rate: 250, EtaS: pointer(3.0), State: "running"},
 			{Path: "other", FolderLabel: "notes", BytesTotal: 10, State: "failed", Error: "bob is off"},
+			{Path: "old.iso", FolderLabel: "notes", Peer: bob, PeerName: "bob", BytesTotal: 1000, BytesDone: 1000, BytesWire: 80, BytesReused: 900, BytesResumed: 20, Rate: 500, Ended: pointer(noon), State: "done"},
 		}},
 	})
 }
@@ -132,9 +133,10 @@ and 59 more
 		{"changes f1", "WHAT  SIZE  PATH\nnew   5 B   mine.txt\n", "GET /api/folders/f1/changes"},
 		{"changes --revert", "", "POST /api/folders/f1/revert {}"},
 		{"changes f1 --revert mine.txt", "", `POST /api/folders/f1/revert {"paths":["mine.txt"]}`},
-		{"transfers", `STATE               DONE  SIZE    NETWORK  RATE     LEFT  FROM  FOLDER  PATH
-running             25%   1.0 kB  120 B    250 B/s  3 s   bob   notes   big.iso
-failed: bob is off  0%    10 B    0 B      -        -     -     notes   other
+		{"transfers", `STATE               DONE  SIZE    NETWORK  DISK   RATE     LEFT  ENDED             FROM  FOLDER  PATH
+running             25%   1.0 kB  120 B    130 B  250 B/s  3 s   -                 bob   notes   big.iso
+failed: bob is off  0%    10 B    0 B      0 B    -        -     -                 -     notes   other
+done                100%  1.0 kB  80 B     920 B  500 B/s  -     ` + timeText(noon) + `  bob   notes   old.iso
 `, "GET /api/transfers"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {

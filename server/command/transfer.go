@@ -33,28 +33,65 @@ func (t transfersCmd) Run(c *console) error {
 		return err
 	}
 	if len(list.Items) == 0 {
-		fmt.Fprintln(c.Stderr, "Nothing is on its way to this node.")
+		folders, err := c.kept()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.Stderr, nothing(folders))
 		return nil
 	}
 	var rows [][]string
+	now := time.Now()
 	for _, t := range list.Items {
-		rows = append(rows, transferRow(t))
+		rows = append(rows, transferRow(t, now))
 	}
-	return table(c.Stdout, []string{"STATE", "DONE", "SIZE", "NETWORK", "RATE", "LEFT", "FROM", "FOLDER", "PATH"}, rows)
+	return table(c.Stdout, []string{"STATE", "DONE", "SIZE", "NETWORK", "DISK", "RATE", "LEFT", "ENDED", "FROM", "FOLDER", "PATH"}, rows)
 }
 
-func transferRow(t api.Transfer) []string {
-	state, rate, left := string(t.State), "-", "-"
+// nothing says that no file is on its way, and what may still come.
+func nothing(folders []api.Folder) string {
+	var looking, paused []string
+	for _, f := range folders {
+		switch {
+		case f.State == api.FolderStateScanning || f.State == api.FolderStateSyncing:
+			looking = append(looking, f.Label)
+		case f.State == api.FolderStatePaused:
+			paused = append(paused, f.Label)
+		}
+	}
+	text := "Nothing is on its way to this node, and nothing has come since it started."
+	if len(looking) > 0 {
+		text += " Still looking: " + enumerate(looking) + "."
+	}
+	if len(paused) > 0 {
+		text += " Paused: " + enumerate(paused) + "."
+	}
+	return text
+}
+
+func transferRow(t api.Transfer, now time.Time) []string {
+	state, rate, left, ended := string(t.State), "-", "-", "-"
 	if t.Error != "" {
 		state += ": " + t.Error
 	}
-	if t.State == api.TransferStateRunning {
+	if t.Rate > 0 {
 		rate = rateText(t.Rate)
-		if t.EtaS != nil {
-			left = leftText(*t.EtaS)
-		}
 	}
-	return []string{state, percent(t.BytesDone, t.BytesTotal), bytesText(t.BytesTotal), bytesText(t.BytesWire), rate, left, orDash(nodeName(t.PeerName, t.Peer)), orDash(t.FolderLabel), t.Path}
+	if t.State == api.TransferStateRunning && t.EtaS != nil {
+		left = leftText(*t.EtaS)
+	}
+	if t.Ended != nil {
+		ended = clock(*t.Ended, now)
+	}
+	return []string{
+		state, percent(t.BytesDone, t.BytesTotal), bytesText(t.BytesTotal), bytesText(t.BytesWire), bytesText(t.BytesReused + t.BytesResumed),
+		rate, left, ended, orDash(nodeName(t.PeerName, t.Peer)), orDash(t.FolderLabel), t.Path,
+	}
+}
+
+// Help says what the columns mean.
+func (transfersCmd) Help() string {
+	return "NETWORK is what a file took on the network, both ways. DISK is what of it was on this disk already: in an older version, in other files, or left by an attempt that was interrupted. The last 200 files that came are listed too, since this node started."
 }
 
 // watch follows what is to come until nothing is, asking at each tick.

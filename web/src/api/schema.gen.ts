@@ -994,7 +994,7 @@ export interface components {
             need_files: number;
             /**
              * Format: int64
-             * @description Bytes to come for these
+             * @description Bytes of these files: all of a file, until it is whole and in its place
              */
             need_bytes: number;
             /**
@@ -1290,6 +1290,11 @@ export interface components {
              */
             bytes_reused: number;
             /**
+             * Format: int64
+             * @description Bytes that were here from an earlier attempt, which was ended: by a restart, or by what broke
+             */
+            bytes_resumed: number;
+            /**
              * Format: double
              * @description Bytes per second, of late
              */
@@ -1300,7 +1305,7 @@ export interface components {
              */
             eta_s: number | null;
             /**
-             * @description `waiting`: for its turn, or for somebody who has the file. `failed`: tried again later
+             * @description `waiting`: for its turn, for somebody who has the file, or for the end of a pause. `done`: it is in its place; the last 200 are kept, since this node started. `failed`: tried again later
              * @enum {string}
              */
             state: "waiting" | "running" | "done" | "failed";

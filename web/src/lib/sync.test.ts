@@ -27,6 +27,7 @@ const transfer = (more: Partial<Transfer> = {}) =>
     bytes_done: 1_600_000,
     bytes_total: 2_000_000,
     bytes_reused: 0,
+    bytes_resumed: 0,
     rate: 28_000,
     eta_s: 14,
     ...more,
@@ -55,7 +56,7 @@ describe('what is to come', () => {
     const now = flow(folder(), [
       transfer(),
       transfer({ folder: 'g', bytes_done: 9 }),
-      transfer({ state: 'waiting' }),
+      transfer({ state: 'waiting', bytes_done: 0 }),
     ]);
     expect(now).toMatchObject({ left: 3_400_000, waiting: 1, rate: 28_000 });
     expect(outlook(folder(), now)).toBe('12 files, 3.4 MB left, 2 min');
@@ -67,6 +68,7 @@ describe('what is to come', () => {
     [{ state: 'paused' }, null, '12 files, 5 MB left, paused'],
     [{}, { rate: 0 }, '12 files, 3.4 MB left'],
     [{ need_bytes: 1_000_000 }, {}, '12 files'],
+    [{ state: 'paused' }, { state: 'waiting' }, '12 files, 3.4 MB left, paused'],
   ])('%j %j', (f, t, want) => {
     expect(outlook(folder(f), flow(folder(f), t ? [transfer(t)] : []))).toBe(want);
   });
@@ -92,12 +94,21 @@ describe('what is to come', () => {
     expect(arrivals('other', [done])).toEqual([]);
     expect(arrivals(done.folder, [transfer(), done])).toEqual([done]);
     expect(economy(done)).toBe('2 MB from this disk');
-    expect(economy({ bytes_total: 1000, bytes_wire: 300, bytes_reused: 0 })).toBe('compressed');
-    expect(economy({ bytes_total: 1000, bytes_wire: 1010, bytes_reused: 0 })).toBe('');
+    const plain = { bytes_total: 1000, bytes_reused: 0, bytes_resumed: 0 };
+    expect(economy({ ...plain, bytes_wire: 300 })).toBe('compressed');
+    expect(economy({ ...plain, bytes_wire: 1010 })).toBe('');
+    expect(economy({ ...plain, bytes_wire: 300, bytes_resumed: 700 })).toBe(
+      '700 bytes from before an interruption',
+    );
     expect(took(done)).toBe('in 900 ms');
     expect(took({ began: '2026-01-02T03:04:05Z', ended: '2026-01-02T03:06:05Z' })).toBe('in 2 min');
     expect(took({ began: null, ended: null })).toBe('');
-    expect(summary([done, done])).toBe('2 files, 4 MB: 10.4 kB over the network');
+    expect(summary([done, done])).toBe(
+      'These 2 files have 4 MB: 10.4 kB came over the network, 4 MB from this disk.',
+    );
+    expect(summary([transfer({ bytes_wire: 2_000_000 })])).toBe(
+      'This file has 2 MB: 2 MB came over the network.',
+    );
   });
   it('is asked for only while something moves', () => {
     const states = (f: Partial<Folder>) => moving([folder(f)]);

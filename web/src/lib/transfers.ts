@@ -19,12 +19,14 @@ export interface Flow {
 export function flow(folder: Need, transfers: readonly Transfer[]): Flow {
   const mine = transfers.filter(t => t.folder === folder.id);
   const running = mine.filter(t => t.state === 'running');
-  const arrived = running.reduce((sum, t) => sum + t.bytes_done, 0);
+  const waiting = mine.filter(t => t.state === 'waiting');
+  // What waits may have begun: before a pause.
+  const arrived = [...running, ...waiting].reduce((sum, t) => sum + t.bytes_done, 0);
   const rate = running.reduce((sum, t) => sum + t.rate, 0);
   const left = Math.max(0, folder.need_bytes - arrived);
   return {
     running,
-    waiting: mine.filter(t => t.state === 'waiting').length,
+    waiting: waiting.length,
     failed: mine.filter(t => t.state === 'failed'),
     left,
     rate,
@@ -53,9 +55,12 @@ export function remaining(transfer: Pick<Transfer, 'eta_s' | 'rate'>): string {
 }
 
 // saved says how much of a file did not have to come over the network; empty: nothing.
-export function saved(transfer: Pick<Transfer, 'bytes_reused'>): string {
-  return transfer.bytes_reused > 0 ? `${bytes(transfer.bytes_reused)} were on this disk already` : '';
+export function saved(transfer: Saving): string {
+  const here = transfer.bytes_reused + transfer.bytes_resumed;
+  return here > 0 ? `${bytes(here)} were on this disk already` : '';
 }
+
+type Saving = Pick<Transfer, 'bytes_reused' | 'bytes_resumed'>;
 
 // arrivals are the files that came to a folder of late, newest first.
 export function arrivals(folder: string, transfers: readonly Transfer[]): Transfer[] {
@@ -63,8 +68,11 @@ export function arrivals(folder: string, transfers: readonly Transfer[]): Transf
 }
 
 // economy says how a file came to take less than its size on the network; empty: it did not.
-export function economy(transfer: Pick<Transfer, 'bytes_total' | 'bytes_wire' | 'bytes_reused'>): string {
-  if (transfer.bytes_reused > 0) return `${bytes(transfer.bytes_reused)} from this disk`;
+export function economy(transfer: Saving & Pick<Transfer, 'bytes_total' | 'bytes_wire'>): string {
+  const parts = [];
+  if (transfer.bytes_reused > 0) parts.push(`${bytes(transfer.bytes_reused)} from this disk`);
+  if (transfer.bytes_resumed > 0) parts.push(`${bytes(transfer.bytes_resumed)} from before an interruption`);
+  if (parts.length > 0) return parts.join(', ');
   return transfer.bytes_wire < transfer.bytes_total * 0.9 ? 'compressed' : '';
 }
 
@@ -76,10 +84,16 @@ export function took(transfer: Pick<Transfer, 'began' | 'ended'>): string {
 }
 
 // summary says what all of some files have taken.
-export function summary(transfers: readonly Pick<Transfer, 'bytes_total' | 'bytes_wire'>[]): string {
-  const total = transfers.reduce((sum, t) => sum + t.bytes_total, 0);
-  const wire = transfers.reduce((sum, t) => sum + t.bytes_wire, 0);
-  return `${plural(transfers.length, 'file')}, ${bytes(total)}: ${bytes(wire)} over the network`;
+export function summary(
+  transfers: readonly (Saving & Pick<Transfer, 'bytes_total' | 'bytes_wire'>)[],
+): string {
+  const sum = (of: (t: (typeof transfers)[number]) => number) =>
+    bytes(transfers.reduce((s, t) => s + of(t), 0));
+  const disk = transfers.some(t => t.bytes_reused + t.bytes_resumed > 0)
+    ? `, ${sum(t => t.bytes_reused + t.bytes_resumed)} from this disk`
+    : '';
+  const whose = transfers.length === 1 ? 'This file has' : `These ${plural(transfers.length, 'file')} have`;
+  return `${whose} ${sum(t => t.bytes_total)}: ${sum(t => t.bytes_wire)} came over the network${disk}.`;
 }
 
 // moving tells whether it is worth asking how far the transfers are.

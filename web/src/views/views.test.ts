@@ -16,6 +16,7 @@ const transfer: Transfer = {
   bytes_done: 500_000,
   bytes_wire: 400_000,
   bytes_reused: 100_000,
+  bytes_resumed: 0,
   rate: 50_000,
   eta_s: 30,
   state: 'running',
