@@ -217,6 +217,7 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 			r.state = StateScanning
 		}
 	})
+	defer r.showReading()()
 	some, err := s.store.Under(ctx, r.id, "", "", 1)
 	if err != nil {
 		return fmt.Errorf("folder: scan %s: %w", r.path, err)
@@ -238,6 +239,27 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 	}
 	r.report(full)
 	return nil
+}
+
+// readsLong is after which time a look at what has changed is shown to people: a large file
+// is being read.
+const readsLong = 500 * time.Millisecond
+
+// showReading has the state say that the folder is being looked at once that takes long, until
+// end is called. What comes of it is set by conclude.
+func (r *runner) showReading() (end func()) {
+	r.set(func() { r.reading = true })
+	timer := time.AfterFunc(readsLong, func() {
+		r.set(func() {
+			if r.reading && r.state == StateIdle {
+				r.state = StateScanning
+			}
+		})
+	})
+	return func() {
+		timer.Stop()
+		r.set(func() { r.reading = false })
+	}
 }
 
 // more takes the hints that have come since the scan began.

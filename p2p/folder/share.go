@@ -41,6 +41,7 @@ type share struct {
 	status  Status // of the synchronisation
 	busy    bool   // it is being synchronised
 	looks   bool   // at what the watcher has named
+	reading bool   // a scan of whatever runs
 	files   int64
 	bytes   int64
 	scanned time.Time

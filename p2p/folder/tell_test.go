@@ -188,6 +188,38 @@ func TestStates(t *testing.T) {
 	b.SetStatus("unknown", Status{Error: "nobody"})
 }
 
+// What takes long to be read is shown, and only while it is.
+func TestReadingIsShown(t *testing.T) {
+	b := newBench(t, Options{}).start()
+	id := b.add(newTree(t, "a=1")).ID
+	sh, err := b.share(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func() State {
+		f, err := b.Get(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.State
+	}
+	r := &runner{share: sh}
+	r.showReading()()
+	end := r.showReading()
+	if s := state(); s != StateIdle {
+		t.Errorf("at once it is %s", s)
+	}
+	b.until("shown", func() bool { return state() == StateScanning })
+	end()
+	b.pause(id)
+	end = r.showReading()
+	time.Sleep(readsLong + 100*time.Millisecond)
+	if s := state(); s != StatePaused {
+		t.Errorf("while paused it is %s", s)
+	}
+	end()
+}
+
 // Mere progress is told a few times a second, and its end always.
 func TestProgressIsPaced(t *testing.T) {
 	b := newBench(t, Options{}).start()

@@ -291,6 +291,7 @@ func (f *fetcher) unsearched() []*fetch {
 		if x.local || len(out) >= batchItems {
 			return false
 		}
+		x.t.queued.Store(false)
 		out = append(out, x)
 		return true
 	}
@@ -315,6 +316,7 @@ func (f *fetcher) batchFor(peer p2p.ID, members int) []*fetch {
 		if x.single && len(out) > 0 || len(out) > 0 && out[0].single {
 			return false
 		}
+		x.t.queued.Store(false)
 		out = append(out, x)
 		bytes += x.want.Size
 		return true
@@ -331,6 +333,7 @@ func (f *fetcher) largeFor(sources []*pull) *fetch {
 		}
 		if x.local && !f.waits(x) && slices.ContainsFunc(sources, func(p *pull) bool { return !x.tried[p.link.Peer()] }) {
 			f.large = slices.Delete(f.large, i, i+1)
+			x.t.queued.Store(false)
 			return x
 		}
 	}
@@ -400,6 +403,7 @@ func (f *fetcher) finish(x *fetch, err error) {
 func (f *fetcher) put(x *fetch) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	x.t.queued.Store(true)
 	if !x.large() {
 		f.small = append(f.small, x)
 	} else {

@@ -104,13 +104,19 @@ func TestTransferReport(t *testing.T) {
 	x.from(b)
 	x.add(400, 300)
 	x.reused.Add(100)
-	start := time.Unix(1000, 0)
+	x.queued.Store(false)
+	start := time.Now().Add(-2 * time.Second)
 	x.mu.Lock()
 	x.marks = []mark{{start, 100}, {start.Add(2 * time.Second), 400}}
 	x.mu.Unlock()
 	if r := x.report(); r.State != replica.TransferRunning || r.Done != 400 || r.Wire != 300 || r.Reused != 100 || r.Rate != 150 || r.ETA != 4*time.Second || r.Peer != b {
 		t.Errorf("on its way %+v", r)
 	}
+	x.queued.Store(true)
+	if r := x.report(); r.State != replica.TransferWaiting || r.Done != 400 || r.Rate != 0 || r.ETA >= 0 {
+		t.Errorf("when nobody brings anything: %+v", r)
+	}
+	x.queued.Store(false)
 	x.add(5000, 0)
 	if r := x.report(); r.Done != 1000 {
 		t.Errorf("more than all: %+v", r)

@@ -45,8 +45,8 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 		f.finish(x, nil)
 		return
 	}
-	if ctx.Err() != nil {
-		f.put(x)
+	if ctx.Err() != nil || !ofDisk(err) && len(f.sources()) == 0 {
+		f.put(x) // it goes on when there is somebody who lets this node have it
 		return
 	}
 	f.r.s.log.Debug("folder: content not fetched", "folder", f.r.label, "path", x.want.Path, "error", err)
@@ -179,7 +179,7 @@ func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, ol
 			switch {
 			case errors.Is(a.err, errNoManifest):
 				without++
-			case ctx.Err() == nil && !errors.Is(a.err, errBusy) && !linkEnded(a.link):
+			case ctx.Err() == nil && !errors.Is(a.err, errBusy) && !f.gone(a.link):
 				f.mu.Lock()
 				x.tried[a.link.Peer()] = true
 				f.mu.Unlock()
@@ -408,7 +408,7 @@ func (f *fetcher) bringFrom(ctx context.Context, l p2p.Link, x *fetch, s *segmen
 		}
 		if err := f.bringSegment(ctx, l, x, s, i, t); err != nil {
 			s.giveBack(i)
-			if !errors.Is(err, errHere) && ctx.Err() == nil {
+			if !errors.Is(err, errHere) && ctx.Err() == nil && !f.gone(l) {
 				f.mu.Lock()
 				x.tried[l.Peer()] = true
 				f.mu.Unlock()

@@ -163,13 +163,22 @@ func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
 }
 
 // blame notes that a member does not bring contents, unless nobody can any more.
-func blame(ctx context.Context, l p2p.Link, batch []*fetch) {
-	if ctx.Err() != nil || linkEnded(l) {
+func (f *fetcher) blame(ctx context.Context, l p2p.Link, batch []*fetch) {
+	if ctx.Err() != nil || f.gone(l) {
 		return
 	}
 	for _, x := range batch {
 		x.tried[l.Peer()] = true
 	}
+}
+
+// gone reports whether a member has gone, or does not let this node have the folder now: it
+// has paused it, or restarts. That it does not bring a content is not about the content.
+func (f *fetcher) gone(l p2p.Link) bool {
+	f.r.mu.Lock()
+	p := f.r.pulls[l.Peer()]
+	f.r.mu.Unlock()
+	return linkEnded(l) || p == nil || p.link != l || !p.granted.Load()
 }
 
 func linkEnded(l p2p.Link) bool {
@@ -202,12 +211,12 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 	q.Packed = true
 	a, err := f.r.ask(ctx, l, q)
 	if err != nil {
-		blame(ctx, l, batch)
+		f.blame(ctx, l, batch)
 		return batch, err
 	}
 	defer a.end()
 	if err := a.complete(); err != nil {
-		blame(ctx, l, batch)
+		f.blame(ctx, l, batch)
 		return batch, err
 	}
 	buf := make([]byte, 0, 64<<10)
@@ -227,7 +236,7 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			// With its stream a member ends also what it has sent before, so that it is not
 			// known about which content it was: each is asked for alone.
 			if len(q.Items) == 1 {
-				blame(ctx, l, batch[:1])
+				f.blame(ctx, l, batch[:1])
 			}
 			for _, y := range batch[i:] {
 				y.single = true

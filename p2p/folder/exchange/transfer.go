@@ -23,6 +23,7 @@ type transfer struct {
 	folder string
 	want   replica.Want
 	began  time.Time
+	queued atomic.Bool // nobody brings anything of it now
 	done   atomic.Int64
 	wire   atomic.Int64
 	reused atomic.Int64
@@ -48,6 +49,7 @@ func (s *Service) begin(folder string, w replica.Want) *transfer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	t.queued.Store(true)
 	s.running[t] = true
 	return t
 }
@@ -113,7 +115,10 @@ func (t *transfer) resumed(n int64) {
 func (t *transfer) early() int64 { return max(0, t.kept-t.own) }
 
 // land notes that all has come. It ends when it is where it belongs.
-func (t *transfer) land() { t.done.Store(t.want.Size) }
+func (t *transfer) land() {
+	t.queued.Store(false)
+	t.done.Store(t.want.Size)
+}
 
 // restart forgets what has come.
 func (t *transfer) restart() {
@@ -148,10 +153,10 @@ func (t *transfer) report() replica.Transfer {
 			r.Rate = float64(r.Total-r.Resumed) / took
 		}
 		return r
-	case r.Done > 0:
+	case r.Done > 0 && !t.queued.Load():
 		r.State = replica.TransferRunning
 	}
-	if n := len(t.marks); n > 1 {
+	if n := len(t.marks); n > 1 && r.State == replica.TransferRunning && time.Since(t.marks[n-1].at) < rateOver {
 		if took := t.marks[n-1].at.Sub(t.marks[0].at).Seconds(); took > 0 {
 			r.Rate = float64(t.marks[n-1].done-t.marks[0].done) / took
 		}

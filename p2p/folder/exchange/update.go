@@ -582,7 +582,7 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 		case errors.Is(err, errHere):
 			u.fail(err)
 			return nil
-		case !errors.Is(err, errBusy) && !linkEnded(l):
+		case !errors.Is(err, errBusy) && !u.f.gone(l):
 			u.f.mu.Lock()
 			u.x.tried[l.Peer()] = true
 			u.f.mu.Unlock()
