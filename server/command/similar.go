@@ -32,7 +32,7 @@ const (
 )
 
 // smallFile is the size below which a file is one chunk.
-const smallFile = 16 << 10
+const smallFile = chunk.Least
 
 // shoalDir is where shoal keeps its own files in a shared folder.
 const shoalDir = ".shoal"
