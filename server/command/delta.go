@@ -333,7 +333,7 @@ func notWritten(path string, err error) error {
 		return err // it says what it is about
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write %s: there is no directory %s: %w", path, filepath.Dir(path), err)
+		return outcome{err, fmt.Sprintf("write %s: there is no directory %s", path, filepath.Dir(path))}
 	}
 	return fmt.Errorf("write %s: %w", path, err)
 }
