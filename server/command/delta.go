@@ -129,9 +129,9 @@ func (c *console) readSignature(name, next string) (*delta.Signature, error) {
 	const order = "the order is shoal delta diff SIGNATURE NEWFILE [DELTA]"
 	switch begin, _ := in.Peek(delta.MagicSize); { // an error comes again when it is read
 	case delta.IsDelta(begin):
-		return nil, UsageError{fmt.Sprintf("%s is a delta, not a signature: %s", name, order)}
+		return nil, fmt.Errorf("%s is a delta, not a signature: %s", name, order)
 	case len(begin) > 0 && !delta.IsSignature(begin) && delta.IsSignature(firstBytes(next)):
-		return nil, UsageError{fmt.Sprintf("%s is a signature, and %s is not: %s", next, name, order)}
+		return nil, fmt.Errorf("%s is a signature, and %s is not: %s", next, name, order)
 	case len(begin) == delta.MagicSize && !delta.IsSignature(begin):
 		return nil, fmt.Errorf("%s is not a signature, which shoal delta sign writes", name)
 	}
@@ -162,14 +162,14 @@ func firstBytes(name string) []byte {
 func checkDelta(in *bufio.Reader, name, order string, others ...string) error {
 	begin, _ := in.Peek(delta.MagicSize) // an error comes again when it is read
 	if delta.IsSignature(begin) {
-		return UsageError{fmt.Sprintf("%s is a signature, not a delta: %s", name, order)}
+		return fmt.Errorf("%s is a signature, not a delta: %s", name, order)
 	}
 	if len(begin) == 0 || delta.IsDelta(begin) {
 		return nil
 	}
 	for _, other := range others {
 		if delta.IsDelta(firstBytes(other)) {
-			return UsageError{fmt.Sprintf("%s is a delta, and %s is not: %s", other, name, order)}
+			return fmt.Errorf("%s is a delta, and %s is not: %s", other, name, order)
 		}
 	}
 	if len(begin) == delta.MagicSize {

@@ -153,7 +153,7 @@ func TestDeltaFiles(t *testing.T) {
 		{[]string{"sign", "old", "-"}, ExitUsage, "standard output"},
 		{[]string{"patch", "old", "delta", "-"}, ExitUsage, "standard output"},
 		{[]string{"patch", "-", "delta", "x"}, ExitUsage, "pipe"},
-		{[]string{"diff", "delta", "new", "x"}, ExitUsage, "the order is"},
+		{[]string{"diff", "delta", "new", "x"}, ExitError, "the order is"},
 		{[]string{"sign", "old", "missing/x"}, ExitError, "write missing/x: there is no directory missing"},
 		{[]string{"sign", "old", "old/x"}, ExitError, "write old/x: not a directory"},
 		{[]string{"sign", "old", "."}, ExitError, "not a regular file"},

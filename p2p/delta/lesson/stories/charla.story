@@ -18,9 +18,9 @@ digits, as in the talk: four of b, four of a.
 [2] Rolling: g leaves and c, which is 63, enters. a becomes 00d6 - 67 + 63 = 00d2,
 and b becomes 013d - 2 × 67 + 00d2 = 0141: the sum is 014100d2. No block has it.
 
-[2] The slides of the talk show another sum for this window, and that is a slip:
-406019b is not the sum of any two bytes. No byte is more than ff, so the largest
-sum that two of them have is 02fd01fe, and 0406019b is above that.
+[2] 406019b is not the sum of any two bytes, though the slides of the talk show
+it for this window: that is a slip. No byte is more than ff, so the largest sum
+that two bytes have is 02fd01fe, and 0406019b is above that.
 
 [3] The first match. From here the window jumps by a whole block, and the sum
 is computed anew.
