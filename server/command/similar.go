@@ -432,7 +432,7 @@ func (r similarReport) writeText(w io.Writer) error {
 		{"once", fmt.Sprintf("%s if every chunk is kept once, which saves %s", bytesText(t.Distinct), bytesText(t.Saved))},
 	}
 	if t.Same > 0 {
-		lines = append(lines, [2]string{"same", count(t.Same, "file") + " in both A and B, not compared with itself or themselves"})
+		lines = append(lines, [2]string{"same", count(t.Same, "file") + " in both A and B: no file is compared with itself"})
 	}
 	if t.Shared == 0 && r.A.Small > 0 && r.B.Small > 0 {
 		lines = append(lines, [2]string{"small", fmt.Sprintf("%d in A, %d in B: a file below 16 KiB is one chunk, and shares bytes only with an equal file", r.A.Small, r.B.Small)})
