@@ -84,10 +84,21 @@ test("files of a shared folder, long ones without steps, and what is not there",
   const long = Array.from({ length: 3000 }, (_, i) => `line ${i}\n`).join("");
   await alice.share("Notes", { "old.txt": "charla", "sub/new.txt": "gocharla", "long.txt": long, "longer.txt": `in front\n${long}` });
   await page.goto(`${alice.url}/#/delta`);
-  for (const [side, path] of [["Old text", "old.txt"], ["New text", "sub/new.txt"]] as const) {
-    await page.getByRole("group", { name: side }).getByText("Shared file").click();
-    await page.getByLabel(`${side}: path in the folder`).fill(path);
-  }
+  // A file is chosen from a list: by mouse, or by words and keys.
+  await page.getByRole("group", { name: "Old text" }).getByText("Shared file").click();
+  await expect(stage(page), "what is shown would be of the earlier texts").toBeHidden();
+  await page.getByRole("combobox", { name: "Old text: path in the folder" }).click();
+  await expect(page.getByRole("listbox").getByRole("option")).toHaveText([/long\.txt/, /longer\.txt/, /old\.txt/, /sub\/new\.txt/]);
+  await inspect(page, "the list of files");
+  await page.getByRole("listbox").getByRole("option", { name: "old.txt" }).click();
+  await page.getByRole("group", { name: "New text" }).getByText("Shared file").click();
+  const choice = page.getByRole("combobox", { name: "New text: path in the folder" });
+  await choice.fill("new");
+  await expect(page.getByRole("listbox").getByRole("option")).toHaveText([/sub\/new\.txt/]);
+  await choice.press("ArrowDown");
+  await choice.press("Enter");
+  await expect(choice).toHaveValue("sub/new.txt");
+  await expect(page.getByRole("listbox")).toBeHidden();
   await expect(stage(page)).toContainText("New text: 8 bytes");
   await page.getByLabel("Old text: path in the folder").fill("long.txt");
   await page.getByLabel("New text: path in the folder").fill("longer.txt");
@@ -97,8 +108,33 @@ test("files of a shared folder, long ones without steps, and what is not there",
   await page.reload();
   await expect(page.getByRole("main")).toContainText("too much to tell each step");
   await page.getByLabel("Old text: path in the folder").fill("missing.txt");
+  await page.getByLabel("Old text: path in the folder").press("Enter");
   await expect(page.getByRole("alert")).toContainText("no file “missing.txt”".replaceAll(/[“”]/g, '"'));
   await inspect(page, "trouble");
+});
+
+test("letters are letters, long texts outlast a reload, and limits are told before", async ({ node, page }) => {
+  const alice = await node("alice");
+  await page.goto(`${alice.url}/#/delta?${new URLSearchParams({ old: "niño", new: "ñandú", block: "2" })}`);
+  await expect(blocks(page).nth(1)).toContainText("ñ");
+  await page.keyboard.press("ArrowRight");
+  await expect(stage(page)).toContainText("“ñ” has the weak sum");
+  await page.keyboard.press("End");
+  await expect(sent(page).last()).toContainText("“andú”");
+  const [old, target] = [page.getByRole("textbox", { name: "Old text" }), page.getByRole("textbox", { name: "New text" })];
+  const long = "The herring are back. ".repeat(300);
+  await old.fill(long);
+  await target.fill(`${long}!`);
+  await expect(page.getByRole("main")).toContainText("only in this tab");
+  await expect(stage(page)).toContainText("New text: 6,601 bytes");
+  await expect.poll(() => query(page).get("typed")).toBe("1");
+  await page.reload();
+  await expect(target).toHaveValue(`${long}!`);
+  await expect(stage(page)).toContainText("New text: 6,601 bytes");
+  await target.fill("x".repeat(65_537));
+  await expect(page.getByRole("alert")).toContainText("The new text has 65,537 characters");
+  await expect(page.getByRole("button", { name: "Try again" })).toBeHidden();
+  await inspect(page, "too long");
 });
 
 test("the Delta page can be used by everybody", async ({ node, page }) => {

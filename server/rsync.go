@@ -65,6 +65,8 @@ func (a *nodeAPI) side(ctx context.Context, name string, text *string, at *api.S
 		return nil, fmt.Errorf("%s_path: the folder has no file %q: %w", name, at.Path, folder.ErrNotFound)
 	case errors.Is(err, node.ErrNotFound):
 		return nil, fmt.Errorf("%s_path: no folder %q on this node: %w", name, at.Folder, folder.ErrNotFound)
+	case errors.Is(err, folder.ErrBadPath):
+		return nil, fmt.Errorf("%s_path: %q: %w", name, at.Path, folder.ErrBadPath)
 	case err != nil:
 		return nil, fmt.Errorf("%s_path: %w", name, err)
 	}

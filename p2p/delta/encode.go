@@ -2,6 +2,7 @@ package delta
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -112,6 +113,15 @@ func buffered(r io.Reader) *bufio.Reader {
 	}
 	return bufio.NewReaderSize(r, 4<<10)
 }
+
+// MagicSize is how many bytes IsSignature and IsDelta look at.
+const MagicSize = len(signatureMagic)
+
+// IsSignature reports whether a file that begins so is a signature, whole or not.
+func IsSignature(begin []byte) bool { return bytes.HasPrefix(begin, []byte(signatureMagic)) }
+
+// IsDelta is the same for a delta.
+func IsDelta(begin []byte) bool { return bytes.HasPrefix(begin, []byte(deltaMagic)) }
 
 func readMagic(b *bufio.Reader, magic string) error {
 	var got [len(signatureMagic)]byte

@@ -1054,7 +1054,7 @@ type LessonCandidate struct {
 
 // LessonChance defines model for LessonChance.
 type LessonChance struct {
-	// Log2 Logarithm of the probability of a wrong match: pairs × 2^-(weak_bits + strong_bits), at most 1
+	// Log2 Logarithm of the probability of a wrong match: false_alarms × 2^-strong_bits, at most 1
 	Log2       float32 `json:"log2"`
 	StrongBits int     `json:"strong_bits"`
 }
@@ -1076,7 +1076,7 @@ type LessonOdds struct {
 	// Blocks Whole blocks
 	Blocks int `json:"blocks"`
 
-	// FalseAlarms To be expected: pairs / 2^weak_bits
+	// FalseAlarms To be expected: blocks × offsets / 2^weak_bits, and 1 / 2^short_weak_bits with a short last block; blocks of one and two bytes have none
 	FalseAlarms float32 `json:"false_alarms"`
 
 	// Impossible There is no pair, or the blocks are so short that the weak sum tells all of them apart
@@ -1085,8 +1085,14 @@ type LessonOdds struct {
 	// Offsets Where a window can be
 	Offsets int `json:"offsets"`
 
-	// Pairs blocks × offsets
+	// Pairs blocks × offsets, and one more with a short last block
 	Pairs float32 `json:"pairs"`
+
+	// Short Length of the last block if it is shorter than the others and compared with the end of the new text, or 0
+	Short int `json:"short"`
+
+	// ShortWeakBits Likewise for the short last block, or 0
+	ShortWeakBits float32 `json:"short_weak_bits"`
 
 	// WeakBits What the 32 bits of the weak sum are worth for blocks of this length
 	WeakBits float32        `json:"weak_bits"`
@@ -1134,7 +1140,8 @@ type LessonStep struct {
 
 	// Outcome unknown: no block has the weak sum. false_alarm: a block has it, with
 	// another strong sum. match: a block has both. collision: a block has both
-	// and is another text. rest: too short for a block.
+	// and is another text. rest: no block can be in what is left, because it is
+	// too short or there are none.
 	Outcome LessonStepOutcome `json:"outcome"`
 
 	// Roll How the weak sum came about; without it, from all bytes of the window
@@ -1148,7 +1155,8 @@ type LessonStep struct {
 
 // LessonStepOutcome unknown: no block has the weak sum. false_alarm: a block has it, with
 // another strong sum. match: a block has both. collision: a block has both
-// and is another text. rest: too short for a block.
+// and is another text. rest: no block can be in what is left, because it is
+// too short or there are none.
 type LessonStepOutcome string
 
 // LessonTotals defines model for LessonTotals.

@@ -33,7 +33,7 @@ func (g grantFlag) grants(c *console) (*api.Grants, error) {
 }
 
 type folderAccessCmd struct {
-	ID   string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID   string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 	JSON bool   `name:"json" help:"Print the API's answer."`
 }
 

@@ -43,7 +43,7 @@ func (p *problem) Error() string {
 	if p.Hint != nil && !says(text, *p.Hint) {
 		text += ". " + sentence(*p.Hint)
 	}
-	return fmt.Sprintf("%s (%s)", text, p.Code)
+	return text
 }
 
 // sentence leaves out the full stop, which the caller sets where one is due.

@@ -98,12 +98,12 @@ func TestNobodyRunsThere(t *testing.T) {
 
 func TestProblemText(t *testing.T) {
 	for _, tc := range []struct{ title, detail, hint, want string }{
-		{"Title", "it happened", "Do this.", "it happened. Do this (code)"},
-		{"Title", "it happened.", "", "it happened (code)"},
-		{"Title", "", "Do this.", "Title. Do this (code)"},
-		{"", "the files are away", "Is the disk mounted?", "the files are away. Is the disk mounted? (code)"},
-		{"", "it met an error; the node's log tells more", "The node's log tells more.", "it met an error; the node's log tells more (code)"},
-		{"", "it happened", " ", "it happened (code)"},
+		{"Title", "it happened", "Do this.", "it happened. Do this"},
+		{"Title", "it happened.", "", "it happened"},
+		{"Title", "", "Do this.", "Title. Do this"},
+		{"", "the files are away", "Is the disk mounted?", "the files are away. Is the disk mounted?"},
+		{"", "it met an error; the node's log tells more", "The node's log tells more.", "it met an error; the node's log tells more"},
+		{"", "it happened", " ", "it happened"},
 	} {
 		p := problem{api.Problem{Title: tc.title, Detail: tc.detail, Hint: &tc.hint, Code: "code"}}
 		if got := p.Error(); got != tc.want {

@@ -22,6 +22,7 @@ const (
 	ExitNotFound     = 4
 	ExitPartial      = 5 // an answer without that of some members
 	ExitUnauthorized = 7
+	ExitInterrupted  = 130 // by Ctrl-C or a signal to end, before the verb was done
 )
 
 // Program is what the command line belongs to.
@@ -79,6 +80,7 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 		kong.Description("Makes a group of computers searchable and keeps their folders the same: every computer runs a node, no server is needed."),
 		kong.Writers(t.Stdout, t.Stderr),
 		kong.Exit(func(int) { helped = true }), // only --help calls it
+		kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.ValueFormatter(helpWithVariable),
 		kong.Resolvers(variables(t.Getenv)),
@@ -97,10 +99,15 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 	c := &console{Terminal: t, ctx: ctx, program: p, global: g.Global, style: newStyle(t)}
 	if err != nil {
 		c.complain(mistake(err))
-		fmt.Fprintln(t.Stderr, `Run "shoal --help" for how it is used.`)
+		fmt.Fprint(t.Stderr, usage(err))
+		fmt.Fprintf(t.Stderr, "Run \"%s --help\" for how it is used.\n", usedBy(err))
 		return ExitUsage
 	}
 	if err := parsed.Run(c); err != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			c.complain(errInterrupted)
+			return ExitInterrupted
+		}
 		c.complain(err)
 		return exitCode(err)
 	}
@@ -153,6 +160,9 @@ func (c *console) complain(err error) {
 type UsageError struct{ Reason string }
 
 func (e UsageError) Error() string { return e.Reason }
+
+// errInterrupted: the person, or the system, told the program to end.
+var errInterrupted = errors.New("interrupted")
 
 // errPartial: the answer was printed but is not whole. The message says why.
 var errPartial = errors.New("partial result")

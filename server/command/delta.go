@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
 
 	"github.com/shoal-p2p/shoal/p2p/delta"
+	"github.com/shoal-p2p/shoal/p2p/delta/lesson"
 )
 
 // deltaCmd brings a file up to date by what has changed in it. It needs no node.
@@ -30,16 +32,17 @@ type deltaCmd struct {
 }
 
 type deltaSignCmd struct {
-	File      string `arg:"" help:"The old file; - is the standard input."`
-	Signature string `arg:"" optional:"" name:"sig" help:"The file to write (default: the standard output)."`
-	Block     int    `short:"b" placeholder:"BYTES" help:"Length of the blocks in bytes (default: about the square root of the file's length)."`
+	File      string       `arg:"" help:"The old file; - is the standard input."`
+	Signature string       `arg:"" optional:"" name:"sig" help:"The file to write (default: the standard output)."`
+	Block     *blockLength `short:"b" placeholder:"BYTES" help:"Length of the blocks in bytes, from 1 to 1048576 (default: about the square root of the file's length)."`
 	deltaOutput
 }
 
 // Run writes a signature.
 func (s deltaSignCmd) Run(c *console) error {
-	if s.Block < 0 || s.Block > delta.MaxBlock {
-		return UsageError{fmt.Sprintf("--block is from 1 to %d", delta.MaxBlock)}
+	block, err := s.Block.of(delta.MaxBlock)
+	if err != nil {
+		return err
 	}
 	began := time.Now()
 	old, err := c.source(s.File)
@@ -49,9 +52,9 @@ func (s deltaSignCmd) Run(c *console) error {
 	defer old.close()
 	var figures signFigures
 	err = c.output(s.Signature, s.deltaOutput, []string{s.File}, old.mode, func(w io.Writer) error {
-		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: s.Block})
+		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: block})
 		if err != nil {
-			return fmt.Errorf("sign %s: %w", s.File, err)
+			return fmt.Errorf("sign %s: %w", s.File, plainDelta(err))
 		}
 		if old.size >= 0 && sig.Size() != old.size {
 			return fmt.Errorf("sign %s: it changed while it was read", s.File)
@@ -83,7 +86,7 @@ func (d deltaDiffCmd) Run(c *console) error {
 	if err := c.checkOutput(d.Delta, d.deltaOutput, d.Signature, d.NewFile); err != nil {
 		return err
 	}
-	sig, err := c.readSignature(d.Signature)
+	sig, err := c.readSignature(d.Signature, d.NewFile)
 	if err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func (d deltaDiffCmd) Run(c *console) error {
 		case errors.Is(err, delta.ErrLength):
 			return fmt.Errorf("compare %s: it changed while it was read: %w", d.NewFile, err)
 		case err != nil:
-			return fmt.Errorf("compare %s: %w", d.NewFile, err)
+			return fmt.Errorf("compare %s: %w", d.NewFile, plainDelta(err))
 		}
 		return nil
 	})
@@ -115,20 +118,76 @@ func (d deltaDiffCmd) Run(c *console) error {
 	})
 }
 
-func (c *console) readSignature(name string) (*delta.Signature, error) {
+// readSignature reads a signature. Where it is none, the file that comes after it
+// on the command line may be.
+func (c *console) readSignature(name, next string) (*delta.Signature, error) {
 	in, closeInput, err := c.input(name)
 	if err != nil {
 		return nil, err
 	}
 	defer closeInput()
+	const order = "the order is shoal delta diff SIGNATURE NEWFILE [DELTA]"
+	switch begin, _ := in.Peek(delta.MagicSize); { // an error comes again when it is read
+	case delta.IsDelta(begin):
+		return nil, fmt.Errorf("%s is a delta, not a signature: %s", name, order)
+	case len(begin) > 0 && !delta.IsSignature(begin) && delta.IsSignature(firstBytes(next)):
+		return nil, fmt.Errorf("%s is a signature, and %s is not: %s", next, name, order)
+	case len(begin) == delta.MagicSize && !delta.IsSignature(begin):
+		return nil, fmt.Errorf("%s is not a signature, which shoal delta sign writes", name)
+	}
 	sig, err := delta.ReadSignature(in)
 	if err == nil {
 		err = atEnd(in)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the signature %s: %w", name, err)
+		return nil, fmt.Errorf("read the signature %s: %w", name, plainDelta(err))
 	}
 	return sig, nil
+}
+
+// firstBytes is how a regular file begins; nil if it cannot be read.
+func firstBytes(name string) []byte {
+	f, _, err := openRegular(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	begin := make([]byte, delta.MagicSize)
+	n, _ := io.ReadFull(f, begin) // what is shorter is neither
+	return begin[:n]
+}
+
+// checkDelta refuses what is no delta. Files that are other arguments may be it;
+// order is what to say then.
+func checkDelta(in *bufio.Reader, name, order string, others ...string) error {
+	begin, _ := in.Peek(delta.MagicSize) // an error comes again when it is read
+	if delta.IsSignature(begin) {
+		return fmt.Errorf("%s is a signature, not a delta: %s", name, order)
+	}
+	if len(begin) == 0 || delta.IsDelta(begin) {
+		return nil
+	}
+	for _, other := range others {
+		if delta.IsDelta(firstBytes(other)) {
+			return fmt.Errorf("%s is a delta, and %s is not: %s", other, name, order)
+		}
+	}
+	if len(begin) == delta.MagicSize {
+		return fmt.Errorf("%s is not a delta, which shoal delta diff writes", name)
+	}
+	return nil
+}
+
+// plainDelta leaves out where in package delta an error was found.
+func plainDelta(err error) error {
+	text := err.Error()
+	for _, before := range []string{"delta: ", "read signature: ", "decode: ", "encode: ", "sign: ", "patch: "} {
+		text = strings.TrimPrefix(text, before)
+	}
+	if text == err.Error() || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return outcome{err, text}
 }
 
 type deltaPatchCmd struct {
@@ -168,12 +227,15 @@ func (p deltaPatchCmd) Run(c *console) error {
 		return err
 	}
 	defer closeInput()
+	if err := checkDelta(in, p.Delta, "the order is shoal delta patch OLDFILE DELTA NEWFILE", p.OldFile); err != nil {
+		return err
+	}
 	figures := patchFigures{BaseSize: size}
 	err = c.replace(p.NewFile, mode, p.Force, func(w io.Writer) error {
 		counted := &countingWriter{w: w}
 		base := &countingReaderAt{r: old}
 		if err := apply(old, base, size, in, counted); err != nil {
-			return fmt.Errorf("apply %s to %s: %w", p.Delta, p.OldFile, err)
+			return fmt.Errorf("apply %s to %s: %w", p.Delta, p.OldFile, plainDelta(err))
 		}
 		figures.Size, figures.Matched, figures.Literal = counted.n, base.n, counted.n-base.n
 		return nil
@@ -228,26 +290,63 @@ func errThere(path string) error {
 func (c *console) replace(path string, mode fs.FileMode, force bool, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
-		return err
+		return notWritten(path, err)
 	}
-	b := bufio.NewWriterSize(writeWhile{c.ctx, f}, delta.MaxData)
+	b := bufio.NewWriterSize(writeWhile{c.ctx, namedWriter{f, path}}, delta.MaxData)
 	if err = write(b); err == nil {
 		err = b.Flush()
 	}
 	if err == nil {
-		err = errors.Join(f.Chmod(mode), f.Sync())
+		err = notWritten(path, errors.Join(f.Chmod(mode), f.Sync()))
 	}
-	err = errors.Join(err, f.Close())
+	if closed := f.Close(); closed != nil && err == nil {
+		err = notWritten(path, closed)
+	}
 	if err == nil {
-		err = install(f.Name(), path, force)
+		err = c.ctx.Err()
+	}
+	if err == nil {
+		err = notWritten(path, install(f.Name(), path, force))
 	}
 	if err != nil {
-		if gone := os.Remove(f.Name()); !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
+		if gone := os.Remove(f.Name()); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone) // this name has to be known now
 		}
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return notWritten(path, syncDir(filepath.Dir(path)))
+}
+
+// notWritten says that the file at path was not written, and why: err may be about
+// the name that it has meanwhile. nil stays nil.
+func notWritten(path string, err error) error {
+	var usual *fs.PathError
+	var link *os.LinkError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &link):
+		err = link.Err
+	case errors.As(err, &usual):
+		err = usual.Err
+	default:
+		return err // it says what it is about
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return outcome{err, fmt.Sprintf("write %s: there is no directory %s", path, filepath.Dir(path))}
+	}
+	return fmt.Errorf("write %s: %w", path, err)
+}
+
+// namedWriter writes to a file that will be called path.
+type namedWriter struct {
+	f    *os.File
+	path string
+}
+
+func (w namedWriter) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	return n, notWritten(w.path, err)
 }
 
 // install gives the file temp the name path.
@@ -290,6 +389,9 @@ func (s deltaShowCmd) Run(c *console) error {
 		return err
 	}
 	defer closeInput()
+	if err := checkDelta(in, s.Delta, "shoal delta show shows what shoal delta diff writes"); err != nil {
+		return err
+	}
 	out := bufio.NewWriter(writeWhile{c.ctx, c.Stdout})
 	show := showText
 	if s.JSON {
@@ -303,7 +405,7 @@ func (s deltaShowCmd) Run(c *console) error {
 		err = atEnd(in)
 	}
 	if err = errors.Join(err, out.Flush()); err != nil {
-		return fmt.Errorf("show %s: %w", s.Delta, err)
+		return fmt.Errorf("show %s: %w", s.Delta, plainDelta(err))
 	}
 	return nil
 }
@@ -364,14 +466,8 @@ func eachOp(d *delta.Reader, show func(shownOp) error) (shownTotals, error) {
 	return t, show(last)
 }
 
-// beginning quotes the first bytes.
-func beginning(data []byte) string {
-	text := strconv.Quote(string(data[:min(len(data), shownText)]))
-	if len(data) > shownText {
-		text += " …"
-	}
-	return Printable(text)
-}
+// beginning shows the first bytes.
+func beginning(data []byte) string { return lesson.Quote(data, shownText) }
 
 func showText(d *delta.Reader, w io.Writer) error {
 	if _, err := fmt.Fprintf(w, "%12s  %-4s  %12s  %s\n", "AT", "OP", "LENGTH", "FROM"); err != nil {
@@ -436,31 +532,116 @@ func openRegular(path string) (*os.File, int64, error) {
 	// Looked at first, because opening a pipe waits for somebody to write to it.
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, notRead(path, err)
 	}
 	if !st.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is not a regular file", path)
+		return nil, 0, notRegular(path, st)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, notRead(path, err)
 	}
 	if st, err = f.Stat(); err != nil {
-		return nil, 0, errors.Join(err, f.Close())
+		return nil, 0, errors.Join(notRead(path, err), f.Close())
 	}
 	return f, st.Size(), nil
+}
+
+func notRead(path string, err error) error { return fmt.Errorf("read %s: %w", path, reason(err)) }
+
+func notRegular(path string, st fs.FileInfo) error {
+	if st.IsDir() {
+		return fmt.Errorf("%s is a directory, not a regular file", path)
+	}
+	return fmt.Errorf("%s is not a regular file", path)
 }
 
 // input opens a file, or the standard input as "-".
 func (c *console) input(name string) (in *bufio.Reader, closeInput func(), err error) {
 	if name == "-" {
-		return bufio.NewReader(readWhile{c.ctx, c.Stdin}), func() {}, nil
+		return bufio.NewReader(c.patient(c.Stdin)), func() {}, nil
 	}
-	f, err := os.Open(name)
+	st, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, nil, notRead(name, err)
+	case st.IsDir():
+		return nil, nil, notRegular(name, st)
+	}
+	f, err := c.open(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, notRead(name, err)
 	}
-	return bufio.NewReader(readWhile{c.ctx, f}), func() { f.Close() }, nil
+	r := io.Reader(readWhile{c.ctx, f})
+	if !st.Mode().IsRegular() {
+		r = c.patient(f)
+	}
+	return bufio.NewReader(r), func() { f.Close() }, nil
+}
+
+// open opens a file as long as the context lasts: a pipe is opened when somebody
+// opens its other end.
+func (c *console) open(name string) (*os.File, error) {
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.Open(name)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.f, o.err
+	case <-c.ctx.Done():
+		return nil, c.ctx.Err() // the program ends, and with it what still waits
+	}
+}
+
+// patient returns a reader of what may come late, such as of a pipe. The end of the
+// context ends a read that waits; what is read by then is lost.
+func (c *console) patient(r io.Reader) io.Reader {
+	return &patientReader{ctx: c.ctx, r: r, got: make(chan readResult, 1)}
+}
+
+type patientReader struct {
+	ctx context.Context
+	r   io.Reader
+	buf [64 << 10]byte
+	got chan readResult
+	// left is what was read and not yet asked for; err comes after it.
+	left []byte
+	err  error
+}
+
+type readResult struct {
+	n   int
+	err error
+}
+
+func (p *patientReader) Read(b []byte) (int, error) {
+	if err := p.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if len(p.left) == 0 && p.err == nil {
+		go func() {
+			n, err := p.r.Read(p.buf[:])
+			p.got <- readResult{n, err}
+		}()
+		select {
+		case r := <-p.got:
+			p.left, p.err = p.buf[:r.n], r.err
+		case <-p.ctx.Done():
+			p.err = p.ctx.Err() // the buffer is not looked at again
+		}
+	}
+	if len(p.left) == 0 {
+		return 0, p.err
+	}
+	n := copy(b, p.left)
+	p.left = p.left[n:]
+	return n, nil
 }
 
 // atEnd refuses what follows after the end.

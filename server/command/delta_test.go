@@ -3,11 +3,14 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -128,7 +131,7 @@ literal   8 bytes
 	d.put("new", strings.Repeat("\x1b[2J", 100_000))
 	d.put("long", d.ok("diff", d.path("sig"), d.path("new")))
 	got := d.ok("show", d.path("long"))
-	if line := `           0  data        400000  "\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b[2J\x1b[2J" …` + "\n"; !strings.Contains(got, line) {
+	if line := `           0  data        400000  1b 5b 32 4a 1b 5b 32 4a …` + "\n"; !strings.Contains(got, line) {
 		t.Errorf("a long piece: %s", got)
 	}
 }
@@ -147,7 +150,7 @@ func TestDeltaRefuses(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{}, ExitUsage, "expected"},
+		{[]string{}, ExitUsage, "shoal: delta: which command?\nUsage: shoal delta <command>\n  sign "},
 		{[]string{"sign"}, ExitUsage, "file"},
 		{[]string{"sign", "--block", "-1", "old"}, ExitUsage, "block"},
 		{[]string{"sign", "--block", "9999999", "old"}, ExitUsage, "block"},
@@ -155,22 +158,30 @@ func TestDeltaRefuses(t *testing.T) {
 		{[]string{"sign", "missing"}, ExitError, "no such file"},
 		{[]string{"sign", "."}, ExitError, "not a regular file"},
 		{[]string{"diff", "missing", "new"}, ExitError, "no such file"},
-		{[]string{"diff", "text", "new"}, ExitError, "signature"},
+		{[]string{"diff", "text", "new"}, ExitError, "shoal: read the signature text: cut short: malformed\n"},
 		{[]string{"diff", "more sig", "new"}, ExitError, "follows"},
-		{[]string{"diff", "delta", "new"}, ExitError, "shoalsg2"},
+		{[]string{"diff", "delta", "new"}, ExitError, "delta is a delta, not a signature: the order is shoal delta diff SIGNATURE"},
+		{[]string{"diff", "new", "sig"}, ExitError, "sig is a signature, and new is not: the order"},
+		{[]string{"patch", "delta", "old", "made"}, ExitError, "delta is a delta, and old is not: the order is shoal delta patch OLDFILE"},
+		{[]string{"diff", "old", "new"}, ExitError, "old is not a signature, which shoal delta sign writes"},
+		{[]string{"show", "new"}, ExitError, "new is not a delta, which shoal delta diff writes"},
+		{[]string{"sign", "-b", "-1", "old"}, ExitUsage, "--block -1: it is from 1 to 1048576 bytes"},
+		{[]string{"sign", "-b", "0", "old"}, ExitUsage, "--block 0: it is from 1"},
+		{[]string{"sign", "-b", "x", "old"}, ExitUsage, "--block x: not a number"},
+		{[]string{"sign", "old", "-b"}, ExitUsage, "--block: a value is missing"},
 		{[]string{"diff", "sig", "missing"}, ExitError, "no such file"},
 		{[]string{"diff", "sig", "."}, ExitError, "not a regular file"},
-		{[]string{"show", "sig"}, ExitError, "shoaldl2"},
+		{[]string{"show", "sig"}, ExitError, "sig is a signature, not a delta"},
 		{[]string{"show", "cut"}, ExitError, "cut short"},
 		{[]string{"show", "--json", "more"}, ExitError, "follows"},
 		{[]string{"patch", "old", "delta", "new"}, ExitError, "--force"},
 		{[]string{"patch", "--force", "old", "delta", "."}, ExitError, "not a regular file"},
 		{[]string{"patch", "missing", "delta", "made"}, ExitError, "no such file"},
 		{[]string{"patch", "old", "missing", "made"}, ExitError, "no such file"},
-		{[]string{"patch", "old", "delta", "missing/made"}, ExitError, "no such file"},
+		{[]string{"patch", "old", "delta", "missing/made"}, ExitError, "shoal: write missing/made: there is no directory missing"},
 		{[]string{"patch", "longer", "delta", "made"}, ExitError, "has 45 bytes"},
 		{[]string{"patch", "other", "delta", "made"}, ExitError, "not the one that was signed"},
-		{[]string{"patch", "old", "sig", "made"}, ExitError, "shoaldl2"},
+		{[]string{"patch", "old", "sig", "made"}, ExitError, "sig is a signature, not a delta"},
 		{[]string{"patch", "old", "cut", "made"}, ExitError, "cut short"},
 		{[]string{"patch", "old", "more", "made"}, ExitError, "follows"},
 		{[]string{"patch", "--force", "old", "cut", "new"}, ExitError, "cut short"},
@@ -203,8 +214,44 @@ func TestDeltaStops(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		code := Run(ctx, Program{}, append([]string{"delta"}, args...), Terminal{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &errs})
-		if code != ExitError || !strings.Contains(errs.String(), "canceled") {
+		if code != ExitInterrupted || errs.String() != "shoal: interrupted\n" {
 			t.Errorf("shoal delta %s: exit code %d: %s", args, code, errs.String())
+		}
+	}
+	if diff := cmp.Diff(before, d.names()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDeltaStopsWaiting: a run that waits for a pipe ends, and leaves nothing.
+func TestDeltaStopsWaiting(t *testing.T) {
+	d := newDeltaFiles(t)
+	before := d.names()
+	for _, args := range [][]string{
+		{"sign", "-"},
+		{"diff", "-", d.path("new")},
+		{"patch", d.path("old"), "-", d.path("made")},
+		{"show", "-"},
+		{"explain", "-", d.path("new")},
+	} {
+		ctx, stop := context.WithCancel(t.Context())
+		in, write := io.Pipe()
+		go func() {
+			// The header is whole: patch has made its temporary file by then.
+			if _, err := io.WriteString(write, d.text("delta")[:60]); err == nil {
+				time.Sleep(20 * time.Millisecond)
+			}
+			stop()
+		}()
+		var out, errs bytes.Buffer
+		code := Run(ctx, Program{}, append([]string{"delta"}, args...), Terminal{Getenv: func(string) string { return "" }, Stdin: in, Stdout: &out, Stderr: &errs})
+		// diff sees at once that it is no signature.
+		if args[0] != "diff" && (code != ExitInterrupted || errs.String() != "shoal: interrupted\n") {
+			t.Errorf("shoal delta %s: exit code %d: %s", args, code, errs.String())
+		}
+		stop()
+		if err := errors.Join(in.Close(), write.Close()); err != nil {
+			t.Error(err)
 		}
 	}
 	if diff := cmp.Diff(before, d.names()); diff != "" {

@@ -48,6 +48,16 @@ func TestDeltaExplain(t *testing.T) {
 	if got := d.ok("explain", "-b", "1", d.path("old"), d.path("long")); !strings.Contains(got, "… and 1000 more steps") || strings.Contains(got, "\x1b") {
 		t.Error(got)
 	}
+	if got := d.ok("explain", "-b", "1", d.path("old"), d.path("long")); !strings.Contains(got, "… and 1000 more steps; --all prints them\n") {
+		t.Error(got)
+	}
+	d.put("longer", strings.Repeat("charla", 4000))
+	if got := d.ok("explain", "-b", "6", d.path("longer"), d.path("longer")); !strings.Contains(got, "too many in texts of 48000 bytes together; --all prints them.\n") {
+		t.Error(got[:2000])
+	}
+	if got := d.ok("explain", "-b", "6", "--all", d.path("longer"), d.path("longer")); !strings.Contains(got, "\n  4000  23994  ") {
+		t.Error(got[:2000])
+	}
 	if got := d.ok("explain", "-b", "1", "--all", d.path("old"), d.path("long")); !strings.Contains(got, "\n  1200  1199  ") {
 		t.Error(got)
 	}
@@ -70,7 +80,10 @@ func TestDeltaExplainRefuses(t *testing.T) {
 		{[]string{"--story", "other"}, ExitUsage, "charla, false-alarm"},
 		{[]string{"--story", "charla", "old", "new"}, ExitUsage, "its own texts"},
 		{[]string{"missing", "new"}, ExitError, "no such file"},
-		{[]string{"old", "."}, ExitError, "directory"},
+		{[]string{"old", "."}, ExitError, "shoal: . is a directory, not a regular file\n"},
+		{[]string{"--text"}, ExitUsage, "two texts"},
+		{[]string{"--text", "a"}, ExitUsage, "give two texts"},
+		{[]string{"old", "new", "-b", "0"}, ExitUsage, "--block 0: it is from 1 to 65536 bytes"},
 		{[]string{"bad.story"}, ExitError, "bad.story: line 3: unknown \"news\""},
 	} {
 		got := shoal(t, nil, append([]string{"delta", "explain"}, tc.args...)...)
@@ -140,7 +153,9 @@ func TestDeltaFiles(t *testing.T) {
 		{[]string{"sign", "old", "-"}, ExitUsage, "standard output"},
 		{[]string{"patch", "old", "delta", "-"}, ExitUsage, "standard output"},
 		{[]string{"patch", "-", "delta", "x"}, ExitUsage, "pipe"},
-		{[]string{"diff", "delta", "new", "x"}, ExitError, "shoalsg2"},
+		{[]string{"diff", "delta", "new", "x"}, ExitError, "the order is"},
+		{[]string{"sign", "old", "missing/x"}, ExitError, "write missing/x: there is no directory missing"},
+		{[]string{"sign", "old", "old/x"}, ExitError, "write old/x: not a directory"},
 		{[]string{"sign", "old", "."}, ExitError, "not a regular file"},
 		{[]string{"sign", "missing", "x"}, ExitError, "no such file"},
 	} {

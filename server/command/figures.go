@@ -71,7 +71,7 @@ type source struct {
 // source opens a regular file, or the standard input as "-".
 func (c *console) source(name string) (source, error) {
 	if name == "-" {
-		return source{bufio.NewReader(readWhile{c.ctx, c.Stdin}), -1, 0o600, func() {}}, nil
+		return source{c.patient(c.Stdin), -1, 0o600, func() {}}, nil
 	}
 	f, size, err := openRegular(name)
 	if err != nil {
@@ -136,7 +136,7 @@ func placeFor(path string, force bool, inputs ...string) (fs.FileMode, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
-		return 0, err
+		return 0, notWritten(path, err)
 	case !st.Mode().IsRegular():
 		return 0, fmt.Errorf("%s is there already and is not a regular file", path)
 	case !force:

@@ -110,7 +110,7 @@ func (a folderAddCmd) Run(c *console) error {
 }
 
 type folderSetCmd struct {
-	ID     string  `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID     string  `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 	Label  *string `help:"What people call it here."`
 	Access *string `enum:"write,read,none" help:"What other members may do: write, read, or none: they do not see it."`
 	grantFlag
@@ -133,14 +133,14 @@ func (s folderSetCmd) Run(c *console) error {
 }
 
 type folderPauseCmd struct {
-	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 }
 
 // Run pauses a folder.
 func (p folderPauseCmd) Run(c *console) error { return c.pauseFolder("pause", p.ID, true) }
 
 type folderResumeCmd struct {
-	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 }
 
 // Run ends the pause of a folder.
@@ -167,7 +167,7 @@ func (c *console) changeFolder(id string, change api.FolderChange, asJSON bool) 
 }
 
 type folderRemoveCmd struct {
-	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 }
 
 // Run forgets a folder.
@@ -180,7 +180,7 @@ func (r folderRemoveCmd) Run(c *console) error {
 }
 
 type folderScanCmd struct {
-	ID string `arg:"" name:"id" help:"The folder's ID, or its label when only one has it."`
+	ID string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
 }
 
 // Run starts a scan.

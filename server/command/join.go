@@ -7,7 +7,7 @@ import (
 )
 
 type folderJoinCmd struct {
-	ID      string `arg:"" name:"id" help:"The offered folder's ID, or its label when only one has it."`
+	ID      string `arg:"" name:"folder" help:"The offered folder's ID, or its label when only one has it."`
 	Path    string `arg:"" optional:"" help:"The directory to keep it in, made if there is none (default: ~/shoal/LABEL)."`
 	Node    string `placeholder:"MEMBER" help:"Whose offer is meant: a member's name or ID."`
 	Preview bool   `help:"Change nothing, only say what would happen to the directory."`

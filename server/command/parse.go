@@ -27,6 +27,7 @@ func values() kong.Option {
 			value("not a time such as 90m or 24h", time.ParseDuration),
 			value("not a whole number", strconv.Atoi),
 			value("debug, info, warn or error", level),
+			kong.TypeMapper(reflect.TypeFor[blockLength](), kong.MapperFunc(decodeBlock)),
 		} {
 			if err := o.Apply(k); err != nil {
 				return err
@@ -53,6 +54,36 @@ func value[T any](want string, parse func(string) (T, error)) kong.Option {
 	}))
 }
 
+// blockLength is the length of blocks that was asked for.
+type blockLength int
+
+// decodeBlock reads a number that may be negative: kong takes that for a flag. What
+// is wrong with it is said by of.
+func decodeBlock(ctx *kong.DecodeContext, target reflect.Value) error {
+	token := ctx.Scan.Pop()
+	if token.Type == kong.EOLToken {
+		return UsageError{"--block: a value is missing"}
+	}
+	text := strings.TrimSpace(token.String())
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return UsageError{fmt.Sprintf("--block %s: not a number of bytes", text)}
+	}
+	target.Set(reflect.ValueOf(blockLength(n)))
+	return nil
+}
+
+// of returns the length, or 0 if none was given. It is from 1 to most.
+func (b *blockLength) of(most int) (int, error) {
+	switch {
+	case b == nil:
+		return 0, nil
+	case *b < 1 || int(*b) > most:
+		return 0, UsageError{fmt.Sprintf("--block %d: it is from 1 to %d bytes", *b, most)}
+	}
+	return int(*b), nil
+}
+
 // level reads a level by its name; slog would take INFO+2 too.
 func level(text string) (slog.Level, error) {
 	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
@@ -74,8 +105,11 @@ func mistake(err error) error {
 	if !errors.As(err, &parse) {
 		return err
 	}
-	if flag, _, found := strings.Cut(err.Error(), `: expected string value but got "EOL"`); found {
+	if flag, rest, found := strings.Cut(err.Error(), ": expected "); found && strings.Contains(rest, ` value but got "EOL"`) {
 		return UsageError{flag + ": a value is missing"}
+	}
+	if commandMissing(parse) {
+		return UsageError{parse.Context.Selected().Name + ": which command?"}
 	}
 	word, found := strings.CutPrefix(err.Error(), "unexpected argument ")
 	if group := groupOf(parse.Context); found && group != nil {

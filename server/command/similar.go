@@ -31,6 +31,12 @@ const (
 	namedUnread = 100
 )
 
+// smallFile is the size below which a file is one chunk.
+const smallFile = chunk.Least
+
+// shoalDir is where shoal keeps its own files in a shared folder.
+const shoalDir = ".shoal"
+
 type deltaSimilarCmd struct {
 	A    string `arg:"" help:"A file or a directory."`
 	B    string `arg:"" help:"Another one."`
@@ -40,8 +46,11 @@ type deltaSimilarCmd struct {
 // Help says what is compared.
 func (deltaSimilarCmd) Help() string {
 	return "Files are compared by chunks of about 80 KiB that end where the content says so: " +
-		"what was moved, or has something inserted before it, is found. Files below 16 KiB " +
-		"have one chunk, and are found if they are equal. Symbolic links are not followed."
+		"what was moved, or has something inserted before it, is found. A file below 16 KiB " +
+		"is one chunk, so that small files share all of their bytes or none: they are found " +
+		"only if they are equal. Directories named .shoal, in which shoal keeps its own files, " +
+		"are left out, and symbolic links are not followed. A file that is in both A and B is " +
+		"not compared with itself."
 }
 
 // Run prints the pairs of files that have chunks in common, then the totals.
@@ -83,11 +92,14 @@ const (
 type comparison struct {
 	sides    [2]sideReport
 	files    []comparedFile
+	numbers  map[string]uint32   // of the different files, by their whole paths
 	known    map[chunkKey]uint32 // to an index of lengths
 	lengths  []uint32            // of the different chunks
 	places   []chunkPlace
 	unread   []error
 	progress progress
+
+	same int // files that are on both sides
 
 	mostChunks, mostPairs, mostOfChunk int
 }
@@ -97,9 +109,10 @@ type comparison struct {
 type chunkKey [16]byte
 
 type comparedFile struct {
-	side int
-	path string
-	size int64
+	side   int
+	path   string
+	size   int64
+	number uint32 // that of the same file on the other side is equal
 }
 
 // A chunkPlace says how often a chunk is in a file.
@@ -107,7 +120,7 @@ type chunkPlace struct{ chunk, file, times uint32 }
 
 func newComparison(p progress) *comparison {
 	return &comparison{
-		known: map[chunkKey]uint32{}, progress: p,
+		numbers: map[string]uint32{}, known: map[chunkKey]uint32{}, progress: p,
 		mostChunks: similarChunks, mostPairs: similarPairs, mostOfChunk: pairsOfChunk,
 	}
 }
@@ -116,6 +129,13 @@ func newComparison(p progress) *comparison {
 // counted, but what the user named must be readable.
 func (x *comparison) addTree(c *console, side int, path string) error {
 	x.sides[side].Path = path
+	whole, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		whole, err = filepath.Abs(whole)
+	}
+	if err != nil {
+		return err
+	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -126,7 +146,7 @@ func (x *comparison) addTree(c *console, side int, path string) error {
 			return err
 		}
 		defer f.Close()
-		return x.addFile(c, side, path, f, size)
+		return x.addFile(c, side, path, whole, f, size)
 	}
 	// Nothing outside of the directory is read, whatever happens in it meanwhile.
 	root, err := os.OpenRoot(path)
@@ -142,6 +162,8 @@ func (x *comparison) addTree(c *console, side int, path string) error {
 			return stopped
 		}
 		switch {
+		case e != nil && e.IsDir() && e.Name() == shoalDir:
+			return fs.SkipDir
 		case err != nil:
 		case e.IsDir():
 			return nil
@@ -149,7 +171,7 @@ func (x *comparison) addTree(c *console, side int, path string) error {
 			x.sides[side].Skipped++
 			return nil
 		default:
-			err = x.addBelow(c, side, root, name)
+			err = x.addBelow(c, side, root, whole, name)
 		}
 		if err != nil && !x.isFatal(c, err) {
 			x.skip(side, fmt.Errorf("%s: %w", filepath.Join(path, filepath.FromSlash(name)), reason(err)))
@@ -180,7 +202,7 @@ func (x *comparison) skip(side int, err error) {
 	}
 }
 
-func (x *comparison) addBelow(c *console, side int, root *os.Root, name string) error {
+func (x *comparison) addBelow(c *console, side int, root *os.Root, whole, name string) error {
 	f, err := root.Open(name)
 	if err != nil {
 		return err
@@ -193,14 +215,15 @@ func (x *comparison) addBelow(c *console, side int, root *os.Root, name string) 
 	if !st.Mode().IsRegular() {
 		return errors.New("it is not a regular file any more")
 	}
-	return x.addFile(c, side, name, f, st.Size())
+	return x.addFile(c, side, name, filepath.Join(whole, filepath.FromSlash(name)), f, st.Size())
 }
 
 // errTooMuch: the bound of memory is reached.
 var errTooMuch = errors.New("too much to compare at once")
 
-// addFile adds the chunks of what r reads.
-func (x *comparison) addFile(c *console, side int, path string, r io.Reader, size int64) error {
+// addFile adds the chunks of what r reads. The path is for people, the whole one
+// tells files apart.
+func (x *comparison) addFile(c *console, side int, path, whole string, r io.Reader, size int64) error {
 	if size > chunk.MaxSize { // told before it is read
 		return fmt.Errorf("%d bytes: %w", size, chunk.ErrTooLarge)
 	}
@@ -215,8 +238,18 @@ func (x *comparison) addFile(c *console, side int, path string, r io.Reader, siz
 		return fmt.Errorf("%w: more than %d chunks", errTooMuch, x.mostChunks)
 	}
 	file := uint32(len(x.files))
-	x.files = append(x.files, comparedFile{side, path, m.Size()})
 	s := &x.sides[side]
+	number, there := x.numbers[whole]
+	if there {
+		x.same++
+	} else {
+		number = uint32(len(x.numbers))
+		x.numbers[whole] = number
+	}
+	if 0 < m.Size() && m.Size() < smallFile {
+		s.Small++
+	}
+	x.files = append(x.files, comparedFile{side, path, m.Size(), number})
 	s.Files++
 	s.Bytes += m.Size()
 	s.chunks += m.Len()
@@ -271,6 +304,7 @@ type sideReport struct {
 	Unique  int64  `json:"unique_bytes"` // in different chunks that only this side has
 	Unread  int    `json:"unread"`       // files and directories
 	Skipped int    `json:"skipped"`      // symbolic links and special files
+	Small   int    `json:"small_files"`  // of one chunk, but not empty
 	chunks  int
 }
 
@@ -290,6 +324,8 @@ type similarTotals struct {
 	Distinct int64 `json:"distinct_bytes"` // if each chunk is kept once
 	Saved    int64 `json:"saved_bytes"`    // by that
 	Shared   int64 `json:"shared_bytes"`   // in different chunks that both sides have
+	// Same is how many files are in both A and B.
+	Same int `json:"same_files"`
 	// Chunks that too many files have in common, and which no pair counts.
 	Common int `json:"common_chunks"`
 }
@@ -302,7 +338,8 @@ func (x *comparison) report() similarReport {
 	slices.SortFunc(x.places, func(a, b chunkPlace) int {
 		return cmp.Or(cmp.Compare(a.chunk, b.chunk), cmp.Compare(a.file, b.file))
 	})
-	pairs := map[[2]uint32]int{} // of files, to an index of r.Pairs
+	r.Totals.Same = x.same
+	pairs := map[[2]uint32]knownPair{}
 	for rest := x.places; len(rest) > 0; {
 		n, inA := 0, 0
 		for n < len(rest) && rest[n].chunk == rest[0].chunk {
@@ -333,22 +370,33 @@ func (x *comparison) report() similarReport {
 	return r
 }
 
+// knownPair is where a pair of numbers of files is in the report, and which of its
+// files is the one of A: the pair is not told the other way round too.
+type knownPair struct{ index, a int }
+
 // pair counts a chunk that is in some files of A and some of B, unless these are
 // too many.
-func (x *comparison) pair(r *similarReport, pairs map[[2]uint32]int, length int64, inA, inB []chunkPlace) bool {
+func (x *comparison) pair(r *similarReport, pairs map[[2]uint32]knownPair, length int64, inA, inB []chunkPlace) bool {
 	if n := len(inA) * len(inB); n > x.mostOfChunk || n > x.mostPairs-len(pairs) {
 		return false
 	}
 	for _, a := range inA {
 		for _, b := range inB {
-			i, ok := pairs[[2]uint32{a.file, b.file}]
+			fa, fb := x.files[a.file], x.files[b.file]
+			if fa.number == fb.number {
+				continue
+			}
+			key := [2]uint32{min(fa.number, fb.number), max(fa.number, fb.number)}
+			known, ok := pairs[key]
 			if !ok {
-				i = len(r.Pairs)
-				pairs[[2]uint32{a.file, b.file}] = i
-				fa, fb := x.files[a.file], x.files[b.file]
+				known = knownPair{len(r.Pairs), int(a.file)}
+				pairs[key] = known
 				r.Pairs = append(r.Pairs, similarPair{A: fa.path, B: fb.path, ABytes: fa.size, BBytes: fb.size})
 			}
-			p := &r.Pairs[i]
+			if known.a != int(a.file) {
+				continue
+			}
+			p := &r.Pairs[known.index]
 			p.Shared += length
 			p.AShared += length * int64(a.times)
 			p.BShared += length * int64(b.times)
@@ -382,6 +430,12 @@ func (r similarReport) writeText(w io.Writer) error {
 		{"shared", bytesText(t.Shared) + " in both"},
 		{"unique", fmt.Sprintf("%s only in A, %s only in B", bytesText(r.A.Unique), bytesText(r.B.Unique))},
 		{"once", fmt.Sprintf("%s if every chunk is kept once, which saves %s", bytesText(t.Distinct), bytesText(t.Saved))},
+	}
+	if t.Same > 0 {
+		lines = append(lines, [2]string{"same", count(t.Same, "file") + " in both A and B: no file is compared with itself"})
+	}
+	if t.Shared == 0 && r.A.Small > 0 && r.B.Small > 0 {
+		lines = append(lines, [2]string{"small", fmt.Sprintf("%d in A, %d in B: a file below 16 KiB is one chunk, and shares bytes only with an equal file", r.A.Small, r.B.Small)})
 	}
 	if t.Common > 0 {
 		lines = append(lines, [2]string{"common", fmt.Sprintf("%s that so many files have that no pair counts them", count(t.Common, "chunk"))})

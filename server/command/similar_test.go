@@ -112,6 +112,55 @@ func TestDeltaSimilarLinks(t *testing.T) {
 	}
 }
 
+// TestDeltaSimilarItself: of a directory and itself, or one within, each pair is
+// told once, and no file is a pair.
+func TestDeltaSimilarItself(t *testing.T) {
+	d := deltaFiles{t, t.TempDir()}
+	for _, dir := range []string{"a", "a/deep", "a/deep/.shoal"} {
+		if err := os.Mkdir(d.path(dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	film := anything(1, 1<<20)
+	d.put("a/film", film)
+	d.put("a/longer", "x"+film)
+	d.put("a/deep/film", film)
+	d.put("a/deep/.shoal/film", film)
+	pairs := func(a, b string) (names []string, same int) {
+		t.Helper()
+		var r similarReport
+		if err := json.Unmarshal([]byte(d.ok("similar", "--json", d.path(a), d.path(b))), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Pairs {
+			names = append(names, p.A+" "+p.B)
+			if p.AShared > p.ABytes || p.BShared > p.BBytes {
+				t.Errorf("%+v", p)
+			}
+		}
+		return names, r.Totals.Same
+	}
+	if got, same := pairs("a", "a"); len(got) != 3 || got[0] != "deep/film film" || same != 3 {
+		t.Errorf("%q, %d", got, same)
+	}
+	if got, same := pairs("a", "a/deep"); len(got) != 2 || got[0] != "film film" || got[1] != "longer film" || same != 1 {
+		t.Errorf("%q, %d", got, same)
+	}
+	if got := d.ok("similar", d.path("a"), d.path("a/film")); strings.Contains(got, ".shoal") {
+		t.Error(got)
+	}
+}
+
+// TestDeltaSimilarSmall: why small files share nothing is said.
+func TestDeltaSimilarSmall(t *testing.T) {
+	d := deltaFiles{t, t.TempDir()}
+	d.put("a", "charla")
+	d.put("b", "gocharla")
+	if got := d.ok("similar", d.path("a"), d.path("b")); !strings.Contains(got, "small    1 in A, 1 in B: a file below 16 KiB is one chunk, and shares bytes only with an equal file\n") {
+		t.Error(got)
+	}
+}
+
 // TestDeltaSimilarUnread: what cannot be read is named, and the rest compared.
 func TestDeltaSimilarUnread(t *testing.T) {
 	d := newSimilarFiles(t)
@@ -163,7 +212,7 @@ func TestDeltaSimilarRefuses(t *testing.T) {
 	for _, args := range [][]string{{d.path("a"), d.path("b")}, {d.path("a/film"), d.path("a/own")}} {
 		var out, errs bytes.Buffer
 		code := Run(ctx, Program{}, append([]string{"delta", "similar"}, args...), Terminal{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &errs})
-		if code != ExitError || !strings.Contains(errs.String(), "canceled") || out.Len() > 0 {
+		if code != ExitInterrupted || !strings.Contains(errs.String(), "interrupted") || out.Len() > 0 {
 			t.Errorf("exit code %d: %s", code, errs.String())
 		}
 	}

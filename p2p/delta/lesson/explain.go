@@ -13,6 +13,7 @@ import (
 // person.
 const (
 	MaxText   = 16 << 10 // of both texts together, in bytes, if each step is told
+	MaxAll    = 1 << 20  // likewise, if somebody wants it for longer ones (ExplainAll)
 	MaxFile   = 16 << 20 // of each text, in bytes, if only the totals are
 	MaxBlock  = 64 << 10 // of a block, in bytes
 	MaxBlocks = 1 << 18  // of the old text
@@ -64,7 +65,7 @@ const (
 	// Collision: both sums are those of a block that is another text. Whoever has
 	// only the sums takes it for a match, and finds out by the sum of the whole.
 	Collision Outcome = "collision"
-	Rest      Outcome = "rest" // what is left is shorter than a block: all of it is literal
+	Rest      Outcome = "rest" // no block can be in what is left, or there is none: all of it is literal
 )
 
 // A Step is a position of the window.
@@ -172,10 +173,19 @@ func DefaultBlock(size int) int {
 // given length in bytes; zero is DefaultBlock. Errors: ErrBlock, ErrTooLarge,
 // ErrWork.
 func Explain(old, target []byte, block int) (Explanation, error) {
-	return explain(old, target, block, func(p []byte) Sum { return Sum(delta.XXH32(0, p)) })
+	return explain(old, target, block, MaxText, xxh32)
 }
 
-func explain(old, target []byte, block int, strong func([]byte) Sum) (Explanation, error) {
+// ExplainAll is Explain, but tells each step of texts of up to MaxAll. It takes
+// about a hundred bytes of memory for each byte of the new text.
+func ExplainAll(old, target []byte, block int) (Explanation, error) {
+	return explain(old, target, block, MaxAll, xxh32)
+}
+
+func xxh32(p []byte) Sum { return Sum(delta.XXH32(0, p)) }
+
+// explain tells each step if both texts together have most bytes at most.
+func explain(old, target []byte, block, most int, strong func([]byte) Sum) (Explanation, error) {
 	if block == 0 {
 		block = DefaultBlock(len(old))
 	}
@@ -184,7 +194,7 @@ func explain(old, target []byte, block int, strong func([]byte) Sum) (Explanatio
 	}
 	s := &search{
 		old: old, target: target, block: block, strong: strong,
-		detailed: len(old)+len(target) <= MaxText, budget: strongBudget,
+		detailed: len(old)+len(target) <= most, budget: strongBudget,
 	}
 	s.sign()
 	if err := s.run(); err != nil {
@@ -211,7 +221,7 @@ func (s *search) explanation() Explanation {
 	e := Explanation{
 		Block: s.block, OldSize: len(s.old), NewSize: len(s.target), Detailed: s.detailed,
 		Blocks: s.blocks, BlocksTotal: len(s.blocks), Steps: s.steps, Ops: s.ops, OpsTotal: s.totals.Copies + s.totals.Pieces,
-		Totals: s.totals, Odds: OddsOf(len(s.old)/s.block, max(len(s.target)-s.block+1, 0), s.block),
+		Totals: s.totals, Odds: OddsOf(len(s.old), len(s.target), s.block),
 	}
 	if s.detailed {
 		e.Old, e.New = s.old, s.target

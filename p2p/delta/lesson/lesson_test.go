@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -97,6 +99,9 @@ func TestTwoBytes(t *testing.T) {
 	}
 	if seen[0x0406019b] {
 		t.Error("406019b is the sum of two bytes")
+	}
+	if got := slices.Max(slices.Collect(maps.Keys(seen))); got != 0x02fd01fe {
+		t.Errorf("the largest sum of two bytes is %08x", got)
 	}
 	if len(seen) != 1<<16 {
 		t.Errorf("%d sums of two bytes", len(seen))
@@ -300,7 +305,7 @@ func TestManyFalseAlarms(t *testing.T) {
 
 // TestCollision: a wrong match is seen, because both texts are here.
 func TestCollision(t *testing.T) {
-	e, err := explain([]byte("catbab"), []byte("cataca"), 3, func([]byte) Sum { return 7 })
+	e, err := explain([]byte("catbab"), []byte("cataca"), 3, MaxText, func([]byte) Sum { return 7 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +342,7 @@ func TestWeakBits(t *testing.T) {
 }
 
 func TestOdds(t *testing.T) {
-	o := OddsOf(1<<10, 1<<20, 64)
+	o := OddsOf(64<<10, 1<<20+63, 64)
 	if o.Pairs != 1<<30 || len(o.Wrong) != 2 {
 		t.Fatalf("%+v", o)
 	}
@@ -347,10 +352,95 @@ func TestOdds(t *testing.T) {
 	if got, want := math.Log2(o.FalseAlarms), 30-o.WeakBits; math.Abs(got-want) > 1e-9 {
 		t.Errorf("false alarms 2^%v, want 2^%v", got, want)
 	}
-	for _, o := range []Odds{OddsOf(0, 5, 8), OddsOf(5, 0, 8), OddsOf(5, 5, 2)} {
+	for _, o := range []Odds{OddsOf(0, 5, 8), OddsOf(40, 0, 8), OddsOf(40, 7, 8), OddsOf(10, 5, 2), OddsOf(5, 5, 2), OddsOf(2, 2, 8)} {
 		if !o.Impossible || o.FalseAlarms != 0 || len(o.Wrong) != 0 {
 			t.Errorf("%+v", o)
 		}
+	}
+	// The short last block is compared once, at the end.
+	whole, short := OddsOf(40, 100, 8), OddsOf(45, 100, 8)
+	if short.Short != 5 || short.Pairs != whole.Pairs+1 || short.Blocks != 5 || short.FalseAlarms != whole.FalseAlarms+math.Exp2(-weakBits(5)) {
+		t.Errorf("%+v, without the last block %+v", short, whole)
+	}
+	if o := OddsOf(5, 20, 8); o.Impossible || o.Pairs != 1 || o.Wrong[0].Log2 != -weakBits(5)-32 {
+		t.Errorf("only a short block: %+v", o)
+	}
+	if o := OddsOf(5, 4, 8); o.Pairs != 0 || o.Short != 0 {
+		t.Errorf("there is no room for the short block: %+v", o)
+	}
+}
+
+// TestQuote: whole characters are letters, everything else is pairs of digits.
+func TestQuote(t *testing.T) {
+	for _, tc := range []struct {
+		bytes string
+		most  int
+		want  string
+	}{
+		{"", 5, `""`},
+		{"ü", 5, `"ü"`},
+		{"\xc3", 5, "c3"},
+		{"d\xc3", 6, "64 c3"},
+		{"\xbcd", 6, "bc 64"},
+		{"a b\t\r\n", 9, `"a b⇥␍↵"`},
+		{"a\x1b[2J", 15, "61 1b 5b 32 4a"},
+		{"abüd", 3, `"ab" …`},
+		{"abüd", 4, `"abü" …`},
+		{"a\u202eb", 9, "61 e2 80 …"},
+		{"\u0301a", 9, "cc 81 61"},
+		{"a\u0301", 9, "\"a\u0301\""},
+		{"\x80\x80\x80\x80\x80", 4, "80 …"},
+		{"\x00", 1, "00"},
+	} {
+		if got := Quote([]byte(tc.bytes), tc.most); got != tc.want {
+			t.Errorf("%q, %d: %s, want %s", tc.bytes, tc.most, got, tc.want)
+		}
+	}
+}
+
+// TestRest: what is said of a rest is why no block is looked for in it.
+func TestRest(t *testing.T) {
+	for _, tc := range []struct {
+		old, target string
+		block       int
+		want        string
+	}{
+		{"", "abc", 2, `"abc": the old text is empty, so that there are no blocks to find; it is literal`},
+		{"abcdef", "x", 4, `"x": too short for a whole block; it is literal`},
+		{"abc", "x", 4, `"x": too short for the only block, which has 3 bytes; it is literal`},
+		{"abc", "uvwxyzabc", 4, `"uvwxyz": the only block has 3 bytes and can only be at the very end; it is literal`},
+		{"abc", "uvwxyz", 4, `"xyz": the short last block has another weak sum; it is literal`},
+	} {
+		e, err := Explain([]byte(tc.old), []byte(tc.target), tc.block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Render(e, RenderOptions{}); !strings.Contains(got, tc.want+"\n") {
+			t.Errorf("%s does not say %s", got, tc.want)
+		}
+	}
+}
+
+// TestExplainAll tells the steps of longer texts, up to a limit.
+func TestExplainAll(t *testing.T) {
+	text := bytes.Repeat([]byte("abcdefgh"), MaxText/8)
+	few, err := Explain(text, text, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ExplainAll(text, text, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if few.Detailed || !all.Detailed || len(all.Steps) != MaxText/8 || len(all.Blocks) != MaxText/8 {
+		t.Errorf("%v, %v, %d steps, %d blocks", few.Detailed, all.Detailed, len(all.Steps), len(all.Blocks))
+	}
+	said := "in texts of 32768 bytes together; try all.\n  What follows counts all of them."
+	if got := Render(few, RenderOptions{All: "try all"}); !strings.Contains(got, said) {
+		t.Errorf("%s does not say %s", got[:200], said)
+	}
+	if e, err := ExplainAll(make([]byte, MaxAll), []byte("x"), 1000); err != nil || e.Detailed {
+		t.Errorf("%v, %v", e.Detailed, err)
 	}
 }
 

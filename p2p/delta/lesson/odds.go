@@ -6,13 +6,18 @@ import "math"
 // random bytes. Texts of people are not: there it happens more often, and who
 // wants it can bring it about at any time.
 type Odds struct {
-	Blocks  int     `json:"blocks"`  // whole blocks of the old text
-	Offsets int     `json:"offsets"` // where a window of that length can be in the new text
-	Pairs   float64 `json:"pairs"`   // of a block and a window: the product
+	Blocks  int `json:"blocks"`  // whole blocks of the old text
+	Offsets int `json:"offsets"` // where a window of that length can be in the new text
+	// Short is the length of the last block if it is shorter than the others, and the
+	// end of the new text is compared with it; else 0.
+	Short int     `json:"short"`
+	Pairs float64 `json:"pairs"` // of a block and a window: Blocks × Offsets, and 1 if Short is not 0
 	// WeakBits is what the weak sum is worth for blocks of this length. It has 32
 	// bits, but short blocks reach few of its values.
-	WeakBits float64 `json:"weak_bits"`
-	// FalseAlarms is how many are to be expected: Pairs / 2^WeakBits.
+	WeakBits      float64 `json:"weak_bits"`
+	ShortWeakBits float64 `json:"short_weak_bits"` // likewise, for the short last block; 0 without one
+	// FalseAlarms is how many are to be expected: Blocks × Offsets / 2^WeakBits, and
+	// 1 / 2^ShortWeakBits for the short last block. Blocks of 1 and 2 bytes have none.
 	FalseAlarms float64 `json:"false_alarms"`
 	// Impossible: there is no pair, or the blocks are so short that the weak sum
 	// tells all of them apart. Then FalseAlarms is 0, and Wrong is empty.
@@ -25,20 +30,32 @@ type Odds struct {
 type Chance struct {
 	StrongBits int `json:"strong_bits"`
 	// Log2 is the logarithm of an upper bound of the probability:
-	// Pairs × 2^-(WeakBits + StrongBits), at most 1.
+	// FalseAlarms × 2^-StrongBits, at most 1.
 	Log2 float64 `json:"log2"`
 }
 
-// OddsOf computes the odds of that many blocks and offsets, for blocks of length
-// bytes.
-func OddsOf(blocks, offsets, length int) Odds {
-	o := Odds{Blocks: blocks, Offsets: offsets, Pairs: float64(blocks) * float64(offsets), WeakBits: weakBits(length), Wrong: []Chance{}}
-	if o.Impossible = o.Pairs == 0 || length <= injective; o.Impossible {
+// OddsOf computes the odds of texts of old and target bytes with blocks of length
+// bytes, which is at least 1.
+func OddsOf(old, target, length int) Odds {
+	o := Odds{Blocks: old / length, Offsets: max(target-length+1, 0), WeakBits: weakBits(length), Wrong: []Chance{}}
+	whole := float64(o.Blocks) * float64(o.Offsets)
+	o.Pairs = whole
+	if length > injective {
+		o.FalseAlarms = whole * math.Exp2(-o.WeakBits)
+	}
+	// The short block is compared once, with as many bytes at the very end.
+	if short := old % length; short > 0 && target >= short {
+		o.Short, o.ShortWeakBits = short, weakBits(short)
+		o.Pairs++
+		if short > injective {
+			o.FalseAlarms += math.Exp2(-o.ShortWeakBits)
+		}
+	}
+	if o.Impossible = o.FalseAlarms == 0; o.Impossible {
 		return o
 	}
-	o.FalseAlarms = o.Pairs * math.Exp2(-o.WeakBits)
 	for _, strong := range []int{32, 64} {
-		o.Wrong = append(o.Wrong, Chance{StrongBits: strong, Log2: min(0, math.Log2(o.Pairs)-o.WeakBits-float64(strong))})
+		o.Wrong = append(o.Wrong, Chance{StrongBits: strong, Log2: min(0, math.Log2(o.FalseAlarms)-float64(strong))})
 	}
 	return o
 }

@@ -15,6 +15,9 @@ type RenderOptions struct {
 	// Lines is how many blocks, steps and operations are printed at most, of each;
 	// zero is all. What is left out is counted.
 	Lines int
+	// All says how all of them are printed, such as by which flag. It is added where
+	// some are left out; empty is nothing.
+	All string
 	// Story is told on the way, if it is not nil.
 	Story *Story
 }
@@ -76,12 +79,20 @@ func (r *renderer) lines(n int) int {
 
 func (r *renderer) more(total, shown int, what string) {
 	if total > shown {
-		r.printf("  … and %d more %s\n", total-shown, what)
+		r.printf("  … and %d more %s%s\n", total-shown, what, r.how())
 	}
 }
 
+// how says how more is printed, if that is known.
+func (r *renderer) how() string {
+	if r.o.All == "" {
+		return ""
+	}
+	return "; " + r.o.All
+}
+
 func (r *renderer) blocks() {
-	r.printf("old: %s, %s of %d\n", number(r.e.OldSize, "byte"), number(r.e.BlocksTotal, "block"), r.e.Block)
+	r.printf("old: %s, %s\n", number(r.e.OldSize, "byte"), r.cut())
 	n := r.lines(len(r.e.Blocks))
 	if n > 0 {
 		r.printf("  block  offset  weak sum  strong sum  copied  bytes\n")
@@ -92,10 +103,28 @@ func (r *renderer) blocks() {
 	r.more(r.e.BlocksTotal, n, "blocks")
 }
 
+// cut says into which blocks the old text is cut.
+func (r *renderer) cut() string {
+	switch last := r.e.OldSize % r.e.Block; {
+	case r.e.BlocksTotal == 0:
+		return fmt.Sprintf("no blocks of %d", r.e.Block)
+	case last == 0:
+		return fmt.Sprintf("%s of %d", number(r.e.BlocksTotal, "block"), r.e.Block)
+	case r.e.BlocksTotal == 1:
+		return fmt.Sprintf("1 block, which is shorter than %d", r.e.Block)
+	default:
+		return fmt.Sprintf("%s of %d, the last one of %d", number(r.e.BlocksTotal, "block"), r.e.Block, last)
+	}
+}
+
 func (r *renderer) steps() {
 	r.printf("\nnew: %s", number(r.e.NewSize, "byte"))
 	if !r.e.Detailed {
-		r.printf("; steps are told of %d bytes and less in both texts\n", MaxText)
+		r.printf("\n  The steps are left out: there are too many in texts of %d bytes together", r.e.OldSize+r.e.NewSize)
+		if r.o.All != "" && r.e.OldSize+r.e.NewSize <= MaxAll {
+			r.printf("%s", r.how())
+		}
+		r.printf(".\n  What follows counts all of them.\n")
 		return
 	}
 	n := r.lines(len(r.e.Steps))
@@ -130,9 +159,26 @@ func (r *renderer) told(s Step) string {
 	case Collision:
 		return how + fmt.Sprintf("COLLISION: block %d has both sums and is another text; only the sum of the whole would tell; %s", s.Candidate.Block, literal)
 	case Rest:
-		return how + "too short for a whole block; it is literal"
+		return how + r.rest(s) + "; it is literal"
 	default:
+		if s.Length < r.e.Block {
+			return how + "the short last block has another weak sum; it is literal"
+		}
 		return how + "unknown; " + literal
+	}
+}
+
+// rest says why no block is looked for in what is left.
+func (r *renderer) rest(s Step) string {
+	switch last := r.e.OldSize % r.e.Block; {
+	case r.e.BlocksTotal == 0:
+		return "the old text is empty, so that there are no blocks to find"
+	case r.e.OldSize >= r.e.Block:
+		return "too short for a whole block"
+	case s.Length < last && s.At+s.Length == r.e.NewSize:
+		return fmt.Sprintf("too short for the only block, which has %s", number(last, "byte"))
+	default:
+		return fmt.Sprintf("the only block has %s and can only be at the very end", number(last, "byte"))
 	}
 }
 
@@ -165,19 +211,36 @@ func (r *renderer) totals() {
 
 func (r *renderer) odds() {
 	o := r.e.Odds
-	r.printf("\nodds, if the bytes were random: %s × %s = %s pairs\n", number(o.Blocks, "block"), number(o.Offsets, "offset"), decimal(o.Pairs))
+	r.printf("\nodds, if the bytes were random: %s × %s", number(o.Blocks, "block"), number(o.Offsets, "offset"))
+	if o.Short > 0 {
+		r.printf(" + the last block of %s at the end", number(o.Short, "byte"))
+	}
+	r.printf(" = %s\n", number2f(o.Pairs, "pair", "pairs"))
 	switch {
 	case o.Pairs == 0:
 		r.printf("  nothing is compared\n")
 		return
 	case o.Impossible:
-		r.printf("  the weak sum of %s tells all blocks apart: there can be no false alarm\n", number(r.e.Block, "byte"))
+		r.printf("  the weak sum tells all blocks of one or two bytes apart: there can be no false alarm\n")
 		return
 	}
-	r.printf("  the weak sum is worth %.1f of its 32 bits here: %s false alarms are to be expected\n", o.WeakBits, decimal(o.FalseAlarms))
+	if whole := float64(o.Blocks) * float64(o.Offsets); whole > 0 {
+		r.printf("  the weak sum is worth %.1f of its 32 bits for blocks of %s\n", o.WeakBits, number(r.e.Block, "byte"))
+	}
+	if o.Short > 0 {
+		r.printf("  it is worth %.1f of them for the last block\n", o.ShortWeakBits)
+	}
+	r.printf("  %s false alarms are to be expected\n", decimal(o.FalseAlarms))
 	for _, c := range o.Wrong {
 		r.printf("  a wrong match with a strong sum of %d bits: %s\n", c.StrongBits, chance(c.Log2))
 	}
+}
+
+func number2f(x float64, one, many string) string {
+	if x == 1 {
+		return "1 " + one
+	}
+	return decimal(x) + " " + many
 }
 
 // chance says a probability in words.
@@ -205,13 +268,10 @@ func quoted(text []byte, at, length int) string {
 	if at+length > len(text) {
 		return ""
 	}
-	if length > shownBytes {
-		return strconv.QuoteToASCII(string(text[at:at+shownBytes])) + " …"
-	}
-	return strconv.QuoteToASCII(string(text[at : at+length]))
+	return Quote(text[at:at+length], shownBytes)
 }
 
-func char(c byte) string { return strconv.QuoteToASCII(string([]byte{c})) }
+func char(c byte) string { return Quote([]byte{c}, 1) }
 
 func number(n int, noun string) string { return number2(n, noun, noun+"s") }
 

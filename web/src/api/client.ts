@@ -133,12 +133,24 @@ export class Api {
     unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
   // Here and below node is the one that shares the folder: another one may offer
   // a folder with the same id.
-  entries = (id: string, node: string, prefix: string, cursor?: string, signal?: AbortSignal) =>
+  entries = (
+    id: string,
+    node: string,
+    prefix: string,
+    cursor?: string,
+    signal?: AbortSignal,
+    limit?: number,
+  ) =>
     unwrap(
       this.#client.GET('/api/folders/{id}/entries', {
         params: {
           path: { id },
-          query: { prefix, ...(node ? { node } : {}), ...(cursor ? { cursor } : {}) },
+          query: {
+            prefix,
+            ...(node ? { node } : {}),
+            ...(cursor ? { cursor } : {}),
+            ...(limit ? { limit } : {}),
+          },
         },
         signal,
       }),

@@ -74,8 +74,16 @@ export function aborted(error: unknown): boolean {
 
 const tokenCodes = new Set(['token_required', 'token_wrong', 'too_many_attempts']);
 
-// Asking the same again gets the same answer.
+// Asking the same again gets the same answer. After an internal error too: what it is
+// about is in the node's log.
 const settledCodes = new Set([
+  'internal',
+  'page_error',
+  'body_too_large',
+  'text_too_long',
+  'explain_too_large',
+  'explain_too_slow',
+  'folder_forbidden',
   'query_too_long',
   'query_empty',
   'request_invalid',

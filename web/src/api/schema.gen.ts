@@ -671,8 +671,8 @@ export interface paths {
          * How rsync makes a new text out of an old one, step by step
          * @description With the sums that people are taught: the weak one of the paper, and XXH32.
          *     Of each side either the text itself is given, or a file of a folder that
-         *     this node shares or keeps. Nothing is changed; it needs the token because
-         *     files are read.
+         *     this node shares or keeps. A text has at most 65536 characters, a file 16 MiB.
+         *     Nothing is changed; it needs the token because files are read.
          *
          *     Both sides together may have 16 KiB (16384 bytes) for the steps to be told.
          *     Above that, up to 16 MiB for each side, `detailed` is false: the bytes and
@@ -1479,7 +1479,8 @@ export interface components {
             /**
              * @description unknown: no block has the weak sum. false_alarm: a block has it, with
              *     another strong sum. match: a block has both. collision: a block has both
-             *     and is another text. rest: too short for a block.
+             *     and is another text. rest: no block can be in what is left, because it is
+             *     too short or there are none.
              * @enum {string}
              */
             outcome: "unknown" | "false_alarm" | "match" | "collision" | "rest";
@@ -1549,11 +1550,15 @@ export interface components {
             blocks: number;
             /** @description Where a window can be */
             offsets: number;
-            /** @description blocks × offsets */
+            /** @description Length of the last block if it is shorter than the others and compared with the end of the new text, or 0 */
+            short: number;
+            /** @description blocks × offsets, and one more with a short last block */
             pairs: number;
             /** @description What the 32 bits of the weak sum are worth for blocks of this length */
             weak_bits: number;
-            /** @description To be expected: pairs / 2^weak_bits */
+            /** @description Likewise for the short last block, or 0 */
+            short_weak_bits: number;
+            /** @description To be expected: blocks × offsets / 2^weak_bits, and 1 / 2^short_weak_bits with a short last block; blocks of one and two bytes have none */
             false_alarms: number;
             /** @description There is no pair, or the blocks are so short that the weak sum tells all of them apart */
             impossible: boolean;
@@ -1561,7 +1566,7 @@ export interface components {
         };
         LessonChance: {
             strong_bits: number;
-            /** @description Logarithm of the probability of a wrong match: pairs × 2^-(weak_bits + strong_bits), at most 1 */
+            /** @description Logarithm of the probability of a wrong match: false_alarms × 2^-strong_bits, at most 1 */
             log2: number;
         };
     };

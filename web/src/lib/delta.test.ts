@@ -8,14 +8,20 @@ import {
   chance,
   fromAddress,
   glyph,
+  glyphs,
   halves,
+  match,
   moved,
   moveOf,
   mostAddress,
+  mostText,
   much,
   nextFind,
+  opened,
   power,
   quote,
+  remember,
+  remembered,
   sceneAt,
   scope,
   stops,
@@ -24,6 +30,7 @@ import {
   textSide,
   toAddress,
   told,
+  tooLong,
   whole,
   type Question,
 } from './delta';
@@ -95,8 +102,10 @@ const alarm: Explanation = {
   odds: {
     blocks: 3,
     offsets: 7,
+    short: 0,
     pairs: 21,
     weak_bits: 17.44,
+    short_weak_bits: 0,
     false_alarms: 0.000118,
     impossible: false,
     wrong: [{ strong_bits: 32, log2: -45.05 }],
@@ -189,11 +198,43 @@ describe('what is told', () => {
     expect(told({ ...alarm, steps: [] }, bytes, 0)).toContain('The new text is empty');
     const rest: Explanation = { ...alarm, steps: [{ at: 7, length: 2, weak: '00000000', outcome: 'rest' }] };
     expect(told(rest, bytes, 1)).toContain('“og” is too short for a whole block.');
+    const none = { ...rest, old_size: 0, blocks_total: 0 };
+    expect(told(none, bytes, 1)).toContain(
+      'The old text is empty, so that there are no blocks to find in “og”.',
+    );
+    const one = { ...rest, old_size: 2, blocks_total: 1 };
+    expect(told(one, bytes, 1)).toContain('No block can be in “og”: the only one has 2 bytes');
+    const short: Explanation = {
+      ...one,
+      old_size: 2,
+      steps: [{ at: 8, length: 1, weak: '00000000', outcome: 'rest' }],
+    };
+    expect(told(short, bytes, 1)).toContain('“g” is too short for the only block, which has 2 bytes.');
+  });
+  it.each([
+    ['ü', '“ü”', 'ü'],
+    ['a b\r\n\t', '“a b␍↵⇥”', 'a␣b␍↵⇥'],
+    ['\u0301', 'cc 81', 'cc81'],
+    ['a\u202e', '61 e2 80 ae', '61e280ae'],
+    ['abcdefghijkü', '“abcdefghijkü”', 'abcdefghijk…'],
+  ])('shows letters as letters, and other bytes in pairs: %j', (text, quoted, shown) => {
+    const all = new TextEncoder().encode(text);
+    expect(quote(all, 0, all.length)).toBe(quoted);
+    const { parts, more } = glyphs(all, 12);
+    expect(parts.map(p => p.text).join('') + (more ? '…' : '')).toBe(shown);
+  });
+  it('shows half a letter in pairs', () => {
+    expect(quote(new TextEncoder().encode('aü'), 0, 2)).toBe('61 c3');
+    expect(glyphs(Uint8Array.of(0xbc, 0x64), 12).parts).toEqual([
+      { text: 'bc', dim: true, pair: true },
+      { text: '64', dim: true, pair: true },
+    ]);
   });
   it('shows any byte', () => {
     expect([0x41, 0x20, 0x0a, 0x09, 0x00, 0xc3].map(glyph)).toEqual(['A', '␣', '↵', '⇥', '00', 'c3']);
-    expect(quote(Uint8Array.of(0x41, 0xc3, 0x0a), 0, 3)).toBe('“A\\xc3\\x0a”');
-    expect(quote(new Uint8Array(50).fill(0x61), 0, 50)).toBe(`“${'a'.repeat(20)}…”`);
+    expect(quote(Uint8Array.of(0x41, 0xc3, 0x0a), 0, 3)).toBe('41 c3 0a');
+    expect(quote(new Uint8Array(50).fill(0x61), 0, 50)).toBe(`“${'a'.repeat(24)}” …`);
+    expect(quote(new Uint8Array(50).fill(0xff), 0, 50)).toBe('ff ff ff ff ff ff ff ff …');
     expect(halves('014100d2')).toEqual({ b: '0141', a: '00d2' });
   });
 });
@@ -217,7 +258,7 @@ describe('the address', () => {
   });
   it('does not keep long texts', () => {
     const { query, kept } = toAddress(ask('x'.repeat(mostAddress), 'y', 8), 2, []);
-    expect([query, kept]).toEqual(['block=8&step=2', false]);
+    expect([query, kept]).toEqual(['typed=1&block=8&step=2', false]);
   });
   it.each(['-1', '1.5', 'x', '1e99', ''])('takes no number from %j', text => {
     expect(fromAddress(new URLSearchParams({ old: 'a', block: text, step: text }), [])).toEqual({
@@ -225,6 +266,62 @@ describe('the address', () => {
       step: 0,
     });
   });
+});
+
+describe('what the tab remembers', () => {
+  const shelf = () => {
+    const kept = new Map<string, string>();
+    return {
+      kept,
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void kept.set(key, value),
+      removeItem: (key: string) => void kept.delete(key),
+    };
+  };
+  it('comes back where the address does not say it', () => {
+    const store = shelf();
+    const long = ask('x'.repeat(mostAddress), 'ü', 8);
+    remember(store, 'k', long, [story]);
+    expect(remembered(store, 'k')).toEqual(long);
+    const { query } = toAddress(long, 2, [story]);
+    expect(opened(new URLSearchParams(query), [story], remembered(store, 'k'))).toEqual({
+      question: long,
+      step: 2,
+    });
+    expect(opened(new URLSearchParams(''), [story], long)?.question).toEqual(long);
+    expect(opened(new URLSearchParams('old=a'), [story], long)?.question).toEqual(ask('a', ''));
+    expect(opened(new URLSearchParams(''), [story], null)?.question).toEqual(storyQuestion(story));
+  });
+  it('is bounded, and no story', () => {
+    const store = shelf();
+    for (const q of [ask('x'.repeat(4 * mostText), 'y'), storyQuestion(story), ask('', '')]) {
+      store.setItem('k', 'before');
+      remember(store, 'k', q, [story]);
+      expect(store.kept.size).toBe(0);
+    }
+    for (const text of ['', '{', '3', '{"old":{"kind":"text"}}']) {
+      store.setItem('k', text);
+      expect(remembered(store, 'k')).toBeNull();
+    }
+  });
+});
+
+describe('limits', () => {
+  it('are told before anything is sent', () => {
+    expect(tooLong(ask('x'.repeat(mostText), '🐟'.repeat(mostText)))).toBe('');
+    expect(tooLong(ask('', 'x'.repeat(mostText + 1)))).toContain('The new text has 65,537 characters, and');
+  });
+});
+
+describe('the files that are offered', () => {
+  const files = ['a/old.txt', 'b/notes.txt', 'old/x', 'older'].map(path => ({ path }));
+  it.each([
+    ['', ['a/old.txt', 'b/notes.txt', 'old/x', 'older']],
+    ['old', ['a/old.txt', 'older', 'old/x']],
+    ['TXT a', ['a/old.txt']],
+    ['none', []],
+  ])('for %j', (typed, want) => expect(match(files, typed, 9).map(f => f.path)).toEqual(want));
+  it('are not too many', () => expect(match(files, '', 2)).toHaveLength(2));
 });
 
 describe('a question', () => {

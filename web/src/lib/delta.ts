@@ -2,6 +2,7 @@
 // are the node's; here they are only put where a person looks.
 import type { Explanation, LessonOp, LessonStep, Story } from '../api/types';
 import { count, plural } from './format';
+import type { Store } from '../api/token';
 
 // Side is one of the two texts: typed, or a file of a folder of this node.
 export type Side = { kind: 'text'; text: string } | { kind: 'file'; folder: string; path: string };
@@ -45,8 +46,27 @@ export function storyOf(q: Question, stories: readonly Story[]): Story | undefin
   return stories.find(s => JSON.stringify(storyQuestion(s)) === JSON.stringify(q));
 }
 
+// mostText is how many characters a typed text may have, and mostFile how many
+// bytes a file: more the node refuses.
+export const mostText = 65_536;
+export const mostFile = 16 * 1024 * 1024;
+
+// tooLong says which text is too long to be sent; '' when none is.
+export function tooLong(q: Question): string {
+  for (const [side, name] of [
+    [q.old, 'old'],
+    [q.new, 'new'],
+  ] as const) {
+    if (side.kind !== 'text' || side.text.length <= mostText) continue;
+    const length = [...side.text].length;
+    if (length > mostText)
+      return `The ${name} text has ${count(length)} characters, and a typed text may have ${count(mostText)}. A file of a shared folder may have 16 MiB: put it there and choose it.`;
+  }
+  return '';
+}
+
 // toAddress is the query of the page's address. Texts that are too long for it
-// are left out, and kept is false.
+// are left out, and kept is false: typed says that the tab remembers them.
 export function toAddress(
   q: Question,
   step: number,
@@ -59,6 +79,7 @@ export function toAddress(
   else {
     const long = [q.old, q.new].reduce((sum, s) => sum + (s.kind === 'text' ? s.text.length : 0), 0);
     kept = long <= mostAddress;
+    if (!kept) params.set('typed', '1');
     for (const name of ['old', 'new'] as const) {
       const s = q[name];
       if (s.kind === 'file') {
@@ -72,7 +93,54 @@ export function toAddress(
   return { query: params.toString(), kept };
 }
 
-// fromAddress reads it back; null when the address names nothing to explain.
+// opened is what the page begins with: what the address says, else what this tab
+// remembers, else the first story.
+export function opened(
+  params: URLSearchParams,
+  stories: readonly Story[],
+  remembered: Question | null,
+): { question: Question; step: number } | null {
+  const said = fromAddress(params, stories);
+  if (said && !params.has('typed')) return said;
+  if (remembered) return { question: remembered, step: natural(params.get('step')) };
+  const first = stories[0];
+  return said ?? (first ? { question: storyQuestion(first), step: 0 } : null);
+}
+
+// remember keeps a question for as long as the tab lasts, so that a reload does
+// not lose what was typed. Stories, nothing, and what is far too long are not kept.
+export function remember(store: Store, key: string, q: Question, stories: readonly Story[]): void {
+  const size = [q.old, q.new].reduce(
+    (sum, s) => sum + (s.kind === 'text' ? s.text.length : s.path.length),
+    0,
+  );
+  try {
+    if (blank(q) || storyOf(q, stories) || size > 4 * mostText) store.removeItem(key);
+    else store.setItem(key, JSON.stringify(q));
+  } catch {
+    // The browser has no room for it: then a reload loses it.
+  }
+}
+
+// remembered reads it back; null when there is nothing.
+export function remembered(store: Store, key: string): Question | null {
+  try {
+    const q = JSON.parse(store.getItem(key) ?? 'null') as Partial<Question> | null;
+    const side = (s: unknown): Side | null => {
+      const { kind, text, folder, path } = (s ?? {}) as Record<string, unknown>;
+      if (kind === 'text' && typeof text === 'string') return textSide(text);
+      return kind === 'file' && typeof folder === 'string' && typeof path === 'string'
+        ? { kind, folder, path }
+        : null;
+    };
+    const [old, target] = [side(q?.old), side(q?.new)];
+    return old && target ? { old, new: target, block: natural(String(q?.block ?? 0)) } : null;
+  } catch {
+    return null;
+  }
+}
+
+// fromAddress reads the address back; null when it names nothing to explain.
 export function fromAddress(
   params: URLSearchParams,
   stories: readonly Story[],
@@ -117,25 +185,73 @@ export function bytesOf(text: string | undefined): Uint8Array {
   return Uint8Array.from(atob(text ?? ''), c => c.charCodeAt(0));
 }
 
+const signs: Record<string, string> = { '\n': '↵', '\r': '␍', '\t': '⇥' };
+const hex = (byte: number) => byte.toString(16).padStart(2, '0');
+
 // glyph shows one byte: a character of ASCII, a sign for white space, or two
 // hexadecimal digits.
 export function glyph(byte: number): string {
-  if (byte === 0x20) return '␣';
-  if (byte === 0x0a) return '↵';
-  if (byte === 0x09) return '⇥';
-  if (byte > 0x20 && byte < 0x7f) return String.fromCharCode(byte);
-  return byte.toString(16).padStart(2, '0');
+  const text = readable(Uint8Array.of(byte));
+  return text === ' ' ? '␣' : (text ?? hex(byte));
 }
 
-const mostQuoted = 20;
+// readable is a text that shows all there is in the bytes; null if they are not
+// whole characters of UTF-8 that can be seen. The node's command line does the same
+// (lesson.Quote).
+function readable(bytes: Uint8Array): string | null {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    const shown = text.replace(/[\n\r\t]/g, c => signs[c] ?? c);
+    return /^(?!\p{M})[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u.test(shown) ? shown : null;
+  } catch {
+    return null;
+  }
+}
 
-// quote shows some bytes in a sentence.
+// beginning is the first bytes, and no part of a character at its end.
+function beginning(bytes: Uint8Array, most: number): Uint8Array {
+  if (bytes.length <= most) return bytes;
+  let n = most;
+  while (n > 0 && n > most - 3 && ((bytes[n] ?? 0) & 0xc0) === 0x80) n--;
+  return bytes.subarray(0, n);
+}
+
+// Glyphs are the characters of some bytes, or pairs of digits; more: some are left out.
+export interface Glyphs {
+  parts: { text: string; dim: boolean; pair: boolean }[];
+  more: boolean;
+}
+
+// glyphs shows the first bytes: at most so many of a text, or a third of that in
+// pairs of digits.
+export function glyphs(bytes: Uint8Array, most: number): Glyphs {
+  const part = beginning(bytes, most);
+  const text = readable(part);
+  if (text !== null) {
+    const parts = [...text].map(c => ({
+      text: c === ' ' ? '␣' : c,
+      dim: c === ' ' || Object.values(signs).includes(c),
+      pair: false,
+    }));
+    return { parts, more: part.length < bytes.length };
+  }
+  const pairs = bytes.subarray(0, Math.max(1, Math.floor(most / 3)));
+  return {
+    parts: [...pairs].map(b => ({ text: hex(b), dim: true, pair: true })),
+    more: pairs.length < bytes.length,
+  };
+}
+
+const mostQuoted = 24;
+
+// quote shows some bytes in a sentence: a text in quotes, or pairs of digits.
 export function quote(bytes: Uint8Array, at: number, length: number): string {
-  const part = [...bytes.subarray(at, at + Math.min(length, mostQuoted))];
-  const text = part
-    .map(b => (b >= 0x20 && b < 0x7f ? String.fromCharCode(b) : `\\x${b.toString(16).padStart(2, '0')}`))
-    .join('');
-  return `“${text}${length > mostQuoted ? '…' : ''}”`;
+  const all = bytes.subarray(at, at + length);
+  const part = beginning(all, mostQuoted);
+  const text = readable(part);
+  if (text !== null) return `“${text}”${part.length < all.length ? ' …' : ''}`;
+  const pairs = all.subarray(0, mostQuoted / 3);
+  return [...pairs].map(hex).join(' ') + (pairs.length < all.length ? ' …' : '');
 }
 
 // Scene is what is known after a number of steps; before the first one it is 0.
@@ -247,7 +363,10 @@ export function told(e: Explanation, bytes: Uint8Array, step: number): string {
   const s = e.steps[step - 1];
   if (!s) {
     if (e.blocks_total === 0) return 'The old text is empty: there are no blocks to find.';
-    const cut = `The old text is cut into ${plural(e.blocks_total, 'block')} of ${plural(e.block, 'byte')}, and each is summed twice.`;
+    const cut =
+      e.old_size < e.block
+        ? `The old text is one block, which is shorter than ${plural(e.block, 'byte')}, and summed twice.`
+        : `The old text is cut into ${plural(e.blocks_total, 'block')} of ${plural(e.block, 'byte')}, and each is summed twice.`;
     return e.steps.length > 0
       ? `${cut} Step on to move the window over the new text.`
       : `${cut} The new text is empty: there is nothing to find.`;
@@ -265,10 +384,34 @@ export function told(e: Explanation, bytes: Uint8Array, step: number): string {
     case 'collision':
       return `${where} Collision: ${sum}, and the strong sum is that of block ${block} too, but the bytes differ. Only the sum of the whole file would show it. ${literal}`;
     case 'rest':
-      return `${where} ${window} is too short for a whole block. It is literal.`;
+      return `${where} ${restOf(e, s, window)} It is literal.`;
     default:
-      return `${where} ${sum}, which no block has. ${literal}`;
+      return s.length < e.block
+        ? `${where} ${sum}, and the short last block has another one. ${literal}`
+        : `${where} ${sum}, which no block has. ${literal}`;
   }
+}
+
+// restOf says why no block is looked for in what is left.
+function restOf(e: Explanation, s: LessonStep, window: string): string {
+  const last = plural(e.old_size % e.block, 'byte');
+  if (e.blocks_total === 0) return `The old text is empty, so that there are no blocks to find in ${window}.`;
+  if (e.old_size >= e.block) return `${window} is too short for a whole block.`;
+  if (s.length < e.old_size % e.block && s.at + s.length === e.new_size)
+    return `${window} is too short for the only block, which has ${last}.`;
+  return `No block can be in ${window}: the only one has ${last} and can only be at the very end.`;
+}
+
+// match are the files that are meant by what was typed: all words are in the path.
+// Those whose name begins so come first.
+export function match<F extends { path: string }>(files: readonly F[], typed: string, most: number): F[] {
+  const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
+  const rank = (f: F) => {
+    const path = f.path.toLowerCase();
+    return path.slice(path.lastIndexOf('/') + 1).startsWith(words[0] ?? '') ? 0 : 1;
+  };
+  const found = files.filter(f => words.every(w => f.path.toLowerCase().includes(w)));
+  return [...found.filter(f => rank(f) === 0), ...found.filter(f => rank(f) === 1)].slice(0, most);
 }
 
 // halves are the two parts of a classic weak sum: b before a.

@@ -9,15 +9,18 @@ its word into blocks of two bytes and sends two sums of each, but not the word.
 
 The other one looks at every two bytes of its own word. The weak sum says which
 of them are worth a second look: a is the sum of the bytes, b counts the first
-one twice, and the sum is written b before a, in hexadecimal digits.
+one twice, and the sum is written b before a. All sums have eight hexadecimal
+digits, as in the talk: four of b, four of a.
 
-[1] g is 67 and o is 6f, so that a is 00d6 and b is 013d. No block has this sum.
+[1] g is the byte 67 and o is 6f, so that a is 67 + 6f = 00d6 and b is
+2 × 67 + 6f = 013d: the sum is 013d00d6. No block has it.
 
-[2] Rolling: g leaves and c enters. a becomes 00d6 - 67 + 63 = 00d2, and b
-becomes 013d - 2 × 67 + 00d2 = 0141. On the slides of the talk the sum of the
-second window is 406019b. That cannot be: two bytes add up to 510 at most, which
-is 01fe, and with the first one counted twice to 765, which is 02fd. Here b
-would be 0406, so 406019b is not the sum of any two bytes.
+[2] Rolling: g leaves and c, which is 63, enters. a becomes 00d6 - 67 + 63 = 00d2,
+and b becomes 013d - 2 × 67 + 00d2 = 0141: the sum is 014100d2. No block has it.
+
+[2] 406019b is not the sum of any two bytes, though the slides of the talk show
+it for this window: that is a slip. No byte is more than ff, so the largest sum
+that two bytes have is 02fd01fe, and 0406019b is above that.
 
 [3] The first match. From here the window jumps by a whole block, and the sum
 is computed anew.
