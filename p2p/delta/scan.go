@@ -14,6 +14,8 @@ const (
 	allowance    = 32  // for each byte
 	lookCost     = 512 // for looking a sum up
 	expectedCost = 256 // for finding the block that was expected
+	// leastPaid is the length of window that a shorter one has the budget of.
+	leastPaid = 256 << 10
 )
 
 // match says that a part of the old file is in the window, at byte at of it.
@@ -44,7 +46,7 @@ func newScanner(x *index) *scanner {
 // are in s.matches.
 func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	block := s.sig.block
-	s.budget = allowance * int64(max(limit, leastWindow))
+	s.budget = allowance * int64(max(limit, leastPaid))
 	s.matches = s.matches[:0]
 	end, at := from, from
 	var h uint64
