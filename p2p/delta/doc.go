@@ -49,7 +49,7 @@
 // from what a peer announces. Beside the signature (13 bytes for each block)
 //
 //   - Diff holds an index of at most 64 bytes for each block, but never more than
-//     48 MiB, and windows of the new file: one of 960 KiB or two blocks, or for
+//     50 MiB, and windows of the new file: one of 960 KiB or two blocks, or for
 //     several workers 12 MiB of them;
 //   - Inverse holds the same, a bit for each block, and 8 bytes for each block more
 //     if some are equal;
