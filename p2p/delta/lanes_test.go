@@ -34,7 +34,8 @@ const (
 func sameInLanes(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, sig *Signature, p []byte) found {
+}, sig *Signature, p []byte,
+) found {
 	t.Helper()
 	x := newIndex(sig)
 	one, four := scanOnce(x, p, alone), scanOnce(x, p, inLanes)
