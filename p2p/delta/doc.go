@@ -49,11 +49,11 @@
 // from what a peer announces. Beside the signature (13 bytes for each block)
 //
 //   - Diff holds an index of at most 64 bytes for each block, but never more than
-//     48 MiB, and windows of the new file: one of 256 KiB or two blocks, or for
+//     50 MiB, and windows of the new file: one of 960 KiB or two blocks, or for
 //     several workers 12 MiB of them;
 //   - Inverse holds the same, a bit for each block, and 8 bytes for each block more
 //     if some are equal;
-//   - Sign holds 256 KiB, or 12 MiB for several workers;
+//   - Sign holds 960 KiB, or 12 MiB for several workers;
 //   - Writer and Reader hold one frame: 64 KiB of operations, two times [MaxData] and
 //     what Zstandard takes for so much; Patch holds 64 KiB.
 //

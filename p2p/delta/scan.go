@@ -14,6 +14,8 @@ const (
 	allowance    = 32  // for each byte
 	lookCost     = 512 // for looking a sum up
 	expectedCost = 256 // for finding the block that was expected
+	// leastPaid is the length of window that a shorter one has the budget of.
+	leastPaid = 256 << 10
 )
 
 // match says that a part of the old file is in the window, at byte at of it.
@@ -23,11 +25,19 @@ type match struct {
 	length int64
 }
 
+// later is a sum that a block may have and its place in the window.
+type later struct {
+	at  int
+	sum uint64
+}
+
 // scanner looks for blocks in one window after the other.
 type scanner struct {
 	*index
 	strong *xxhash.Digest
 	found  []int
+	later  [lanes][]later
+	idle   int // bytes rolled over since the last match, or since ahead gave up
 	next   int // the block that follows the one matched last
 	budget int64
 	work   int64 // bytes read by the sums, and lookCost and expectedCost as in budget
@@ -44,7 +54,7 @@ func newScanner(x *index) *scanner {
 // are in s.matches.
 func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	block := s.sig.block
-	s.budget = allowance * int64(max(limit, leastWindow))
+	s.budget = allowance * int64(max(limit, leastPaid))
 	s.matches = s.matches[:0]
 	end, at := from, from
 	var h uint64
@@ -76,8 +86,17 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) {
 			at++
 			break
 		}
+		if s.idle >= lanes*laneLen && len(in) >= lanes*laneLen && block <= longestAhead {
+			to, sum, i := s.ahead(p, at, h)
+			if at, h = to, sum; i >= 0 {
+				at += s.match(at, i)
+				end, rolled = at, false
+			}
+			continue
+		}
 		steps, sum, hit := s.roll(h, p[at:at+len(in)], in)
 		s.work += int64(steps)
+		s.idle += steps
 		same := steps == 1 && sum == h
 		at, h = at+steps, sum
 		if !hit {
@@ -99,6 +118,65 @@ func (s *scanner) scan(p []byte, from, limit int, last bool) {
 	if last && s.sig.tail() > 0 {
 		s.finish(p, end, !rolled && at == end)
 	}
+}
+
+const (
+	// longestAhead is the longest block with which the sums that lanes begin with
+	// cost much less than is saved.
+	longestAhead = 16 << 10
+	// mostLater is how many sums of a lane wait until the lanes before it are done.
+	// Honest files have 0.3 % of its length, or 2 % if there are very many blocks.
+	mostLater = laneLen / 16
+)
+
+// ahead rolls on from at, where the sum is h, in several lanes at the same time, as
+// long as no block is found. It returns where it stands, the sum there, and the
+// block there or -1. What it finds is what one step after the other finds: sums of a
+// lane are looked up when all lanes before it are done. At most as much is done in
+// vain as has been done since the last match, or since ahead gave up.
+func (s *scanner) ahead(p []byte, at int, h uint64) (to int, sum uint64, found int) {
+	block := s.sig.block
+	sums := [lanes]uint64{h}
+	for j := 1; j < lanes; j++ {
+		from := at + j*laneLen
+		sums[j], s.later[j] = polynomial(p[from:from+block]), s.later[j][:0]
+		s.work += int64(block)
+	}
+	out, in := (*[lanes * laneLen]byte)(p[at:]), (*[lanes * laneLen]byte)(p[at+block:])
+	for i := 0; i < laneLen; {
+		before, n := sums, i
+		i = s.rollLanes(&sums, i, out, in)
+		s.work += lanes * int64(i-n)
+		for j, g := range sums {
+			if !s.has(g) {
+				continue
+			}
+			same := i == n+1 && g == before[j] // as in a run of one byte
+			if j > 0 {
+				if same || len(s.later[j]) == mostLater {
+					s.idle = 0
+					return at + i, sums[0], -1
+				}
+				s.later[j] = append(s.later[j], later{at + j*laneLen + i, g})
+			} else if same {
+				s.idle = 0
+				return at + n, g, -1
+			} else if found := s.look(p[at+i:at+i+block], g); found >= 0 {
+				return at + i, g, found
+			}
+		}
+		if s.budget <= 0 {
+			return at + i, sums[0], -1
+		}
+	}
+	for _, waiting := range s.later {
+		for _, l := range waiting {
+			if found := s.look(p[l.at:l.at+block], l.sum); found >= 0 || s.budget <= 0 {
+				return l.at, l.sum, found
+			}
+		}
+	}
+	return at + lanes*laneLen, sums[lanes-1], -1
 }
 
 // finish looks for the short last block of the old file where it is expected and
@@ -162,7 +240,7 @@ func (s *scanner) length(i int) int {
 // match takes block i for what is at at, and returns its length.
 func (s *scanner) match(at, i int) int {
 	offset, n := int64(i)*int64(s.sig.block), s.length(i)
-	s.next = i + 1
+	s.next, s.idle = i+1, 0
 	if k := len(s.matches) - 1; k >= 0 {
 		m := &s.matches[k]
 		if int64(m.at)+m.length == int64(at) && m.offset+m.length == offset {
