@@ -52,7 +52,8 @@ func (s deltaSignCmd) Run(c *console) error {
 	defer old.close()
 	var figures signFigures
 	err = c.output(s.Signature, s.deltaOutput, []string{s.File}, old.mode, func(w io.Writer) error {
-		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: block})
+		// The new file is verified by its own sum. That of the old one would cost as much as all else.
+		sig, err := delta.Sign(old, delta.SignOptions{Size: max(old.size, 0), Block: block, Bare: true})
 		if err != nil {
 			return fmt.Errorf("sign %s: %w", s.File, plainDelta(err))
 		}
@@ -259,6 +260,9 @@ func apply(old *os.File, base io.ReaderAt, size int64, in *bufio.Reader, w io.Wr
 	}
 	_, err = d.Patch(base, w)
 	if errors.Is(err, delta.ErrMismatch) || errors.Is(err, delta.ErrOutside) {
+		if d.Header().Base == (delta.Sum{}) {
+			return fmt.Errorf("the old file is not the one that was signed, or the delta was damaged: %w", err)
+		}
 		if other, sumErr := isOther(old, d.Header().Base); sumErr != nil || other {
 			return errors.Join(errors.New("the old file is not the one that was signed"), sumErr)
 		}
@@ -425,7 +429,7 @@ type shownTotals struct {
 	BaseSize int64  `json:"base_size"`
 	Matched  int64  `json:"matched_bytes"`
 	Literal  int64  `json:"literal_bytes"`
-	Base     string `json:"base_blake3"`
+	Base     string `json:"base_blake3"` // empty: the signature had none
 	Sum      string `json:"blake3"`
 }
 
@@ -435,7 +439,10 @@ const shownText = 24
 // eachOp calls show for every operation. Data that comes in pieces is one.
 func eachOp(d *delta.Reader, show func(shownOp) error) (shownTotals, error) {
 	h := d.Header()
-	t := shownTotals{Size: h.Size, BaseSize: h.BaseSize, Base: h.Base.String()}
+	t := shownTotals{Size: h.Size, BaseSize: h.BaseSize}
+	if h.Base != (delta.Sum{}) {
+		t.Base = h.Base.String()
+	}
 	var last shownOp
 	for op, err := range d.Ops() {
 		if err != nil {
@@ -484,8 +491,12 @@ func showText(d *delta.Reader, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "new file  %d bytes, BLAKE3 %s\nold file  %d bytes, BLAKE3 %s\nmatched   %d bytes\nliteral   %d bytes\n",
-		t.Size, t.Sum, t.BaseSize, t.Base, t.Matched, t.Literal)
+	base := ""
+	if t.Base != "" {
+		base = ", BLAKE3 " + t.Base
+	}
+	_, err = fmt.Fprintf(w, "new file  %d bytes, BLAKE3 %s\nold file  %d bytes%s\nmatched   %d bytes\nliteral   %d bytes\n",
+		t.Size, t.Sum, t.BaseSize, base, t.Matched, t.Literal)
 	return err
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/shoal-p2p/shoal/p2p/delta"
 )
 
 const (
@@ -109,7 +111,7 @@ func TestDeltaShow(t *testing.T) {
           16  data             8  "cox jump"
           24  copy            20  24
 new file  44 bytes, BLAKE3 9ef2b60ea4668070e11ede0492ecdde954076413d3fd217e87e2abfd6c42305b
-old file  44 bytes, BLAKE3 4c9bd68d7f0baa2e167cef98295eb1ec99a3ec8f0656b33dbae943b387f31d5d
+old file  44 bytes
 matched   36 bytes
 literal   8 bytes
 `
@@ -118,9 +120,22 @@ literal   8 bytes
 	}
 	want = `{"ops":[{"op":"copy","at":0,"length":16,"offset":0},{"op":"data","at":16,"length":8},{"op":"copy","at":24,"length":20,"offset":24}],` +
 		`"totals":{"size":44,"base_size":44,"matched_bytes":36,"literal_bytes":8,` +
-		`"base_blake3":"4c9bd68d7f0baa2e167cef98295eb1ec99a3ec8f0656b33dbae943b387f31d5d","blake3":"9ef2b60ea4668070e11ede0492ecdde954076413d3fd217e87e2abfd6c42305b"}}` + "\n"
+		`"base_blake3":"","blake3":"9ef2b60ea4668070e11ede0492ecdde954076413d3fd217e87e2abfd6c42305b"}}` + "\n"
 	if diff := cmp.Diff(want, d.ok("show", "--json", d.path("delta"))); diff != "" {
 		t.Error(diff)
+	}
+	// Whoever signs with package delta can have the sum of the old file noted.
+	sig, err := delta.Sign(strings.NewReader("some old text"), delta.SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made bytes.Buffer
+	if _, err := delta.Encode(&made, sig, strings.NewReader("new"), 3); err != nil {
+		t.Fatal(err)
+	}
+	d.put("noted", made.String())
+	if got := d.ok("show", d.path("noted")); !strings.Contains(got, "old file  13 bytes, BLAKE3 "+sig.Sum().String()+"\n") {
+		t.Errorf("with the sum of the old file: %s", got)
 	}
 	// No operation at all, and data that is longer than a line and comes in pieces.
 	d.put("new", "")

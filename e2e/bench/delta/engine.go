@@ -30,6 +30,7 @@ type rate struct {
 // Things that the engine does.
 const (
 	engineSign   = "sign"
+	engineWhole  = "sign with the BLAKE3 of the file"
 	engineDiff   = "diff"
 	engineEncode = "diff with the BLAKE3 of the result"
 )
@@ -41,13 +42,17 @@ type engineTask struct {
 }
 
 func engineTasks() []engineTask {
-	sign := func(old []byte) (*delta.Signature, error) {
-		return delta.Sign(bytes.NewReader(old), delta.SignOptions{Size: int64(len(old)), Block: blockSize, Seed: 1})
+	sign := func(old []byte, bare bool) (*delta.Signature, error) {
+		return delta.Sign(bytes.NewReader(old), delta.SignOptions{Size: int64(len(old)), Block: blockSize, Seed: 1, Bare: bare})
 	}
 	var sig *delta.Signature // of the old file, which is the same for all that follows
 	return []engineTask{
 		{engineSign, func(old, _ []byte) (n int64, err error) {
-			sig, err = sign(old)
+			sig, err = sign(old, true)
+			return int64(len(old)), err
+		}},
+		{engineWhole, func(old, _ []byte) (int64, error) {
+			_, err := sign(old, false)
 			return int64(len(old)), err
 		}},
 		{engineDiff, func(_, target []byte) (int64, error) {
