@@ -489,7 +489,7 @@ func TestResume(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	network := sim.New(sim.Options{Bandwidth: 16 << 20}) // slow enough to be stopped in the middle
+	network := sim.New(sim.Options{Bandwidth: 8 << 20}) // slow enough to be stopped in the middle
 	transport := func(l link.Local) (p2p.Transport, error) { return network.Transport(l), nil }
 	alice := startNode(t, Options{Name: "alice", Transport: transport})
 	n := startNode(t, Options{Name: "bob", Store: store, Transport: transport})

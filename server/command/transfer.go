@@ -152,9 +152,10 @@ func (c *console) progress() (line string, busy bool, err error) {
 func progressLine(folders []api.Folder, transfers []api.Transfer) (line string, busy bool) {
 	var files int
 	var bytes int64
+	moves := map[string]bool{}
 	for _, f := range folders {
 		if f.State == api.FolderStateScanning || f.State == api.FolderStateSyncing {
-			busy = true
+			busy, moves[f.Id] = true, true
 			files, bytes = files+f.NeedFiles, bytes+f.NeedBytes
 		}
 	}
@@ -162,10 +163,9 @@ func progressLine(folders []api.Folder, transfers []api.Transfer) (line string, 
 	var left int64 // of the files that are on their way
 	current := ""
 	for _, t := range transfers {
-		if t.State != api.TransferStateRunning {
+		if t.State != api.TransferStateRunning || !moves[t.Folder] {
 			continue
 		}
-		busy = true
 		// The folder needs a file until it is whole.
 		rate, left, bytes = rate+t.Rate, left+t.BytesTotal-t.BytesDone, bytes-t.BytesDone
 		if current == "" {

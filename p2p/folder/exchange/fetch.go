@@ -60,6 +60,7 @@ type fetch struct {
 	alone  bool            // of one member at a time: one of several has sent something else
 	t      *transfer
 	kept   *progress // of an attempt that did not come to its end; nil: of none
+	far    int64     // of it, when it was put off last
 }
 
 // large reports whether it is brought by itself, and chunk by chunk: what is small is sooner sent
@@ -155,24 +156,31 @@ func (f *fetcher) gathering() bool {
 	return len(f.results) < gatherUntil && len(f.running)-len(f.large) >= gatherUntil && len(f.busy) > 0
 }
 
-// settle ends the transfers of what a turn has installed and, if there is nothing left to do,
-// of what the core was given: what it has not installed by then is not wanted any more.
-func (f *fetcher) settle(turn replica.Turn) {
+// settle ends the transfers of what a turn has installed. If there is nothing left to do, what
+// the core was given and keeps waits, for a directory that can be changed; the rest of it is not
+// wanted any more.
+func (f *fetcher) settle(turn replica.Turn, keeps func(reconcile.Hash) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.landed) == 0 {
 		return
 	}
-	installed := map[string]bool{}
+	installed := map[reconcile.Hash]bool{}
 	for _, x := range turn.Installed {
-		installed[x.Path] = true
+		installed[x.Hash] = true
 	}
 	f.landed = slices.DeleteFunc(f.landed, func(l landed) bool {
-		if !installed[l.t.want.Path] && !(turn.Idle && l.given) {
-			return false
+		switch {
+		case installed[l.t.want.Hash]:
+			f.r.s.ended(l.t, nil)
+			return true
+		case turn.Idle && l.given && keeps(l.t.want.Hash):
+			l.t.queued.Store(true)
+		case turn.Idle && l.given:
+			f.r.s.dropped(l.t)
+			return true
 		}
-		f.r.s.ended(l.t, nil)
-		return true
+		return false
 	})
 }
 
@@ -261,8 +269,9 @@ func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 	}
 	f.giveUp(sources)
 	for h, a := range f.again {
-		if f.running[h] != nil {
-			wait = min(wait, max(0, time.Until(a.at)))
+		// What need not wait any more was looked at above: something else holds it up.
+		if left := time.Until(a.at); left > 0 && f.running[h] != nil {
+			wait = min(wait, left)
 		}
 	}
 	return max(wait, 10*time.Millisecond)
@@ -377,19 +386,51 @@ func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 		f.landed = append(f.landed, landed{t: x.t})
 	} else {
 		f.r.s.ended(x.t, err)
-		a := f.again[h]
-		a.at = time.Now().Add(min(f.r.s.o.Times.Retry<<min(a.failures, 5), longestRetry))
-		a.failures++
-		a.disk, a.kept = nil, x.kept
-		if ofDisk(err) {
+		f.delay(x)
+		if a, ok := f.again[h]; ok && ofDisk(err) {
 			a.disk = err
-		}
-		f.again[h] = a
-		if len(f.again) > 4*batchItems*batchItems {
-			clear(f.again) // far more than are wanted at once: most are forgotten by now
+			f.again[h] = a
 		}
 	}
 	f.r.wake()
+}
+
+// putOff gives a fetch back that nobody can bring now. Unless more of it has come since it
+// was put off last, it waits for longer each time: whoever comes and goes is not asked again
+// and again.
+func (f *fetcher) putOff(x *fetch) {
+	f.mu.Lock()
+	if done := x.t.done.Load(); done > x.far {
+		x.far = done
+	} else {
+		f.delay(x)
+	}
+	f.mu.Unlock()
+	f.put(x)
+}
+
+// delay has a fetch wait, for longer each time. The caller holds f.mu.
+func (f *fetcher) delay(x *fetch) {
+	a := f.again[x.want.Hash]
+	a.at = time.Now().Add(min(f.r.s.o.Times.Retry<<min(a.failures, 5), longestRetry))
+	a.failures++
+	a.disk, a.kept = nil, x.kept
+	f.again[x.want.Hash] = a
+	if len(f.again) > 4*batchItems*batchItems {
+		clear(f.again) // far more than are wanted at once: most are forgotten by now
+	}
+}
+
+// anew has what nobody could bring be asked for again now: there is somebody else.
+func (f *fetcher) anew() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for h, a := range f.again {
+		if a.disk == nil {
+			a.at = time.Time{}
+			f.again[h] = a
+		}
+	}
 }
 
 // finish is end for who does not hold f.mu.

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -376,5 +377,70 @@ func TestFetchAway(t *testing.T) {
 	time.Sleep(500 * time.Millisecond) // or the other member is not asked at all by now
 	if n := strings.Count(b.log(), "contents not fetched"); n > 4 {
 		t.Errorf("tried %d times in half a second", n)
+	}
+}
+
+// Who comes and goes is asked at once if something has come of it, and else later each time; when
+// somebody else comes it is asked again.
+func TestPutOff(t *testing.T) {
+	t.Parallel()
+	f := idle(1, 10)
+	x := f.small[0]
+	f.small = nil
+	wait := func() time.Duration {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return max(0, time.Until(f.again[x.want.Hash].at))
+	}
+	x.t.add(5, 5)
+	f.putOff(x)
+	if wait() > 0 || len(f.small) != 1 {
+		t.Errorf("after half of it has come it waits for %v; queued: %d", wait(), len(f.small))
+	}
+	last := time.Duration(0)
+	for range 3 {
+		f.putOff(x)
+		if wait() <= last {
+			t.Errorf("without progress it waits for %v, after %v", wait(), last)
+		}
+		last = wait()
+	}
+	x.t.add(1, 1)
+	f.anew()
+	f.putOff(x)
+	if wait() > 0 {
+		t.Errorf("it waits for %v", wait())
+	}
+	f.again[x.want.Hash] = retry{at: time.Now().Add(time.Hour), disk: errFull}
+	if f.anew(); wait() == 0 {
+		t.Error("a full disk has room because somebody comes")
+	}
+}
+
+// A transfer has ended when its content is in its place, and is forgotten if it belongs nowhere.
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	f := idle(4, 10)
+	all := f.small
+	f.small = nil
+	f.mu.Lock()
+	for _, x := range all[:3] {
+		f.end(x, nil)
+	}
+	f.mu.Unlock()
+	f.arrived()
+	f.finish(all[3], nil)
+	f.settle(replica.Turn{Installed: []replica.Installed{{Hash: all[0].want.Hash}}}, nil)
+	f.settle(replica.Turn{Idle: true}, func(h reconcile.Hash) bool { return h == all[1].want.Hash })
+	got := map[reconcile.Hash]replica.TransferState{}
+	for _, l := range f.landed {
+		got[l.t.want.Hash] = l.t.report().State
+	}
+	want := map[reconcile.Hash]replica.TransferState{
+		all[1].want.Hash: replica.TransferWaiting, // it cannot be installed yet
+		all[3].want.Hash: replica.TransferRunning, // the core does not know yet
+	}
+	if !maps.Equal(got, want) || all[0].t.report().State != replica.TransferDone {
+		t.Errorf("%v, want %v; the first is %v", got, want, all[0].t.report().State)
 	}
 }

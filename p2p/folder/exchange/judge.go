@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -22,7 +21,7 @@ func (u *update) judge(ctx context.Context, l p2p.Link, i int) error {
 	}
 	m, err := u.f.askManifest(ctx, l, u.x, nil)
 	if err != nil {
-		return errors.Join(other, err)
+		return err // it may have been cut off, by nobody's fault
 	}
 	if m.Pieces() == nil {
 		return other
@@ -32,7 +31,7 @@ func (u *update) judge(ctx context.Context, l p2p.Link, i int) error {
 	end := min((c.Offset+int64(c.Length)+chunk.PieceSize-1)/chunk.PieceSize*chunk.PieceSize, m.Size())
 	b, err := u.f.bringRange(ctx, l, u.x, first, end-first)
 	if err != nil {
-		return errors.Join(other, err)
+		return err // it may have been cut off, by nobody's fault
 	}
 	for off := int64(0); off < int64(len(b)); off += chunk.PieceSize {
 		piece := b[off:min(off+chunk.PieceSize, int64(len(b)))]

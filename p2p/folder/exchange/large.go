@@ -45,8 +45,12 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 		f.finish(x, nil)
 		return
 	}
-	if ctx.Err() != nil || !ofDisk(err) && len(f.sources()) == 0 {
-		f.put(x) // it goes on when there is somebody who lets this node have it
+	if ctx.Err() != nil {
+		f.put(x)
+		return
+	}
+	if !ofDisk(err) && len(f.sources()) == 0 {
+		f.putOff(x) // it goes on when there is somebody who lets this node have it
 		return
 	}
 	f.r.s.log.Debug("folder: content not fetched", "folder", f.r.label, "path", x.want.Path, "error", err)
@@ -179,7 +183,7 @@ func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, ol
 			switch {
 			case errors.Is(a.err, errNoManifest):
 				without++
-			case ctx.Err() == nil && !errors.Is(a.err, errBusy) && !f.gone(a.link):
+			case ctx.Err() == nil && f.blames(a.link, a.err):
 				f.mu.Lock()
 				x.tried[a.link.Peer()] = true
 				f.mu.Unlock()
@@ -408,7 +412,7 @@ func (f *fetcher) bringFrom(ctx context.Context, l p2p.Link, x *fetch, s *segmen
 		}
 		if err := f.bringSegment(ctx, l, x, s, i, t); err != nil {
 			s.giveBack(i)
-			if !errors.Is(err, errHere) && ctx.Err() == nil && !f.gone(l) {
+			if !errors.Is(err, errHere) && ctx.Err() == nil && f.blames(l, err) {
 				f.mu.Lock()
 				x.tried[l.Peer()] = true
 				f.mu.Unlock()
@@ -461,8 +465,11 @@ func (f *fetcher) bringSegment(ctx context.Context, l p2p.Link, x *fetch, s *seg
 	if err := wire.ReadMsg(a.in, &p); err != nil {
 		return err
 	}
-	if p.Code != "" || p.Length != length {
-		return fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	switch {
+	case p.Code != "":
+		return refused(p.Code)
+	case p.Length != length:
+		return fmt.Errorf("%w: %d bytes instead of %d", errOther, p.Length, length)
 	}
 	x.t.from(l.Peer())
 	buf := make([]byte, 128<<10)

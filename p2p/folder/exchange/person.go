@@ -109,6 +109,7 @@ func (r *runner) bring(ctx context.Context, wants []replica.Want) error {
 	for _, w := range wants {
 		x := &fetch{want: w, tried: map[p2p.ID]bool{}, local: true}
 		x.t = r.s.begin(r.id, w)
+		x.t.queued.Store(false)
 		err := r.bringNow(ctx, x)
 		r.s.ended(x.t, err)
 		if err != nil {

@@ -22,6 +22,7 @@ type pull struct {
 	again   chan struct{} // has room for one: ask at once
 	granted atomic.Bool   // the member has the folder and lets this node read it
 	writes  bool          // it may change the folder
+	renewed time.Time     // when what nobody had was asked for again because of it; of its goroutine
 	without atomic.Bool   // the member has said that it has not the folder, or keeps it to itself
 
 	mu     sync.Mutex // guards all following fields
@@ -194,6 +195,10 @@ func (p *pull) once(ctx context.Context) error {
 	}
 	p.begin(merged, w.Last)
 	p.granted.Store(true)
+	if time.Since(p.renewed) > p.r.s.o.Times.Retry {
+		p.renewed = time.Now()
+		p.r.fetch.anew()
+	}
 	p.r.caughtUp(p)
 	p.r.fetch.kick()
 	ctx, cancel := context.WithCancel(ctx)

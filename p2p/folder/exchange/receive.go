@@ -143,7 +143,19 @@ func readPart(in *bufio.Reader) (part, error) {
 	case codeBusy:
 		return p, errBusy
 	}
-	return p, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+	return p, refused(p.Code)
+}
+
+// errAway: the member lets nobody have the folder now, or not this node.
+var errAway = errors.New("the member does not let it go")
+
+// refused is the error of an answer without bytes.
+func refused(code string) error {
+	switch code {
+	case codePaused, codeNotReady, codeNotKept:
+		return fmt.Errorf("%w: %s", errAway, code)
+	}
+	return fmt.Errorf("%w: %.40q", errNotHere, code)
 }
 
 // fetchBatch asks a member for small contents.
@@ -151,11 +163,14 @@ func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
 	defer f.rested(l.Peer())
 	left, err := f.readBatch(ctx, l, batch)
 	for _, x := range left {
-		if errors.Is(err, errFull) {
+		switch {
+		case errors.Is(err, errFull):
 			f.finish(x, err)
-			continue
+		case err != nil && ctx.Err() == nil && len(f.sources()) == 0:
+			f.putOff(x)
+		default:
+			f.put(x)
 		}
-		f.put(x)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.r.s.log.Debug("folder: contents not fetched", "folder", f.r.label, "peer", l.Peer().Short(), "left", len(left), "error", err)
@@ -163,13 +178,28 @@ func (f *fetcher) fetchBatch(ctx context.Context, l p2p.Link, batch []*fetch) {
 }
 
 // blame notes that a member does not bring contents, unless nobody can any more.
-func (f *fetcher) blame(ctx context.Context, l p2p.Link, batch []*fetch) {
-	if ctx.Err() != nil || f.gone(l) {
+func (f *fetcher) blame(ctx context.Context, l p2p.Link, batch []*fetch, err error) {
+	if ctx.Err() != nil || !f.blames(l, err) {
 		return
 	}
 	for _, x := range batch {
 		x.tried[l.Peer()] = true
 	}
+}
+
+// blames reports whether an error tells that a member does not bring a content. What is wrong
+// is always its fault.
+func (f *fetcher) blames(l p2p.Link, err error) bool {
+	if errors.Is(err, errOther) {
+		return true
+	}
+	return !errors.Is(err, errBusy) && !f.absent(l, err)
+}
+
+// absent reports whether an error is that of a member that has gone, or says that it lets nobody
+// have the folder now. If there are others, these are asked sooner.
+func (f *fetcher) absent(l p2p.Link, err error) bool {
+	return f.gone(l) || errors.Is(err, errAway) && len(f.sources()) < 2
 }
 
 // gone reports whether a member has gone, or does not let this node have the folder now: it
@@ -211,12 +241,12 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 	q.Packed = true
 	a, err := f.r.ask(ctx, l, q)
 	if err != nil {
-		f.blame(ctx, l, batch)
+		f.blame(ctx, l, batch, err)
 		return batch, err
 	}
 	defer a.end()
 	if err := a.complete(); err != nil {
-		f.blame(ctx, l, batch)
+		f.blame(ctx, l, batch, err)
 		return batch, err
 	}
 	buf := make([]byte, 0, 64<<10)
@@ -228,7 +258,10 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 		case err == nil && reconcile.Hash(blake3.Sum256(buf)) != x.want.Hash:
 			err = errOther
 			fallthrough
-		case errors.Is(err, errNotHere), errors.Is(err, errOther):
+		case errors.Is(err, errAway) && !f.blames(l, err):
+			f.putOff(x)
+			continue
+		case errors.Is(err, errNotHere), errors.Is(err, errOther), errors.Is(err, errAway):
 			x.tried[l.Peer()] = true
 			f.put(x)
 			continue
@@ -236,10 +269,12 @@ func (f *fetcher) readBatch(ctx context.Context, l p2p.Link, batch []*fetch) (le
 			// With its stream a member ends also what it has sent before, so that it is not
 			// known about which content it was: each is asked for alone.
 			if len(q.Items) == 1 {
-				f.blame(ctx, l, batch[:1])
+				f.blame(ctx, l, batch[:1], err)
 			}
-			for _, y := range batch[i:] {
-				y.single = true
+			if ctx.Err() == nil && !f.gone(l) {
+				for _, y := range batch[i:] {
+					y.single = true
+				}
 			}
 			return batch[i:], err
 		}
@@ -264,7 +299,7 @@ func readSmall(in *bufio.Reader, size int64, buf []byte) ([]byte, error) {
 	}
 	switch {
 	case p.Code != "":
-		return buf, fmt.Errorf("%w: %.40q", errNotHere, p.Code)
+		return buf, refused(p.Code)
 	case p.Length != size:
 		// The bytes have to be read all the same: others follow.
 		if p.Length < 0 || p.Length > small {
@@ -332,6 +367,7 @@ func (f *fetcher) copyHere(ctx context.Context, fsys *apply.Root, x *fetch) bool
 		_, _ = hash.Write(buf[:n]) // never fails (hash.Hash)
 		if _, werr := t.WriteAt(buf[:n], off); werr != nil || ctx.Err() != nil {
 			_ = t.Close() // it is written anew before it is used
+			x.t.add(-off, 0)
 			return false
 		}
 		off += int64(n)
@@ -341,13 +377,14 @@ func (f *fetcher) copyHere(ctx context.Context, fsys *apply.Root, x *fetch) bool
 		}
 		if err != nil {
 			_ = t.Close() // as above
+			x.t.add(-off, 0)
 			return false
 		}
 	}
 	var h reconcile.Hash
 	hash.Sum(h[:0])
 	if err := errors.Join(t.Truncate(st.Size), t.Close()); err != nil || h != x.want.Hash {
-		x.t.restart()
+		x.t.add(-st.Size, 0)
 		return false
 	}
 	x.t.reused.Add(st.Size)

@@ -389,7 +389,7 @@ func (r *runner) after(t replica.Turn) {
 		r.news.wake()
 		r.s.o.Publish.Emit(changedOf(r.id, t.Changes))
 	}
-	r.fetch.settle(t)
+	r.fetch.settle(t, r.core.Keeps)
 	if len(t.Installed) > 0 {
 		r.s.o.Publish.Emit(appliedOf(r.id, t.Installed))
 	}

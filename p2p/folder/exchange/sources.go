@@ -118,7 +118,7 @@ func (u *update) locate(ctx context.Context, fsys *apply.Root, links []p2p.Link)
 		if err := u.locateIn(ctx, fsys, r, missing, places); err != nil {
 			return nil, err
 		}
-		if r != u.f.r && len(places) > before {
+		if r != u.f.r && len(places) > before && !slices.Contains(u.foreign, r) {
 			u.foreign = append(u.foreign, r)
 		}
 	}
@@ -128,6 +128,9 @@ func (u *update) locate(ctx context.Context, fsys *apply.Root, links []p2p.Link)
 	// Nobody else may see later what is not asked for: what is copied so is in a file that no
 	// other attempt goes on with.
 	mixed := apply.TempName(u.x.want.Hash) + ".mixed.part"
+	if u.name == mixed {
+		return places, nil
+	}
 	if err := errors.Join(remove(fsys, mixed), fsys.Rename(u.name, mixed)); err != nil {
 		return nil, err
 	}

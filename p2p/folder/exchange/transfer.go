@@ -167,6 +167,17 @@ func (t *transfer) report() replica.Transfer {
 	return r
 }
 
+// rank has first what comes, then what has begun to.
+func rank(t replica.Transfer) int {
+	switch {
+	case t.State == replica.TransferRunning:
+		return 0
+	case t.Done > 0:
+		return 1
+	}
+	return 2
+}
+
 // maxTransfers is how many transfers are listed.
 const maxTransfers = 1000
 
@@ -193,11 +204,8 @@ func (s *Service) Transfers() []replica.Transfer {
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b replica.Transfer) int {
-		if (a.State == replica.TransferRunning) != (b.State == replica.TransferRunning) {
-			if a.State == replica.TransferRunning {
-				return -1
-			}
-			return 1
+		if x, y := rank(a), rank(b); x != y {
+			return x - y
 		}
 		return a.Began.Compare(b.Began)
 	})

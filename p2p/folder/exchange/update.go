@@ -74,6 +74,9 @@ const (
 func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, m *chunk.Manifest, giver p2p.ID, base *older) error {
 	u := &update{f: f, x: x, m: m, giver: giver, name: begun(x.want.Hash), have: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}}
 	u.turned = sync.NewCond(&u.mu)
+	if err := u.goOn(fsys, links); err != nil {
+		return err
+	}
 	var err error
 	if u.t, err = fsys.Create(u.name); err != nil {
 		return err
@@ -81,15 +84,17 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 	u.out = u.t
 	x.t.restart()
 	if err := u.run(ctx, fsys, links, base); err != nil {
-		if u.unsynced || len(u.foreign) > 0 {
+		if u.unsynced || u.wrong && len(u.foreign) > 0 {
+			x.kept = nil
+			x.t.restart()
 			return errors.Join(err, u.t.Close(), fsys.Remove(u.name))
 		}
 		if !u.wrong {
-			x.kept = &progress{manifest: m, from: giver, have: u.have}
+			x.kept = &progress{manifest: m, from: giver, have: u.have, name: u.name, foreign: u.foreign}
 		}
 		return errors.Join(err, u.t.Close())
 	}
-	x.kept = nil
+	x.kept = &progress{manifest: m, from: giver, have: u.have, name: u.name, foreign: u.foreign}
 	err = errors.Join(u.t.Truncate(x.want.Size), u.t.Sync())
 	if err == nil {
 		// All chunks are as the manifest says. Whether that is the content's is seen now.
@@ -99,8 +104,11 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 		if ctx.Err() != nil || errors.Is(err, errManifest) {
 			return err
 		}
+		x.kept = nil
+		x.t.restart()
 		return errors.Join(err, fsys.Remove(u.name)) // it cannot be read, or was not written
 	}
+	x.kept = nil
 	if m != nil {
 		if err := f.r.s.o.Folders.SaveManifest(ctx, m); err != nil {
 			f.r.s.log.Debug("folder: manifest not kept", "folder", f.r.label, "path", x.want.Path, "error", err)
@@ -183,6 +191,24 @@ type progress struct {
 	manifest *chunk.Manifest
 	from     p2p.ID // who told it
 	have     []bool
+	name     string    // of the file
+	foreign  []*runner // other folders from which chunks in it were copied
+}
+
+// goOn takes over the file of an attempt of this run. If chunks of other folders are in it, those
+// who are asked now must all be allowed to read these: or else they could learn what is there.
+func (u *update) goOn(fsys *apply.Root, links []p2p.Link) error {
+	k := u.x.kept
+	if k == nil || len(k.foreign) == 0 {
+		return nil
+	}
+	u.foreign = k.foreign
+	if !slices.ContainsFunc(links, func(l p2p.Link) bool { return !u.mayJoin(l) }) {
+		u.name = k.name
+		return nil
+	}
+	u.foreign, u.x.kept = nil, nil
+	return remove(fsys, k.name)
 }
 
 // resume looks what an earlier attempt has left. That of an earlier run is checked, each chunk:
@@ -515,15 +541,19 @@ func (u *update) checker(parts []assemble.Extent, fresh *int64) *assemble.Checke
 // bringAll has all links work at once, and those that come to be while it lasts.
 func (u *update) bringAll(ctx context.Context, links []p2p.Link) error {
 	var errs []error
-	active, results, used := 0, make(chan error), map[p2p.Link]bool{}
+	type ended struct {
+		link p2p.Link
+		err  error
+	}
+	active, results, used := 0, make(chan ended), map[p2p.Link]int{}
 	use := func(l p2p.Link) {
-		if used[l] {
+		if _, ok := used[l]; ok {
 			return
 		}
-		used[l] = true
+		used[l] = segmentsPeer
 		for range segmentsPeer {
 			active++
-			go func() { results <- u.work(ctx, l) }()
+			go func() { results <- ended{l, u.work(ctx, l)} }()
 		}
 	}
 	for _, l := range links {
@@ -533,9 +563,12 @@ func (u *update) bringAll(ctx context.Context, links []p2p.Link) error {
 	defer tick.Stop()
 	for active > 0 {
 		select {
-		case err := <-results:
+		case e := <-results:
 			active--
-			errs = append(errs, err)
+			errs = append(errs, e.err)
+			if used[e.link]--; used[e.link] == 0 && u.f.gone(e.link) {
+				delete(used, e.link) // it may come back
+			}
 		case <-tick.C:
 			u.wake() // some job may lag
 			for _, l := range u.f.askable(u.x) {
@@ -582,7 +615,7 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 		case errors.Is(err, errHere):
 			u.fail(err)
 			return nil
-		case !errors.Is(err, errBusy) && !u.f.gone(l):
+		case u.f.blames(l, err):
 			u.f.mu.Lock()
 			u.x.tried[l.Peer()] = true
 			u.f.mu.Unlock()

@@ -426,7 +426,7 @@ func (w *work) finish(group []job) error {
 		w.brake.bring(j.Step, j.By, w.o.Now())
 		delete(w.problems, j.Step.Path)
 		w.turn.Installed = append(w.turn.Installed, Installed{
-			Do: j.Step.Do, Path: j.Step.Path, From: j.Step.From, Size: j.Step.Row.Size, Member: j.By,
+			Do: j.Step.Do, Path: j.Step.Path, From: j.Step.From, Size: j.Step.Row.Size, Hash: j.Step.Row.Hash, Member: j.By,
 		})
 	}
 	return w.record(group, drop, moved, put)

@@ -186,7 +186,8 @@ type Installed struct {
 	Path   string
 	From   string
 	Size   int64
-	Member p2p.ID // whose change it was
+	Hash   reconcile.Hash // of the content; zero: it has none
+	Member p2p.ID         // whose change it was
 }
 
 // Turn does what can be done now, and returns. It is called again until it is Idle.

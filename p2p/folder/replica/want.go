@@ -278,6 +278,9 @@ func (c *Core) Arrived(h reconcile.Hash, path string, st apply.Stat) {
 	delete(c.waiting, h)
 }
 
+// Keeps reports whether a content that has arrived waits to be installed.
+func (c *Core) Keeps(h reconcile.Hash) bool { return c.contents.has(h) }
+
 // receive gives what has arrived the name by which steps know it, and reports whether it
 // is there.
 func (c *Core) receive(h reconcile.Hash, path string, st apply.Stat) bool {
