@@ -153,6 +153,9 @@ func TestManifestBlame(t *testing.T) {
 		m.mu.Lock()
 		text := m.text[reconcile.Hash(q.Items[0].Hash)]
 		m.mu.Unlock()
+		if text == "" {
+			return answer(conn, part{Code: codeNoManifest}, "")
+		}
 		b := forgeRoot(t, strings.Repeat("x", 77)+text[77:], hashText(text)) // one chunk of it is wrong
 		return answer(conn, part{Length: int64(len(b))}, string(b))
 	})
@@ -180,7 +183,12 @@ func TestManifestCuts(t *testing.T) {
 	})
 	m.tell(m.file(root, "big.bin", text))
 	victim.await("the file", victim.has("big.bin", text))
-	if kept, err := victim.folders.Manifest(t.Context(), folder.Hash(hashText(text))); !errors.Is(err, folder.ErrNotFound) {
+	own, err := chunk.Scan(strings.NewReader(text), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A scan may have made one by now.
+	if kept, err := victim.folders.Manifest(t.Context(), folder.Hash(hashText(text))); !errors.Is(err, folder.ErrNotFound) && (err != nil || kept.Len() != own.Len()) {
 		t.Errorf("a manifest is kept that nobody else would make: %d chunks, %v", kept.Len(), err)
 	}
 }
