@@ -3,6 +3,8 @@ package delta
 import (
 	"bytes"
 	"errors"
+	"math/bits"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -92,6 +94,43 @@ func TestHostile(t *testing.T) {
 		}
 	}
 }
+
+// TestClogged: a peer's sums that the first table of the filter lets pass and the second stops
+// are paid for like all others that are looked up; those of honest blocks need not be, however
+// many there are.
+func TestClogged(t *testing.T) {
+	if underRace {
+		t.Skip("one goroutine that computes much")
+	}
+	const block = 4 << 10
+	for _, blocks := range []int{682, 10_922, 1 << 17, 1 << 19} {
+		places := bits.Len(uint(blocks)) // at most so many bits of a sum are its place
+		forged, honest := make([][2]uint64, blocks), make([][2]uint64, blocks)
+		random := rand.New(rand.NewPCG(1, uint64(blocks)))
+		for i := range forged {
+			at := uint64(i) << (64 - places)
+			// Of the sums with that place and all lower bits, the one that is first in the second table.
+			best := ^uint64(0)
+			for other := range uint64(1) << (weakHigh - places) {
+				h := at | other<<(64-weakHigh) | 0xffff
+				if best == ^uint64(0) || second(h) < second(best) {
+					best = h
+				}
+			}
+			forged[i], honest[i] = [2]uint64{weakOf(best), 1}, [2]uint64{weakOf(random.Uint64()), 1}
+		}
+		p := noise(7, 256<<10+block)
+		if f := scanOnce(newIndex(forge(block, forged)), p, alone); f.budget > 0 {
+			t.Errorf("%d forged blocks: %d of the budget is left", blocks, f.budget)
+		}
+		if f := scanOnce(newIndex(forge(block, honest)), p, alone); f.budget < allowance*256<<10*9/10 {
+			t.Errorf("%d honest blocks: only %d of the budget is left", blocks, f.budget)
+		}
+	}
+}
+
+// second is the order of places in the second table.
+func second(h uint64) uint64 { return (h>>(64-weakHigh) | h<<(64-weakLow)) * 0xff51afd7ed558ccd }
 
 // mostWork is the bound for a file of so many bytes: the budget of all windows, a
 // step and three reads of each byte (of a match: one that was expected in vain,

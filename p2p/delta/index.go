@@ -1,7 +1,7 @@
 package delta
 
 // index finds blocks by their sums. It takes 8 to 16 bytes for each block, the
-// filter mostly 4 to 48, and at least 8 KiB.
+// filter mostly 4 to 60, and at least 10 KiB.
 type index struct {
 	filter
 	sig   *Signature
@@ -48,6 +48,7 @@ func newIndex(sig *Signature) *index {
 	for i := range n {
 		x.insert(i)
 	}
+	x.seal()
 	return x
 }
 

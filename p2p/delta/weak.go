@@ -106,6 +106,8 @@ func departures(n int) *[256]uint64 {
 // for each block, 2 % with two. A second, smaller table is asked about them, see known.
 type filter interface {
 	add(h uint64)
+	// seal is called once after the last add.
+	seal()
 	has(h uint64) bool
 	// roll moves the sum h over out and in, which have the same length, until it
 	// stands on a value that a block may have. It returns the number of steps and
@@ -180,6 +182,27 @@ func (b *bank[E]) add(h uint64) {
 	b.e[h>>uint(65-bits.Len(uint(len(b.e))))] &^= uint16(h)
 	at, k := b.again(h)
 	b.more[at] &^= k
+}
+
+// mostOpen is which part of random sums the first table of honest blocks lets pass at most,
+// rounded up: 6 % where there is a block for each entry.
+const mostOpen = 1. / 12
+
+// seal has the second table let everything pass if the first lets pass more than that of honest
+// sums. What the second one stops is not paid for, and a peer's sums can be such that the first
+// stops nothing, and the second all: then each sum is looked up, and paid for.
+func (b *bank[E]) seal() {
+	var with [17]int // entries with so many bits
+	for i := range len(b.e) {
+		with[bits.OnesCount16(b.e[i])]++
+	}
+	open := 0.
+	for n, entries := range with {
+		open += float64(entries) / float64(uint(1)<<n)
+	}
+	if open > mostOpen*float64(len(b.e)) {
+		clear(b.more)
+	}
 }
 
 func (b *bank[E]) has(h uint64) bool {

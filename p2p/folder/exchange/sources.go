@@ -125,8 +125,8 @@ func (u *update) locate(ctx context.Context, fsys *apply.Root, links []p2p.Link)
 	if len(u.foreign) == 0 {
 		return places, nil
 	}
-	// Nobody else may see later what is not asked for: what is copied so is in a file that no
-	// other attempt goes on with.
+	// Nobody else may see later what is not asked for: what is copied so is in a file with which
+	// only an attempt goes on that asks nobody else; see goOn.
 	mixed := apply.TempName(u.x.want.Hash) + ".mixed.part"
 	if u.name == mixed {
 		return places, nil
