@@ -298,6 +298,8 @@ type linkOf struct {
 
 func (l linkOf) Peer() p2p.ID { return l.id }
 
+func (l linkOf) Done() <-chan struct{} { return nil }
+
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	a, b := p2p.ID{1}, p2p.ID{2}
@@ -442,5 +444,41 @@ func TestSettle(t *testing.T) {
 	}
 	if !maps.Equal(got, want) || all[0].t.report().State != replica.TransferDone {
 		t.Errorf("%v, want %v; the first is %v", got, want, all[0].t.report().State)
+	}
+}
+
+// Nobody is blamed for a pause, and who sends what is wrong always is. Who says that nobody may
+// have the folder is asked again only if there is nobody else.
+func TestBlames(t *testing.T) {
+	t.Parallel()
+	f := idle(0, 0)
+	a, b := pulled(p2p.ID{1}), pulled(p2p.ID{2})
+	f.r.pulls[a.link.Peer()], f.r.pulls[b.link.Peer()] = a, b
+	broken := errors.New("the stream was reset")
+	for _, row := range []struct {
+		a, b bool // let this node have the folder
+		err  error
+		want bool
+	}{
+		{true, false, broken, true},
+		{true, false, errNotHere, true},
+		{true, false, errBusy, false},
+		{true, false, refused(codePaused), false},
+		{true, true, refused(codePaused), true},
+		{true, true, refused(codeNotHere), true},
+		{false, false, broken, false},
+		{false, true, broken, false},
+		{false, true, errNotHere, false},
+		{false, false, errOther, true},
+	} {
+		a.granted.Store(row.a)
+		b.granted.Store(row.b)
+		if got := f.blames(a.link, row.err); got != row.want {
+			t.Errorf("%+v: %v", row, got)
+		}
+	}
+	delete(f.r.pulls, a.link.Peer())
+	if f.blames(a.link, broken) {
+		t.Error("who is not linked any more is blamed")
 	}
 }
