@@ -69,6 +69,7 @@ describe('what is to come', () => {
     [{}, { rate: 0 }, '12 files, 3.4 MB left'],
     [{ need_bytes: 1_000_000 }, {}, '12 files'],
     [{ state: 'paused' }, { state: 'waiting' }, '12 files, 3.4 MB left, paused'],
+    [{ state: 'paused' }, {}, '12 files, 3.4 MB left, paused'],
   ])('%j %j', (f, t, want) => {
     expect(outlook(folder(f), flow(folder(f), t ? [transfer(t)] : []))).toBe(want);
   });

@@ -18,8 +18,10 @@ export interface Flow {
 // flow sums up what is on its way to one folder.
 export function flow(folder: Need, transfers: readonly Transfer[]): Flow {
   const mine = transfers.filter(t => t.folder === folder.id);
-  const running = mine.filter(t => t.state === 'running');
-  const waiting = mine.filter(t => t.state === 'waiting');
+  // Of a paused folder nothing comes, whatever was heard last.
+  const comes = (t: Transfer) => t.state === 'running' && folder.state !== 'paused';
+  const running = mine.filter(comes);
+  const waiting = mine.filter(t => t.state === 'waiting' || (t.state === 'running' && !comes(t)));
   // What waits may have begun: before a pause.
   const arrived = [...running, ...waiting].reduce((sum, t) => sum + t.bytes_done, 0);
   const rate = running.reduce((sum, t) => sum + t.rate, 0);
