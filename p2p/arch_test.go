@@ -30,7 +30,8 @@ var rules = []rule{
 	{packages: "p2p/chunk", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/member", only: []string{"p2p", "p2p/wire"}, why: "who may be here is decided without transports and disks"},
 	{packages: "p2p/link", except: []string{"p2p/link/rtc", "p2p/link/linktest"}, only: []string{"p2p", "p2p/wire"}, why: "links know carriers, not transports"},
-	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
+	{packages: "p2p/nat", only: []string{"p2p", "p2p/wire"}, why: "what routers do is found out without transports"},
+	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link", "p2p/nat", "p2p/nat/relay"}, why: "a transport serves any node"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
@@ -39,7 +40,7 @@ var rules = []rule{
 	{packages: "p2p/folder/replica", only: []string{"p2p", "p2p/wire", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/apply/fault"}, why: "a simulator runs replicas without goroutines and networks"},
 	{packages: "p2p/folder/assemble", only: []string{"p2p/chunk", "p2p/delta"}, why: "pure: how a file is put together is decided without disks and networks"},
 	{packages: "p2p/folder/exchange", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/delta", "p2p/folder/assemble", "p2p/pack", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/apply", "p2p/folder/replica"}, why: "the shell of folder sync knows its parts, and links as anybody does"},
-	{packages: "p2p", except: []string{"p2p/link/rtc"}, must: []string{"github.com/pion/"}, why: "only the WebRTC transport knows WebRTC"},
+	{packages: "p2p", except: []string{"p2p/link/rtc", "p2p/nat"}, must: []string{"github.com/pion/"}, why: "only the WebRTC transport knows WebRTC, and only it and what deals with routers STUN and TURN"},
 	{
 		packages: "p2p", must: []string{
 			module + "/store", module + "/migrations", module + "/server", module + "/web",
