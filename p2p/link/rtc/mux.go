@@ -1,14 +1,14 @@
 package rtc
 
 import (
-	"bytes"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/nat/relay"
 )
 
 // Sizes of the mux.
@@ -37,11 +37,19 @@ type mux struct {
 	done  chan struct{}
 	once  sync.Once
 
-	mu      sync.RWMutex // guards all that follows
-	seq     uint64
-	conns   map[muxKey]*muxConn
-	owner   map[netip.AddrPort]*muxConn
-	pending map[txID]*muxConn
+	mu        sync.RWMutex // guards all that follows
+	seq       uint64
+	conns     map[muxKey]*muxConn
+	owner     map[netip.AddrPort]*muxConn
+	pending   map[txID]*muxConn
+	questions map[txID]question
+	routes    routes
+	clients   map[netip.AddrPort]*relay.Client // this node's, by the relay's address
+	server    *inlet                           // of this node's relay for others; nil without
+	streams   map[*stream]bool                 // that are open or being opened
+	closed    bool
+
+	working sync.WaitGroup // the goroutines of streams; entered with mu held while closed is false
 }
 
 // socket is a UDP socket as the mux needs it. Both methods are safe for use by
@@ -69,6 +77,7 @@ func newMux(sock socket, bases func() []netip.AddrPort) *mux {
 	return &mux{
 		sock: sock, bases: bases, done: make(chan struct{}),
 		conns: map[muxKey]*muxConn{}, owner: map[netip.AddrPort]*muxConn{}, pending: map[txID]*muxConn{},
+		streams: map[*stream]bool{}, questions: map[txID]question{}, clients: map[netip.AddrPort]*relay.Client{},
 	}
 }
 
@@ -79,8 +88,19 @@ func (m *mux) run() error { return m.sock.Read(m.dispatch) }
 func (m *mux) Close() error {
 	var err error
 	m.once.Do(func() {
+		m.mu.Lock()
+		m.closed = true
+		var open []*stream
+		for s := range m.streams {
+			open = append(open, s)
+		}
+		m.mu.Unlock()
+		for _, s := range open {
+			s.close()
+		}
 		close(m.done)
 		err = m.sock.Close()
+		m.working.Wait()
 	})
 	return err
 }
@@ -138,12 +158,23 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	class, isSTUN := stunClass(b)
+	if isSTUN && stunMethod(b) != stunBinding || isChannelData(b) {
+		m.dispatchTURN(b, class, from)
+		return
+	}
 	var c *muxConn
 	switch {
 	case isSTUN && class == stunRequest:
 		c = m.claim(from, func() *muxConn { return m.conns[muxKey{stunTarget(b), from.Addr().Is6()}] })
 	case isSTUN && class == stunResponse:
 		id := txID(b[8:20])
+		m.mu.RLock()
+		q, own := m.questions[id]
+		m.mu.RUnlock()
+		if own {
+			m.answered(q, b, from)
+			return
+		}
 		c = m.claim(from, func() *muxConn { return m.pending[id] })
 	default:
 		m.mu.RLock()
@@ -152,6 +183,21 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 	}
 	if c != nil {
 		c.take(b, from)
+	}
+}
+
+// dispatchTURN finds the end that a message or channel data of TURN is for: this
+// node as the client of a relay, or as a relay.
+func (m *mux) dispatchTURN(b []byte, class uint16, from netip.AddrPort) {
+	m.mu.RLock()
+	client, server := m.clients[from], m.server
+	m.mu.RUnlock()
+	toClient := isChannelData(b) || class == stunResponse || class == stunError || class == stunIndication && stunMethod(b) == turnData
+	switch {
+	case client != nil && toClient:
+		client.Handle(b)
+	case server != nil:
+		server.take(b, from)
 	}
 }
 
@@ -170,18 +216,24 @@ func (m *mux) claim(from netip.AddrPort, find func() *muxConn) *muxConn {
 		return c
 	}
 	if len(c.addrs) == maxConnAddrs {
-		m.disown(c, c.addrs[0])
+		free, last := m.disown(c, c.addrs[0])
+		if last {
+			defer func() { go free.via.release(free.to) }()
+		}
 		c.addrs = slices.Delete(c.addrs, 0, 1)
 	}
 	m.owner[from] = c
+	m.routes.keep(from)
 	c.addrs = append(c.addrs, from)
 	return c
 }
 
-func (m *mux) disown(c *muxConn, addr netip.AddrPort) {
+// disown takes addr from c, and returns the route behind it if that is free now.
+func (m *mux) disown(c *muxConn, addr netip.AddrPort) (free route, last bool) {
 	if m.owner[addr] == c {
 		delete(m.owner, addr)
 	}
+	return m.routes.drop(addr)
 }
 
 // asked remembers that c sent the STUN request id.
@@ -201,18 +253,24 @@ func (m *mux) asked(c *muxConn, id txID) {
 
 // forget drops everything about c.
 func (m *mux) forget(c *muxConn) {
+	var unused []route
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.conns[c.key] == c {
 		delete(m.conns, c.key)
 	}
 	for _, a := range c.addrs {
-		m.disown(c, a)
+		if free, last := m.disown(c, a); last {
+			unused = append(unused, free)
+		}
 	}
 	for _, id := range c.asked {
 		delete(m.pending, id)
 	}
 	c.addrs, c.asked = nil, nil
+	m.mu.Unlock()
+	for _, r := range unused {
+		r.via.release(r.to)
+	}
 }
 
 // muxConn is one agent's share of the socket. It implements net.PacketConn and
@@ -282,11 +340,23 @@ func (c *muxConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	if class, ok := stunClass(b); ok && class == stunRequest {
 		c.mux.asked(c, txID(b[8:20]))
 	}
-	if err := c.mux.sock.WriteTo(b, to); err != nil {
+	if err := c.mux.send(b, to); err != nil {
 		return 0, err
 	}
 	c.bytesOut.Add(uint64(len(b)))
 	return len(b), nil
+}
+
+// send sends b to an address of the network, or to a virtual one.
+func (m *mux) send(b []byte, to netip.AddrPort) error {
+	if !virtualBlock.Contains(to.Addr().Unmap()) {
+		return m.sock.WriteTo(b, to)
+	}
+	r, ok := m.routeOf(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	if !ok {
+		return errNoRoute
+	}
+	return r.via.send(b, r.to)
 }
 
 // ReadFrom implements net.PacketConn.
@@ -321,36 +391,3 @@ func (c *muxConn) LocalAddr() net.Addr { return c.mux.sock.LocalAddr() }
 func (c *muxConn) SetDeadline(time.Time) error      { return nil }
 func (c *muxConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *muxConn) SetWriteDeadline(time.Time) error { return nil }
-
-// Those classes of STUN messages (RFC 8489, section 5) that name an agent.
-const (
-	stunRequest  = 0x000
-	stunResponse = 0x100 // success
-)
-
-// stunClass reports whether b looks like a STUN message, and of which class.
-func stunClass(b []byte) (class uint16, ok bool) {
-	if len(b) < 20 || b[0]&0xc0 != 0 || !bytes.Equal(b[4:8], []byte{0x21, 0x12, 0xa4, 0x42}) {
-		return 0, false
-	}
-	return binary.BigEndian.Uint16(b) & 0x110, true
-}
-
-// stunTarget returns the fragment of the agent that a binding request is for: the
-// part of USERNAME in front of the colon, or nothing.
-func stunTarget(b []byte) string {
-	const username = 0x0006
-	for b = b[20:]; len(b) >= 4; {
-		kind, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
-		b = b[4:]
-		if n > len(b) {
-			return ""
-		}
-		if kind == username {
-			target, _, _ := bytes.Cut(b[:n], []byte(":"))
-			return string(target)
-		}
-		b = b[min((n+3)&^3, len(b)):]
-	}
-	return ""
-}

@@ -46,6 +46,7 @@ type Transport struct {
 	cert        webrtc.Certificate
 	fingerprint [32]byte // of cert
 	server      *http.Server
+	splitter    *splitter
 
 	ctx     context.Context // ends when Close begins
 	cancel  context.CancelFunc
@@ -114,8 +115,10 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
 	t.api = newAPI(t.mux, t.log, q)
 	t.server = t.newServer()
+	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)
 	t.running.Go(func() { _ = t.mux.run() })
-	t.running.Go(func() { _ = t.server.Serve(&cappedListener{Listener: p.tcp}) })
+	t.running.Go(t.splitter.run)
+	t.running.Go(func() { _ = t.server.Serve(t.splitter.web) })
 	return t, nil
 }
 
@@ -163,6 +166,7 @@ func (t *Transport) Close() error {
 	if already {
 		return nil
 	}
+	_ = t.splitter.Close()
 	_ = t.server.Close()
 	var ended sync.WaitGroup
 	for _, s := range all {

@@ -1,0 +1,155 @@
+package rtc
+
+import (
+	"errors"
+	"net/netip"
+)
+
+// Virtual addresses are those of what the socket cannot send to: the other end of
+// a TCP connection, or of a relay. ICE takes them for addresses as any other; the
+// mux knows what is behind them. They mean something in this process only. The
+// block is the one for benchmarks of network devices (RFC 2544), which no network
+// routes; its first half is the relays' own.
+var (
+	virtualBlock = netip.MustParsePrefix("198.18.0.0/15")
+	firstVirtual = netip.MustParseAddr("198.19.0.0")
+)
+
+// Bounds of virtual addresses at one time.
+const (
+	maxRoutes       = 8192
+	maxTunnelRoutes = 256 // of one tunnel
+)
+
+// tunnel carries datagrams to where the socket cannot send them. Tunnels are
+// compared.
+type tunnel interface {
+	// send never waits. What cannot be sent is lost.
+	send(b []byte, to netip.AddrPort) error
+	// release says that nobody uses the address any more.
+	release(to netip.AddrPort)
+}
+
+// route is what a virtual address stands for: an address at the end of a tunnel.
+type route struct {
+	via tunnel
+	to  netip.AddrPort
+}
+
+// routes are the virtual addresses in use. The zero value is ready; mux.mu guards
+// it.
+type routes struct {
+	byAddr map[netip.AddrPort]*routed
+	addrs  map[route]netip.AddrPort
+	per    map[tunnel]int
+	last   uint16
+}
+
+type routed struct {
+	route
+	users int // it is forgotten with the last one
+}
+
+var (
+	errRoutes  = errors.New("rtc: too many ways through tunnels at once")
+	errNoRoute = errors.New("rtc: the way through a tunnel is closed")
+)
+
+// hold returns the virtual address of r, which stands until drop.
+func (rs *routes) hold(r route) (netip.AddrPort, error) {
+	if v, ok := rs.addrs[r]; ok {
+		rs.byAddr[v].users++
+		return v, nil
+	}
+	if len(rs.byAddr) >= maxRoutes || rs.per[r.via] >= maxTunnelRoutes {
+		return netip.AddrPort{}, errRoutes
+	}
+	if rs.byAddr == nil {
+		rs.byAddr, rs.addrs, rs.per = map[netip.AddrPort]*routed{}, map[route]netip.AddrPort{}, map[tunnel]int{}
+	}
+	b := firstVirtual.As4()
+	for {
+		rs.last++
+		b[2], b[3] = byte(rs.last>>8), byte(rs.last)
+		v := netip.AddrPortFrom(netip.AddrFrom4(b), 9)
+		if rs.byAddr[v] != nil {
+			continue
+		}
+		rs.byAddr[v], rs.addrs[r] = &routed{r, 1}, v
+		rs.per[r.via]++
+		return v, nil
+	}
+}
+
+// drop takes back one hold. Of the last one it returns the route that is free now.
+func (rs *routes) drop(v netip.AddrPort) (free route, last bool) {
+	r := rs.byAddr[v]
+	if r == nil {
+		return route{}, false
+	}
+	if r.users--; r.users > 0 {
+		return route{}, false
+	}
+	delete(rs.byAddr, v)
+	delete(rs.addrs, r.route)
+	if rs.per[r.via]--; rs.per[r.via] == 0 {
+		delete(rs.per, r.via)
+	}
+	return r.route, true
+}
+
+// keep adds a hold to an address that may be a virtual one.
+func (rs *routes) keep(v netip.AddrPort) {
+	if r := rs.byAddr[v]; r != nil {
+		r.users++
+	}
+}
+
+// virtual returns the virtual address of to at the end of via, until unroute.
+func (m *mux) virtual(via tunnel, to netip.AddrPort) (netip.AddrPort, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.routes.hold(route{via, to})
+}
+
+// unroute says that a user of a virtual address is done with it.
+func (m *mux) unroute(v netip.AddrPort) {
+	m.mu.Lock()
+	free, last := m.routes.drop(v)
+	m.mu.Unlock()
+	if last {
+		free.via.release(free.to)
+	}
+}
+
+// routeOf returns what is behind an address, if it is a virtual one.
+func (m *mux) routeOf(v netip.AddrPort) (route, bool) {
+	if !virtualBlock.Contains(v.Addr()) {
+		return route{}, false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r := m.routes.byAddr[v]
+	if r == nil {
+		return route{}, false
+	}
+	return r.route, true
+}
+
+// arrive takes a datagram that came through a tunnel. If it is for nobody, the
+// tunnel hears that its address has no user.
+func (m *mux) arrive(via tunnel, b []byte, from netip.AddrPort) {
+	m.mu.RLock()
+	v, known := m.routes.addrs[route{via, from}]
+	m.mu.RUnlock()
+	if known {
+		m.dispatch(b, v)
+		return
+	}
+	v, err := m.virtual(via, from)
+	if err != nil {
+		return
+	}
+	m.dispatch(b, v)
+	m.unroute(v)
+}
