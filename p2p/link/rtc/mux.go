@@ -34,8 +34,10 @@ const (
 type mux struct {
 	sock  socket
 	bases func() []netip.AddrPort
-	done  chan struct{}
-	once  sync.Once
+	// stun, if there is one, answers STUN that is for no agent; set before run.
+	stun func(b []byte, from netip.AddrPort) (answer []byte)
+	done chan struct{}
+	once sync.Once
 
 	mu      sync.RWMutex // guards all that follows
 	seq     uint64
@@ -145,13 +147,27 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 	case isSTUN && class == stunResponse:
 		id := txID(b[8:20])
 		c = m.claim(from, func() *muxConn { return m.pending[id] })
+	case isSTUN && class == stunIndication: // for no agent: pion sends none
 	default:
 		m.mu.RLock()
 		c = m.owner[from]
 		m.mu.RUnlock()
 	}
-	if c != nil {
+	switch {
+	case c != nil:
 		c.take(b, from)
+	case isSTUN:
+		m.answer(b, from)
+	}
+}
+
+// answer sends what stun answers. As with any datagram, it may be lost.
+func (m *mux) answer(b []byte, from netip.AddrPort) {
+	if m.stun == nil {
+		return
+	}
+	if out := m.stun(b, from); len(out) > 0 {
+		_ = m.sock.WriteTo(out, from)
 	}
 }
 
@@ -322,10 +338,11 @@ func (c *muxConn) SetDeadline(time.Time) error      { return nil }
 func (c *muxConn) SetReadDeadline(time.Time) error  { return nil }
 func (c *muxConn) SetWriteDeadline(time.Time) error { return nil }
 
-// Those classes of STUN messages (RFC 8489, section 5) that name an agent.
+// Classes of STUN messages (RFC 8489, section 5).
 const (
-	stunRequest  = 0x000
-	stunResponse = 0x100 // success
+	stunRequest    = 0x000
+	stunIndication = 0x010
+	stunResponse   = 0x100 // success
 )
 
 // stunClass reports whether b looks like a STUN message, and of which class.
