@@ -30,7 +30,7 @@ var rules = []rule{
 	{packages: "p2p/chunk", only: []string{}, why: "pure leaf: students import it alone"},
 	{packages: "p2p/member", only: []string{"p2p", "p2p/wire"}, why: "who may be here is decided without transports and disks"},
 	{packages: "p2p/link", except: []string{"p2p/link/rtc", "p2p/link/linktest"}, only: []string{"p2p", "p2p/wire"}, why: "links know carriers, not transports"},
-	{packages: "p2p/nat", only: []string{"p2p", "p2p/wire"}, why: "what routers do is found out without transports"},
+	{packages: "p2p/nat", only: []string{"p2p", "p2p/wire"}, why: "how routers behave is found out over any links"},
 	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link", "p2p/nat", "p2p/nat/relay"}, why: "a transport serves any node"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},

@@ -34,20 +34,21 @@ const (
 type mux struct {
 	sock  socket
 	bases func() []netip.AddrPort
-	done  chan struct{}
-	once  sync.Once
+	// stun, if there is one, answers STUN that is for no agent; set before run.
+	stun func(b []byte, from netip.AddrPort) (answer []byte)
+	done chan struct{}
+	once sync.Once
 
-	mu        sync.RWMutex // guards all that follows
-	seq       uint64
-	conns     map[muxKey]*muxConn
-	owner     map[netip.AddrPort]*muxConn
-	pending   map[txID]*muxConn
-	questions map[txID]question
-	routes    routes
-	clients   map[netip.AddrPort]*relay.Client // this node's, by the relay's address
-	server    *inlet                           // of this node's relay for others; nil without
-	streams   map[*stream]bool                 // that are open or being opened
-	closed    bool
+	mu      sync.RWMutex // guards all that follows
+	seq     uint64
+	conns   map[muxKey]*muxConn
+	owner   map[netip.AddrPort]*muxConn
+	pending map[txID]*muxConn
+	routes  routes
+	clients map[netip.AddrPort]*relay.Client // this node's, by the relay's address
+	server  *inlet                           // of this node's relay for others; nil without
+	streams map[*stream]bool                 // that are open or being opened
+	closed  bool
 
 	working sync.WaitGroup // the goroutines of streams; entered with mu held while closed is false
 }
@@ -77,7 +78,7 @@ func newMux(sock socket, bases func() []netip.AddrPort) *mux {
 	return &mux{
 		sock: sock, bases: bases, done: make(chan struct{}),
 		conns: map[muxKey]*muxConn{}, owner: map[netip.AddrPort]*muxConn{}, pending: map[txID]*muxConn{},
-		streams: map[*stream]bool{}, questions: map[txID]question{}, clients: map[netip.AddrPort]*relay.Client{},
+		streams: map[*stream]bool{}, clients: map[netip.AddrPort]*relay.Client{},
 	}
 }
 
@@ -168,21 +169,28 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 		c = m.claim(from, func() *muxConn { return m.conns[muxKey{stunTarget(b), from.Addr().Is6()}] })
 	case isSTUN && class == stunResponse:
 		id := txID(b[8:20])
-		m.mu.RLock()
-		q, own := m.questions[id]
-		m.mu.RUnlock()
-		if own {
-			m.answered(q, b, from)
-			return
-		}
 		c = m.claim(from, func() *muxConn { return m.pending[id] })
+	case isSTUN && class == stunIndication: // for no agent: pion sends none
 	default:
 		m.mu.RLock()
 		c = m.owner[from]
 		m.mu.RUnlock()
 	}
-	if c != nil {
+	switch {
+	case c != nil:
 		c.take(b, from)
+	case isSTUN:
+		m.answer(b, from)
+	}
+}
+
+// answer sends what stun answers. As with any datagram, it may be lost.
+func (m *mux) answer(b []byte, from netip.AddrPort) {
+	if m.stun == nil {
+		return
+	}
+	if out := m.stun(b, from); len(out) > 0 {
+		_ = m.sock.WriteTo(out, from)
 	}
 }
 

@@ -58,6 +58,39 @@ var (
 	dtlsData = []byte{23, 254, 253, 0}
 )
 
+// TestMuxSTUN: STUN that is for no agent is answered; what is for one is not.
+func TestMuxSTUN(t *testing.T) {
+	sock := &pipeSocket{}
+	m := newMux(sock, func() []netip.AddrPort { return nil })
+	var got int
+	m.stun = func(b []byte, from netip.AddrPort) []byte {
+		got++
+		if from != peerAddr {
+			t.Errorf("asked by %v", from)
+		}
+		if class, _ := stunClass(b); class == stunRequest {
+			return []byte("answer")
+		}
+		return nil
+	}
+	c, err := m.GetConn("mine", &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := c.(*muxConn)
+	m.dispatch(stunMessage(stunRequest, 1, "mine:theirs"), peerAddr) // peerAddr is the agent's now
+	for _, class := range []uint16{stunRequest, stunIndication, stunResponse} {
+		m.dispatch(stunMessage(class, 2, ""), netip.AddrPortFrom(netip.AddrFrom16(peerAddr.Addr().As16()), peerAddr.Port()))
+	}
+	m.dispatch(dtlsData, peerAddr)
+	if n := arrived(mine); n != 2 || got != 3 {
+		t.Errorf("the agent got %d datagrams, want 2; the answerer %d, want 3", n, got)
+	}
+	if len(sock.sent) != 1 || string(sock.sent[0]) != "answer" {
+		t.Errorf("sent %q", sock.sent)
+	}
+}
+
 func TestMuxRoutes(t *testing.T) {
 	m, agent := newTestMux(t)
 	c, other := agent("mine"), agent("other")

@@ -32,6 +32,10 @@ type Options struct {
 	// them. Without, only WebSockets are tried and nothing is forwarded.
 	Linked func() []p2p.ID
 	Caller p2p.Caller
+	// STUN gets the STUN messages that come to the p2p port and are for no ICE
+	// agent, and returns what to answer, if anything. The bytes are valid during
+	// the call, which must not wait. Nil: they are ignored.
+	STUN func(b []byte, from netip.AddrPort) (answer []byte)
 }
 
 // Transport makes links over WebRTC. It implements p2p.Transport.
@@ -113,6 +117,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
+	t.mux.stun = o.STUN
 	t.api = newAPI(t.mux, t.log, q)
 	t.server = t.newServer()
 	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)
@@ -146,6 +151,17 @@ func (t *Transport) Addrs() []netip.AddrPort {
 
 // Port returns the number of the p2p port.
 func (t *Transport) Port() uint16 { return t.port.addr().Port() }
+
+// Bound returns the address that the p2p port is bound to.
+func (t *Transport) Bound() netip.AddrPort { return t.port.addr() }
+
+// Send sends a datagram from the p2p port. It may be lost, as any datagram.
+func (t *Transport) Send(b []byte, to netip.AddrPort) error {
+	if err := t.mux.sock.WriteTo(b, to); err != nil {
+		return fmt.Errorf("rtc: send to %s: %w", to, err)
+	}
+	return nil
+}
 
 // Live counts the PeerConnections that are not closed, those of links and of
 // handshakes.
