@@ -122,7 +122,8 @@ type Path struct {
 	Kind   PathKind
 	Proto  string // "udp" or "tcp"; empty for memory
 	Local  netip.AddrPort
-	Remote netip.AddrPort
+	Remote netip.AddrPort // of a relayed path the relay's
+	Relay  ID             // the member that relays; zero for none, and for a relay that is no member
 	Tried  []Candidate
 	Why    string // one sentence for people
 }
@@ -131,6 +132,8 @@ type Path struct {
 type Candidate struct {
 	Local, Remote netip.AddrPort
 	Kind          PathKind
+	Proto         string // "udp" or "tcp"
+	Relay         ID     // as of a path
 	Result        string // "selected", "succeeded", "failed", "waiting"
 }
 

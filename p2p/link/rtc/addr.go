@@ -70,7 +70,7 @@ func reachable(addr netip.AddrPort, loopback bool) bool {
 	switch {
 	case !a.IsValid(), addr.Port() == 0, a.Zone() != "":
 		return false
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), nowhere(a):
+	case a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), nowhere(a), virtualBlock.Contains(a):
 		return false
 	case a.IsLoopback():
 		return loopback
@@ -106,3 +106,12 @@ func readInterfaces() ([]netInterface, error) {
 	}
 	return out, nil
 }
+
+// public reports whether a is an address of the Internet: one that is the same
+// whoever writes it.
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !sharedBlock.Contains(a) && !virtualBlock.Contains(a)
+}
+
+// sharedBlock are the addresses behind the routers of providers (RFC 6598).
+var sharedBlock = netip.MustParsePrefix("100.64.0.0/10")

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -203,6 +204,7 @@ func (t *Transport) turn(ctx context.Context, d *dial, yield func()) error {
 // offer makes one offer with a number above least. With errStale, the next one's
 // number has to be above the returned one.
 func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2p.Pass, relays []p2p.Contact, least int64) (p2p.Link, int64, error) {
+	t.lookAround(ctx, addrsOf(to, relays))
 	s, err := t.newSession(ctx, nil)
 	if err != nil {
 		return nil, 0, err
@@ -226,6 +228,15 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 		s.close(err)
 	}
 	return l, 0, err
+}
+
+// addrsOf are the addresses of a peer and of those that may reach it.
+func addrsOf(to p2p.Contact, relays []p2p.Contact) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, r := range relays {
+		out = append(out, r.Addrs...)
+	}
+	return append(out, to.Addrs...)
 }
 
 func (t *Transport) offering(d *dial, at time.Time, answered int64) {

@@ -50,9 +50,9 @@ func sealedOffer(t *testing.T, seed byte, to p2p.ID, pass *p2p.Pass, change func
 	return msg
 }
 
-// relayed is a relay of a closed network with a member linked to it, whose
+// carrying is a relay of a closed network with a member linked to it, whose
 // requests are counted.
-func relayed(t *testing.T, pass p2p.Pass) (relay, member *testNode, sent *atomic.Int32) {
+func carrying(t *testing.T, pass p2p.Pass) (relay, member *testNode, sent *atomic.Int32) {
 	closed := func(o *Options) { o.Local.Gate = closedGate(t, pass, 1, 2, 3) }
 	member, relay = newNode(t, 2, closed), newNode(t, 3, func(o *Options) {
 		o.Local.Gate = closedGate(t, p2p.Pass{Invite: [16]byte{0xff}}, 1, 2, 3) // only the inviter can verify
@@ -77,7 +77,7 @@ func TestForwardForStrangers(t *testing.T) {
 	t.Parallel()
 	pass := p2p.Pass{Network: testNetwork, Invite: [16]byte{7}, Key: [32]byte{8}}
 	wrong := p2p.Pass{Network: testNetwork, Invite: [16]byte{6}, Key: [32]byte{8}}
-	relay, member, sent := relayed(t, pass)
+	relay, member, sent := carrying(t, pass)
 	nobody := newIdentity(t, 77).ID()
 	big := func(e *envelope) { e.SDP += strings.Repeat("a=x\r\n", maxGuestEnvelope/5) }
 	other := p2p.Pass{Network: p2p.ID{99}, Invite: pass.Invite, Key: pass.Key}
@@ -137,7 +137,7 @@ func (f *forwarding) stop() {
 // more, and members theirs as before.
 func TestForwardFlood(t *testing.T) {
 	t.Parallel()
-	relay, member, sent := relayed(t, p2p.Pass{})
+	relay, member, sent := carrying(t, p2p.Pass{})
 	relay.forwarding.stop()
 	flood := func(household netip.Prefix, invite func(i int) [16]byte) int32 {
 		before := sent.Load()
@@ -179,7 +179,7 @@ func TestForwardFlood(t *testing.T) {
 // what he sends over his link.
 func TestForwardReplays(t *testing.T) {
 	t.Parallel()
-	relay, member, _ := relayed(t, p2p.Pass{})
+	relay, member, _ := carrying(t, p2p.Pass{})
 	relay.forwarding.stop()
 	msg := sealedOffer(t, 1, member.id, nil, nil)
 	limited := 0
@@ -210,7 +210,7 @@ func hasCode(err error, code string) bool {
 // What a relay carries for others does not use up what it may send itself.
 func TestCarriedOffersCountApart(t *testing.T) {
 	t.Parallel()
-	relay, member, _ := relayed(t, p2p.Pass{})
+	relay, member, _ := carrying(t, p2p.Pass{})
 	member.perPeer.set(0, 3)
 	for i := range 5 {
 		_, err := relay.Call(t.Context(), member.id, signalProto, sealedOffer(t, 9, member.id, nil, nil))
@@ -261,7 +261,7 @@ func TestGuestsLeaveRoomForMembers(t *testing.T) {
 	}
 	defer func() { _ = hole.Close() }()
 	silent := sample
-	silent.Candidates = []candidate{{hole.LocalAddr().(*net.UDPAddr).AddrPort(), p2p.PathDirect}}
+	silent.Candidates = []candidate{{Addr: hole.LocalAddr().(*net.UDPAddr).AddrPort(), Kind: p2p.PathDirect}}
 	member := closedGate(t, p2p.Pass{}, 1)
 	b := newNode(t, 2, func(o *Options) {
 		o.Local.Gate = func(k p2p.Knock) error {

@@ -23,7 +23,10 @@ func (s *session) currentPath() p2p.Path {
 	default:
 	}
 	local, remote := pairAddrs(s.pc)
-	p := pathOf(s.remote.Candidates, local, remote, triedPairs(s.pc.GetStats()))
+	s.mu.Lock()
+	targets := s.targets
+	s.mu.Unlock()
+	p := s.t.pathOf(targets, local, remote, triedPairs(s.pc.GetStats()))
 	if p.Local.Addr().IsValid() && s.t.wildcard {
 		p.Local = sourceFor(p.Local, p.Remote)
 	}
@@ -89,33 +92,84 @@ func triedPairs(report webrtc.StatsReport) []tried {
 	return out
 }
 
-// pathOf explains the selected pair, given what the peer had offered.
-func pathOf(offered []candidate, local, remote netip.AddrPort, pairs []tried) p2p.Path {
-	p := p2p.Path{Kind: kindOf(offered, remote), Proto: "udp", Local: local, Remote: remote}
-	for _, t := range pairs {
-		c := p2p.Candidate{Local: t.local, Remote: t.remote, Kind: kindOf(offered, t.remote)}
-		switch {
-		case t.local == local && t.remote == remote:
-			c.Result = "selected"
-		case t.state == webrtc.StatsICECandidatePairStateSucceeded:
-			c.Result = "succeeded"
-		case t.state == webrtc.StatsICECandidatePairStateFailed:
-			c.Result = "failed"
-		default:
-			c.Result = "waiting"
+// lastPath is the path that was last asked for, without the trouble to ask pion.
+func (s *session) lastPath() p2p.Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.path
+}
+
+// pathOf explains the selected pair, given how the peer's candidates were tried.
+func (t *Transport) pathOf(targets []target, local, remote netip.AddrPort, pairs []tried) p2p.Path {
+	p := p2p.Path{Proto: "udp", Local: local, Remote: remote}
+	c, _ := t.reveal(targets, remote)
+	p.Kind, p.Remote = c.Kind, c.Addr
+	if c.TCP {
+		p.Proto = "tcp"
+	}
+	if via := t.relayOf(remote); via != nil {
+		p.Kind, p.Relay = p2p.PathRelayed, via.id
+		p.Remote, p.Proto = via.where()
+	}
+	for _, pair := range pairs {
+		c, _ := t.reveal(targets, pair.remote)
+		out := p2p.Candidate{Local: pair.local, Remote: c.Addr, Kind: c.Kind, Proto: "udp", Relay: c.Relay}
+		if c.TCP {
+			out.Proto = "tcp"
 		}
-		p.Tried = append(p.Tried, c)
+		switch {
+		case pair.local == local && pair.remote == remote:
+			out.Result = "selected"
+		case pair.state == webrtc.StatsICECandidatePairStateSucceeded:
+			out.Result = "succeeded"
+		case pair.state == webrtc.StatsICECandidatePairStateFailed:
+			out.Result = "failed"
+		default:
+			out.Result = "waiting"
+		}
+		p.Tried = append(p.Tried, out)
 	}
 	p.Why = why(p)
 	return p
 }
 
-// kindOf says how an address of the peer came to be known. One that the peer did
-// not offer was seen as the source of its packets: a router between the two has
-// made it for this pair.
-func kindOf(offered []candidate, remote netip.AddrPort) p2p.PathKind {
+// reveal tells what is behind an address that ICE sends to, and whether the peer
+// offered it. One that it did not offer was seen as the source of its packets: a
+// router between the two has made it for this pair.
+func (t *Transport) reveal(targets []target, at netip.AddrPort) (c candidate, offered bool) {
+	for _, g := range targets {
+		if g.at == at {
+			return g.candidate, true
+		}
+	}
+	r, ok := t.mux.routeOf(at)
+	if !ok {
+		return candidate{Addr: at, Kind: p2p.PathPunched}, false
+	}
+	c = candidate{Addr: r.to, Kind: p2p.PathPunched}
+	switch via := r.via.(type) {
+	case *stream:
+		c.TCP = true
+	case *relayed:
+		c.Kind, c.Relay = p2p.PathRelayed, via.id
+	}
+	return c, false
+}
+
+// relayOf returns the relay that is between this node and an address that ICE
+// sends to, or nil. The peer may have a relay of its own besides.
+func (t *Transport) relayOf(at netip.AddrPort) *relayed {
+	if r, ok := t.mux.routeOf(at); ok {
+		via, _ := r.via.(*relayed)
+		return via
+	}
+	return nil
+}
+
+// kindOf says of which kind an address is among candidates.
+func kindOf(offered []candidate, addr netip.AddrPort) p2p.PathKind {
 	for _, c := range offered {
-		if c.Addr == remote {
+		if c.Addr == addr {
 			return c.Kind
 		}
 	}
@@ -123,17 +177,22 @@ func kindOf(offered []candidate, remote netip.AddrPort) p2p.PathKind {
 }
 
 func why(p p2p.Path) string {
-	others := ""
+	over, others := "", ""
+	if p.Proto == "tcp" {
+		over = " They go over TCP, which is slower: something between the two lets no UDP pass."
+	}
 	if n := len(p.Tried) - 1; n > 0 {
 		others = fmt.Sprintf(" Of %d pairs of addresses that were tried, it was the first of the best kind to answer.", n+1)
 	}
 	switch p.Kind {
 	case p2p.PathDirect:
-		return fmt.Sprintf("Packets go straight to %s, which is an address of the peer's own computer.%s", p.Remote, others)
+		return fmt.Sprintf("Packets go straight to %s, which is an address of the peer's own computer.%s%s", p.Remote, over, others)
 	case p2p.PathMapped:
-		return fmt.Sprintf("Packets go to %s, which the peer announces and its router forwards.%s", p.Remote, others)
+		return fmt.Sprintf("Packets go to %s, which the peer announces and its router forwards.%s%s", p.Remote, over, others)
+	case p2p.PathRelayed:
+		return fmt.Sprintf("Packets go through a relay at %s, encrypted from end to end: the routers of the two let none pass directly. A direct way is tried again and again.%s", p.Remote, over)
 	}
-	return fmt.Sprintf("Packets go to %s, which a router opened for this pair when the two sent to each other.%s", p.Remote, others)
+	return fmt.Sprintf("Packets go to %s, which a router opened for this pair when the two sent to each other.%s%s", p.Remote, over, others)
 }
 
 // sourceFor tells from which of its addresses this computer sends to remote. No

@@ -22,15 +22,19 @@ import (
 var sample = description{
 	Ufrag: "abcd", Pwd: strings.Repeat("p", 22), Fingerprint: [32]byte{1, 2, 0xff}, Setup: "actpass",
 	Candidates: []candidate{
-		{netip.MustParseAddrPort("192.168.1.5:4747"), p2p.PathDirect},
-		{netip.MustParseAddrPort("[2001:db8::1]:4747"), p2p.PathDirect},
-		{netip.MustParseAddrPort("203.0.113.7:5000"), p2p.PathMapped},
-		{netip.MustParseAddrPort("203.0.113.8:5001"), p2p.PathPunched},
+		{Addr: netip.MustParseAddrPort("192.168.1.5:4747"), Kind: p2p.PathDirect},
+		{Addr: netip.MustParseAddrPort("[2001:db8::1]:4747"), Kind: p2p.PathDirect},
+		{Addr: netip.MustParseAddrPort("203.0.113.7:5000"), Kind: p2p.PathMapped},
+		{Addr: netip.MustParseAddrPort("203.0.113.8:5001"), Kind: p2p.PathPunched},
+		{Addr: netip.MustParseAddrPort("192.168.1.5:4747"), Kind: p2p.PathDirect, TCP: true},
+		{Addr: netip.MustParseAddrPort("203.0.113.7:5000"), Kind: p2p.PathMapped, TCP: true},
+		{Addr: netip.MustParseAddrPort("198.18.0.1:1024"), Kind: p2p.PathRelayed, Relay: p2p.ID{7}},
+		{Addr: netip.MustParseAddrPort("203.0.113.9:40000"), Kind: p2p.PathRelayed},
 	},
 }
 
 func equalDescriptions(a, b description) string {
-	return cmp.Diff(a, b, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }))
+	return cmp.Diff(a, b, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.AllowUnexported(candidate{}))
 }
 
 func TestSDPRoundTrip(t *testing.T) {
@@ -49,7 +53,7 @@ func TestParseSDPRefuses(t *testing.T) {
 	good := sample.sdp()
 	many := sample
 	for i := range maxCandidates + 1 {
-		many.Candidates = append(many.Candidates, candidate{netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(i+1)), p2p.PathDirect})
+		many.Candidates = append(many.Candidates, candidate{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(i+1)), Kind: p2p.PathDirect})
 	}
 	for name, text := range map[string]string{
 		"empty":               "",
@@ -246,11 +250,16 @@ func TestPathOf(t *testing.T) {
 	t.Parallel()
 	local := netip.MustParseAddrPort("192.168.1.9:4747")
 	unknown := netip.MustParseAddrPort("198.51.100.1:33333")
+	tr := &Transport{mux: newMux(&pipeSocket{}, nil)}
+	var targets []target
+	for _, c := range sample.Candidates[:4] {
+		targets = append(targets, target{c, c.Addr})
+	}
 	for remote, want := range map[netip.AddrPort]p2p.PathKind{
 		sample.Candidates[0].Addr: p2p.PathDirect, sample.Candidates[2].Addr: p2p.PathMapped,
 		sample.Candidates[3].Addr: p2p.PathPunched, unknown: p2p.PathPunched,
 	} {
-		p := pathOf(sample.Candidates, local, remote, []tried{
+		p := tr.pathOf(targets, local, remote, []tried{
 			{local, remote, webrtc.StatsICECandidatePairStateSucceeded},
 			{local, netip.MustParseAddrPort("10.1.1.1:1"), webrtc.StatsICECandidatePairStateFailed},
 			{local, netip.MustParseAddrPort("10.1.1.2:1"), webrtc.StatsICECandidatePairStateWaiting},

@@ -203,7 +203,7 @@ func TestDial(t *testing.T) {
 	if p.Kind != p2p.PathDirect || p.Proto != "udp" || p.Remote != b.port.addr() || p.Local != a.port.addr() || p.Why == "" {
 		t.Errorf("path %+v", p)
 	}
-	if len(p.Tried) != 1 || p.Tried[0].Result != "selected" {
+	if len(p.Tried) != 2 || p.Tried[0].Result != "selected" || p.Tried[1].Proto != "tcp" {
 		t.Errorf("tried %+v", p.Tried)
 	}
 	if st := la.Stats(); st.BytesIn == 0 || st.BytesOut == 0 || st.Since.IsZero() {

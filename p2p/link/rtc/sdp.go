@@ -12,12 +12,13 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/nat/relay"
 )
 
 // Limits of a description.
 const (
 	maxSDP        = 8 << 10
-	maxCandidates = 20
+	maxCandidates = 40
 	// maxMessage is announced as the longest message of a data channel.
 	maxMessage = link.MaxFrame + 256
 )
@@ -36,10 +37,16 @@ type description struct {
 	Candidates  []candidate
 }
 
-// candidate is an address at which a node may be reached over UDP.
+// candidate is an address at which a node may be reached.
 type candidate struct {
 	Addr netip.AddrPort
-	Kind p2p.PathKind // direct, mapped or punched
+	Kind p2p.PathKind // direct, mapped, punched or relayed
+	TCP  bool         // over TCP, else UDP
+	// Relay is the member that relays to Addr, which then is an address of its
+	// switch. It is zero for other relays, whose addresses are reached as any.
+	Relay p2p.ID
+	// virtual is set if Addr is known to this node's mux only.
+	virtual bool
 }
 
 var errSDP = errors.New("malformed session description")
@@ -60,22 +67,33 @@ func (d description) sdp() string {
 }
 
 // line is the candidate attribute of RFC 8839; the i-th of a description has the
-// i-th local preference.
+// i-th local preference. Whose relay an address belongs to stands behind it as an
+// extension of ours.
 func (c candidate) line(i int) string {
-	foundation, typ, preference := strconv.Itoa(i+1), "host", 126
+	foundation, typ, preference, proto, rest := strconv.Itoa(i+1), "host", 126, "udp", ""
 	switch c.Kind {
 	case p2p.PathMapped:
 		foundation = mapped
 	case p2p.PathPunched:
-		typ, preference = "srflx", 100
+		typ, preference, rest = "srflx", 100, " raddr 0.0.0.0 rport 0"
+	case p2p.PathRelayed:
+		typ, preference, rest = "relay", 0, " raddr 0.0.0.0 rport 0"
+	}
+	if c.TCP {
+		proto, rest = "tcp", rest+" tcptype passive"
+	}
+	if c.TCP || c.virtual {
+		preference /= 2 // RFC 6544, section 4.2: below all that goes over UDP
+	}
+	if !c.Relay.IsZero() {
+		rest += " " + relayedBy + " " + c.Relay.String()
 	}
 	priority := uint32(preference)<<24 | uint32(65535-i)<<8 | 255
-	s := fmt.Sprintf("%s 1 udp %d %s %d typ %s", foundation, priority, c.Addr.Addr(), c.Addr.Port(), typ)
-	if typ == "srflx" {
-		s += " raddr 0.0.0.0 rport 0"
-	}
-	return s
+	return fmt.Sprintf("%s 1 %s %d %s %d typ %s%s", foundation, proto, priority, c.Addr.Addr(), c.Addr.Port(), typ, rest)
 }
+
+// relayedBy names the extension of a candidate.
+const relayedBy = "shoal-relay"
 
 func colons(sum [32]byte) string {
 	parts := make([]string, len(sum))
@@ -87,7 +105,7 @@ func colons(sum [32]byte) string {
 
 // parseSDP reads a description with exactly one section, which is a data channel
 // over UDP. Attributes that it does not know are skipped, and so are candidates
-// that are no UDP addresses.
+// that are no addresses to send to.
 func parseSDP(text string) (description, error) {
 	var d description
 	if len(text) > maxSDP {
@@ -166,23 +184,46 @@ func (d *description) candidate(value string) error {
 	}
 	addr, err := netip.ParseAddr(f[4])
 	port, bad := strconv.ParseUint(f[5], 10, 16)
-	if err != nil || bad != nil || f[1] != "1" || !strings.EqualFold(f[2], "udp") {
+	more := extensions(f[8:])
+	tcp := strings.EqualFold(f[2], "tcp") && more["tcptype"] == "passive"
+	if err != nil || bad != nil || f[1] != "1" || !strings.EqualFold(f[2], "udp") && !tcp {
 		return nil // a name, another protocol, or the component that data channels do not have
 	}
 	if len(d.Candidates) == maxCandidates {
 		return fmt.Errorf("rtc: sdp: more than %d candidates: %w", maxCandidates, errSDP)
 	}
-	c := candidate{Addr: netip.AddrPortFrom(addr.Unmap(), uint16(port)), Kind: p2p.PathPunched}
-	if f[7] == "host" {
-		c.Kind = p2p.PathDirect
-		if f[0] == mapped {
-			c.Kind = p2p.PathMapped
+	c := candidate{Addr: netip.AddrPortFrom(addr.Unmap(), uint16(port)), Kind: p2p.PathPunched, TCP: tcp}
+	switch {
+	case f[7] == "relay":
+		c.Kind = p2p.PathRelayed
+		if id, ok := more[relayedBy]; ok {
+			if c.Relay, err = p2p.ParseID(id); err != nil {
+				return fmt.Errorf("rtc: sdp: candidate %.120q: %w", value, errSDP)
+			}
 		}
+	case f[7] == "host" && f[0] == mapped:
+		c.Kind = p2p.PathMapped
+	case f[7] == "host":
+		c.Kind = p2p.PathDirect
 	}
-	if !slices.ContainsFunc(d.Candidates, func(o candidate) bool { return o.Addr == c.Addr }) {
+	if !slices.ContainsFunc(d.Candidates, c.same) {
 		d.Candidates = append(d.Candidates, c)
 	}
 	return nil
+}
+
+// same reports whether o leads to the same place in the same way.
+func (c candidate) same(o candidate) bool {
+	return c.Addr == o.Addr && c.TCP == o.TCP && c.Relay == o.Relay
+}
+
+// extensions are the pairs of names and values at the end of a candidate.
+func extensions(f []string) map[string]string {
+	m := map[string]string{}
+	for ; len(f) >= 2; f = f[2:] {
+		m[f[0]] = f[1]
+	}
+	return m
 }
 
 func parseFingerprint(value string) (sum [32]byte, err error) {
@@ -216,9 +257,12 @@ func iceChars(value string, least int) (string, error) {
 func usable(all []candidate, loopback bool) []candidate {
 	var kept []candidate
 	for _, c := range all {
-		if reachable(c.Addr, loopback) {
-			kept = append(kept, c)
+		switch {
+		case !c.Relay.IsZero() && c.Addr.Addr() == relay.Switch && c.Kind == p2p.PathRelayed && !c.TCP:
+		case !c.Relay.IsZero() || !reachable(c.Addr, loopback) || c.TCP && privileged(c.Addr.Port()):
+			continue
 		}
+		kept = append(kept, c)
 	}
 	return kept
 }

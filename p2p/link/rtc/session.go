@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -26,12 +25,13 @@ const (
 // session is one PeerConnection on its way from description to carrier. Whoever
 // makes one closes it, or the carrier that it became.
 type session struct {
-	t      *Transport
-	pc     *webrtc.PeerConnection
-	local  description
-	remote description
-	conns  []*muxConn
-	since  time.Time
+	t       *Transport
+	pc      *webrtc.PeerConnection
+	local   description
+	remote  description
+	conns   []*muxConn
+	since   time.Time
+	targets []target // the remote candidates as they are tried
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
@@ -114,8 +114,7 @@ func (s *session) negotiate(remote *description) (webrtc.SessionDescription, err
 	if remote == nil {
 		return s.pc.CreateOffer(nil)
 	}
-	s.remote = *remote
-	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: remote.sdp()})
+	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: s.tell(*remote)})
 	if err != nil {
 		return webrtc.SessionDescription{}, err
 	}
@@ -124,12 +123,22 @@ func (s *session) negotiate(remote *description) (webrtc.SessionDescription, err
 
 // accept takes the answer to a session that offered.
 func (s *session) accept(remote description) error {
-	s.remote = remote
-	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: remote.sdp()})
+	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: s.tell(remote)})
 	if err != nil {
 		return fmt.Errorf("rtc: accept: %w", err)
 	}
 	return nil
+}
+
+// tell takes the peer's description and returns what pion is told of it.
+func (s *session) tell(remote description) string {
+	targets := s.t.route(remote.Candidates)
+	s.mu.Lock()
+	old := s.targets
+	s.remote, s.targets = remote, targets
+	s.mu.Unlock()
+	s.t.unroute(old)
+	return told(remote, targets).sdp()
 }
 
 func (s *session) addChannel(ch int) error {
@@ -187,6 +196,11 @@ func (s *session) close(why error) {
 		close(s.ended)
 		s.t.closing.Go(func() {
 			_ = s.pc.GracefulClose()
+			s.mu.Lock()
+			targets := s.targets
+			s.targets = nil
+			s.mu.Unlock()
+			s.t.unroute(targets)
 			s.t.untrack(s)
 			close(s.gone)
 		})
@@ -208,27 +222,4 @@ func (s *session) interrupt() {
 			_ = dc.SetReadDeadline(time.Now())
 		}
 	}
-}
-
-// candidates are the addresses that this node offers in a description.
-func (t *Transport) candidates() []candidate {
-	var out []candidate
-	for _, a := range t.own() {
-		out = append(out, candidate{Addr: a, Kind: p2p.PathDirect})
-	}
-	for _, a := range t.o.Announce {
-		if len(out) < maxCandidates && !containsAddr(out, a) {
-			out = append(out, candidate{Addr: a, Kind: p2p.PathMapped})
-		}
-	}
-	return out
-}
-
-func containsAddr(all []candidate, a netip.AddrPort) bool {
-	for _, c := range all {
-		if c.Addr == a {
-			return true
-		}
-	}
-	return false
 }

@@ -28,7 +28,7 @@ const (
 // Handlers returns what the node has to serve so that its peers can reach others
 // through it, and it through them.
 func (t *Transport) Handlers() map[string]p2p.Handler {
-	return map[string]p2p.Handler{signalProto: t.handleSignal}
+	return map[string]p2p.Handler{signalProto: t.handleSignal, relayProto: t.handleRelay}
 }
 
 func (t *Transport) handleSignal(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {

@@ -80,6 +80,13 @@ func (s *splitter) run() {
 	}
 }
 
+// setTURN says who takes connections of TURN. Nil: nobody.
+func (s *splitter) setTURN(f *funnel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn = f
+}
+
 func (s *splitter) hand(c net.Conn) {
 	r := bufio.NewReaderSize(c, 4096)
 	_ = c.SetReadDeadline(time.Now().Add(sniffTimeout))

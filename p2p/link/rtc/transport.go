@@ -16,6 +16,8 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/nat"
+	"github.com/shoal-p2p/shoal/p2p/nat/relay"
 )
 
 // Options configures a Transport.
@@ -28,6 +30,17 @@ type Options struct {
 	AnyPort bool
 	// Announce are addresses that somebody forwards to the p2p port.
 	Announce []netip.AddrPort
+	// STUNServers are asked how they see this node, besides its peers. TURNServers
+	// relay to it, besides its peers.
+	STUNServers []netip.AddrPort
+	TURNServers []TURNServer
+	// Relay says whether this node relays for members that cannot be reached, and
+	// RelayRate how many bytes per second each of them may send. 0: 8 MiB.
+	Relay     RelayMode
+	RelayRate int64
+	// Changed is told when Addrs, Reflexive or Relays may have changed. It must not
+	// wait. Nil: nobody is told.
+	Changed func()
 	// Linked returns the peers that can forward signalling now; Caller reaches
 	// them. Without, only WebSockets are tried and nothing is forwarded.
 	Linked func() []p2p.ID
@@ -61,20 +74,29 @@ type Transport struct {
 	arrived chan p2p.Link
 	book    *book
 
+	questions  nat.Questions // of the p2p port to STUN servers
+	seen       seen
+	relays     relays
+	adopted    chan struct{} // has room for one: a link came up
+	sheltering chan struct{} // has room for one: look after the relays
+
 	perHousehold buckets[netip.Prefix] // of WebSocket requests
 	perPeer      buckets[carried]      // of "signal/1" calls
 	forwarding   forwarding
 
-	mu       sync.Mutex // guards all that follows
-	closed   bool
-	issued   int64
-	dials    map[p2p.ID]*dial
-	inbound  map[p2p.ID]*inbound
-	slots    slots // of the unfinished handshakes of others
-	current  map[p2p.ID]*session
-	sessions map[*session]bool
-	replies  replies
-	floors   floors
+	mu          sync.Mutex // guards all that follows
+	closed      bool
+	issued      int64
+	dials       map[p2p.ID]*dial
+	inbound     map[p2p.ID]*inbound
+	slots       slots // of the unfinished handshakes of others
+	current     map[p2p.ID]*session
+	sessions    map[*session]bool
+	replies     replies
+	floors      floors
+	reach       Reach
+	mapped      []netip.AddrPort // what routers forward to the p2p port
+	relayServer *relay.Server    // nil while this node does not relay
 }
 
 var _ p2p.Transport = (*Transport)(nil)
@@ -111,19 +133,25 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		forwarding:   newForwarding(),
 		dials:        map[p2p.ID]*dial{}, inbound: map[p2p.ID]*inbound{},
 		current: map[p2p.ID]*session{}, sessions: map[*session]bool{},
+		adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
+	}
+	t.relays = relays{
+		t: t, members: map[p2p.ID]*relayed{}, offers: map[p2p.ID]relayOffer{}, failed: map[p2p.ID]time.Time{},
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
-	t.mux.stun = o.STUN
+	t.mux.stun = t.stun
 	t.api = newAPI(t.mux, t.log, q)
 	t.server = t.newServer()
 	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)
 	t.running.Go(func() { _ = t.mux.run() })
 	t.running.Go(t.splitter.run)
 	t.running.Go(func() { _ = t.server.Serve(t.splitter.web) })
+	t.running.Go(t.observe)
+	t.running.Go(t.shelter)
 	return t, nil
 }
 
@@ -140,11 +168,13 @@ func (t *Transport) Accept(ctx context.Context) (p2p.Link, error) {
 }
 
 // Addrs implements p2p.Transport: the addresses of this computer that lead to the
-// p2p port, then the announced ones.
+// p2p port, then those that routers forward.
 func (t *Transport) Addrs() []netip.AddrPort {
 	var out []netip.AddrPort
 	for _, c := range t.candidates() {
-		out = append(out, c.Addr)
+		if !c.TCP && (c.Kind == p2p.PathDirect || c.Kind == p2p.PathMapped) {
+			out = append(out, c.Addr)
+		}
 	}
 	return out
 }
@@ -182,6 +212,7 @@ func (t *Transport) Close() error {
 	if already {
 		return nil
 	}
+	t.endRelaying()
 	_ = t.splitter.Close()
 	_ = t.server.Close()
 	var ended sync.WaitGroup
@@ -217,6 +248,39 @@ func (t *Transport) enter() bool {
 	}
 	t.running.Add(1)
 	return true
+}
+
+// stun takes STUN messages that are for no agent.
+func (t *Transport) stun(b []byte, from netip.AddrPort) (answer []byte) {
+	if t.questions.Take(b, from) || t.o.STUN == nil {
+		return nil
+	}
+	return t.o.STUN(b, from)
+}
+
+// changed tells that what this node says of itself may have changed.
+func (t *Transport) changed() {
+	if t.o.Changed != nil {
+		t.o.Changed()
+	}
+}
+
+// SetMapped tells which addresses routers forward to the p2p port now.
+func (t *Transport) SetMapped(addrs []netip.AddrPort) {
+	t.mu.Lock()
+	same := slices.Equal(t.mapped, addrs)
+	t.mapped = slices.Clone(addrs)
+	t.mu.Unlock()
+	if !same {
+		t.changed()
+	}
+}
+
+// announced are the addresses that somebody forwards to the p2p port.
+func (t *Transport) announced() []netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append(slices.Clone(t.o.Announce), t.mapped...)
 }
 
 // own are the addresses at which this computer's p2p port may be reached.
@@ -262,6 +326,8 @@ func (t *Transport) adopt(peer p2p.ID, s *session) {
 		t.current[peer] = s
 	}
 	t.mu.Unlock()
+	signal(t.adopted)
+	signal(t.sheltering)
 	if old != nil {
 		go old.close(fmt.Errorf("rtc: a newer connection to the same peer: %w", p2p.ErrClosed))
 	}

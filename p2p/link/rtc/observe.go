@@ -1,0 +1,198 @@
+package rtc
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+const (
+	// observeEvery is how often a node asks how others see it. It is also what
+	// keeps its router from forgetting, after half a minute of silence, where
+	// packets for the p2p port go.
+	observeEvery = 25 * time.Second
+	// seenFor is how long an answer holds.
+	seenFor = 3 * observeEvery
+	// observeWait is how long a dial waits to hear how others see this node, when
+	// it has no idea.
+	observeWait = 600 * time.Millisecond
+	// maxServers bounds whom a node asks at one time.
+	maxServers = 4
+)
+
+// seen remembers how others see the p2p port: the addresses that routers gave it.
+// The zero value is ready.
+type seen struct {
+	mu  sync.Mutex
+	all map[netip.AddrPort]sight // by who says so
+}
+
+type sight struct {
+	addr netip.AddrPort
+	at   time.Time
+}
+
+// note takes what a server says.
+func (s *seen) note(server, addr netip.AddrPort, now time.Time) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[netip.AddrPort]sight{}
+	}
+	for k, v := range s.all {
+		if now.Sub(v.at) > seenFor {
+			delete(s.all, k)
+		}
+	}
+	old, known := s.all[server]
+	if !known && len(s.all) >= 4*maxServers {
+		return false
+	}
+	s.all[server] = sight{addr, now}
+	return old.addr != addr
+}
+
+// addrs returns the addresses that are fresh, what most say first, at most n.
+func (s *seen) addrs(now time.Time, n int) []netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	votes := map[netip.AddrPort]int{}
+	var out []netip.AddrPort
+	for _, v := range s.all {
+		if now.Sub(v.at) > seenFor {
+			continue
+		}
+		if votes[v.addr]++; votes[v.addr] == 1 {
+			out = append(out, v.addr)
+		}
+	}
+	slices.SortFunc(out, func(a, b netip.AddrPort) int {
+		if d := votes[b] - votes[a]; d != 0 {
+			return d
+		}
+		return a.Compare(b)
+	})
+	return out[:min(n, len(out))]
+}
+
+// forget drops all: the network has changed.
+func (s *seen) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = nil
+}
+
+// Observe asks the STUN server at an address, which every node is at its p2p port,
+// how it sees this one's p2p port. What it says is offered to peers from then on.
+func (t *Transport) Observe(ctx context.Context, server netip.AddrPort) (mapped netip.AddrPort, rtt time.Duration, err error) {
+	mapped, rtt, err = t.questions.Ask(ctx, t.mux.sock.WriteTo, server)
+	if err != nil {
+		return netip.AddrPort{}, 0, err
+	}
+	if slices.Contains(t.own(), mapped) || !public(mapped.Addr()) && public(server.Addr()) {
+		return mapped, rtt, nil // nothing that others do not know, or a lie
+	}
+	if t.seen.note(server, mapped, time.Now()) {
+		t.log.Debug("seen from outside", "by", server, "as", mapped)
+		t.changed()
+	}
+	return mapped, rtt, nil
+}
+
+// Reflexive returns the addresses at which others see the p2p port, besides its
+// own.
+func (t *Transport) Reflexive() []netip.AddrPort { return t.seen.addrs(time.Now(), maxReflexive) }
+
+// observe asks again and again, as long as the transport lives.
+func (t *Transport) observe() {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-tick.C:
+		case <-t.adopted:
+		}
+		t.observeNow(t.ctx, t.servers())
+	}
+}
+
+// observeNow asks all of servers side by side and returns with the last answer.
+func (t *Transport) observeNow(ctx context.Context, servers []netip.AddrPort) {
+	ctx, cancel := context.WithTimeout(ctx, observeEvery/2)
+	defer cancel()
+	var asking sync.WaitGroup
+	for _, a := range servers[:min(len(servers), maxServers)] {
+		asking.Go(func() {
+			if _, _, err := t.Observe(ctx, a); err != nil {
+				t.log.Debug("not seen from outside", "error", err)
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// servers are those whom this node asks how they see it: the ones that its owner
+// names, and peers on the Internet, or at least not on loopback.
+func (t *Transport) servers() []netip.AddrPort {
+	var peers []netip.AddrPort
+	t.mu.Lock()
+	for _, s := range t.current {
+		if p := s.lastPath(); p.Proto == "udp" && p.Kind != p2p.PathRelayed && p.Remote.IsValid() && !p.Remote.Addr().IsLoopback() {
+			peers = append(peers, p.Remote)
+		}
+	}
+	t.mu.Unlock()
+	slices.SortFunc(peers, func(a, b netip.AddrPort) int {
+		if pa, pb := public(a.Addr()), public(b.Addr()); pa != pb {
+			if pa {
+				return -1
+			}
+			return 1
+		}
+		return a.Compare(b)
+	})
+	return append(slices.Clone(t.o.STUNServers), peers...)
+}
+
+// lookAround asks those at addrs how they see this node, if it has no idea how
+// anybody does, and waits a moment for the first answer. A node that dials for the
+// first time, from behind a router, has no other way to say where it is.
+func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort) {
+	own := t.own()
+	if onLoopback(own) || len(t.seen.addrs(time.Now(), 1)) > 0 || slices.ContainsFunc(own, func(a netip.AddrPort) bool { return public(a.Addr()) }) {
+		return
+	}
+	var servers []netip.AddrPort
+	for _, a := range append(slices.Clone(t.o.STUNServers), addrs...) {
+		if reachable(a, false) && public(a.Addr()) && !slices.Contains(servers, a) {
+			servers = append(servers, a)
+		}
+	}
+	if len(servers) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, observeWait)
+	defer cancel()
+	first := make(chan struct{}, maxServers)
+	for _, a := range servers[:min(len(servers), maxServers)] {
+		if !t.enter() {
+			return
+		}
+		go func() {
+			defer t.running.Done()
+			if _, _, err := t.Observe(ctx, a); err == nil {
+				first <- struct{}{}
+			}
+		}()
+	}
+	select {
+	case <-first:
+	case <-ctx.Done():
+	}
+}

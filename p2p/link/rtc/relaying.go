@@ -1,0 +1,213 @@
+package rtc
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/nat/relay"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// relayProto is the protocol of calls that ask a member whether it relays, and for
+// credentials.
+const relayProto = "relay/1"
+
+// askTimeout bounds such a call.
+const askTimeout = 5 * time.Second
+
+type relayAsk struct {
+	Use bool `cbor:"1,keyasint,omitempty"` // the caller wants an allocation, and has none that it knows of
+}
+
+type relayTold struct {
+	Open     bool             `cbor:"1,keyasint,omitempty"`
+	Used     int              `cbor:"2,keyasint,omitempty"` // allocations
+	Total    int              `cbor:"3,keyasint,omitempty"`
+	User     string           `cbor:"4,keyasint,omitempty"`
+	Password string           `cbor:"5,keyasint,omitempty"`
+	Addrs    []netip.AddrPort `cbor:"6,keyasint,omitempty"` // of the p2p port
+}
+
+// Reach is what is known of whether others reach the p2p port unasked.
+type Reach int
+
+// The kinds of reach.
+const (
+	ReachUnknown Reach = iota
+	ReachOpen
+	ReachClosed
+)
+
+// RelayMode says whether a node relays for members that cannot be reached.
+type RelayMode string
+
+// The relay modes. Auto relays exactly if others reach the node.
+const (
+	RelayAuto RelayMode = ""
+	RelayOn   RelayMode = "on"
+	RelayOff  RelayMode = "off"
+)
+
+// SetReach tells what was found out about this node's reach. As long as nothing
+// is known, a node with an address on the Internet takes itself for reachable, and
+// one without, unless it lives on loopback, does not.
+func (t *Transport) SetReach(r Reach) {
+	t.mu.Lock()
+	changed := t.reach != r
+	t.reach = r
+	t.mu.Unlock()
+	if changed {
+		signal(t.sheltering)
+	}
+}
+
+// reached is the best guess at the reach.
+func (t *Transport) reached() Reach {
+	t.mu.Lock()
+	r := t.reach
+	t.mu.Unlock()
+	if r != ReachUnknown {
+		return r
+	}
+	own := t.own()
+	if slices.ContainsFunc(own, func(a netip.AddrPort) bool { return public(a.Addr()) }) || len(t.announced()) > 0 {
+		return ReachOpen
+	}
+	if onLoopback(own) || len(own) == 0 {
+		return ReachUnknown
+	}
+	return ReachClosed
+}
+
+// sheltered reports whether this node needs relays.
+func (t *Transport) sheltered() bool {
+	return t.o.Linked != nil && t.o.Caller != nil && t.reached() == ReachClosed
+}
+
+// openRelay begins to relay, or ends it, as the reach of this node says.
+func (t *Transport) openRelay() {
+	want := t.o.Relay == RelayOn || t.o.Relay == RelayAuto && t.reached() == ReachOpen
+	t.mu.Lock()
+	have := t.relayServer
+	t.mu.Unlock()
+	switch {
+	case want && have == nil:
+		if err := t.beginRelaying(); err != nil {
+			t.log.Warn("this node cannot relay", "error", err)
+		}
+	case !want && have != nil:
+		t.endRelaying()
+	}
+}
+
+func (t *Transport) beginRelaying() error {
+	packets, streams := newInlet(t.mux), newFunnel(t.port.tcp.Addr())
+	s, err := relay.NewServer(relay.ServerOptions{
+		Packets: packets, Streams: streams, Loggers: loggerFactory{t.log}, Rate: t.o.RelayRate,
+		Member: func(id p2p.ID) bool { return t.linked(id) },
+	})
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.relayServer = s
+	t.mu.Unlock()
+	t.mux.mu.Lock()
+	t.mux.server = packets
+	t.mux.mu.Unlock()
+	t.splitter.setTURN(streams)
+	t.log.Debug("relaying for members that cannot be reached")
+	return nil
+}
+
+func (t *Transport) endRelaying() {
+	t.mu.Lock()
+	s := t.relayServer
+	t.relayServer = nil
+	t.mu.Unlock()
+	t.mux.mu.Lock()
+	t.mux.server = nil
+	t.mux.mu.Unlock()
+	t.splitter.setTURN(nil)
+	if s != nil {
+		if err := s.Close(); err != nil {
+			t.log.Debug("the relay was not closed in order", "error", err)
+		}
+	}
+}
+
+// handleRelay serves a member that asks for the relay.
+func (t *Transport) handleRelay(_ context.Context, from p2p.Link, req []byte) ([]byte, error) {
+	var ask relayAsk
+	if err := wire.Unmarshal(req, &ask); err != nil {
+		return nil, &p2p.CallError{Code: "malformed", Message: "not a request for a relay"}
+	}
+	t.mu.Lock()
+	s := t.relayServer
+	t.mu.Unlock()
+	var told relayTold
+	if s != nil {
+		told.Open = true
+		told.Used, told.Total = s.Load()
+		if ask.Use {
+			s.Drop(from.Peer())
+			told.User, told.Password = s.Credentials(from.Peer())
+			told.Addrs = t.Addrs()
+		}
+	}
+	return wire.Marshal(told)
+}
+
+// askRelay asks a member for its relay.
+func (t *Transport) askRelay(ctx context.Context, id p2p.ID, use bool) (relayTold, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var told relayTold
+	req, err := wire.Marshal(relayAsk{Use: use})
+	if err != nil {
+		return told, err
+	}
+	out, err := t.o.Caller.Call(ctx, id, relayProto, req)
+	if err != nil {
+		return told, err
+	}
+	return told, wire.Unmarshal(out, &told)
+}
+
+// memberGrant asks a member for an allocation: at the address at which the link to
+// it goes, or at those that it names. UDP is tried before TCP.
+func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
+	told, err := t.askRelay(ctx, id, true)
+	if err != nil {
+		return grant{}, err
+	}
+	if !told.Open || told.User == "" {
+		return grant{}, fmt.Errorf("it does not relay: %w", p2p.ErrRefused)
+	}
+	g := grant{user: told.User, password: told.Password}
+	t.mu.Lock()
+	s := t.current[id]
+	t.mu.Unlock()
+	var addrs []netip.AddrPort
+	tcpFirst := false
+	if s != nil {
+		if p := s.lastPath(); p.Remote.IsValid() && p.Kind != p2p.PathRelayed {
+			addrs, tcpFirst = append(addrs, p.Remote), p.Proto == "tcp"
+		}
+	}
+	for _, a := range told.Addrs {
+		if len(addrs) < 3 && reachable(a, t.loopback()) && !privileged(a.Port()) && !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	for _, tcp := range []bool{tcpFirst, !tcpFirst} {
+		for _, a := range addrs {
+			g.servers = append(g.servers, TURNServer{Addr: a, TCP: tcp})
+		}
+	}
+	return g, nil
+}

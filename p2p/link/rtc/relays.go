@@ -1,0 +1,419 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/turn/v5"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/nat/relay"
+)
+
+const (
+	// shelterEvery is how often a node looks after its relays.
+	shelterEvery = 10 * time.Second
+	// offerLife is how long what a relay said of itself holds.
+	offerLife = time.Minute
+	// relayIdle is how long an allocation that nobody uses is kept.
+	relayIdle = time.Minute
+	// relayRetry is how long a relay that failed is left alone.
+	relayRetry = 20 * time.Second
+	// allocateTimeout bounds an attempt over UDP; over TCP there is as much again.
+	allocateTimeout = 3 * time.Second
+)
+
+// TURNServer is a relay that is no member.
+type TURNServer struct {
+	Addr           netip.AddrPort
+	User, Password string
+	TCP            bool
+}
+
+// relays are this node's allocations at relays. Its mutex is never held while
+// another is taken.
+type relays struct {
+	t *Transport
+
+	mu       sync.Mutex // guards all that follows
+	members  map[p2p.ID]*relayed
+	plain    []*relayed // at the servers that the owner names
+	standing []p2p.ID   // that others are told of
+	offers   map[p2p.ID]relayOffer
+	failed   map[p2p.ID]time.Time
+}
+
+type relayOffer struct {
+	relay.Offer
+	open bool
+	at   time.Time
+}
+
+// relayed is an allocation, or the attempt to get one. It implements tunnel.
+type relayed struct {
+	t      *Transport
+	id     p2p.ID // zero for a server that is no member
+	plain  TURNServer
+	cancel context.CancelFunc
+	idle   time.Time // since then nobody uses it; guarded by relays.mu
+
+	mu     sync.Mutex // guards all that follows
+	client *relay.Client
+	addr   netip.AddrPort // the relayed address
+	server netip.AddrPort
+	proto  string // to the server
+}
+
+// send implements tunnel.
+func (r *relayed) send(b []byte, to netip.AddrPort) error {
+	r.mu.Lock()
+	c := r.client
+	r.mu.Unlock()
+	if c == nil {
+		return nil // not yet, or no more
+	}
+	return c.Send(b, to)
+}
+
+// release implements tunnel.
+func (r *relayed) release(netip.AddrPort) {}
+
+// where tells which server it is and how it is reached.
+func (r *relayed) where() (server netip.AddrPort, proto string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server, r.proto
+}
+
+func (r *relayed) address() netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.addr
+}
+
+// addrs are the relayed addresses at which this node can be reached, at most n.
+func (rs *relays) addrs(n int) []candidate {
+	rs.mu.Lock()
+	var all []*relayed
+	for _, id := range rs.standing {
+		if r := rs.members[id]; r != nil {
+			all = append(all, r)
+		}
+	}
+	all = append(all, rs.plain...)
+	rs.mu.Unlock()
+	var out []candidate
+	for _, r := range all {
+		if a := r.address(); a.IsValid() && len(out) < n {
+			out = append(out, candidate{Addr: a, Kind: p2p.PathRelayed, Relay: r.id})
+		}
+	}
+	return out
+}
+
+// at returns this node's allocation at a member, which is begun if there is none,
+// or nil if that makes no sense now.
+func (rs *relays) at(id p2p.ID) *relayed {
+	if id == rs.t.id || !rs.t.linked(id) {
+		return nil
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.begin(id, time.Now())
+}
+
+// begin is at with rs.mu held.
+func (rs *relays) begin(id p2p.ID, now time.Time) *relayed {
+	if r := rs.members[id]; r != nil {
+		return r
+	}
+	if now.Sub(rs.failed[id]) < relayRetry || !rs.t.enter() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(rs.t.ctx)
+	r := &relayed{t: rs.t, id: id, cancel: cancel, idle: now}
+	rs.members[id] = r
+	go func() {
+		defer rs.t.running.Done()
+		err := r.run(ctx, rs.t.memberGrant)
+		cancel()
+		rs.lost(r, err)
+	}()
+	return r
+}
+
+func (rs *relays) lost(r *relayed, err error) {
+	rs.mu.Lock()
+	if rs.members[r.id] == r {
+		delete(rs.members, r.id)
+	}
+	if err != nil && rs.t.ctx.Err() == nil {
+		rs.failed[r.id] = time.Now()
+	}
+	rs.mu.Unlock()
+	if rs.t.ctx.Err() == nil {
+		rs.t.log.Debug("a relay is gone", "relay", r.id.Short(), "error", err)
+		rs.t.changed()
+		signal(rs.t.sheltering)
+	}
+}
+
+// foreign are the allocations at relays that are no members.
+func (rs *relays) foreign() []*relayed {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return slices.Clone(rs.plain)
+}
+
+// grant is what a relay gives a client.
+type grant struct {
+	servers        []TURNServer // to be tried in this order
+	user, password string
+}
+
+// run gets an allocation and keeps it until ctx ends or the relay is gone.
+func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (grant, error)) error {
+	g, err := ask(ctx, r.id)
+	if err != nil {
+		return fmt.Errorf("rtc: relay %s: %w", r.id.Short(), err)
+	}
+	err = errors.New("no address is known")
+	for _, s := range g.servers {
+		s.User, s.Password = g.user, g.password
+		var c *relay.Client
+		var end func()
+		if c, end, err = r.t.allocate(ctx, r, s); err != nil {
+			continue
+		}
+		r.t.changed()
+		select {
+		case <-ctx.Done():
+		case <-c.Done():
+			err = c.Err()
+		}
+		r.mu.Lock()
+		r.client, r.addr = nil, netip.AddrPort{}
+		r.mu.Unlock()
+		end()
+		break
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("rtc: relay %s: %w", r.id.Short(), err)
+}
+
+// allocate gets an allocation for r at a server. end gives it back.
+func (t *Transport) allocate(ctx context.Context, r *relayed, s TURNServer) (c *relay.Client, end func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, allocateTimeout)
+	defer cancel()
+	o := relay.ClientOptions{
+		Server: s.Addr, User: s.User, Password: s.Password, Loggers: loggerFactory{t.log},
+		Receive: func(b []byte, from netip.AddrPort) { t.mux.arrive(r, b, from) },
+	}
+	proto := "udp"
+	if s.TCP {
+		proto = "tcp"
+		d := net.Dialer{}
+		conn, err := d.DialContext(ctx, "tcp", s.Addr.String())
+		if err != nil {
+			return nil, nil, fmt.Errorf("rtc: relay at %s over TCP: %w", s.Addr, err)
+		}
+		o.Conn = turn.NewSTUNConn(conn)
+	} else {
+		o.Conn = newInlet(t.mux) // what comes is brought by the mux
+	}
+	if c, err = relay.NewClient(o); err != nil {
+		_ = o.Conn.Close()
+		return nil, nil, err
+	}
+	var reading sync.WaitGroup
+	if s.TCP {
+		reading.Go(func() { readTURN(o.Conn, c) })
+	} else {
+		t.mux.mu.Lock()
+		t.mux.clients[s.Addr] = c
+		t.mux.mu.Unlock()
+	}
+	end = func() {
+		_ = c.Close()
+		_ = o.Conn.Close()
+		reading.Wait()
+		t.mux.mu.Lock()
+		defer t.mux.mu.Unlock()
+		if t.mux.clients[s.Addr] == c {
+			delete(t.mux.clients, s.Addr)
+		}
+	}
+	addr, err := c.Allocate(ctx)
+	if err != nil {
+		end()
+		return nil, nil, fmt.Errorf("rtc: relay at %s over %s: %w", s.Addr, proto, err)
+	}
+	r.mu.Lock()
+	r.client, r.addr, r.server, r.proto = c, addr, s.Addr, proto
+	r.mu.Unlock()
+	t.log.Debug("relayed address", "at", s.Addr, "over", proto, "addr", addr)
+	return c, end, nil
+}
+
+// readTURN brings a client what comes over TCP, until the connection ends.
+func readTURN(conn net.PacketConn, c *relay.Client) {
+	buf := make([]byte, 2048)
+	for {
+		n, _, err := conn.ReadFrom(buf)
+		if err != nil {
+			go func() { _ = c.Close() }()
+			return
+		}
+		c.Handle(buf[:n])
+	}
+}
+
+// shelter looks after the relays of this node as long as the transport lives.
+func (t *Transport) shelter() {
+	for _, s := range t.o.TURNServers {
+		t.running.Go(func() { t.keepPlain(s) })
+	}
+	tick := time.NewTicker(shelterEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-tick.C:
+		case <-t.sheltering:
+		}
+		t.openRelay()
+		t.relays.look(t.ctx, time.Now())
+	}
+}
+
+// keepPlain keeps an allocation at a relay that is no member.
+func (t *Transport) keepPlain(s TURNServer) {
+	r := &relayed{t: t, plain: s}
+	t.relays.mu.Lock()
+	t.relays.plain = append(t.relays.plain, r)
+	t.relays.mu.Unlock()
+	for {
+		err := r.run(t.ctx, func(context.Context, p2p.ID) (grant, error) {
+			over := s
+			over.TCP = true
+			servers := []TURNServer{s, over}
+			if s.TCP {
+				servers = servers[1:]
+			}
+			return grant{servers, s.User, s.Password}, nil
+		})
+		t.log.Debug("no relay", "at", s.Addr, "error", err)
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-time.After(relayRetry):
+		}
+	}
+}
+
+// look asks members whether they relay, chooses some if this node needs any, and
+// gives up those that nobody uses.
+func (rs *relays) look(ctx context.Context, now time.Time) {
+	var chosen []p2p.ID
+	if rs.t.sheltered() {
+		rs.ask(ctx, now)
+		rs.mu.Lock()
+		var offers []relay.Offer
+		for id, o := range rs.offers {
+			if o.open && rs.t.linked(id) && (rs.members[id] != nil || now.Sub(rs.failed[id]) >= relayRetry) {
+				offers = append(offers, o.Offer)
+			}
+		}
+		chosen = relay.Choose(offers, rs.standing)
+		rs.mu.Unlock()
+	}
+	rs.mu.Lock()
+	changed := !slices.Equal(chosen, rs.standing)
+	rs.standing = chosen
+	for _, id := range chosen {
+		rs.begin(id, now)
+	}
+	var idle []*relayed
+	for id, r := range rs.members {
+		switch {
+		case slices.Contains(chosen, id) || rs.t.mux.uses(r):
+			r.idle = now
+		case now.Sub(r.idle) > relayIdle || !rs.t.linked(id):
+			idle = append(idle, r)
+		}
+	}
+	rs.mu.Unlock()
+	for _, r := range idle {
+		r.cancel()
+	}
+	if changed {
+		rs.t.changed()
+	}
+}
+
+// ask brings what is known of relays up to date, for MaxKnown that relay and a few
+// that may.
+func (rs *relays) ask(ctx context.Context, now time.Time) {
+	var due []p2p.ID
+	open := 0
+	rs.mu.Lock()
+	for id, o := range rs.offers {
+		if !rs.t.linked(id) {
+			delete(rs.offers, id)
+		} else if o.open {
+			open++
+		}
+	}
+	for _, id := range rs.t.o.Linked() {
+		o, known := rs.offers[id]
+		if !known && open < relay.MaxKnown && len(due) < 2*relay.MaxKnown || known && now.Sub(o.at) > offerLife {
+			due = append(due, id)
+		}
+	}
+	rs.mu.Unlock()
+	var asking sync.WaitGroup
+	for _, id := range due {
+		asking.Go(func() {
+			start := time.Now()
+			told, err := rs.t.askRelay(ctx, id, false)
+			o := relayOffer{open: err == nil && told.Open, at: now}
+			o.ID, o.RTT, o.Used, o.Total = id, time.Since(start), told.Used, told.Total
+			rs.mu.Lock()
+			defer rs.mu.Unlock()
+			rs.offers[id] = o
+		})
+	}
+	asking.Wait()
+}
+
+// uses reports whether a tunnel has any address in use.
+func (m *mux) uses(via tunnel) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.routes.per[via] > 0
+}
+
+// Relays returns the members that relay to this node when it cannot be reached
+// otherwise.
+func (t *Transport) Relays() []p2p.ID {
+	t.relays.mu.Lock()
+	defer t.relays.mu.Unlock()
+	return slices.Clone(t.relays.standing)
+}
+
+// signal wakes whoever waits for c.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
