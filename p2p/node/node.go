@@ -56,10 +56,12 @@ type Node struct {
 
 	joining  sync.Mutex // one Join at a time
 	heard    heardOffers
-	granting sync.Mutex      // held while it is changed who may do what with a folder
-	ctx      context.Context // ends when Close begins
-	stop     context.CancelFunc
-	close    func() error // once
+	granting sync.Mutex    // held while it is changed who may do what with a folder
+	moved    chan struct{} // has room for one: addresses or relays may have changed
+
+	ctx   context.Context // ends when Close begins
+	stop  context.CancelFunc
+	close func() error // once
 
 	// running counts the parts, and the calls that enter has let in.
 	running sync.WaitGroup
@@ -86,7 +88,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{
 		id: identity.ID(), name: member.CleanName(o.Name), version: o.Version,
-		started: time.Now(), log: o.Logger, events: newEvents(),
+		started: time.Now(), log: o.Logger, events: newEvents(), moved: make(chan struct{}, 1),
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	n.close = sync.OnceValue(n.shutDown)
@@ -164,7 +166,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 		open = func(local link.Local) (p2p.Transport, error) {
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
-				Linked: n.links.linked, Caller: n.links,
+				Linked: n.links.linked, Caller: n.links, Changed: n.addrsChanged,
 			})
 		}
 	}
@@ -243,6 +245,7 @@ func (n *Node) watchAddrs(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-n.moved:
 		}
 		if err := n.announce(); err != nil {
 			n.log.Error("addresses not announced", "error", err)
@@ -250,12 +253,24 @@ func (n *Node) watchAddrs(ctx context.Context) error {
 	}
 }
 
-// announce signs a contact with the present addresses, if they are others than
-// before.
+// announce signs a contact with the present addresses and relays, if they are
+// others than before.
 func (n *Node) announce() error {
+	var relays []p2p.ID
+	if t, ok := n.transport.(interface{ Relays() []p2p.ID }); ok {
+		relays = t.Relays()
+	}
 	addrs := n.transport.Addrs()
-	_, err := n.members.SetContact(addrs[:min(len(addrs), maxAddrs)], nil)
+	_, err := n.members.SetContact(addrs[:min(len(addrs), maxAddrs)], relays)
 	return err
+}
+
+// addrsChanged makes watchAddrs look at once.
+func (n *Node) addrsChanged() {
+	select {
+	case n.moved <- struct{}{}:
+	default:
+	}
 }
 
 // maxAddrs is how many addresses a contact may have (p2p/member).
