@@ -217,7 +217,9 @@ func (c *core) due(now time.Time) (out []datagram, next time.Time, err error) {
 			p.afterSaying(now)
 		}
 		if !now.Before(p.askAt) {
-			o.to(p).add(packQuestion(nil, c.table.known(p.since, now)))
+			// The question comes back, and must not be answered from here.
+			have := append([]known{{c.self, lifetime}}, c.table.known(p.since, now)...)
+			o.to(p).add(packQuestion(nil, have))
 			p.askAt = now.Add(p.askGap)
 			p.askGap = min(2*p.askGap, longestGap)
 		}

@@ -40,10 +40,10 @@ type Options struct {
 // Service announces a node in its local networks and finds others there. Its methods
 // may be used by several goroutines at once.
 type Service struct {
-	o       Options
-	log     *slog.Logger
-	devices func() ([]device, error)
-	wake    chan struct{} // has room for one: something is due
+	o     Options
+	log   *slog.Logger
+	every time.Duration // between two looks
+	wake  chan struct{} // has room for one: something is due
 
 	mu      sync.Mutex // guards all that follows
 	core    *core
@@ -63,7 +63,7 @@ func New(o Options) *Service {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{
-		o: o, log: o.Logger, devices: devices, wake: make(chan struct{}, 1),
+		o: o, log: o.Logger, every: lookEvery, wake: make(chan struct{}, 1),
 		core: newCore(o.Self, o.Version, jitter), waiting: map[*wanted]bool{},
 	}
 }
@@ -126,7 +126,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer r.readers.Wait()
 	defer r.close()
 	r.look(ctx)
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	due := time.NewTimer(0)
 	defer due.Stop()
@@ -180,7 +180,7 @@ type runner struct {
 
 // look sees which local networks there are, and opens and closes what that takes.
 func (r *runner) look(ctx context.Context) {
-	all, err := r.devices()
+	all, err := devices()
 	if err != nil {
 		r.complain(err)
 		return
