@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,9 +18,9 @@ const (
 	// are tried in one dial. The transport tries few that never answered; the member's
 	// own must be among them.
 	maxNearby = 2
-	// findWait is how long a join waits for the local network to say where the inviter
-	// is. One that is there answers at once.
-	findWait = 500 * time.Millisecond
+	// findWait is how long a join looks for the inviter in the local network at least. One
+	// that is there answers at once, or a second after it said something else.
+	findWait = 2500 * time.Millisecond
 )
 
 // findLocally makes the discovery in the local network, for nodes that can be reached
@@ -65,13 +66,49 @@ func near(c p2p.Contact, addrs []netip.AddrPort) p2p.Contact {
 	return c
 }
 
-// nearInviter asks the local network where the inviter is: an invitation can be older
-// than the inviter's present address.
-func (n *Node) nearInviter(ctx context.Context, inv member.Invitation) p2p.Contact {
+// knock dials the inviter, over its own addresses and through the members that the
+// invitation names. An invitation can be older than the inviter's present address, so the
+// local network is asked where it is meanwhile; the dial is given up for a better one then.
+func (n *Node) knock(ctx context.Context, inv member.Invitation) (p2p.Link, error) {
 	if n.lan == nil {
-		return inv.Inviter
+		return n.dialInviter(ctx, inv, inv.Inviter)
 	}
-	ctx, cancel := context.WithTimeout(ctx, findWait)
-	defer cancel()
-	return near(inv.Inviter, n.lan.Find(ctx, inv.Inviter.ID(), inv.Network))
+	began := time.Now()
+	first, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	found := make(chan []netip.AddrPort, 1)
+	go func() {
+		addrs := n.lan.Find(looking, inv.Inviter.ID(), inv.Network)
+		if slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return !slices.Contains(inv.Inviter.Addrs, a) }) {
+			giveUp()
+		} else {
+			addrs = nil // they are being tried
+		}
+		found <- addrs
+	}()
+	l, err := n.dialInviter(first, inv, inv.Inviter)
+	switch {
+	case err == nil || errors.Is(err, p2p.ErrRefused):
+		stop()
+	default:
+		time.AfterFunc(findWait-time.Since(began), stop)
+	}
+	addrs := <-found
+	if err == nil || len(addrs) == 0 || ctx.Err() != nil {
+		return l, err
+	}
+	return n.dialInviter(ctx, inv, near(inv.Inviter, addrs))
+}
+
+// dialInviter dials the inviter as at says.
+func (n *Node) dialInviter(ctx context.Context, inv member.Invitation, at p2p.Contact) (p2p.Link, error) {
+	pass := inv.Pass()
+	if t, ok := n.transport.(interface {
+		DialVia(context.Context, p2p.Contact, *p2p.Pass, []p2p.Contact) (p2p.Link, error)
+	}); ok {
+		return t.DialVia(ctx, at, &pass, inv.Relays)
+	}
+	return n.transport.Dial(ctx, at, &pass)
 }

@@ -54,7 +54,7 @@ type Service struct {
 type wanted struct {
 	id    p2p.ID
 	tag   tag
-	found chan struct{} // closed once
+	found chan struct{} // has room for one
 }
 
 // New makes a Service. It does nothing before Run.
@@ -89,26 +89,25 @@ func (s *Service) Missed() {
 // Find asks for a node of any network and waits until it is heard, or ctx ends. It
 // returns where it may be.
 func (s *Service) Find(ctx context.Context, id, network p2p.ID) []netip.AddrPort {
-	w := &wanted{id: id, tag: tagOf(network, id), found: make(chan struct{})}
-	s.mu.Lock()
-	addrs := s.core.table.addrs(id, w.tag, time.Now())
-	if len(addrs) == 0 {
-		s.core.seekNow(id)
+	w := &wanted{id: id, tag: tagOf(network, id), found: make(chan struct{}, 1)}
+	for gap := firstGap; ; gap *= 2 { // a packet can be lost
+		s.mu.Lock()
+		addrs := s.core.table.addrs(id, w.tag, time.Now())
+		if len(addrs) > 0 || ctx.Err() != nil {
+			delete(s.waiting, w)
+			s.mu.Unlock()
+			return addrs
+		}
 		s.waiting[w] = true
+		s.core.seekNow(id)
+		s.mu.Unlock()
+		s.poke()
+		select {
+		case <-w.found:
+		case <-time.After(gap):
+		case <-ctx.Done():
+		}
 	}
-	s.mu.Unlock()
-	if len(addrs) > 0 {
-		return addrs
-	}
-	s.poke()
-	select {
-	case <-w.found:
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.waiting, w)
-	return s.core.table.addrs(id, w.tag, time.Now())
 }
 
 // poke makes Run look at once for what is due.
@@ -159,8 +158,10 @@ func (s *Service) take(in packet) {
 	found, ok := s.core.receive(in, now)
 	for w := range s.waiting {
 		if len(s.core.table.addrs(w.id, w.tag, now)) > 0 {
-			close(w.found)
-			delete(s.waiting, w)
+			select {
+			case w.found <- struct{}{}:
+			default:
+			}
 		}
 	}
 	s.mu.Unlock()
