@@ -1,5 +1,3 @@
-// Package lan tests with real nodes that computers of one local network find each other
-// by themselves: each node in a network namespace of its own, with a bridge between.
 package lan
 
 import (
@@ -222,6 +220,13 @@ func TestFindEachOther(t *testing.T) {
 	if heard.Load() == 0 {
 		t.Error("this test does not hear what is said")
 	}
+
+	// And once more while both run.
+	one.renumber("10.9.0.21/24")
+	two.renumber("10.9.0.22/24")
+	began = time.Now()
+	eventually(t, "linked after a change on the run", func() bool { return bob.linkedTo("10.9.0.21") && alice.linkedTo("10.9.0.22") })
+	t.Logf("linked %v after both have moved", time.Since(began).Round(time.Millisecond))
 
 	// An invitation whose addresses are of yesterday is as good, for a second node of a
 	// computer too.

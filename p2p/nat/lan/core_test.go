@@ -254,7 +254,7 @@ func TestMissed(t *testing.T) {
 	w := newWire(t)
 	a := w.add(1, netA, "10.0.0.1/24")
 	b := w.add(2, netA, "10.0.0.2/24")
-	w.run(2 * time.Hour)
+	w.run(10 * time.Minute)
 	b.nets[0].Addrs = addrs("10.0.0.22") // and all announcements are lost
 	b.core.places[0].subnet = b.nets[0]
 	w.sent = 0
@@ -393,9 +393,21 @@ func TestStrangersAreBounded(t *testing.T) {
 	if len(a.table) != maxNodes || len(at()) == 0 {
 		t.Errorf("%d nodes, %v", len(a.table), at())
 	}
-	y := someID(8)
-	if _, ok := a.receive(say(t, lie(y, "10.0.0.8"), "10.0.0.8:5353"), w.now); !ok || len(a.table) != maxNodes {
-		t.Errorf("no place for a node of the own network among %d", len(a.table))
+	for i := range 300 {
+		w.now = w.now.Add(20 * time.Millisecond)
+		y := p2p.ID{9, byte(i), byte(i >> 8)}
+		if _, ok := a.receive(say(t, lie(y, "10.0.0.8"), "10.0.0.8:5353"), w.now); !ok || len(a.table) != maxNodes {
+			t.Fatalf("no place for a node of the own network among %d", len(a.table))
+		}
+	}
+	own := 0
+	for _, e := range a.table {
+		if e.own {
+			own++
+		}
+	}
+	if own != 301 {
+		t.Errorf("%d nodes of 301 of the own network are left", own)
 	}
 	// And a flood is not read.
 	w.now = w.now.Add(time.Hour)
