@@ -161,7 +161,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 		return nil, err
 	}
 	options := node.Options{
-		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, Logger: log, Version: version,
+		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, Logger: log, Version: version,
 		Busy: new(room).Busy,
 	}
 	if o.P2P == "" {

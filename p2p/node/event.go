@@ -1,6 +1,10 @@
 package node
 
-import "github.com/shoal-p2p/shoal/p2p"
+import (
+	"net/netip"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
 
 // Linked: a link to a member came up.
 type Linked struct {
@@ -21,6 +25,17 @@ type Lost struct {
 
 // Topic implements p2p.Event.
 func (Lost) Topic() string { return "peer.lost" }
+
+// Found: somebody says that a member is at addresses that were not known.
+type Found struct {
+	ID    p2p.ID           `json:"id"`
+	Name  string           `json:"name"`
+	Addrs []netip.AddrPort `json:"addrs"` // all that were found, the last one first
+	Via   string           `json:"via"`   // "lan"
+}
+
+// Topic implements p2p.Event.
+func (Found) Topic() string { return "peer.found" }
 
 // Published: documents of this node can be found from now on.
 type Published struct {

@@ -58,7 +58,7 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 		if round := i / len(labNames); round > 0 {
 			name = fmt.Sprintf("%s %d", name, round+1)
 		}
-		n, err := Start(ctx, Options{Name: name, Logger: o.Logger, Version: o.Version})
+		n, err := Start(ctx, Options{Name: name, NoLAN: true, Logger: o.Logger, Version: o.Version})
 		if err != nil {
 			return err
 		}

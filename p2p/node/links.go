@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -45,6 +46,10 @@ type links struct {
 	serve     func(context.Context, p2p.Link) // runs for each link until it ends
 	greet     func(context.Context, p2p.Link) // runs once for each link of a member
 	kicked    chan struct{}                   // has room for one: look again at once
+	// nearby says where else a member may be; missed is told that one was lost. Nil: nobody
+	// knows, or cares.
+	nearby func(p2p.ID) []netip.AddrPort
+	missed func()
 
 	// wg counts everything that was started for a link. It grows only from
 	// goroutines that it counts, or with mu held while closed is false, so never
@@ -66,6 +71,8 @@ type peer struct {
 	err      error  // why there is no link
 	leaving  bool   // the link is of a node that is no member any more
 	dialling bool
+	hurry    func() // gives the dial up for another one; nil: it must run to its end
+	again    bool   // the dial was given up for another one
 	failures int
 	next     time.Time // when to dial again
 }
@@ -157,9 +164,16 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 			wait = min(wait, max(due, firstRetry))
 			continue
 		}
-		p.dialling = true
+		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		p.dialling, p.hurry = true, cancel
+		if p.again {
+			p.again, p.hurry = false, nil
+		}
 		running++
-		ls.wg.Go(func() { ls.dial(ctx, c) })
+		ls.wg.Go(func() {
+			defer cancel()
+			ls.dial(ctx, dctx, c)
+		})
 	}
 	return wait
 }
@@ -184,17 +198,44 @@ func (ls *links) sortOut(ctx context.Context) {
 	ls.promote(ctx)
 }
 
-func (ls *links) dial(ctx context.Context, c p2p.Contact) {
-	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	l, err := ls.transport.Dial(dctx, c, nil)
-	cancel()
+// found makes run dial a member at once if it has no link: there is an address that was
+// not known. A dial that is on its way to the old ones is given up for that, but not the
+// next one, so that nobody can keep the two apart by naming addresses.
+func (ls *links) found(id p2p.ID) {
+	ls.mu.Lock()
+	if p := ls.peers[id]; p != nil && p.link == nil {
+		switch {
+		case !p.dialling:
+			p.next = time.Now()
+		case p.hurry != nil:
+			p.again = true
+			p.hurry()
+			p.hurry = nil
+		}
+	}
+	ls.mu.Unlock()
+	ls.kick()
+}
+
+// dial makes one attempt within the time of dctx; a link then lives as long as ctx.
+func (ls *links) dial(ctx, dctx context.Context, c p2p.Contact) {
+	to := c
+	if ls.nearby != nil {
+		to = near(c, ls.nearby(c.ID()))
+	}
+	l, err := ls.transport.Dial(dctx, to, nil)
 	if err == nil {
 		ls.add(ctx, l)
 	}
 	ls.mu.Lock()
 	p := ls.peers[c.ID()]
-	p.dialling = false
-	if err != nil && p.link == nil {
+	p.dialling, p.hurry = false, nil
+	p.again = p.again && p.link == nil
+	switch {
+	case p.link != nil || err == nil:
+	case p.again:
+		p.next = time.Now()
+	default:
 		p.err = err
 		p.next = time.Now().Add(backoff(p.failures))
 		p.failures++
@@ -277,6 +318,9 @@ func (ls *links) lost(l p2p.Link) {
 	}
 	p.next = time.Now().Add(backoff(0))
 	if !ls.closed {
+		if ls.missed != nil {
+			ls.missed()
+		}
 		ls.publish.Emit(Lost{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Error: p.err.Error()})
 	}
 	ls.kick()

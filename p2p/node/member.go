@@ -154,15 +154,3 @@ func (n *Node) redeem(ctx context.Context, inv member.Invitation, already bool) 
 		}
 	}
 }
-
-// knock dials the inviter, over its own addresses and through the members that
-// the invitation names.
-func (n *Node) knock(ctx context.Context, inv member.Invitation) (p2p.Link, error) {
-	pass := inv.Pass()
-	if t, ok := n.transport.(interface {
-		DialVia(context.Context, p2p.Contact, *p2p.Pass, []p2p.Contact) (p2p.Link, error)
-	}); ok {
-		return t.DialVia(ctx, inv.Inviter, &pass, inv.Relays)
-	}
-	return n.transport.Dial(ctx, inv.Inviter, &pass)
-}

@@ -20,6 +20,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -51,6 +52,7 @@ type Node struct {
 	index     *search.Index
 	mesh      *search.Mesh
 	links     *links
+	lan       *lan.Service                           // nil: nobody is looked for in the local network
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
 	forwards  atomic.Pointer[map[string]p2p.Handler] // of the transport itself, once it is made
 
@@ -152,6 +154,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 		return err
 	}
 	n.links.transport = n.transport
+	n.findLocally(o)
 	if err := n.announce(); err != nil {
 		return errors.Join(err, n.transport.Close())
 	}
@@ -183,7 +186,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 
 // run starts everything that runs until Close.
 func (n *Node) run() {
-	for what, run := range map[string]func(context.Context) error{
+	parts := map[string]func(context.Context) error{
 		"links":     n.links.run,
 		"members":   func(ctx context.Context) error { return n.members.Run(ctx, n.links, n.links.linked) },
 		"folders":   n.folders.Run,
@@ -192,7 +195,11 @@ func (n *Node) run() {
 		"offers":    n.watchOffers,
 		"access":    n.watchAccess,
 		"sources":   n.watchLinks,
-	} {
+	}
+	if n.lan != nil {
+		parts["lan"] = n.lan.Run
+	}
+	for what, run := range parts {
 		n.running.Go(func() {
 			if err := run(n.ctx); err != nil && n.ctx.Err() == nil {
 				n.log.Error("a part of the node stopped", "part", what, "error", err)

@@ -31,6 +31,9 @@ type Options struct {
 	// Announce lists addresses at which others reach the p2p port besides those
 	// that the node sees itself, such as a forwarded port of a router.
 	Announce []netip.AddrPort
+	// NoLAN neither announces the node in the local network nor looks for others there.
+	// Both is done only when Listen is an address that others can reach.
+	NoLAN bool
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
 	Transport func(link.Local) (p2p.Transport, error)
 	// Logger receives what the owner of the node should know. Nil: nothing.

@@ -28,6 +28,7 @@ type Serve struct {
 
 	P2P          string           `name:"p2p" placeholder:"ADDR" from:"SHOAL_P2P" help:"Address for other members, UDP and TCP (default: :4747)."`
 	Announce     []netip.AddrPort `placeholder:"IP:PORT" from:"SHOAL_ANNOUNCE" help:"An address at which others reach the p2p port; repeatable."`
+	NoLAN        bool             `name:"no-lan" from:"SHOAL_NO_LAN" help:"Neither announce this node in the local network nor look for members there."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
