@@ -25,12 +25,9 @@ func measureSetup(ctx context.Context, _ options, r *report) error {
 }
 
 func nearSetup(ctx context.Context, args []string) (any, error) {
-	t, end, err := startFar(ctx, "shoal")
+	n := number(args, 1)
+	_, contacts, end, err := startMany(ctx, spread(n))
 	if err != nil {
-		return nil, err
-	}
-	var contact p2p.Contact
-	if err := t.in.Decode(&contact); err != nil {
 		return nil, err
 	}
 	tr, _, err := listen(ctx)
@@ -38,9 +35,9 @@ func nearSetup(ctx context.Context, args []string) (any, error) {
 		return nil, err
 	}
 	var took []time.Duration
-	for i := range number(args, 1) {
+	for i := range n {
 		start := time.Now()
-		if err := dialAndEcho(ctx, tr, contact); err != nil {
+		if err := dialAndEcho(ctx, tr, contacts[i%len(contacts)]); err != nil {
 			return nil, fmt.Errorf("link %d: %w", i, err)
 		}
 		took = append(took, time.Since(start))
@@ -100,12 +97,8 @@ const idleTime = 20 * time.Second
 // other process.
 func nearIdle(ctx context.Context, args []string) (any, error) {
 	n := number(args, 1)
-	t, end, err := startFar(ctx, "many", args[1])
+	_, contacts, end, err := startMany(ctx, n)
 	if err != nil {
-		return nil, err
-	}
-	var contacts []p2p.Contact
-	if err := t.in.Decode(&contacts); err != nil {
 		return nil, err
 	}
 	tr, _, err := listen(ctx)
@@ -167,6 +160,24 @@ func nearIdle(ctx context.Context, args []string) (any, error) {
 	return row, end()
 }
 
+// warmCycles are links that are made and closed before it counts.
+const warmCycles = 500
+
+// spread is how many nodes have to be dialled in turn, so that none of them finds that n
+// offers are too many from one computer.
+func spread(n int) int { return n/40 + 1 }
+
+// startMany starts a process of n nodes.
+func startMany(ctx context.Context, n int) (*talk, []p2p.Contact, func() error, error) {
+	t, end, err := startFar(ctx, "many", strconv.Itoa(n))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var contacts []p2p.Contact
+	err = t.in.Decode(&contacts)
+	return t, contacts, end, err
+}
+
 // farMany serves args[0] nodes.
 func farMany(ctx context.Context, t *talk, args []string) error {
 	var contacts []p2p.Contact
@@ -197,38 +208,35 @@ func measureCycles(ctx context.Context, o options, r *report) error {
 }
 
 func nearCycles(ctx context.Context, args []string) (any, error) {
-	t, end, err := startFar(ctx, "shoal")
+	row := cycleRow{Links: number(args, 1)}
+	t, contacts, end, err := startMany(ctx, spread(row.Links+warmCycles))
 	if err != nil {
-		return nil, err
-	}
-	var contact p2p.Contact
-	if err := t.in.Decode(&contact); err != nil {
 		return nil, err
 	}
 	tr, _, err := listen(ctx)
 	if err != nil {
 		return nil, err
 	}
+	done := 0
 	cycle := func(n int) error {
-		for i := range n {
-			if err := dialAndEcho(ctx, tr, contact); err != nil {
-				return fmt.Errorf("link %d: %w", i, err)
+		for range n {
+			if err := dialAndEcho(ctx, tr, contacts[done%len(contacts)]); err != nil {
+				return fmt.Errorf("link %d: %w", done, err)
 			}
-			if i%1000 == 999 {
-				fmt.Fprintf(logTo, "cycles: %d\n", i+1)
+			if done++; done%1000 == 0 {
+				fmt.Fprintf(logTo, "cycles: %d\n", done)
 			}
 		}
 		time.Sleep(3 * time.Second) // the last ones are let go
 		return nil
 	}
-	row := cycleRow{Links: number(args, 1)}
 	look := func(i int) error {
 		var err error
 		row.Near[i] = stateNow()
 		row.Far[i], err = t.ask()
 		return err
 	}
-	if err := cycle(100); err != nil { // what is kept is made
+	if err := cycle(warmCycles); err != nil { // what is kept is made
 		return nil, err
 	}
 	if err := look(0); err != nil {

@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/pion/datachannel"
+	"github.com/pion/sctp"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -30,9 +30,9 @@ type carrier struct {
 	channels      [link.Channels]channel
 }
 
-// channel is one direction's end of a data channel.
+// channel is this end of a data channel.
 type channel struct {
-	dc     *datachannel.DataChannel
+	*sctp.Stream
 	window uint64
 	turn   sync.Mutex    // held by the one who waits for room, so that senders stay in order
 	room   chan struct{} // holds a token after the buffered amount has fallen
@@ -46,13 +46,13 @@ func newCarrier(s *session, local, remote [32]byte) *carrier {
 	defer s.mu.Unlock()
 	for i := range c.channels {
 		ch := &c.channels[i]
-		ch.dc, ch.window, ch.room = s.channels[i], smallWindow, make(chan struct{}, 1)
+		ch.Stream, ch.window, ch.room = s.channels[i], smallWindow, make(chan struct{}, 1)
 		if i > unordered {
 			ch.window = laneWindow
 		}
-		ch.dc.SetBufferedAmountLowThreshold(ch.window / 2)
+		ch.SetBufferedAmountLowThreshold(ch.window / 2)
 		// Runs on the goroutine that reads acknowledgements: it must not wait.
-		ch.dc.OnBufferedAmountLow(func() {
+		ch.OnBufferedAmountLow(func() {
 			select {
 			case ch.room <- struct{}{}:
 			default:
@@ -70,7 +70,7 @@ func (c *carrier) Send(ch int, msg []byte) error {
 	k := &c.channels[ch]
 	k.turn.Lock()
 	defer k.turn.Unlock()
-	for k.dc.BufferedAmount()+uint64(len(msg)) > k.window {
+	for k.BufferedAmount()+uint64(len(msg)) > k.window {
 		select {
 		case <-k.room:
 		case <-c.s.ended:
@@ -82,7 +82,7 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		return c.failure("send", c.s.cause())
 	default:
 	}
-	if _, err := k.dc.Write(msg); err != nil {
+	if _, err := k.WriteSCTP(msg, sctp.PayloadTypeWebRTCBinary); err != nil {
 		return c.failure("send", err)
 	}
 	return nil
@@ -90,8 +90,10 @@ func (c *carrier) Send(ch int, msg []byte) error {
 
 // Receive implements link.Carrier.
 func (c *carrier) Receive(ch int, buf []byte) (int, error) {
-	n, err := c.channels[ch].dc.Read(buf)
+	n, kind, err := c.channels[ch].ReadSCTP(buf)
 	switch {
+	case err == nil && (kind == sctp.PayloadTypeWebRTCBinaryEmpty || kind == sctp.PayloadTypeWebRTCStringEmpty):
+		return 0, nil
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.ErrShortBuffer):

@@ -13,8 +13,8 @@ import (
 
 // Sizes of the mux.
 const (
-	maxDatagram  = 2048 // bytes; pion sends at most 1228
-	queuedInput  = 2048 // datagrams of one connection that wait to be read; more are dropped
+	maxDatagram  = 2048 // bytes of one for an ICE agent
+	queuedInput  = 64   // datagrams for one agent that wait to be read; more are dropped
 	maxConnAddrs = 32   // addresses that one connection may claim
 	maxPending   = 256  // STUN requests of one connection that wait for a response
 )
@@ -133,7 +133,7 @@ func (m *mux) agent(ufrag string) []*muxConn {
 
 // dispatch finds the connection that b is for.
 func (m *mux) dispatch(b []byte, from netip.AddrPort) {
-	if len(b) > maxDatagram {
+	if len(b) > maxPacket {
 		return
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
@@ -227,6 +227,8 @@ type muxConn struct {
 
 	bytesIn, bytesOut atomic.Uint64
 
+	tapped atomic.Pointer[func([]byte) bool] // takes all but STUN
+
 	addrs []netip.AddrPort // that it claimed; guarded by mux.mu
 	asked []txID           // oldest first; guarded by mux.mu
 }
@@ -251,6 +253,17 @@ func (c *muxConn) closed() bool {
 
 // take queues b, or drops it when the reader is too far behind: as a router would.
 func (c *muxConn) take(b []byte, from netip.AddrPort) {
+	if tap := c.tapped.Load(); tap != nil {
+		if _, isSTUN := stunClass(b); !isSTUN {
+			if (*tap)(b) {
+				c.bytesIn.Add(uint64(len(b)))
+			}
+			return
+		}
+	}
+	if len(b) > maxDatagram {
+		return
+	}
 	d := datagrams.Get().(*datagram)
 	d.n, d.from = copy(d.b[:], b), from
 	select {
@@ -260,6 +273,10 @@ func (c *muxConn) take(b []byte, from netip.AddrPort) {
 		datagrams.Put(d)
 	}
 }
+
+// tap makes to take what comes and is not STUN: the agent does not see it. The bytes
+// are valid during the call.
+func (c *muxConn) tap(to func(b []byte) (taken bool)) { c.tapped.Store(&to) }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (c *muxConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -22,8 +22,8 @@ func (s *session) currentPath() p2p.Path {
 		return s.path
 	default:
 	}
-	local, remote := pairAddrs(s.pc)
-	p := pathOf(s.remote.Candidates, local, remote, triedPairs(s.pc.GetStats()))
+	local, remote := s.peer.pair()
+	p := pathOf(s.remote.Candidates, local, remote, s.peer.tried())
 	if p.Local.Addr().IsValid() && s.t.wildcard {
 		p.Local = sourceFor(p.Local, p.Remote)
 	}
@@ -37,20 +37,23 @@ func (s *session) currentPath() p2p.Path {
 
 // rtt is the round trip of the last ICE keepalive.
 func (s *session) rtt() time.Duration {
-	st, ok := s.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	st, ok := s.peer.agent.GetSelectedCandidatePairStats()
 	if !ok {
 		return 0
 	}
 	return time.Duration(st.CurrentRoundTripTime * float64(time.Second))
 }
 
-func pairAddrs(pc *webrtc.PeerConnection) (local, remote netip.AddrPort) {
-	pair, err := pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+// pair is the selected pair of addresses.
+func (p *peer) pair() (local, remote netip.AddrPort) {
+	pair, err := p.agent.GetSelectedCandidatePair()
 	if err != nil || pair == nil {
 		return local, remote
 	}
-	return addrPort(pair.Local.Address, pair.Local.Port), addrPort(pair.Remote.Address, pair.Remote.Port)
+	return candidateAddr(pair.Local), candidateAddr(pair.Remote)
 }
+
+func candidateAddr(c ice.Candidate) netip.AddrPort { return addrPort(c.Address(), uint16(c.Port())) }
 
 func addrPort(ip string, port uint16) netip.AddrPort {
 	a, err := netip.ParseAddr(ip)
@@ -63,22 +66,24 @@ func addrPort(ip string, port uint16) netip.AddrPort {
 // tried is one pair of pion's check list.
 type tried struct {
 	local, remote netip.AddrPort
-	state         webrtc.StatsICECandidatePairState
+	state         ice.CandidatePairState
 }
 
-func triedPairs(report webrtc.StatsReport) []tried {
-	addr := func(id string) netip.AddrPort {
-		c, ok := report[id].(webrtc.ICECandidateStats)
-		if !ok {
-			return netip.AddrPort{}
+// tried is the check list of now.
+func (p *peer) tried() []tried {
+	addrs := map[string]netip.AddrPort{}
+	for _, list := range []func() ([]ice.Candidate, error){p.agent.GetLocalCandidates, p.agent.GetRemoteCandidates} {
+		all, err := list()
+		if err != nil {
+			return nil // the agent has ended
 		}
-		return addrPort(c.IP, uint16(c.Port))
+		for _, c := range all {
+			addrs[c.ID()] = candidateAddr(c)
+		}
 	}
 	var out []tried
-	for _, s := range report {
-		if p, ok := s.(webrtc.ICECandidatePairStats); ok {
-			out = append(out, tried{addr(p.LocalCandidateID), addr(p.RemoteCandidateID), p.State})
-		}
+	for _, s := range p.agent.GetCandidatePairsStats() {
+		out = append(out, tried{addrs[s.LocalCandidateID], addrs[s.RemoteCandidateID], s.State})
 	}
 	slices.SortFunc(out, func(a, b tried) int {
 		if c := a.remote.Compare(b.remote); c != 0 {
@@ -97,9 +102,9 @@ func pathOf(offered []candidate, local, remote netip.AddrPort, pairs []tried) p2
 		switch {
 		case t.local == local && t.remote == remote:
 			c.Result = "selected"
-		case t.state == webrtc.StatsICECandidatePairStateSucceeded:
+		case t.state == ice.CandidatePairStateSucceeded:
 			c.Result = "succeeded"
-		case t.state == webrtc.StatsICECandidatePairStateFailed:
+		case t.state == ice.CandidatePairStateFailed:
 			c.Result = "failed"
 		default:
 			c.Result = "waiting"

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/webrtc/v4"
-
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
 )
@@ -42,9 +40,8 @@ type Transport struct {
 	port        port
 	wildcard    bool // the port is bound to no particular address
 	mux         *mux
-	api         *webrtc.API
-	cert        webrtc.Certificate
-	fingerprint [32]byte // of cert
+	engine      *engine
+	fingerprint [32]byte // of the certificate
 	server      *http.Server
 
 	ctx     context.Context // ends when Close begins
@@ -98,7 +95,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		return nil, err
 	}
 	t := &Transport{
-		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, cert: cert, fingerprint: fingerprint,
+		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, fingerprint: fingerprint,
 		wildcard: p.addr().Addr().IsUnspecified(),
 		arrived:  make(chan p2p.Link, maxHandshakes), book: newBook(),
 		perHousehold: buckets[netip.Prefix]{rate: 10, burst: 50},
@@ -112,7 +109,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
-	t.api = newAPI(t.mux, t.log, q)
+	t.engine = newEngine(t.mux, cert, t.log, q)
 	t.server = t.newServer()
 	t.running.Go(func() { _ = t.mux.run() })
 	t.running.Go(func() { _ = t.server.Serve(&cappedListener{Listener: p.tcp}) })
