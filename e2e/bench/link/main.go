@@ -68,7 +68,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.mtu, "mtu", 0, "of the loopback interface of a network of its own (default: the machine's)")
 	f.StringVar(&o.gc, "gogc", "", "GOGC of shoal's processes in a bulk transfer (default: what a node that is busy has)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
-	f.StringVar(&o.prof, "profile", "", "write CPU profiles of shoal's bulk transfers to files that begin so")
+	f.StringVar(&o.prof, "profile", "", "write CPU profiles of shoal's bulk transfers and of idle links to files that begin so")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -82,7 +82,11 @@ func measureIdle(ctx context.Context, o options, r *report) error {
 	for i := range min(o.rounds, 3) {
 		fmt.Fprintf(logTo, "idle, round %d\n", i+1)
 		var row idleRow
-		if err := runNear(ctx, &row, nil, "idle", strconv.Itoa(o.peers)); err != nil {
+		args := []string{"idle", strconv.Itoa(o.peers)}
+		if o.prof != "" {
+			args = append(args, o.prof)
+		}
+		if err := runNear(ctx, &row, nil, args...); err != nil {
 			return err
 		}
 		r.Idle = append(r.Idle, row)
@@ -139,9 +143,14 @@ func nearIdle(ctx context.Context, args []string) (any, error) {
 	time.Sleep(6 * time.Second) // what a new link has to do besides is done
 	quiet := stateNow()
 	time.Sleep(time.Second)
+	stop, err := profile(args[2:], "idle")
+	if err != nil {
+		return nil, err
+	}
 	cpu, begun := cpuNow(), time.Now()
 	time.Sleep(idleTime)
 	share := float64(cpuNow()-cpu) / float64(time.Since(begun))
+	stop()
 	for i, l := range links {
 		if err := l.Err(); err != nil {
 			return nil, fmt.Errorf("link %d: %w", i, err)

@@ -20,7 +20,7 @@ import (
 func TestGlare(t *testing.T) {
 	t.Parallel()
 	// The goodbye of a link can be lost; then its other end has to notice.
-	q := quiet{gone: 2 * time.Second, failed: 3 * time.Second, keepalive: 500 * time.Millisecond}
+	q := quiet{rest: time.Second, retry: 200 * time.Millisecond, gone: 2 * time.Second}
 	a, b := newQuietNode(t, 1, q, nil), newQuietNode(t, 2, q, nil)
 	rounds := 50
 	if testing.Short() {

@@ -38,37 +38,28 @@ func newCertificate() (tls.Certificate, [32]byte, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, sha256.Sum256(der), nil
 }
 
-// quiet is how long a peer may be silent.
-type quiet struct {
-	gone      time.Duration // after that it is gone
-	failed    time.Duration // after that the connection has failed, says ICE; pion wants one
-	keepalive time.Duration // between two packets when there is nothing to say
-}
-
-// silence makes a peer that is killed noticed at the first keepalive that is due
-// 5 s after its last packet.
-var silence = quiet{gone: 5 * time.Second, failed: 10 * time.Second, keepalive: 2 * time.Second}
-
 // engine is what all connections of a transport have in common.
 type engine struct {
 	ice  []ice.AgentOption
 	cert tls.Certificate
 	log  loggerFactory
+	quiet
 }
 
 // newEngine sets pion up for data channels on m.
 func newEngine(m *mux, cert tls.Certificate, log *slog.Logger, q quiet) *engine {
 	factory := loggerFactory{log}
-	return &engine{cert: cert, log: factory, ice: []ice.AgentOption{
+	return &engine{cert: cert, log: factory, quiet: q, ice: []ice.AgentOption{
 		ice.WithUDPMux(m),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
 		ice.WithIncludeLoopback(), // what is offered is chosen in ownAddrs
 		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
 		ice.WithDisableActiveTCP(),
-		ice.WithDisconnectedTimeout(q.gone),
-		ice.WithFailedTimeout(q.failed),
-		ice.WithKeepaliveInterval(q.keepalive),
+		// Who is silent is known from the data; ICE would ask every peer every 2 s.
+		ice.WithDisconnectedTimeout(0),
+		ice.WithFailedTimeout(0),
+		ice.WithKeepaliveInterval(0),
 		// 50 checks, 200 ms apart, span the whole handshake: two routers may be
 		// opened seconds apart.
 		ice.WithMaxBindingRequests(50),

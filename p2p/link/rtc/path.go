@@ -35,13 +35,10 @@ func (s *session) currentPath() p2p.Path {
 	return s.path
 }
 
-// rtt is the round trip of the last ICE keepalive.
+// rtt is the smoothed round trip of heartbeats.
 func (s *session) rtt() time.Duration {
-	st, ok := s.peer.agent.GetSelectedCandidatePairStats()
-	if !ok {
-		return 0
-	}
-	return time.Duration(st.CurrentRoundTripTime * float64(time.Second))
+	rtt, _ := s.peer.pulse.roundTrip()
+	return rtt
 }
 
 // pair is the selected pair of addresses.

@@ -36,6 +36,11 @@ type peer struct {
 	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
 	pumping sync.Once
 
+	controlling bool // it has offered; set by start
+	pulse       pulse
+	pace        pace
+	busy        atomic.Bool // the window for bulk data was full since the last look
+
 	cancel  context.CancelFunc
 	ctx     context.Context // ends with the peer
 	working sync.WaitGroup  // run, and the pump
@@ -80,7 +85,49 @@ func (p *peer) onState(state ice.ConnectionState) {
 
 // onPair follows the path that ICE has selected.
 func (p *peer) onPair(local, remote ice.Candidate) {
-	p.path.Store(p.routeOf(local, remote))
+	r := p.routeOf(local, remote)
+	if old := p.path.Swap(r); old != nil && *old != *r {
+		p.pulse.restart()
+	}
+}
+
+// look finds out whether the peer is alive, and now and then how long the path is.
+func (p *peer) look(now time.Time) {
+	if p.association() == nil {
+		return
+	}
+	switch p.pulse.look(p.config.quiet, !p.controlling, now) {
+	case gone:
+		p.gone(fmt.Errorf("rtc: no sign of life in %s: %w", p.config.gone, errPeerGone))
+	case ask:
+		go p.heartbeat() // the socket may be busy; other peers do not wait for it
+	}
+	if p.busy.Swap(false) {
+		_, least := p.pulse.roundTrip()
+		if wait, yes := p.pace.dip(now, least); yes {
+			time.AfterFunc(wait, p.heartbeat)
+		}
+	}
+}
+
+// heartbeat asks the peer for a sign of life. That it is lost is for those above to notice.
+func (p *peer) heartbeat() { _ = p.watched().beat(time.Now()) }
+
+func (p *peer) watched() watched { return watched{p.dtls, &p.pulse} }
+
+// full says that the window for bulk data is full, when acked bytes of it have arrived.
+func (p *peer) full(acked uint64) {
+	p.busy.Store(true)
+	_, least := p.pulse.roundTrip()
+	if least > 0 {
+		p.pace.full(time.Now(), acked, int(p.association().CWND()), least)
+	}
+}
+
+func (p *peer) association() *sctp.Association {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.assoc
 }
 
 // routeOf finds the mux's share of the pair's local end.
@@ -149,7 +196,7 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 		}
 	}
 	begin := p.agent.StartAccept
-	if controlling {
+	if p.controlling = controlling; controlling {
 		begin = p.agent.StartDial
 	}
 	conn, err := begin(remote.Ufrag, remote.Pwd)
@@ -185,7 +232,7 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		return err
 	}
 	assoc, err := sctp.ClientWithOptions(
-		sctp.WithNetConn(p.dtls), sctp.WithLoggerFactory(p.config.log),
+		sctp.WithNetConn(p.watched()), sctp.WithLoggerFactory(p.config.log),
 		sctp.WithMTU(baseMTU),
 		sctp.WithEnableZeroChecksum(true),
 		sctp.WithMaxReceiveBufferSize(receiveBuffer),
@@ -211,6 +258,7 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		s.SetReliabilityParams(ch == unordered, sctp.ReliabilityTypeReliable, 0)
 		streams[ch] = s
 	}
+	p.heartbeat() // how long is the path?
 	opened(streams)
 	return nil
 }
@@ -267,16 +315,20 @@ func (p *peer) pump(conn *ice.Conn) {
 // close ends the connection and waits until nothing of it is left.
 func (p *peer) close() {
 	p.cancel()
-	p.mu.Lock()
-	assoc := p.assoc
-	p.mu.Unlock()
-	if assoc != nil {
+	if assoc := p.association(); assoc != nil {
 		assoc.Abort("")
 	}
 	_ = p.dtls.Close()
 	_ = p.agent.GracefulClose()
 	p.working.Wait()
 }
+
+// mtu is the length of SCTP's packets.
+func (p *peer) mtu() int { return baseMTU }
+
+// payloadOf is how many bytes of a message an SCTP packet takes: behind a header for
+// the packet and one for the chunk (I-DATA, RFC 8260), in steps of four.
+func payloadOf(mtu int) int { return (mtu - 12 - 20) &^ 3 }
 
 // Settings of SCTP.
 const (

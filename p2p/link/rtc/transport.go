@@ -112,6 +112,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.engine = newEngine(t.mux, cert, t.log, q)
 	t.server = t.newServer()
 	t.running.Go(func() { _ = t.mux.run() })
+	t.running.Go(func() { t.watch(q.retry) })
 	t.running.Go(func() { _ = t.server.Serve(&cappedListener{Listener: p.tcp}) })
 	return t, nil
 }
@@ -254,6 +255,31 @@ func (t *Transport) track(s *session) error {
 	t.sessions[s] = true
 	t.live.Add(1)
 	return nil
+}
+
+// watch looks every now and then whether peers are alive.
+func (t *Transport) watch(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var all []*session
+	for {
+		select {
+		case <-tick.C:
+		case <-t.ctx.Done():
+			return
+		}
+		all = all[:0]
+		t.mu.Lock()
+		for s := range t.sessions {
+			all = append(all, s)
+		}
+		t.mu.Unlock()
+		now := time.Now()
+		for _, s := range all {
+			s.peer.look(now)
+		}
+		clear(all)
+	}
 }
 
 func (t *Transport) untrack(s *session) {
