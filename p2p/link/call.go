@@ -104,7 +104,7 @@ func (l *Link) ask(proto string, req []byte) (uint64, *call, error) {
 	l.waiting[id] = c
 	if len(req) > shortBody {
 		// A copy, because Call may return before the last byte is sent.
-		l.queues[laneOf(id)].push(&body{id: id, proto: proto, data: slices.Clone(req)})
+		l.queues[laneOf(id)].push(&body{id: id, proto: proto, most: l.maxData(id), data: slices.Clone(req)})
 		return id, c, nil
 	}
 	payload := wire.AppendRequest(make([]byte, 0, 1+len(proto)+len(req)), proto, req)
@@ -126,6 +126,7 @@ type body struct {
 	id    uint64
 	proto string // of a request; empty in an answer
 	data  []byte
+	most  int // bytes of one message's payload
 	begun bool
 	sent  func() // called when the last message is about to be sent; may be nil
 }
@@ -136,7 +137,7 @@ func (b *body) message(scratch []byte) (msg []byte, used *chunk, more bool) {
 		msg = wire.AppendFrame(msg, wire.Frame{Type: wire.Ask, Stream: b.id, Payload: []byte(b.proto)})
 	}
 	b.begun = true
-	n := min(len(b.data), maxData(b.id))
+	n := min(len(b.data), b.most)
 	msg = wire.AppendFrame(msg, wire.Frame{Type: wire.Data, Stream: b.id, Payload: b.data[:n]})
 	b.data = b.data[n:]
 	if len(b.data) > 0 {
@@ -337,7 +338,7 @@ func (l *Link) answer(id uint64, s *serving, reply []byte, err error) {
 		done()
 		l.refuse(id, err)
 	case len(reply) > shortBody:
-		l.queues[laneOf(id)].push(&body{id: id, data: reply, sent: done})
+		l.queues[laneOf(id)].push(&body{id: id, most: l.maxData(id), data: reply, sent: done})
 	default:
 		done()
 		l.queues[calls].put(wire.Frame{Type: wire.Reply, Stream: id, Payload: reply})

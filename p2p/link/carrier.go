@@ -30,13 +30,9 @@ const (
 	// DTLS, UDP and IPv6 it stays one packet on every path.
 	MaxPacket = 1200
 	// packetful is how much of a message goes into one packet of a carrier over
-	// WebRTC: 1191 bytes of SCTP less 32 of headers, in steps of four. Messages
-	// of a whole number of them leave no small packet behind: each packet costs
-	// the same whatever is in it, and packets of one size cross the kernel
-	// together.
+	// WebRTC, on every path: 1191 bytes of SCTP less 32 of headers, in steps of
+	// four.
 	packetful = 1156
-	// fullMessage is the longest such message within MaxFrame.
-	fullMessage = MaxFrame / packetful * packetful
 )
 
 // Carrier is what a transport hands to link: six message channels between two
@@ -59,6 +55,21 @@ type Carrier interface {
 	// Close is idempotent and unblocks everything in both directions; the remote
 	// end notices. Messages that were sent may be lost.
 	Close() error
+}
+
+// NetworkCarrier is a Carrier over a real network. A link makes use of what it can do
+// besides.
+type NetworkCarrier interface {
+	Carrier
+	// Await waits until Receive has a message of ch to give, so that nobody holds a
+	// buffer meanwhile. Its errors are those of Receive.
+	Await(ch int) error
+	// Packet is how many bytes of a message go into one packet. Messages of a whole
+	// number of them leave no small packet behind: each packet costs the same
+	// whatever is in it, and packets of one size cross the kernel together.
+	Packet() int
+	// WatchesPeer: the carrier fails by itself when the other end is gone.
+	WatchesPeer()
 }
 
 // Local is what every transport must know of its node.

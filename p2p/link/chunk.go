@@ -13,11 +13,20 @@ type chunk struct {
 
 const headroom = 160
 
+// fullMessage is the longest message of whole packets, with room in its chunk for
+// other frames.
+func fullMessage(packet int) int {
+	if most := MaxFrame - headroom - wire.MaxHeader; 0 < packet && packet <= most {
+		return most / packet * packet
+	}
+	return MaxFrame / packetful * packetful
+}
+
 // maxData is the most payload of one DATA frame of a stream or body: with the
 // frame's header, and without others in its message, it makes a full message.
-func maxData(id uint64) int {
+func (l *Link) maxData(id uint64) int {
 	var head [wire.MaxHeader]byte
-	return fullMessage - len(wire.AppendHeader(head[:0], wire.Frame{Type: wire.Data, Stream: id}, fullMessage))
+	return l.full - len(wire.AppendHeader(head[:0], wire.Frame{Type: wire.Data, Stream: id}, l.full))
 }
 
 func (l *Link) chunk() *chunk { return l.chunks.Get().(*chunk) }

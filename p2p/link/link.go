@@ -45,6 +45,8 @@ type Options struct {
 // Link is an authenticated connection over a Carrier. It implements p2p.Link.
 type Link struct {
 	carrier Carrier
+	network NetworkCarrier // the same, if it is one
+	full    int            // bytes of a message of whole packets
 	session session
 	self    p2p.ID
 	handler func(proto string) p2p.Handler
@@ -125,6 +127,10 @@ func newLink(c Carrier, s session, o Options) *Link {
 	}
 	if o.Initiator {
 		l.next, l.odd = 2, 1
+	}
+	l.full = fullMessage(packetful)
+	if n, ok := c.(NetworkCarrier); ok {
+		l.network, l.full = n, fullMessage(n.Packet())
 	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)

@@ -8,10 +8,12 @@ import (
 )
 
 // Liveness. A ping goes out every 5 s; a peer that vanishes right after it has
-// answered is given up 5 s + pingMisses*pingWait = 9.5 s later.
+// answered is given up 5 s + pingMisses*pingWait = 9.5 s later. Where the carrier
+// notices that, pings find a peer whose link hangs, and measure the round trip.
 const (
 	pingWait   = 1500 * time.Millisecond // for a sign of life after a ping
 	pingPause  = 3500 * time.Millisecond // after a sign of life
+	longPause  = 40 * time.Second        // the same, where the carrier watches
 	pingMisses = 3                       // unanswered pings in a row that end the link
 )
 
@@ -30,6 +32,10 @@ func (l *Link) watch() {
 			return false
 		}
 	}
+	pause := pingPause
+	if l.network != nil {
+		pause = longPause
+	}
 	misses := 0
 	for {
 		l.pulse.heard.Store(false)
@@ -41,7 +47,7 @@ func (l *Link) watch() {
 		}
 		if l.pulse.heard.Load() {
 			misses = 0
-			if !sleep(pingPause) {
+			if !sleep(pause) {
 				return
 			}
 			continue

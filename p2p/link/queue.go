@@ -50,7 +50,7 @@ type queue struct {
 }
 
 func (q *queue) init(l *Link, ch int) {
-	q.link, q.ch, q.full = l, ch, fullMessage
+	q.link, q.ch, q.full = l, ch, l.full
 	if ch < firstLane {
 		q.full = packetful
 	}

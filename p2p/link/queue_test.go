@@ -60,17 +60,20 @@ func TestLooseFramesShareMessages(t *testing.T) {
 // A DATA frame of the most bytes makes a message that fills its packets, has room
 // for the frames before it, and for a FIN behind it in one message.
 func TestFullMessages(t *testing.T) {
-	if fullMessage%packetful != 0 || fullMessage > MaxFrame {
-		t.Errorf("a full message has %d bytes", fullMessage)
-	}
-	for _, id := range []uint64{1, 127, 128, 1 << 20, 1<<64 - 1} {
-		data := wire.AppendFrame(nil, wire.Frame{Type: wire.Data, Stream: id, Payload: make([]byte, maxData(id))})
-		if len(data) != fullMessage {
-			t.Errorf("stream %d: a message of %d bytes, not %d", id, len(data), fullMessage)
+	for _, packet := range []int{0, 100, packetful, 1400, 8096, 8192, 1 << 20} {
+		l := &Link{full: fullMessage(packet)}
+		if l.full > MaxFrame || l.full < MaxFrame/3 || l.full%packetful != 0 && l.full%packet != 0 {
+			t.Errorf("packets of %d bytes: a full message has %d bytes", packet, l.full)
 		}
-		fin := wire.AppendFrame(data, wire.Frame{Type: wire.Fin, Stream: id})
-		if len(fin) > MaxFrame || headroom+maxData(id)+len(fin)-len(data) > MaxFrame {
-			t.Errorf("stream %d: no room for %d bytes of a fin", id, len(fin)-len(data))
+		for _, id := range []uint64{1, 127, 128, 1 << 20, 1<<64 - 1} {
+			data := wire.AppendFrame(nil, wire.Frame{Type: wire.Data, Stream: id, Payload: make([]byte, l.maxData(id))})
+			if len(data) != l.full {
+				t.Errorf("stream %d: a message of %d bytes, not %d", id, len(data), l.full)
+			}
+			fin := wire.AppendFrame(data, wire.Frame{Type: wire.Fin, Stream: id})
+			if len(fin) > MaxFrame || headroom+l.maxData(id)+len(fin)-len(data) > MaxFrame {
+				t.Errorf("stream %d: no room for %d bytes of a fin", id, len(fin)-len(data))
+			}
 		}
 	}
 }

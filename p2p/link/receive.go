@@ -14,13 +14,24 @@ func (l *Link) receive(ch int) {
 	if ch == control {
 		defer close(l.gone)
 	}
-	c := l.chunk()
-	buf := c.buf[:]
-	if ch < firstLane { // short messages: do not hold a chunk
-		l.recycle(c)
+	var c *chunk // of a lane
+	var buf []byte
+	if ch < firstLane { // messages are short
 		buf = make([]byte, MaxPacket)
 	}
 	for {
+		if ch >= firstLane {
+			if l.network != nil {
+				if err := l.network.Await(ch); err != nil {
+					l.lost(ch, err)
+					return
+				}
+			}
+			if c == nil {
+				c = l.chunk()
+				buf = c.buf[:]
+			}
+		}
 		n, err := l.carrier.Receive(ch, buf)
 		if err != nil {
 			l.lost(ch, err)
@@ -41,7 +52,6 @@ func (l *Link) receive(ch int) {
 			err = each(buf[:n], l.onCall)
 		default:
 			c, err = l.onLane(ch, c, n)
-			buf = c.buf[:]
 		}
 		if err != nil {
 			l.fail(err)
@@ -107,22 +117,35 @@ func (l *Link) onControl(f wire.Frame) error {
 	return nil
 }
 
-// onLane handles one message of a lane, which is in c, and returns the chunk for
-// the next one: c, unless a stream has kept it.
+// onLane handles one message of a lane, which is in c, and returns the chunk for the
+// next one, or nil if there is none now.
 func (l *Link) onLane(ch int, c *chunk, n int) (*chunk, error) {
+	kept, err := l.onLaneMessage(ch, c, n)
+	switch {
+	case kept:
+		return nil, err
+	case l.network != nil:
+		l.recycle(c) // until there is something to receive
+		return nil, err
+	}
+	return c, err
+}
+
+// onLaneMessage reports whether a stream has kept c.
+func (l *Link) onLaneMessage(ch int, c *chunk, n int) (gone bool, err error) {
 	var tail [64]byte // shorter than any payload that is kept
 	msg := c.buf[:n]
 	for len(msg) > 0 {
 		f, rest, err := wire.ParseFrame(msg)
 		if err != nil {
-			return c, violation("%w", err)
+			return gone, violation("%w", err)
 		}
 		if laneOf(f.Stream) != ch {
-			return c, violation("%v frame of stream %d on channel %d", f.Type, f.Stream, ch)
+			return gone, violation("%v frame of stream %d on channel %d", f.Type, f.Stream, ch)
 		}
 		if f.Type != wire.Data {
 			if err := l.onLaneFrame(ch, f); err != nil {
-				return c, err
+				return gone, err
 			}
 			msg = rest
 			continue
@@ -131,21 +154,19 @@ func (l *Link) onLane(ch int, c *chunk, n int) (*chunk, error) {
 		// move out of the way first, because the reader may be done with the chunk
 		// before they are parsed.
 		end := n - len(rest)
-		keep := len(f.Payload) >= MaxFrame/2 && len(rest) <= len(tail)
+		keep := !gone && len(f.Payload) >= MaxFrame/2 && len(rest) <= len(tail)
 		if keep {
 			rest = tail[:copy(tail[:], rest)]
 			c.r, c.w = end-len(f.Payload), end
 		}
 		kept, err := l.onData(ch, f, c, keep)
+		gone = gone || kept
 		if err != nil {
-			return c, err
-		}
-		if kept {
-			c = l.chunk()
+			return gone, err
 		}
 		msg = rest
 	}
-	return c, nil
+	return gone, nil
 }
 
 // onData gives payload to whom it belongs: a stream, or the body of a call.

@@ -65,7 +65,7 @@ type Stream struct {
 var _ net.Conn = (*Stream)(nil)
 
 func newStream(l *Link, id uint64, proto string) *Stream {
-	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)], full: headroom + maxData(id)}
+	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)], full: headroom + l.maxData(id)}
 	s.readable.L, s.writable.L = &s.mu, &s.mu
 	return s
 }

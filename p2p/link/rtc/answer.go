@@ -194,7 +194,7 @@ func (t *Transport) authenticate(ctx context.Context, s *session, o link.Options
 		s.close(err)
 		return nil, fmt.Errorf("rtc: %w", err)
 	}
-	_, remote := pairAddrs(s.pc)
+	_, remote := s.peer.pair()
 	t.book.worked(o.Expect, remote, time.Now())
 	t.adopt(o.Expect, s)
 	return l, nil

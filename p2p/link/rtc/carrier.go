@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
-	"github.com/pion/datachannel"
+	"github.com/pion/sctp"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -15,30 +17,27 @@ import (
 // unordered is the channel without order.
 const unordered = 1
 
-// Send windows in bytes. pion counts a message until the peer has acknowledged
-// it, so a window also bounds what is in flight: 2 MiB fill 100 Mbit/s at 160 ms.
-// Control and calls are small; their window only bounds memory.
-const (
-	laneWindow  = 2 << 20
-	smallWindow = 256 << 10
-)
+// smallWindow bounds the memory of control and calls, which are small. Lanes share what
+// pace says. pion counts a message until the peer has acknowledged it, so these are
+// also bounds of what is on its way.
+const smallWindow = 256 << 10
 
 // carrier is a connected session. It implements link.Carrier.
 type carrier struct {
 	s             *session
 	local, remote [32]byte
 	channels      [link.Channels]channel
+	sent          atomic.Uint64 // bytes that lanes have handed to SCTP
 }
 
-// channel is one direction's end of a data channel.
+// channel is this end of a data channel.
 type channel struct {
-	dc     *datachannel.DataChannel
-	window uint64
-	turn   sync.Mutex    // held by the one who waits for room, so that senders stay in order
-	room   chan struct{} // holds a token after the buffered amount has fallen
+	*sctp.Stream
+	turn sync.Mutex    // held by the one who waits for room, so that senders stay in order
+	room chan struct{} // holds a token after the buffered amount has fallen
 }
 
-var _ link.Carrier = (*carrier)(nil)
+var _ link.NetworkCarrier = (*carrier)(nil)
 
 func newCarrier(s *session, local, remote [32]byte) *carrier {
 	c := &carrier{s: s, local: local, remote: remote}
@@ -46,13 +45,9 @@ func newCarrier(s *session, local, remote [32]byte) *carrier {
 	defer s.mu.Unlock()
 	for i := range c.channels {
 		ch := &c.channels[i]
-		ch.dc, ch.window, ch.room = s.channels[i], smallWindow, make(chan struct{}, 1)
-		if i > unordered {
-			ch.window = laneWindow
-		}
-		ch.dc.SetBufferedAmountLowThreshold(ch.window / 2)
+		ch.Stream, ch.room = s.channels[i], make(chan struct{}, 1)
 		// Runs on the goroutine that reads acknowledgements: it must not wait.
-		ch.dc.OnBufferedAmountLow(func() {
+		ch.OnBufferedAmountLow(func() {
 			select {
 			case ch.room <- struct{}{}:
 			default:
@@ -70,7 +65,15 @@ func (c *carrier) Send(ch int, msg []byte) error {
 	k := &c.channels[ch]
 	k.turn.Lock()
 	defer k.turn.Unlock()
-	for k.dc.BufferedAmount()+uint64(len(msg)) > k.window {
+	for {
+		window := c.window(ch)
+		if k.BufferedAmount()+uint64(len(msg)) <= window {
+			break
+		}
+		k.SetBufferedAmountLowThreshold(window / 2)
+		if k.BufferedAmount() <= window/2 { // it may have fallen before there was the threshold
+			continue
+		}
 		select {
 		case <-k.room:
 		case <-c.s.ended:
@@ -82,25 +85,70 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		return c.failure("send", c.s.cause())
 	default:
 	}
-	if _, err := k.dc.Write(msg); err != nil {
+	if _, err := k.WriteSCTP(msg, sctp.PayloadTypeWebRTCBinary); err != nil {
 		return c.failure("send", err)
+	}
+	if ch > unordered {
+		c.sent.Add(uint64(len(msg)))
 	}
 	return nil
 }
 
+// window is how many bytes the channel may have on their way. Lanes that have
+// something on their way share one window.
+func (c *carrier) window(ch int) uint64 {
+	if ch <= unordered {
+		return smallWindow
+	}
+	var busy, buffered uint64
+	for i := unordered + 1; i < len(c.channels); i++ {
+		n := c.channels[i].BufferedAmount()
+		if buffered += n; n > 0 || i == ch {
+			busy++
+		}
+	}
+	window := uint64(c.s.peer.pace.limit(time.Now()))
+	if buffered+link.MaxFrame > window {
+		c.s.peer.full(c.sent.Load() - buffered)
+	}
+	return window / busy
+}
+
+// Await implements link.NetworkCarrier.
+func (c *carrier) Await(ch int) error {
+	// A message that does not fit stays where it is.
+	_, _, err := c.channels[ch].ReadSCTP(nil)
+	if err == nil || errors.Is(err, io.ErrShortBuffer) {
+		return nil
+	}
+	return c.broken(err)
+}
+
+// Packet implements link.NetworkCarrier.
+func (c *carrier) Packet() int { return payloadOf(c.s.peer.mtu()) }
+
+// WatchesPeer implements link.NetworkCarrier.
+func (c *carrier) WatchesPeer() {}
+
 // Receive implements link.Carrier.
 func (c *carrier) Receive(ch int, buf []byte) (int, error) {
-	n, err := c.channels[ch].dc.Read(buf)
+	n, kind, err := c.channels[ch].ReadSCTP(buf)
 	switch {
+	case err == nil && (kind == sctp.PayloadTypeWebRTCBinaryEmpty || kind == sctp.PayloadTypeWebRTCStringEmpty):
+		return 0, nil
 	case err == nil:
 		return n, nil
 	case errors.Is(err, io.ErrShortBuffer):
 		return 0, fmt.Errorf("rtc: receive: a message of more than %d bytes: %w", len(buf), p2p.ErrTooLarge)
 	}
-	// One channel that ends, ends all: they were agreed on together.
+	return 0, c.broken(err)
+}
+
+// broken ends all channels because one has: they were agreed on together.
+func (c *carrier) broken(err error) error {
 	go c.s.close(fmt.Errorf("rtc: receive: %w: %w", errPeerGone, err))
 	<-c.s.ended
-	return 0, c.failure("receive", c.s.cause())
+	return c.failure("receive", c.s.cause())
 }
 
 func (c *carrier) failure(what string, why error) error {

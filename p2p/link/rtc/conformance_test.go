@@ -38,7 +38,7 @@ func TestConformance(t *testing.T) {
 	}, func(t *testing.T, handler func(proto string) p2p.Handler) linktest.Pair {
 		q := silence
 		if strings.Contains(t.Name(), "/crash/") {
-			q = quiet{gone: time.Second, failed: 2 * time.Second, keepalive: 200 * time.Millisecond}
+			q = quiet{rest: 400 * time.Millisecond, retry: 100 * time.Millisecond, gone: time.Second}
 		}
 		return openPair(t, q, handler)
 	})

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
@@ -14,18 +15,15 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/interceptor"
 	"github.com/pion/logging"
-	"github.com/pion/webrtc/v4"
 )
 
 // newCertificate makes the certificate of this process. WebRTC trusts
-// fingerprints, never names or dates; but pion refuses to use a certificate of
-// its own that has expired, so this one outlives every process.
-func newCertificate() (webrtc.Certificate, [32]byte, error) {
+// fingerprints, never names or dates; this one outlives every process all the same.
+func newCertificate() (tls.Certificate, [32]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return webrtc.Certificate{}, [32]byte{}, fmt.Errorf("rtc: certificate: %w", err)
+		return tls.Certificate{}, [32]byte{}, fmt.Errorf("rtc: certificate: %w", err)
 	}
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(1),
@@ -35,52 +33,41 @@ func newCertificate() (webrtc.Certificate, [32]byte, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	if err != nil {
-		return webrtc.Certificate{}, [32]byte{}, fmt.Errorf("rtc: certificate: %w", err)
+		return tls.Certificate{}, [32]byte{}, fmt.Errorf("rtc: certificate: %w", err)
 	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return webrtc.Certificate{}, [32]byte{}, fmt.Errorf("rtc: certificate: %w", err)
-	}
-	return webrtc.CertificateFromX509(key, cert), sha256.Sum256(der), nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, sha256.Sum256(der), nil
 }
 
-// quiet is how long a peer may be silent.
-type quiet struct {
-	gone      time.Duration // after that it is gone
-	failed    time.Duration // after that the connection has failed, says ICE; pion wants one
-	keepalive time.Duration // between two packets when there is nothing to say
+// engine is what all connections of a transport have in common.
+type engine struct {
+	ice  []ice.AgentOption
+	cert tls.Certificate
+	log  loggerFactory
+	quiet
 }
 
-// silence makes a peer that is killed noticed at the first keepalive that is due
-// 5 s after its last packet.
-var silence = quiet{gone: 5 * time.Second, failed: 10 * time.Second, keepalive: 2 * time.Second}
-
-// newAPI sets pion up for data channels on m.
-func newAPI(m *mux, log *slog.Logger, q quiet) *webrtc.API {
-	var s webrtc.SettingEngine
-	s.LoggerFactory = loggerFactory{log}
-	s.SetICEUDPMux(m)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	s.SetIncludeLoopbackCandidate(true) // what is offered is chosen in ownAddrs
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.DisableActiveTCP(true)
-	s.SetICETimeouts(q.gone, q.failed, q.keepalive)
-	// 50 checks, 200 ms apart, span the whole handshake: two routers may be
-	// opened seconds apart.
-	s.SetICEMaxBindingRequests(50)
-	s.SetHostAcceptanceMinWait(0)
-	s.SetSrflxAcceptanceMinWait(50 * time.Millisecond)
-	s.SetPrflxAcceptanceMinWait(50 * time.Millisecond)
-	s.SetDTLSInsecureSkipHelloVerify(true) // ICE has checked the path
-	s.SetDTLSReplayProtectionWindow(1024)
-	s.DetachDataChannels()
-	s.EnableSCTPZeroChecksum(true)
-	s.SetSCTPMaxReceiveBufferSize(8 << 20)
-	s.SetSCTPMaxMessageSize(maxMessage)
-	s.SetSCTPRTOMax(4 * time.Second)
-	// An empty engine and registry: else pion runs interceptors for media.
-	return webrtc.NewAPI(webrtc.WithSettingEngine(s),
-		webrtc.WithMediaEngine(&webrtc.MediaEngine{}), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+// newEngine sets pion up for data channels on m.
+func newEngine(m *mux, cert tls.Certificate, log *slog.Logger, q quiet) *engine {
+	factory := loggerFactory{log}
+	return &engine{cert: cert, log: factory, quiet: q, ice: []ice.AgentOption{
+		ice.WithUDPMux(m),
+		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
+		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),
+		ice.WithIncludeLoopback(), // what is offered is chosen in ownAddrs
+		ice.WithMulticastDNSMode(ice.MulticastDNSModeDisabled),
+		ice.WithDisableActiveTCP(),
+		// Who is silent is known from the data; ICE would ask every peer every 2 s.
+		ice.WithDisconnectedTimeout(0),
+		ice.WithFailedTimeout(0),
+		ice.WithKeepaliveInterval(0),
+		// 50 checks, 200 ms apart, span the whole handshake: two routers may be
+		// opened seconds apart.
+		ice.WithMaxBindingRequests(50),
+		ice.WithHostAcceptanceMinWait(0),
+		ice.WithSrflxAcceptanceMinWait(50 * time.Millisecond),
+		ice.WithPrflxAcceptanceMinWait(50 * time.Millisecond),
+		ice.WithLoggerFactory(factory),
+	}}
 }
 
 // loggerFactory sends pion's warnings to a slog.Logger, as details for somebody

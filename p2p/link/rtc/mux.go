@@ -13,8 +13,8 @@ import (
 
 // Sizes of the mux.
 const (
-	maxDatagram  = 2048 // bytes; pion sends at most 1228
-	queuedInput  = 2048 // datagrams of one connection that wait to be read; more are dropped
+	maxDatagram  = 2048 // bytes of one for an ICE agent
+	queuedInput  = 64   // datagrams for one agent that wait to be read; more are dropped
 	maxConnAddrs = 32   // addresses that one connection may claim
 	maxPending   = 256  // STUN requests of one connection that wait for a response
 )
@@ -44,7 +44,7 @@ type mux struct {
 	conns   map[muxKey]*muxConn
 	owner   map[netip.AddrPort]*muxConn
 	pending map[txID]*muxConn
-	routes  routes
+	exits   exits
 	clients map[netip.AddrPort]*relay.Client // this node's, by the relay's address
 	server  *inlet                           // of this node's relay for others; nil without
 	streams map[*stream]bool                 // that are open or being opened
@@ -154,7 +154,7 @@ func (m *mux) agent(ufrag string) []*muxConn {
 
 // dispatch finds the connection that b is for.
 func (m *mux) dispatch(b []byte, from netip.AddrPort) {
-	if len(b) > maxDatagram {
+	if len(b) > maxPacket {
 		return
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
@@ -231,17 +231,17 @@ func (m *mux) claim(from netip.AddrPort, find func() *muxConn) *muxConn {
 		c.addrs = slices.Delete(c.addrs, 0, 1)
 	}
 	m.owner[from] = c
-	m.routes.keep(from)
+	m.exits.keep(from)
 	c.addrs = append(c.addrs, from)
 	return c
 }
 
-// disown takes addr from c, and returns the route behind it if that is free now.
-func (m *mux) disown(c *muxConn, addr netip.AddrPort) (free route, last bool) {
+// disown takes addr from c, and returns the exit behind it if that is free now.
+func (m *mux) disown(c *muxConn, addr netip.AddrPort) (free exit, last bool) {
 	if m.owner[addr] == c {
 		delete(m.owner, addr)
 	}
-	return m.routes.drop(addr)
+	return m.exits.drop(addr)
 }
 
 // asked remembers that c sent the STUN request id.
@@ -261,7 +261,7 @@ func (m *mux) asked(c *muxConn, id txID) {
 
 // forget drops everything about c.
 func (m *mux) forget(c *muxConn) {
-	var unused []route
+	var unused []exit
 	m.mu.Lock()
 	if m.conns[c.key] == c {
 		delete(m.conns, c.key)
@@ -293,6 +293,8 @@ type muxConn struct {
 
 	bytesIn, bytesOut atomic.Uint64
 
+	tapped atomic.Pointer[func([]byte) bool] // takes all but STUN
+
 	addrs []netip.AddrPort // that it claimed; guarded by mux.mu
 	asked []txID           // oldest first; guarded by mux.mu
 }
@@ -317,6 +319,17 @@ func (c *muxConn) closed() bool {
 
 // take queues b, or drops it when the reader is too far behind: as a router would.
 func (c *muxConn) take(b []byte, from netip.AddrPort) {
+	if tap := c.tapped.Load(); tap != nil {
+		if _, isSTUN := stunClass(b); !isSTUN {
+			if (*tap)(b) {
+				c.bytesIn.Add(uint64(len(b)))
+			}
+			return
+		}
+	}
+	if len(b) > maxDatagram {
+		return
+	}
 	d := datagrams.Get().(*datagram)
 	d.n, d.from = copy(d.b[:], b), from
 	select {
@@ -326,6 +339,10 @@ func (c *muxConn) take(b []byte, from netip.AddrPort) {
 		datagrams.Put(d)
 	}
 }
+
+// tap makes to take what comes and is not STUN: the agent does not see it. The bytes
+// are valid during the call.
+func (c *muxConn) tap(to func(b []byte) (taken bool)) { c.tapped.Store(&to) }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (c *muxConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
@@ -360,7 +377,7 @@ func (m *mux) send(b []byte, to netip.AddrPort) error {
 	if !virtualBlock.Contains(to.Addr().Unmap()) {
 		return m.sock.WriteTo(b, to)
 	}
-	r, ok := m.routeOf(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	r, ok := m.exitOf(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	if !ok {
 		return errNoRoute
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -22,11 +22,11 @@ func (s *session) currentPath() p2p.Path {
 		return s.path
 	default:
 	}
-	local, remote := pairAddrs(s.pc)
+	local, remote := s.peer.pair()
 	s.mu.Lock()
 	targets := s.targets
 	s.mu.Unlock()
-	p := s.t.pathOf(targets, local, remote, triedPairs(s.pc.GetStats()))
+	p := s.t.pathOf(targets, local, remote, s.peer.tried())
 	if p.Local.Addr().IsValid() && s.t.wildcard {
 		p.Local = sourceFor(p.Local, p.Remote)
 	}
@@ -38,22 +38,22 @@ func (s *session) currentPath() p2p.Path {
 	return s.path
 }
 
-// rtt is the round trip of the last ICE keepalive.
+// rtt is the smoothed round trip of heartbeats.
 func (s *session) rtt() time.Duration {
-	st, ok := s.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
-	if !ok {
-		return 0
-	}
-	return time.Duration(st.CurrentRoundTripTime * float64(time.Second))
+	rtt, _ := s.peer.pulse.roundTrip()
+	return rtt
 }
 
-func pairAddrs(pc *webrtc.PeerConnection) (local, remote netip.AddrPort) {
-	pair, err := pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+// pair is the selected pair of addresses.
+func (p *peer) pair() (local, remote netip.AddrPort) {
+	pair, err := p.agent.GetSelectedCandidatePair()
 	if err != nil || pair == nil {
 		return local, remote
 	}
-	return addrPort(pair.Local.Address, pair.Local.Port), addrPort(pair.Remote.Address, pair.Remote.Port)
+	return candidateAddr(pair.Local), candidateAddr(pair.Remote)
 }
+
+func candidateAddr(c ice.Candidate) netip.AddrPort { return addrPort(c.Address(), uint16(c.Port())) }
 
 func addrPort(ip string, port uint16) netip.AddrPort {
 	a, err := netip.ParseAddr(ip)
@@ -66,22 +66,24 @@ func addrPort(ip string, port uint16) netip.AddrPort {
 // tried is one pair of pion's check list.
 type tried struct {
 	local, remote netip.AddrPort
-	state         webrtc.StatsICECandidatePairState
+	state         ice.CandidatePairState
 }
 
-func triedPairs(report webrtc.StatsReport) []tried {
-	addr := func(id string) netip.AddrPort {
-		c, ok := report[id].(webrtc.ICECandidateStats)
-		if !ok {
-			return netip.AddrPort{}
+// tried is the check list of now.
+func (p *peer) tried() []tried {
+	addrs := map[string]netip.AddrPort{}
+	for _, list := range []func() ([]ice.Candidate, error){p.agent.GetLocalCandidates, p.agent.GetRemoteCandidates} {
+		all, err := list()
+		if err != nil {
+			return nil // the agent has ended
 		}
-		return addrPort(c.IP, uint16(c.Port))
+		for _, c := range all {
+			addrs[c.ID()] = candidateAddr(c)
+		}
 	}
 	var out []tried
-	for _, s := range report {
-		if p, ok := s.(webrtc.ICECandidatePairStats); ok {
-			out = append(out, tried{addr(p.LocalCandidateID), addr(p.RemoteCandidateID), p.State})
-		}
+	for _, s := range p.agent.GetCandidatePairsStats() {
+		out = append(out, tried{addrs[s.LocalCandidateID], addrs[s.RemoteCandidateID], s.State})
 	}
 	slices.SortFunc(out, func(a, b tried) int {
 		if c := a.remote.Compare(b.remote); c != 0 {
@@ -120,9 +122,9 @@ func (t *Transport) pathOf(targets []target, local, remote netip.AddrPort, pairs
 		switch {
 		case pair.local == local && pair.remote == remote:
 			out.Result = "selected"
-		case pair.state == webrtc.StatsICECandidatePairStateSucceeded:
+		case pair.state == ice.CandidatePairStateSucceeded:
 			out.Result = "succeeded"
-		case pair.state == webrtc.StatsICECandidatePairStateFailed:
+		case pair.state == ice.CandidatePairStateFailed:
 			out.Result = "failed"
 		default:
 			out.Result = "waiting"
@@ -142,7 +144,7 @@ func (t *Transport) reveal(targets []target, at netip.AddrPort) (c candidate, of
 			return g.candidate, true
 		}
 	}
-	r, ok := t.mux.routeOf(at)
+	r, ok := t.mux.exitOf(at)
 	if !ok {
 		return candidate{Addr: at, Kind: p2p.PathPunched}, false
 	}
@@ -159,7 +161,7 @@ func (t *Transport) reveal(targets []target, at netip.AddrPort) (c candidate, of
 // relayOf returns the relay that is between this node and an address that ICE
 // sends to, or nil. The peer may have a relay of its own besides.
 func (t *Transport) relayOf(at netip.AddrPort) *relayed {
-	if r, ok := t.mux.routeOf(at); ok {
+	if r, ok := t.mux.exitOf(at); ok {
 		via, _ := r.via.(*relayed)
 		return via
 	}

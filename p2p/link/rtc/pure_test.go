@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 	"pgregory.net/rapid"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -260,10 +260,10 @@ func TestPathOf(t *testing.T) {
 		sample.Candidates[3].Addr: p2p.PathPunched, unknown: p2p.PathPunched,
 	} {
 		p := tr.pathOf(targets, local, remote, []tried{
-			{local, remote, webrtc.StatsICECandidatePairStateSucceeded},
-			{local, netip.MustParseAddrPort("10.1.1.1:1"), webrtc.StatsICECandidatePairStateFailed},
-			{local, netip.MustParseAddrPort("10.1.1.2:1"), webrtc.StatsICECandidatePairStateWaiting},
-			{local, netip.MustParseAddrPort("10.1.1.3:1"), webrtc.StatsICECandidatePairStateSucceeded},
+			{local, remote, ice.CandidatePairStateSucceeded},
+			{local, netip.MustParseAddrPort("10.1.1.1:1"), ice.CandidatePairStateFailed},
+			{local, netip.MustParseAddrPort("10.1.1.2:1"), ice.CandidatePairStateWaiting},
+			{local, netip.MustParseAddrPort("10.1.1.3:1"), ice.CandidatePairStateSucceeded},
 		})
 		var results []string
 		for _, c := range p.Tried {

@@ -399,7 +399,7 @@ func (rs *relays) ask(ctx context.Context, now time.Time) {
 func (m *mux) uses(via tunnel) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.routes.per[via] > 0
+	return m.exits.per[via] > 0
 }
 
 // Relays returns the members that relay to this node when it cannot be reached

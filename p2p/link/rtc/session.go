@@ -2,14 +2,12 @@ package rtc
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/pion/datachannel"
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/sctp"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -22,16 +20,16 @@ const (
 	closeTimeout = 2 * time.Second
 )
 
-// session is one PeerConnection on its way from description to carrier. Whoever
+// session is one connection on its way from description to carrier. Whoever
 // makes one closes it, or the carrier that it became.
 type session struct {
 	t       *Transport
-	pc      *webrtc.PeerConnection
+	peer    *peer
 	local   description
 	remote  description
 	conns   []*muxConn
 	since   time.Time
-	targets []target // the remote candidates as they are tried
+	targets []target // the remote candidates as they are tried; guarded by mu
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
@@ -40,26 +38,26 @@ type session struct {
 
 	mu       sync.Mutex // guards all that follows
 	why      error
-	channels [link.Channels]*datachannel.DataChannel
-	open     int
+	channels [link.Channels]*sctp.Stream
 	path     p2p.Path
 }
 
 var errPeerGone = errors.New("the peer has closed the connection or is gone")
 
-// newSession makes a PeerConnection and describes it: as an offer, or as the
-// answer to remote.
+// newSession makes a connection and describes it: as an offer, or as the answer to
+// remote.
 func (t *Transport) newSession(ctx context.Context, remote *description) (*session, error) {
-	pc, err := t.api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{t.cert}})
-	if err != nil {
-		return nil, fmt.Errorf("rtc: new connection: %w", err)
-	}
 	s := &session{
-		t: t, pc: pc, since: time.Now(),
+		t: t, since: time.Now(),
 		opened: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
+	var err error
+	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) })
+	if err != nil {
+		return nil, err
+	}
 	if err := t.track(s); err != nil {
-		_ = pc.Close()
+		s.peer.close()
 		return nil, err
 	}
 	if err := s.describe(ctx, remote); err != nil {
@@ -70,97 +68,42 @@ func (t *Transport) newSession(ctx context.Context, remote *description) (*sessi
 }
 
 func (s *session) describe(ctx context.Context, remote *description) error {
-	s.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
-		switch state {
-		case webrtc.ICEConnectionStateDisconnected, webrtc.ICEConnectionStateFailed:
-			go s.close(fmt.Errorf("rtc: ice: %s: %w", state, errPeerGone))
-		}
-	})
-	s.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
-		switch state {
-		case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-			go s.close(fmt.Errorf("rtc: connection %s: %w", state, errPeerGone))
-		}
-	})
-	for ch := range link.Channels {
-		if err := s.addChannel(ch); err != nil {
-			return err
-		}
-	}
-	sdp, err := s.negotiate(remote)
+	ufrag, pwd, err := s.peer.gather(ctx)
 	if err != nil {
 		return fmt.Errorf("rtc: describe: %w", err)
 	}
-	gathered := webrtc.GatheringCompletePromise(s.pc)
-	if err := s.pc.SetLocalDescription(sdp); err != nil {
-		return fmt.Errorf("rtc: describe: %w", err)
+	s.conns = s.peer.shares()
+	s.local = description{
+		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Candidates: s.t.candidates(),
 	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	// pion knows one address per family; the description names all.
-	if s.local, err = parseSDP(sdp.SDP); err != nil {
-		return err
-	}
-	s.conns = s.t.mux.agent(s.local.Ufrag)
-	s.local.Candidates = s.t.candidates()
-	return nil
-}
-
-// negotiate returns pion's own description of the connection.
-func (s *session) negotiate(remote *description) (webrtc.SessionDescription, error) {
 	if remote == nil {
-		return s.pc.CreateOffer(nil)
+		return nil
 	}
-	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: s.tell(*remote)})
-	if err != nil {
-		return webrtc.SessionDescription{}, err
-	}
-	return s.pc.CreateAnswer(nil)
+	s.local.Setup = "active"
+	return s.peer.start(s.tell(*remote), false, true, s.onOpen)
 }
 
 // accept takes the answer to a session that offered.
 func (s *session) accept(remote description) error {
-	err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: s.tell(remote)})
-	if err != nil {
-		return fmt.Errorf("rtc: accept: %w", err)
-	}
-	return nil
+	return s.peer.start(s.tell(remote), true, remote.Setup == "passive", s.onOpen)
 }
 
-// tell takes the peer's description and returns what pion is told of it.
-func (s *session) tell(remote description) string {
+// tell takes the peer's description and returns what ICE is told of it.
+func (s *session) tell(remote description) description {
 	targets := s.t.route(remote.Candidates)
 	s.mu.Lock()
 	old := s.targets
 	s.remote, s.targets = remote, targets
 	s.mu.Unlock()
 	s.t.unroute(old)
-	return told(remote, targets).sdp()
+	return told(remote, targets)
 }
 
-func (s *session) addChannel(ch int) error {
-	id, yes, ordered := uint16(ch), true, ch != unordered
-	dc, err := s.pc.CreateDataChannel(fmt.Sprint(ch), &webrtc.DataChannelInit{ID: &id, Negotiated: &yes, Ordered: &ordered})
-	if err != nil {
-		return fmt.Errorf("rtc: channel %d: %w", ch, err)
-	}
-	dc.OnOpen(func() {
-		raw, err := dc.DetachWithDeadline()
-		if err != nil {
-			go s.close(fmt.Errorf("rtc: channel %d: %w", ch, err))
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.channels[ch] = raw.(*datachannel.DataChannel)
-		if s.open++; s.open == link.Channels {
-			close(s.opened)
-		}
-	})
-	return nil
+func (s *session) onOpen(channels [link.Channels]*sctp.Stream) {
+	s.mu.Lock()
+	s.channels = channels
+	s.mu.Unlock()
+	close(s.opened)
 }
 
 // connect waits until all channels are open, and returns them as a carrier.
@@ -172,7 +115,7 @@ func (s *session) connect(ctx context.Context) (*carrier, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("rtc: connect: %w", context.Cause(ctx))
 	}
-	local, remote := s.t.fingerprint, sha256.Sum256(s.pc.SCTP().Transport().GetRemoteCertificate())
+	local, remote := s.t.fingerprint, s.peer.remoteCertificate()
 	if remote != s.remote.Fingerprint {
 		return nil, fmt.Errorf("rtc: connect: the certificate is not the one that was signed: %w", p2p.ErrRefused)
 	}
@@ -195,7 +138,7 @@ func (s *session) close(why error) {
 		s.mu.Unlock()
 		close(s.ended)
 		s.t.closing.Go(func() {
-			_ = s.pc.GracefulClose()
+			s.peer.close()
 			s.mu.Lock()
 			targets := s.targets
 			s.targets = nil
@@ -217,9 +160,9 @@ func (s *session) interrupt() {
 	s.mu.Lock()
 	channels := s.channels
 	s.mu.Unlock()
-	for _, dc := range channels {
-		if dc != nil {
-			_ = dc.SetReadDeadline(time.Now())
+	for _, c := range channels {
+		if c != nil {
+			_ = c.SetReadDeadline(time.Now())
 		}
 	}
 }

@@ -11,7 +11,7 @@ type plainSocket struct{ *net.UDPConn }
 
 // Read implements socket.
 func (s plainSocket) Read(each func(b []byte, from netip.AddrPort)) error {
-	buf := make([]byte, maxDatagram+1)
+	buf := make([]byte, maxPacket+1)
 	for {
 		n, from, err := s.ReadFromUDPAddrPort(buf)
 		if errors.Is(err, net.ErrClosed) {

@@ -101,7 +101,7 @@ func (s *stream) send(b []byte, _ netip.AddrPort) error {
 	if begin && s.m.enterStream(s) {
 		go s.dial()
 	}
-	if !busy {
+	if !busy || len(b) > maxDatagram {
 		return nil
 	}
 	select {

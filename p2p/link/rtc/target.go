@@ -55,7 +55,7 @@ func (t *Transport) candidates() []candidate {
 
 // route says how the candidates of a peer are reached: each over the socket, if
 // the socket can send to it, or through a tunnel. Through the relays of others,
-// which send to any address, each is tried as well. What was routed is held until
+// which send to any address, each is tried as well. What was exitUse is held until
 // unroute.
 func (t *Transport) route(offered []candidate) []target {
 	var out []target

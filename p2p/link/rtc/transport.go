@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/webrtc/v4"
-
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/nat"
@@ -59,9 +57,8 @@ type Transport struct {
 	port        port
 	wildcard    bool // the port is bound to no particular address
 	mux         *mux
-	api         *webrtc.API
-	cert        webrtc.Certificate
-	fingerprint [32]byte // of cert
+	engine      *engine
+	fingerprint [32]byte // of the certificate
 	server      *http.Server
 	splitter    *splitter
 
@@ -125,7 +122,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		return nil, err
 	}
 	t := &Transport{
-		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, cert: cert, fingerprint: fingerprint,
+		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, fingerprint: fingerprint,
 		wildcard: p.addr().Addr().IsUnspecified(),
 		arrived:  make(chan p2p.Link, maxHandshakes), book: newBook(),
 		perHousehold: buckets[netip.Prefix]{rate: 10, burst: 50},
@@ -144,7 +141,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
 	t.mux.stun = t.stun
-	t.api = newAPI(t.mux, t.log, q)
+	t.engine = newEngine(t.mux, cert, t.log, q)
 	t.server = t.newServer()
 	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)
 	t.running.Go(func() { _ = t.mux.run() })
@@ -152,6 +149,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.running.Go(func() { _ = t.server.Serve(t.splitter.web) })
 	t.running.Go(t.observe)
 	t.running.Go(t.shelter)
+	t.running.Go(func() { t.watch(q.retry) })
 	return t, nil
 }
 
@@ -343,6 +341,31 @@ func (t *Transport) track(s *session) error {
 	t.sessions[s] = true
 	t.live.Add(1)
 	return nil
+}
+
+// watch looks every now and then whether peers are alive.
+func (t *Transport) watch(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var all []*session
+	for {
+		select {
+		case <-tick.C:
+		case <-t.ctx.Done():
+			return
+		}
+		all = all[:0]
+		t.mu.Lock()
+		for s := range t.sessions {
+			all = append(all, s)
+		}
+		t.mu.Unlock()
+		now := time.Now()
+		for _, s := range all {
+			s.peer.look(now)
+		}
+		clear(all)
+	}
 }
 
 func (t *Transport) untrack(s *session) {

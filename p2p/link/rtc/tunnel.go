@@ -9,7 +9,7 @@ import (
 // a TCP connection, or of a relay. ICE takes them for addresses as any other; the
 // mux knows what is behind them. They mean something in this process only. The
 // block is the one for benchmarks of network devices (RFC 2544), which no network
-// routes; its first half is the relays' own.
+// exits; its first half is the relays' own.
 var (
 	virtualBlock = netip.MustParsePrefix("198.18.0.0/15")
 	firstVirtual = netip.MustParseAddr("198.19.0.0")
@@ -30,23 +30,23 @@ type tunnel interface {
 	release(to netip.AddrPort)
 }
 
-// route is what a virtual address stands for: an address at the end of a tunnel.
-type route struct {
+// exit is what a virtual address stands for: an address at the end of a tunnel.
+type exit struct {
 	via tunnel
 	to  netip.AddrPort
 }
 
-// routes are the virtual addresses in use. The zero value is ready; mux.mu guards
+// exits are the virtual addresses in use. The zero value is ready; mux.mu guards
 // it.
-type routes struct {
-	byAddr map[netip.AddrPort]*routed
-	addrs  map[route]netip.AddrPort
+type exits struct {
+	byAddr map[netip.AddrPort]*exitUse
+	addrs  map[exit]netip.AddrPort
 	per    map[tunnel]int
 	last   uint16
 }
 
-type routed struct {
-	route
+type exitUse struct {
+	exit
 	users int // it is forgotten with the last one
 }
 
@@ -56,7 +56,7 @@ var (
 )
 
 // hold returns the virtual address of r, which stands until drop.
-func (rs *routes) hold(r route) (netip.AddrPort, error) {
+func (rs *exits) hold(r exit) (netip.AddrPort, error) {
 	if v, ok := rs.addrs[r]; ok {
 		rs.byAddr[v].users++
 		return v, nil
@@ -65,7 +65,7 @@ func (rs *routes) hold(r route) (netip.AddrPort, error) {
 		return netip.AddrPort{}, errRoutes
 	}
 	if rs.byAddr == nil {
-		rs.byAddr, rs.addrs, rs.per = map[netip.AddrPort]*routed{}, map[route]netip.AddrPort{}, map[tunnel]int{}
+		rs.byAddr, rs.addrs, rs.per = map[netip.AddrPort]*exitUse{}, map[exit]netip.AddrPort{}, map[tunnel]int{}
 	}
 	b := firstVirtual.As4()
 	for {
@@ -75,31 +75,31 @@ func (rs *routes) hold(r route) (netip.AddrPort, error) {
 		if rs.byAddr[v] != nil {
 			continue
 		}
-		rs.byAddr[v], rs.addrs[r] = &routed{r, 1}, v
+		rs.byAddr[v], rs.addrs[r] = &exitUse{r, 1}, v
 		rs.per[r.via]++
 		return v, nil
 	}
 }
 
-// drop takes back one hold. Of the last one it returns the route that is free now.
-func (rs *routes) drop(v netip.AddrPort) (free route, last bool) {
+// drop takes back one hold. Of the last one it returns the exit that is free now.
+func (rs *exits) drop(v netip.AddrPort) (free exit, last bool) {
 	r := rs.byAddr[v]
 	if r == nil {
-		return route{}, false
+		return exit{}, false
 	}
 	if r.users--; r.users > 0 {
-		return route{}, false
+		return exit{}, false
 	}
 	delete(rs.byAddr, v)
-	delete(rs.addrs, r.route)
+	delete(rs.addrs, r.exit)
 	if rs.per[r.via]--; rs.per[r.via] == 0 {
 		delete(rs.per, r.via)
 	}
-	return r.route, true
+	return r.exit, true
 }
 
 // keep adds a hold to an address that may be a virtual one.
-func (rs *routes) keep(v netip.AddrPort) {
+func (rs *exits) keep(v netip.AddrPort) {
 	if r := rs.byAddr[v]; r != nil {
 		r.users++
 	}
@@ -109,38 +109,38 @@ func (rs *routes) keep(v netip.AddrPort) {
 func (m *mux) virtual(via tunnel, to netip.AddrPort) (netip.AddrPort, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.routes.hold(route{via, to})
+	return m.exits.hold(exit{via, to})
 }
 
 // unroute says that a user of a virtual address is done with it.
 func (m *mux) unroute(v netip.AddrPort) {
 	m.mu.Lock()
-	free, last := m.routes.drop(v)
+	free, last := m.exits.drop(v)
 	m.mu.Unlock()
 	if last {
 		free.via.release(free.to)
 	}
 }
 
-// routeOf returns what is behind an address, if it is a virtual one.
-func (m *mux) routeOf(v netip.AddrPort) (route, bool) {
+// exitOf returns what is behind an address, if it is a virtual one.
+func (m *mux) exitOf(v netip.AddrPort) (exit, bool) {
 	if !virtualBlock.Contains(v.Addr()) {
-		return route{}, false
+		return exit{}, false
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r := m.routes.byAddr[v]
+	r := m.exits.byAddr[v]
 	if r == nil {
-		return route{}, false
+		return exit{}, false
 	}
-	return r.route, true
+	return r.exit, true
 }
 
 // arrive takes a datagram that came through a tunnel. If it is for nobody, the
 // tunnel hears that its address has no user.
 func (m *mux) arrive(via tunnel, b []byte, from netip.AddrPort) {
 	m.mu.RLock()
-	v, known := m.routes.addrs[route{via, from}]
+	v, known := m.exits.addrs[exit{via, from}]
 	m.mu.RUnlock()
 	if known {
 		m.dispatch(b, v)

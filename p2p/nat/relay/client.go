@@ -92,9 +92,12 @@ func (c *Client) Handle(b []byte) bool {
 }
 
 // Send sends b to a relayed address of the same relay. It never waits: what
-// cannot be sent at once is queued, and what does not fit the queue is lost, as
-// datagrams are.
+// cannot be sent at once is queued, and what does not fit the queue, or a packet,
+// is lost, as datagrams are.
 func (c *Client) Send(b []byte, to netip.AddrPort) error {
+	if len(b) > maxDatagram {
+		return nil // lost, as where the path of a network is too narrow
+	}
 	select {
 	case <-c.done:
 		return fmt.Errorf("relay: send: %w", p2p.ErrClosed)

@@ -14,7 +14,7 @@ import (
 // Sizes of the switch.
 const (
 	queued      = 256  // datagrams that wait for one allocation's client; more are dropped
-	maxDatagram = 1500 // bytes
+	maxDatagram = 1400 // bytes, so that TURN's own around them fit a packet of Ethernet
 	firstPort   = 1024
 )
 

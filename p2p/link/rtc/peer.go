@@ -1,0 +1,340 @@
+package rtc
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/sctp"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/link"
+)
+
+// peer is a WebRTC connection with data channels and nothing else: ICE finds a path,
+// DTLS encrypts what goes over it, and SCTP makes messages of that (RFC 8831). On the
+// wire it is what a PeerConnection is. Put together here, from pion's parts, it needs
+// half of the goroutines and memory, and can know how long the path's packets may be.
+//
+// Datagrams do not pass through ICE once it knows the path: they go from the mux to
+// DTLS, and back. What ICE itself says is all that it sees.
+type peer struct {
+	config *engine
+	mux    *mux
+	agent  *ice.Agent
+	dtls   *secure
+	gone   func(error) // called when the connection has ended
+
+	path    atomic.Pointer[route]
+	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
+	pumping sync.Once
+
+	controlling bool // it has offered; set by start
+	pulse       pulse
+	pace        pace
+	busy        atomic.Bool // the window for bulk data was full since the last look
+
+	cancel  context.CancelFunc
+	ctx     context.Context // ends with the peer
+	working sync.WaitGroup  // run, and the pump
+
+	mu          sync.Mutex // guards all that follows
+	conns       []*muxConn
+	assoc       *sctp.Association
+	certificate [32]byte // SHA-256 of the peer's, as the handshake has shown it
+}
+
+// route is where datagrams go.
+type route struct {
+	conn *muxConn // nil: ICE itself carries them
+	to   netip.AddrPort
+}
+
+// newPeer makes a peer that has not begun. gone is called at most a few times, when
+// the connection has ended.
+func newPeer(config *engine, m *mux, gone func(error)) (*peer, error) {
+	agent, err := ice.NewAgentWithOptions(config.ice...)
+	if err != nil {
+		return nil, fmt.Errorf("rtc: ice: %w", err)
+	}
+	p := &peer{config: config, mux: m, agent: agent, gone: gone}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.dtls = newSecure(p.send, func() { gone(errPeerGone) })
+	if err := errors.Join(
+		agent.OnConnectionStateChange(p.onState),
+		agent.OnSelectedCandidatePairChange(p.onPair),
+	); err != nil {
+		p.close()
+		return nil, fmt.Errorf("rtc: ice: %w", err)
+	}
+	return p, nil
+}
+
+func (p *peer) onState(state ice.ConnectionState) {
+	if state == ice.ConnectionStateDisconnected || state == ice.ConnectionStateFailed {
+		p.gone(fmt.Errorf("rtc: ice: %s: %w", state, errPeerGone))
+	}
+}
+
+// onPair follows the path that ICE has selected.
+func (p *peer) onPair(local, remote ice.Candidate) {
+	r := p.routeOf(local, remote)
+	if old := p.path.Swap(r); old != nil && *old != *r {
+		p.pulse.restart()
+	}
+}
+
+// look finds out whether the peer is alive, and now and then how long the path is.
+func (p *peer) look(now time.Time) {
+	if p.association() == nil {
+		return
+	}
+	switch p.pulse.look(p.config.quiet, !p.controlling, now) {
+	case gone:
+		p.gone(fmt.Errorf("rtc: no sign of life in %s: %w", p.config.gone, errPeerGone))
+	case ask:
+		go p.heartbeat() // the socket may be busy; other peers do not wait for it
+	}
+	if p.busy.Swap(false) {
+		_, least := p.pulse.roundTrip()
+		if wait, yes := p.pace.dip(now, least); yes {
+			time.AfterFunc(wait, p.heartbeat)
+		}
+	}
+}
+
+// heartbeat asks the peer for a sign of life. That it is lost is for those above to notice.
+func (p *peer) heartbeat() { _ = p.watched().beat(time.Now()) }
+
+func (p *peer) watched() watched { return watched{p.dtls, &p.pulse} }
+
+// full says that the window for bulk data is full, when acked bytes of it have arrived.
+func (p *peer) full(acked uint64) {
+	p.busy.Store(true)
+	_, least := p.pulse.roundTrip()
+	if least > 0 {
+		p.pace.full(time.Now(), acked, int(p.association().CWND()), least)
+	}
+}
+
+func (p *peer) association() *sctp.Association {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.assoc
+}
+
+// routeOf finds the mux's share of the pair's local end.
+func (p *peer) routeOf(local, remote ice.Candidate) *route {
+	to := addrPort(remote.Address(), uint16(remote.Port()))
+	if local.Type() == ice.CandidateTypeHost && local.NetworkType().IsUDP() {
+		for _, c := range p.shares() {
+			if c.key.v6 == to.Addr().Is6() {
+				return &route{conn: c, to: to}
+			}
+		}
+	}
+	return &route{}
+}
+
+func (p *peer) shares() []*muxConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.conns
+}
+
+// gather finds the local candidates and returns what the agent is known by.
+func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
+	done := make(chan struct{})
+	var once sync.Once
+	err = p.agent.OnCandidate(func(c ice.Candidate) {
+		if c == nil {
+			once.Do(func() { close(done) })
+		}
+	})
+	if err == nil {
+		err = p.agent.GatherCandidates()
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("rtc: ice: %w", err)
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return "", "", ctx.Err()
+	}
+	ufrag, pwd, err = p.agent.GetLocalUserCredentials()
+	if err != nil {
+		return "", "", fmt.Errorf("rtc: ice: %w", err)
+	}
+	conns := p.mux.agent(ufrag)
+	for _, c := range conns {
+		c.tap(p.dtls.deliver)
+	}
+	p.mu.Lock()
+	p.conns = conns
+	p.mu.Unlock()
+	return ufrag, pwd, nil
+}
+
+// start connects to the peer that remote describes. opened is called when all
+// channels are open.
+func (p *peer) start(remote description, controlling, client bool, opened func([link.Channels]*sctp.Stream)) error {
+	for i, c := range remote.Candidates {
+		cand, err := ice.UnmarshalCandidate(c.line(i))
+		if err == nil {
+			err = p.agent.AddRemoteCandidate(cand)
+		}
+		if err != nil {
+			return fmt.Errorf("rtc: ice: candidate %s: %w", c.Addr, err)
+		}
+	}
+	begin := p.agent.StartAccept
+	if p.controlling = controlling; controlling {
+		begin = p.agent.StartDial
+	}
+	conn, err := begin(remote.Ufrag, remote.Pwd)
+	if err != nil {
+		return fmt.Errorf("rtc: ice: %w", err)
+	}
+	p.viaICE.Store(conn)
+	p.working.Go(func() {
+		if err := p.run(remote, client, opened); err != nil {
+			p.gone(err)
+		}
+	})
+	return nil
+}
+
+// run brings one layer up after the other.
+func (p *peer) run(remote description, client bool, opened func([link.Channels]*sctp.Stream)) error {
+	if err := p.agent.AwaitConnect(p.ctx); err != nil {
+		return fmt.Errorf("rtc: ice: %w", err)
+	}
+	if p.path.Load() == nil { // what tells of it may be late
+		pair, err := p.agent.GetSelectedCandidatePair()
+		if err != nil || pair == nil {
+			return fmt.Errorf("rtc: ice: no path: %w", errors.Join(err, errPeerGone))
+		}
+		p.path.CompareAndSwap(nil, p.routeOf(pair.Local, pair.Remote))
+	}
+	err := p.dtls.handshake(p.ctx, shake{
+		cert: p.config.cert, client: client, log: p.config.log,
+		check: func(der []byte) error { return p.verify(der, remote.Fingerprint) },
+	})
+	if err != nil {
+		return err
+	}
+	assoc, err := sctp.ClientWithOptions(
+		sctp.WithNetConn(p.watched()), sctp.WithLoggerFactory(p.config.log),
+		sctp.WithMTU(baseMTU),
+		sctp.WithEnableZeroChecksum(true),
+		sctp.WithMaxReceiveBufferSize(receiveBuffer),
+		sctp.WithMaxMessageSize(maxMessage),
+		sctp.WithRTOMax(float64(rtoMax.Milliseconds())),
+	)
+	if err != nil {
+		return fmt.Errorf("rtc: sctp: %w", err)
+	}
+	p.mu.Lock()
+	p.assoc = assoc
+	p.mu.Unlock()
+	if p.ctx.Err() != nil { // close has not seen it
+		assoc.Abort("")
+		return p.ctx.Err()
+	}
+	var streams [link.Channels]*sctp.Stream
+	for ch := range streams {
+		s, err := assoc.OpenStream(uint16(ch), sctp.PayloadTypeWebRTCBinary)
+		if err != nil {
+			return fmt.Errorf("rtc: channel %d: %w", ch, err)
+		}
+		s.SetReliabilityParams(ch == unordered, sctp.ReliabilityTypeReliable, 0)
+		streams[ch] = s
+	}
+	p.heartbeat() // how long is the path?
+	opened(streams)
+	return nil
+}
+
+// verify takes the certificate of the handshake if it is the one that was announced.
+func (p *peer) verify(der []byte, want [32]byte) error {
+	got := sha256.Sum256(der)
+	p.mu.Lock()
+	p.certificate = got
+	p.mu.Unlock()
+	if got != want {
+		err := fmt.Errorf("rtc: connect: the certificate is not the one that was signed: %w", p2p.ErrRefused)
+		p.gone(err)
+		return err
+	}
+	return nil
+}
+
+// remoteCertificate is the SHA-256 of the peer's certificate after the handshake.
+func (p *peer) remoteCertificate() [32]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.certificate
+}
+
+// send sends a datagram over the path of now.
+func (p *peer) send(b []byte) error {
+	r := p.path.Load()
+	if r == nil {
+		return net.ErrClosed
+	}
+	if r.conn != nil {
+		_, err := r.conn.WriteToAddrPort(b, r.to)
+		return err
+	}
+	conn := p.viaICE.Load()
+	p.pumping.Do(func() { p.working.Go(func() { p.pump(conn) }) })
+	_, err := conn.Write(b)
+	return err
+}
+
+// pump takes in what comes over paths that are not the mux's.
+func (p *peer) pump(conn *ice.Conn) {
+	buf := make([]byte, maxPacket)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		p.dtls.deliver(buf[:n])
+	}
+}
+
+// close ends the connection and waits until nothing of it is left.
+func (p *peer) close() {
+	p.cancel()
+	if assoc := p.association(); assoc != nil {
+		assoc.Abort("")
+	}
+	_ = p.dtls.Close()
+	_ = p.agent.GracefulClose()
+	p.working.Wait()
+}
+
+// mtu is the length of SCTP's packets.
+func (p *peer) mtu() int { return baseMTU }
+
+// payloadOf is how many bytes of a message an SCTP packet takes: behind a header for
+// the packet and one for the chunk (I-DATA, RFC 8260), in steps of four.
+func payloadOf(mtu int) int { return (mtu - 12 - 20) &^ 3 }
+
+// Settings of SCTP.
+const (
+	// baseMTU is what every path carries: pion's own figure, 1191 bytes, which DTLS,
+	// UDP and IPv6 make 1276.
+	baseMTU       = 1191
+	receiveBuffer = 8 << 20
+	rtoMax        = 4 * time.Second
+)
