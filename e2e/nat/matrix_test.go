@@ -17,17 +17,7 @@ const limit = 60 * time.Second
 // TestMatrix: computers behind all kinds of NAT become one network in which everybody
 // is linked to everybody, directly wherever a packet can go directly.
 func TestMatrix(t *testing.T) {
-	n := join(t, build(t, "matrix"))
-	pairs, _ := n.Until(limit, func(pairs []lab.Pair) bool {
-		for _, p := range pairs {
-			if fault(p) != "" {
-				return false
-			}
-		}
-		return true
-	})
-	t.Logf("%d pairs of nodes\n%s", len(pairs), lab.Table(pairs))
-	check(t, pairs, fault)
+	settle(t, join(t, build(t, "matrix")), fault)
 }
 
 // fault says what is wrong with a pair. Empty: nothing.
@@ -45,9 +35,9 @@ func fault(p lab.Pair) string {
 	return ""
 }
 
-// check fails for pairs that something is wrong with, and explains the first of each
-// kind.
-func check(t *testing.T, pairs []lab.Pair, fault func(lab.Pair) string) {
+// check fails for pairs that something is wrong with, explains the first of each kind,
+// and reports whether there are none.
+func check(t *testing.T, pairs []lab.Pair, fault func(lab.Pair) string) bool {
 	t.Helper()
 	var kinds []string
 	found := map[string][]lab.Pair{}
@@ -73,4 +63,5 @@ func check(t *testing.T, pairs []lab.Pair, fault func(lab.Pair) string) {
 		}
 		t.Errorf("%s: %d of %d pairs: %s%s\nsuch as %s", k, len(found[k]), len(pairs), strings.Join(names, " "), more, found[k][0].Explain())
 	}
+	return len(kinds) == 0
 }

@@ -3,16 +3,24 @@
 package nat
 
 import (
+	"fmt"
 	"testing"
-	"time"
 )
 
 // report is what GET /api/network says of a node's place.
 type report struct {
 	Mapping   string
 	Filtering string
-	DoubleNAT *bool `json:"double_nat"`
 	External  any
+	DoubleNAT *bool `json:"double_nat"` // nil: not told
+}
+
+func (r report) String() string {
+	double := "not told"
+	if r.DoubleNAT != nil {
+		double = fmt.Sprint(*r.DoubleNAT)
+	}
+	return fmt.Sprintf("mapping %q, filtering %q, external %v, double NAT %s", r.Mapping, r.Filtering, r.External, double)
 }
 
 // TestTypes: each node finds out behind what kind of NAT it is.
@@ -21,19 +29,12 @@ func TestTypes(t *testing.T) {
 	n := join(t, build(t, "matrix"))
 	for _, h := range n.Hosts {
 		mapping, filtering := h.NAT.Behaviour()
-		var r report
-		var err error
-		for end := time.Now().Add(15 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-			err = h.Call("GET", "/api/network", nil, &r)
-			if err != nil || r.Mapping == mapping && r.Filtering == filtering || time.Now().After(end) {
-				break
-			}
-		}
+		r, err := ask(h, func(r report) bool { return r.Mapping == mapping && r.Filtering == filtering })
 		if err != nil {
 			t.Fatal(err) // the others will not do better
 		}
 		if r.Mapping != mapping || r.Filtering != filtering {
-			t.Errorf("%s (%s): mapping %q, filtering %q, want %q, %q; external %v", h.Name, h.NAT, r.Mapping, r.Filtering, mapping, filtering, r.External)
+			t.Errorf("%s (%s): %v; want mapping %q, filtering %q", h.Name, h.NAT, r, mapping, filtering)
 		}
 	}
 }

@@ -211,8 +211,17 @@ func (h *Host) Tail(n int, words ...string) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Received and Sent are the bytes that have gone over the computer's interface.
-func (h *Host) Received() (uint64, error) { in, _, err := h.space.counted(hostLink); return in, err }
+// Received is how many bytes have come in by the computer's interface.
+func (h *Host) Received() (uint64, error) { return h.space.received(hostLink) }
+
+// ListenUDP opens a socket on the computer.
+func (h *Host) ListenUDP(port int) (c *net.UDPConn, err error) {
+	err = h.space.inside(func() error {
+		c, err = net.ListenUDP("udp4", &net.UDPAddr{Port: port})
+		return err
+	})
+	return c, err
+}
 
 // Lose makes the computer lose a share of the packets that come to it: 30 for 30 %.
 func (h *Host) Lose(percent int) error {

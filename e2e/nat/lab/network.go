@@ -90,7 +90,7 @@ func (p Pair) Disagreement() string {
 		return "one end is linked"
 	case !p.AB.Connected:
 		return ""
-	case p.AB.Path.Proto != p.BA.Path.Proto:
+	case !p.Relayed() && p.AB.Path.Proto != p.BA.Path.Proto: // each has its own way to a relay
 		return "two protocols"
 	case (p.AB.Path.Kind == "relayed") != (p.BA.Path.Kind == "relayed"):
 		return "one end is relayed"
