@@ -34,32 +34,3 @@ func TestBlocked(t *testing.T) {
 	}
 	settle(t, n, fault)
 }
-
-// settle waits until there is no fault in any pair.
-func settle(t *testing.T, n *lab.Network, fault func(lab.Pair) string) {
-	t.Helper()
-	pairs, _ := n.Until(limit, func(pairs []lab.Pair) bool {
-		for _, p := range pairs {
-			if fault(p) != "" {
-				return false
-			}
-		}
-		return true
-	})
-	t.Logf("%d pairs of nodes\n%s", len(pairs), lab.Table(pairs))
-	if check(t, pairs, fault) {
-		return
-	}
-	t.FailNow()
-}
-
-// linked waits until all are linked.
-func linked(t *testing.T, n *lab.Network) {
-	t.Helper()
-	settle(t, n, func(p lab.Pair) string {
-		if !p.Linked() {
-			return "not linked"
-		}
-		return ""
-	})
-}

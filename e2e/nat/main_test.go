@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/e2e/nat/lab"
 )
@@ -17,6 +18,7 @@ import (
 var (
 	given = flag.String("program", "", "the program to test (empty: it is built)")
 	keep  = flag.Bool("keep", false, "leave data and logs of failed tests")
+	limit = flag.Duration("limit", time.Minute, "when all links must be there, and as direct as they can be")
 )
 
 // program is set in the environment of the tests to the program that they run.
@@ -79,16 +81,21 @@ func ready(t *testing.T) {
 func build(t *testing.T, scenario string) *lab.Lab {
 	t.Helper()
 	ready(t)
+	s, err := lab.Find(scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lacks := lab.Missing(s.Needs...); lacks != "" {
+		t.Skip(lacks)
+	}
 	dir, err := os.MkdirTemp("", "shoal-nat-"+scenario+"-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := lab.Build(scenario, lab.Options{Dir: dir, Program: os.Getenv(program), Prefix: strings.ToLower(t.Name()) + "-"})
+	l, err := s.Build(lab.Options{Dir: dir, Program: os.Getenv(program), Prefix: strings.ToLower(t.Name()) + "-"})
 	t.Cleanup(func() {
-		if l != nil {
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
+		if err := l.Close(); err != nil {
+			t.Error(err)
 		}
 		if t.Failed() && *keep {
 			t.Logf("left in %s", dir)
@@ -109,7 +116,7 @@ func join(t *testing.T, l *lab.Lab) *lab.Network {
 	t.Helper()
 	n, err := lab.Join(l.Hosts()...)
 	if err != nil {
-		t.Fatalf("not all have joined: %v", err)
+		t.Fatalf("not all have joined:\n%v", err)
 	}
 	return n
 }

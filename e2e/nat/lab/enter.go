@@ -17,15 +17,19 @@ import (
 // entered is set in the environment of the program that Enter runs.
 const entered = "SHOAL_NATLAB_ENTERED"
 
-// Missing says what this computer lacks for a lab. Empty: nothing.
-func Missing() string {
+// Missing says what this computer lacks for a lab, and for these programs in it.
+// Empty: nothing.
+func Missing(programs ...string) string {
 	if os.Getuid() != 0 {
 		return "it takes root to make network namespaces"
 	}
-	for _, p := range []struct{ program, pkg string }{{"ip", "iproute2"}, {"tc", "iproute2"}, {"nft", "nftables"}, {"miniupnpd", "miniupnpd-nftables"}} {
-		if _, err := exec.LookPath(p.program); err != nil {
-			return fmt.Sprintf("there is no %s here (Debian: apt-get install %s)", p.program, p.pkg)
+	for _, p := range append([]string{"ip", "tc", "nft"}, programs...) {
+		if _, err := exec.LookPath(p); err != nil {
+			return fmt.Sprintf("there is no %s here (Debian: apt-get install nftables iproute2 miniupnpd-nftables)", p)
 		}
+	}
+	if Entered() {
+		return ""
 	}
 	// Containers have root without the right to make namespaces.
 	try := exec.Command("true")

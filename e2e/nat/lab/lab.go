@@ -63,7 +63,7 @@ func New(o Options) (*Lab, error) {
 	l := &Lab{o: o}
 	s, err := l.space("internet")
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	l.wan = &Segment{space: s, bridge: "br0", prefix: o.Public}
 	return l, l.wan.up()

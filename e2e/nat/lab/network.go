@@ -3,8 +3,10 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -13,7 +15,9 @@ import (
 
 // Network is what the nodes of a lab have become by joining, looked at from all sides.
 type Network struct {
-	Hosts  []*Host
+	Hosts []*Host
+
+	mu     sync.Mutex // guards the following
 	joined map[*Host]time.Time
 	linked map[[2]*Host]time.Time // when a pair was first seen linked from both ends
 }
@@ -30,20 +34,36 @@ func Join(hosts ...*Host) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{Hosts: hosts, joined: map[*Host]time.Time{hosts[0]: time.Now()}, linked: map[[2]*Host]time.Time{}}
-	var mu sync.Mutex
+	all := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { // links come up while others still join
+		for {
+			select {
+			case <-all:
+				return
+			case <-time.After(pace):
+				n.Pairs()
+			}
+		}
+	})
 	err = each(hosts[1:], func(h *Host) error {
 		if _, err := h.CLI("join", invite.Link); err != nil {
 			return err
 		}
-		mu.Lock()
-		defer mu.Unlock()
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		n.joined[h] = time.Now()
 		return nil
 	})
+	close(all)
+	watching.Wait()
 	return n, err
 }
 
-// each does f for all hosts at the same time.
+// pace is how often links are looked at.
+const pace = 200 * time.Millisecond
+
+// each does f for all hosts at the same time. The error has the first few that failed.
 func each(hosts []*Host, f func(*Host) error) error {
 	errs := make([]error, len(hosts))
 	var wg sync.WaitGroup
@@ -51,21 +71,12 @@ func each(hosts []*Host, f func(*Host) error) error {
 		wg.Go(func() { errs[i] = f(h) })
 	}
 	wg.Wait()
-	var failed []string
-	var first error
-	for i, err := range errs {
-		if err == nil {
-			continue
-		}
-		failed = append(failed, hosts[i].Name)
-		if first == nil {
-			first = err
-		}
+	const few = 3
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if n := len(errs); n > few {
+		errs = append(errs[:few], fmt.Errorf("and %d more", n-few))
 	}
-	if len(failed) > 1 {
-		return fmt.Errorf("%w (the same or another error on %s)", first, strings.Join(failed[1:], ", "))
-	}
-	return first
+	return errors.Join(errs...)
 }
 
 // Pair is a link as both of its ends see it.
@@ -155,6 +166,8 @@ func (n *Network) Pairs() []Pair {
 		return err
 	})
 	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	var pairs []Pair
 	for i, a := range n.Hosts {
 		for _, b := range n.Hosts[i+1:] {
@@ -164,7 +177,7 @@ func (n *Network) Pairs() []Pair {
 				n.linked[key] = now
 			}
 			if at, known := n.linked[key]; known {
-				p.After = at.Sub(n.later(a, b))
+				p.After = max(0, at.Sub(n.later(a, b)))
 			}
 			pairs = append(pairs, p)
 		}
@@ -172,7 +185,7 @@ func (n *Network) Pairs() []Pair {
 	return pairs
 }
 
-// later is when the later one of two joined.
+// later is when the later one of two joined. The caller holds n.mu.
 func (n *Network) later(a, b *Host) time.Time {
 	if n.joined[a].After(n.joined[b]) {
 		return n.joined[a]
@@ -193,7 +206,7 @@ func (n *Network) Pair(a, b string) Pair {
 // Until looks at all pairs again and again, until done says so or the limit has come,
 // and returns what it saw last.
 func (n *Network) Until(limit time.Duration, done func([]Pair) bool) ([]Pair, bool) {
-	for end := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(limit); ; time.Sleep(pace) {
 		pairs := n.Pairs()
 		if done(pairs) {
 			return pairs, true
@@ -257,18 +270,18 @@ func Table(pairs []Pair) string {
 			seen = append(seen, fmt.Sprintf("%d of %s", n, s))
 		}
 		sort.Strings(seen)
-		fmt.Fprintf(&out, "%-39s %-11s %-11s %s\n", l.nats, l.want, span(l.after), strings.Join(seen, ", "))
+		fmt.Fprintf(&out, "%-39s %-11s %-11s %s\n", l.nats, l.want, Span(l.after), strings.Join(seen, ", "))
 	}
 	return out.String()
 }
 
-// span is the shortest and the longest of some times.
-func span(times []time.Duration) string {
+// Span is the shortest and the longest of some times.
+func Span(times []time.Duration) string {
 	if len(times) == 0 {
 		return "-"
 	}
 	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
-	return fmt.Sprintf("%.1f – %.1f", max(0, times[0].Seconds()), max(0, times[len(times)-1].Seconds()))
+	return fmt.Sprintf("%.1f – %.1f", times[0].Seconds(), times[len(times)-1].Seconds())
 }
 
 // Explain says of a pair why it is as it is: the reasons that both nodes give, and

@@ -13,6 +13,7 @@ type Scenario struct {
 	Name   string
 	About  string
 	Public netip.Prefix // TestNet if not given
+	Needs  []string     // programs that only some scenarios need
 	build  func(l *Lab) error
 }
 
@@ -20,32 +21,39 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{Name: "matrix", About: "two public computers, and two homes behind each kind of NAT", build: matrix},
-		{Name: "mapping", About: "homes whose routers forward ports by UPnP, NAT-PMP or PCP, and one behind a symmetric NAT", Public: Routable, build: mapping},
+		{Name: "mapping", About: "homes whose routers forward ports by UPnP, NAT-PMP or PCP, and one behind a symmetric NAT", Public: Routable, Needs: []string{"miniupnpd"}, build: mapping},
 		{Name: "blocked", About: "two homes where no UDP passes, and one where it does", build: blocked},
-		{Name: "loss", About: "two public computers; set the loss by hand: nft, or Host.Lose", build: public},
+		{Name: "loss", About: fmt.Sprintf("%d pairs of public computers that lose %d %% of the packets that come to them", LossPairs, LossPercent), build: loss},
 		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
-		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", build: carrier},
+		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
 	}
 }
 
-// Build builds the internet of the scenario with that name. No node runs yet.
-func Build(name string, o Options) (*Lab, error) {
+// Find is the scenario with a name.
+func Find(name string) (Scenario, error) {
+	var names []string
 	for _, s := range Scenarios() {
-		if s.Name != name {
-			continue
+		if s.Name == name {
+			return s, nil
 		}
-		o.Public = s.Public
-		l, err := New(o)
-		if err == nil {
-			err = s.build(l)
-		}
-		if err != nil {
-			return l, fmt.Errorf("build %s: %w", name, err)
-		}
-		return l, nil
+		names = append(names, s.Name)
 	}
-	return nil, fmt.Errorf("there is no scenario %q", name)
+	return Scenario{}, fmt.Errorf("there is no scenario %q but %s", name, strings.Join(names, ", "))
+}
+
+// Build builds the internet. No node runs yet. What was built is returned with an
+// error too, to be closed.
+func (s Scenario) Build(o Options) (*Lab, error) {
+	o.Public = s.Public
+	l, err := New(o)
+	if err == nil {
+		err = s.build(l)
+	}
+	if err != nil {
+		return l, fmt.Errorf("build %s: %w", s.Name, err)
+	}
+	return l, nil
 }
 
 // public adds R1 and R2.
@@ -106,6 +114,27 @@ func blocked(l *Lab) error {
 	}
 	_, err := l.Home("home", PortRestricted)
 	return err
+}
+
+// Of the scenario loss.
+const (
+	LossPairs   = 5
+	LossPercent = 30
+)
+
+func loss(l *Lab) error {
+	for i := range LossPairs {
+		for n, name := range []string{"from", "to"} {
+			h, err := l.Public(fmt.Sprintf("%s-%d", name, i), 11+2*i+n)
+			if err != nil {
+				return err
+			}
+			if err := h.Lose(LossPercent); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func relay(l *Lab) error {
