@@ -223,6 +223,20 @@ func (h *Host) ListenUDP(port int) (c *net.UDPConn, err error) {
 	return c, err
 }
 
+// ListenTCP listens on the computer.
+func (h *Host) ListenTCP(port int) (l *net.TCPListener, err error) {
+	err = h.space.inside(func() error {
+		l, err = net.ListenTCP("tcp4", &net.TCPAddr{Port: port})
+		return err
+	})
+	return l, err
+}
+
+// Dial connects from the computer to an address.
+func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return h.space.dial(ctx, network, addr)
+}
+
 // Lose makes the computer lose a share of the packets that come to it: 30 for 30 %.
 func (h *Host) Lose(percent int) error {
 	return h.space.nft(fmt.Sprintf(`table inet loss {
