@@ -25,6 +25,7 @@ func Scenarios() []Scenario {
 		{Name: "blocked", About: "two homes where no UDP passes, and one where it does", build: blocked},
 		{Name: "loss", About: fmt.Sprintf("%d pairs of public computers that lose %d %% of the packets that come to them", LossPairs, LossPercent), build: loss},
 		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
+		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
 		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
 	}
@@ -143,6 +144,28 @@ func relay(l *Lab) error {
 	}
 	for _, name := range []string{"symmetric-a", "symmetric-b"} {
 		if _, err := l.Home(name, Symmetric); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func twins(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for i, home := range []string{"twin-a", "twin-b"} {
+		r, err := l.router(home+"-router", PortRestricted, l.wan, 101+i, "192.168.1.0/24")
+		if err != nil {
+			return err
+		}
+		if _, err := l.host(home, PortRestricted, r, r.inner, 2); err != nil {
+			return err
+		}
+		if i > 0 {
+			continue
+		}
+		if _, err := l.host("sister-of-a", PortRestricted, r, r.inner, 3); err != nil {
 			return err
 		}
 	}
