@@ -1,6 +1,6 @@
 // npm test: everything there is to test, on a fresh machine, in the order in
 // which a mistake shows soonest. It installs what is missing: the npm packages,
-// and Chromium where apt can. `npm test -- NAME…` runs only the steps whose name
+// and Chromium and the programs of the NAT lab where apt can. `npm test -- NAME…` runs only the steps whose name
 // contains one of the words.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -89,8 +89,10 @@ function goDirs() {
   return ["main.go", "migrations", "p2p", "server", "store", "web/embed.go", "e2e"];
 }
 
-// install brings the npm packages in line with the lockfile, once.
+// install brings the npm packages in line with the lockfile, once, and gets the
+// programs of the NAT lab.
 function install() {
+  installLab();
   const stamp = "node_modules/.lock-digest";
   const lock = digest(["package-lock.json"]);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
@@ -111,8 +113,29 @@ function endToEnd() {
 function findChromium() {
   const known = () =>
     [process.env.SHOAL_CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((p) => p && existsSync(p));
-  if (known() || process.platform !== "linux" || process.getuid() !== 0 || !existsSync("/usr/bin/apt-get")) return known();
-  run("apt-get", "update", "-qq");
-  run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium");
+  if (!known() && canInstall()) apt("chromium");
   return known();
+}
+
+// installLab gets what e2e/nat builds its networks with. Its tests say what they
+// lack, and are skipped: that there is no network to get it from fails nothing.
+function installLab() {
+  const there = (program) => ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].some((dir) => existsSync(join(dir, program)));
+  if (["ip", "tc", "nft", "miniupnpd"].every(there) || !canInstall()) return;
+  try {
+    apt("iproute2", "nftables", "miniupnpd-nftables");
+  } catch (err) {
+    console.log(`no NAT lab: ${err.message}`);
+  }
+}
+
+function canInstall() {
+  return process.platform === "linux" && process.getuid() === 0 && existsSync("/usr/bin/apt-get");
+}
+
+// apt installs packages of the system. They ask no questions.
+function apt(...packages) {
+  process.env.DEBIAN_FRONTEND = "noninteractive";
+  run("apt-get", "update", "-qq");
+  run("apt-get", "install", "-y", "-qq", "--no-install-recommends", ...packages);
 }

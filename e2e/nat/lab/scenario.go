@@ -1,0 +1,206 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Scenario is an internet that the tests use, for people to look at too.
+type Scenario struct {
+	Name   string
+	About  string
+	Public netip.Prefix // TestNet if not given
+	Needs  []string     // programs that only some scenarios need
+	build  func(l *Lab) error
+}
+
+// Scenarios are all that there are.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{Name: "matrix", About: "two public computers, and two homes behind each kind of NAT", build: matrix},
+		{Name: "mapping", About: "homes whose routers forward ports by UPnP, NAT-PMP or PCP, and one behind a symmetric NAT", Public: Routable, Needs: []string{"miniupnpd"}, build: mapping},
+		{Name: "blocked", About: "two homes where no UDP passes, and one where it does", build: blocked},
+		{Name: "loss", About: fmt.Sprintf("%d pairs of public computers that lose %d %% of the packets that come to them", LossPairs, LossPercent), build: loss},
+		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
+		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
+		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
+		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
+	}
+}
+
+// Find is the scenario with a name.
+func Find(name string) (Scenario, error) {
+	var names []string
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return Scenario{}, fmt.Errorf("there is no scenario %q but %s", name, strings.Join(names, ", "))
+}
+
+// Build builds the internet. No node runs yet. What was built is returned with an
+// error too, to be closed.
+func (s Scenario) Build(o Options) (*Lab, error) {
+	o.Public = s.Public
+	l, err := New(o)
+	if err == nil {
+		err = s.build(l)
+	}
+	if err != nil {
+		return l, fmt.Errorf("build %s: %w", s.Name, err)
+	}
+	return l, nil
+}
+
+// public adds R1 and R2.
+func public(l *Lab) error {
+	for i, name := range []string{"R1", "R2"} {
+		if _, err := l.Public(name, 11+i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func matrix(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, nat := range NATs() {
+		for _, which := range []string{"-a", "-b"} {
+			name, _, _ := strings.Cut(string(nat), "-") // address, port
+			name, _, _ = strings.Cut(name, " ")         // full
+			if _, err := l.Home(name+which, nat); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func mapping(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, protocol := range []string{"upnp", "nat_pmp", "pcp"} {
+		h, err := l.Home(protocol, PortRestricted)
+		if err != nil {
+			return err
+		}
+		if err := h.Router.Set(Rules{NAT: PortRestricted, Forward: protocol}); err != nil {
+			return err
+		}
+	}
+	_, err := l.Home("symmetric", Symmetric)
+	return err
+}
+
+func blocked(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, name := range []string{"office-a", "office-b"} {
+		h, err := l.Home(name, PortRestricted)
+		if err != nil {
+			return err
+		}
+		if err := h.Router.Set(Rules{NAT: PortRestricted, BlockUDP: true}); err != nil {
+			return err
+		}
+	}
+	_, err := l.Home("home", PortRestricted)
+	return err
+}
+
+// Of the scenario loss.
+const (
+	LossPairs   = 5
+	LossPercent = 30
+)
+
+func loss(l *Lab) error {
+	for i := range LossPairs {
+		for n, name := range []string{"from", "to"} {
+			h, err := l.Public(fmt.Sprintf("%s-%d", name, i), 11+2*i+n)
+			if err != nil {
+				return err
+			}
+			if err := h.Lose(LossPercent); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func relay(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, name := range []string{"symmetric-a", "symmetric-b"} {
+		if _, err := l.Home(name, Symmetric); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func twins(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for i, home := range []string{"twin-a", "twin-b"} {
+		r, err := l.router(home+"-router", PortRestricted, l.wan, 101+i, "192.168.1.0/24")
+		if err != nil {
+			return err
+		}
+		if _, err := l.host(home, PortRestricted, r, r.inner, 2); err != nil {
+			return err
+		}
+		if i > 0 {
+			continue
+		}
+		if _, err := l.host("sister-of-a", PortRestricted, r, r.inner, 3); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func flip(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, name := range []string{"mover", "stayer", "cafe"} {
+		if _, err := l.Home(name, PortRestricted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func carrier(l *Lab) error {
+	if err := public(l); err != nil {
+		return err
+	}
+	c, err := l.Carrier("carrier", PortRestricted)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"inside-a", "inside-b"} {
+		h, err := l.HomeBehind(c, name, PortRestricted)
+		if err != nil {
+			return err
+		}
+		if err := h.Router.Set(Rules{NAT: PortRestricted, Forward: "all"}); err != nil {
+			return err
+		}
+	}
+	_, err = l.Home("elsewhere", PortRestricted)
+	return err
+}

@@ -1,0 +1,5 @@
+//go:build linux && !nat
+
+package nat
+
+const wanted = false

@@ -1,0 +1,6 @@
+//go:build linux && nat
+
+package nat
+
+// wanted: the tests were asked for.
+const wanted = true
