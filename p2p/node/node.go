@@ -169,7 +169,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 		open = func(local link.Local) (p2p.Transport, error) {
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
-				Linked: n.links.linked, Caller: n.links, Changed: n.addrsChanged,
+				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged,
 			})
 		}
 	}

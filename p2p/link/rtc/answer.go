@@ -77,6 +77,9 @@ func (t *Transport) decide(e envelope, hash [32]byte) ([]byte, error) {
 		return nil, err
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
+	if e.Restart != [32]byte{} {
+		return t.answerRestart(e, remote, hash)
+	}
 	t.mu.Lock()
 	free := t.slots.enter(e.Invite)
 	t.mu.Unlock()
@@ -163,6 +166,7 @@ func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote descr
 	if err != nil {
 		return nil, nil, err
 	}
+	s.origin = hash
 	msg, err := seal(t.o.Local.Identity, envelope{
 		Kind: answer, To: p2p.IDOf(e.From), Network: e.Network, Issued: t.number(0), SDP: s.local.sdp(), Offer: hash,
 	})

@@ -167,10 +167,7 @@ func (c *carrier) Path() p2p.Path { return c.s.currentPath() }
 // Stats implements link.Carrier.
 func (c *carrier) Stats() p2p.Stats {
 	st := p2p.Stats{Since: c.s.since, RTT: c.s.rtt()}
-	for _, m := range c.s.conns {
-		st.BytesIn += m.bytesIn.Load()
-		st.BytesOut += m.bytesOut.Load()
-	}
+	st.BytesIn, st.BytesOut = c.s.peer.bytes()
 	return st
 }
 

@@ -3,6 +3,7 @@ package rtc
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -222,6 +223,7 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 		s.close(err)
 		return nil, reply.Issued, err
 	}
+	s.origin = sha256.Sum256(msg)
 	t.offering(d, time.Now(), reply.Issued)
 	l, err := t.finish(ctx, s, reply, d.peer, network)
 	if err != nil {
@@ -279,6 +281,7 @@ func (t *Transport) ask(ctx context.Context, peer p2p.ID, msg []byte, ways []way
 var (
 	errGlare = errors.New("the peer's own offer is on its way")
 	errStale = errors.New("the peer knows a later offer of this node")
+	errGone  = fmt.Errorf("the peer has no such connection any more: %w", p2p.ErrClosed)
 	errBusy  = fmt.Errorf("the peer is busy: %w", p2p.ErrUnreachable)
 )
 
@@ -294,6 +297,8 @@ func replyError(e envelope) error {
 		return errStale
 	case codeBusy:
 		return errBusy
+	case codeGone:
+		return errGone
 	}
 	return fmt.Errorf("by the peer: %w", p2p.ErrRefused)
 }

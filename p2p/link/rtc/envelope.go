@@ -31,6 +31,7 @@ const (
 	codeBusy    = "busy"    // too many handshakes at once
 	codeGlare   = "glare"   // the smaller ID's own offer is under way
 	codeStale   = "stale"   // the number is not above Issued of this refusal
+	codeGone    = "gone"    // there is no such connection to restart
 )
 
 // envelope is one message of the signalling.
@@ -49,6 +50,9 @@ type envelope struct {
 	MAC    []byte   `cbor:"10,keyasint,omitempty"`
 	Offer  [32]byte `cbor:"11,keyasint"` // hash of the sealed offer that this replies to
 	Code   string   `cbor:"12,keyasint,omitempty"`
+	// Restart is the hash of the offer that made the connection which this offer
+	// is to find another path for. It is zero in an offer of a connection.
+	Restart [32]byte `cbor:"13,keyasint,omitzero"`
 }
 
 // sealed is an envelope as it travels.

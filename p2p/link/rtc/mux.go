@@ -259,6 +259,19 @@ func (m *mux) asked(c *muxConn, id txID) {
 	c.asked = append(c.asked, id)
 }
 
+// retire makes nobody find c by its name any more.
+func (m *mux) retire(c *muxConn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conns[c.key] == c {
+		delete(m.conns, c.key)
+	}
+	for _, id := range c.asked {
+		delete(m.pending, id)
+	}
+	c.asked = nil
+}
+
 // forget drops everything about c.
 func (m *mux) forget(c *muxConn) {
 	var unused []exit
@@ -365,6 +378,11 @@ func (c *muxConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	if class, ok := stunClass(b); ok && class == stunRequest {
 		c.mux.asked(c, txID(b[8:20]))
 	}
+	return c.send(b, to)
+}
+
+// send is WriteToAddrPort for what is no STUN, also after Close.
+func (c *muxConn) send(b []byte, to netip.AddrPort) (int, error) {
 	if err := c.mux.send(b, to); err != nil {
 		return 0, err
 	}
@@ -399,13 +417,24 @@ func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	return c.WriteToAddrPort(b, a.AddrPort())
 }
 
-// Close implements net.PacketConn.
+// Close implements net.PacketConn. A share that is tapped has another owner besides
+// the agent: to him comes what comes until drop.
 func (c *muxConn) Close() error {
 	c.once.Do(func() {
 		close(c.done)
-		c.mux.forget(c)
+		if c.tapped.Load() == nil {
+			c.mux.forget(c)
+		} else {
+			c.mux.retire(c)
+		}
 	})
 	return nil
+}
+
+// drop gives up the share for good.
+func (c *muxConn) drop() {
+	_ = c.Close()
+	c.mux.forget(c)
 }
 
 // LocalAddr implements net.PacketConn.

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/shoal-p2p/shoal/p2p"
 )
 
 const (
@@ -79,6 +77,13 @@ func (s *seen) addrs(now time.Time, n int) []netip.AddrPort {
 	return out[:min(n, len(out))]
 }
 
+// by returns what a server has said last.
+func (s *seen) by(server netip.AddrPort) netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[server].addr
+}
+
 // forget drops all: the network has changed.
 func (s *seen) forget() {
 	s.mu.Lock()
@@ -143,8 +148,8 @@ func (t *Transport) servers() []netip.AddrPort {
 	var peers []netip.AddrPort
 	t.mu.Lock()
 	for _, s := range t.current {
-		if p := s.lastPath(); p.Proto == "udp" && p.Kind != p2p.PathRelayed && p.Remote.IsValid() && !p.Remote.Addr().IsLoopback() {
-			peers = append(peers, p.Remote)
+		if to, via := s.heading(); via == nil && to.IsValid() && !to.Addr().IsLoopback() {
+			peers = append(peers, to)
 		}
 	}
 	t.mu.Unlock()

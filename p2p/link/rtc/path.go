@@ -94,11 +94,17 @@ func (p *peer) tried() []tried {
 	return out
 }
 
-// lastPath is the path that was last asked for, without the trouble to ask pion.
-func (s *session) lastPath() p2p.Path {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.path
+// heading is where datagrams go now, and through which tunnel, if through any. The
+// address is zero while there is no path.
+func (s *session) heading() (to netip.AddrPort, via tunnel) {
+	r := s.peer.path.Load()
+	if r == nil {
+		return netip.AddrPort{}, nil
+	}
+	if e, ok := s.t.mux.exitOf(r.to); ok {
+		return e.to, e.via
+	}
+	return r.to, nil
 }
 
 // pathOf explains the selected pair, given how the peer's candidates were tried.

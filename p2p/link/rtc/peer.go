@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
 )
+
+// lateData is for how long data that the peer has sent over the last path may come.
+const lateData = 2 * time.Second
 
 // peer is a WebRTC connection with data channels and nothing else: ICE finds a path,
 // DTLS encrypts what goes over it, and SCTP makes messages of that (RFC 8831). On the
@@ -40,6 +44,8 @@ type peer struct {
 	pulse       pulse
 	pace        pace
 	busy        atomic.Bool // the window for bulk data was full since the last look
+	silent      atomic.Bool // nothing was heard of the peer between the last looks
+	tail        tail        // what was sent while it is silent
 
 	cancel  context.CancelFunc
 	ctx     context.Context // ends with the peer
@@ -47,6 +53,8 @@ type peer struct {
 
 	mu          sync.Mutex // guards all that follows
 	conns       []*muxConn
+	left        []*muxConn // shares from before a restart, over which the peer may still send
+	in, out     uint64     // bytes over those that were dropped
 	assoc       *sctp.Association
 	certificate [32]byte // SHA-256 of the peer's, as the handshake has shown it
 }
@@ -88,6 +96,10 @@ func (p *peer) onPair(local, remote ice.Candidate) {
 	r := p.routeOf(local, remote)
 	if old := p.path.Swap(r); old != nil && *old != *r {
 		p.pulse.restart()
+		time.AfterFunc(lateData, p.leaveShares)
+		for _, b := range p.tail.take(time.Now()) {
+			_ = p.send(b)
+		}
 	}
 }
 
@@ -96,6 +108,8 @@ func (p *peer) look(now time.Time) {
 	if p.association() == nil {
 		return
 	}
+	p.silent.Store(!p.pulse.heard.Load())
+	p.tail.trim(now)
 	switch p.pulse.look(p.config.quiet, !p.controlling, now) {
 	case gone:
 		p.gone(fmt.Errorf("rtc: no sign of life in %s: %w", p.config.gone, errPeerGone))
@@ -109,6 +123,15 @@ func (p *peer) look(now time.Time) {
 		}
 	}
 }
+
+// doubtful reports whether the peer should have been heard: something was sent to it
+// a while ago, and nothing came since.
+func (p *peer) doubtful(now time.Time) bool {
+	return p.silent.Load() && p.tail.since(now) >= doubtAfter
+}
+
+// doubtAfter is a few round trips of any path.
+const doubtAfter = 700 * time.Millisecond
 
 // heartbeat asks the peer for a sign of life. That it is lost is for those above to notice.
 func (p *peer) heartbeat() { _ = p.watched().beat(time.Now()) }
@@ -149,6 +172,24 @@ func (p *peer) shares() []*muxConn {
 	return p.conns
 }
 
+// restart begins anew with ICE (RFC 8445, section 9) and returns what the agent is
+// known by now. The connection stays, and so does its path until there is another.
+func (p *peer) restart(ctx context.Context) (ufrag, pwd string, err error) {
+	p.leaveShares()
+	if err := p.agent.Restart("", ""); err != nil {
+		return "", "", fmt.Errorf("rtc: ice: restart: %w", err)
+	}
+	return p.gather(ctx)
+}
+
+// resume goes on after restart with what the peer has said.
+func (p *peer) resume(remote description) error {
+	if err := p.agent.SetRemoteCredentials(remote.Ufrag, remote.Pwd); err != nil {
+		return fmt.Errorf("rtc: ice: restart: %w", err)
+	}
+	return p.try(remote.Candidates)
+}
+
 // gather finds the local candidates and returns what the agent is known by.
 func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 	done := make(chan struct{})
@@ -178,22 +219,50 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 		c.tap(p.dtls.deliver)
 	}
 	p.mu.Lock()
+	p.left = append(p.left, p.conns...)
 	p.conns = conns
 	p.mu.Unlock()
 	return ufrag, pwd, nil
 }
 
+// leaveShares drops the shares from before the last restart, but for one that is the
+// path still.
+func (p *peer) leaveShares() {
+	var left []*muxConn
+	r := p.path.Load()
+	p.mu.Lock()
+	p.left = slices.DeleteFunc(p.left, func(c *muxConn) bool {
+		if r != nil && r.conn == c && p.ctx.Err() == nil {
+			return false
+		}
+		p.in += c.bytesIn.Load()
+		p.out += c.bytesOut.Load()
+		left = append(left, c)
+		return true
+	})
+	p.mu.Unlock()
+	for _, c := range left {
+		c.drop()
+	}
+}
+
+// bytes counts datagram payload, both ways.
+func (p *peer) bytes() (in, out uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in, out = p.in, p.out
+	for _, c := range slices.Concat(p.left, p.conns) {
+		in += c.bytesIn.Load()
+		out += c.bytesOut.Load()
+	}
+	return in, out
+}
+
 // start connects to the peer that remote describes. opened is called when all
 // channels are open.
 func (p *peer) start(remote description, controlling, client bool, opened func([link.Channels]*sctp.Stream)) error {
-	for i, c := range remote.Candidates {
-		cand, err := ice.UnmarshalCandidate(c.line(i))
-		if err == nil {
-			err = p.agent.AddRemoteCandidate(cand)
-		}
-		if err != nil {
-			return fmt.Errorf("rtc: ice: candidate %s: %w", c.Addr, err)
-		}
+	if err := p.try(remote.Candidates); err != nil {
+		return err
 	}
 	begin := p.agent.StartAccept
 	if p.controlling = controlling; controlling {
@@ -209,6 +278,20 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 			p.gone(err)
 		}
 	})
+	return nil
+}
+
+// try makes ICE try the peer's candidates.
+func (p *peer) try(candidates []candidate) error {
+	for i, c := range candidates {
+		cand, err := ice.UnmarshalCandidate(c.line(i))
+		if err == nil {
+			err = p.agent.AddRemoteCandidate(cand)
+		}
+		if err != nil {
+			return fmt.Errorf("rtc: ice: candidate %s: %w", c.Addr, err)
+		}
+	}
 	return nil
 }
 
@@ -290,8 +373,11 @@ func (p *peer) send(b []byte) error {
 	if r == nil {
 		return net.ErrClosed
 	}
+	if p.silent.Load() {
+		p.tail.keep(b, time.Now())
+	}
 	if r.conn != nil {
-		_, err := r.conn.WriteToAddrPort(b, r.to)
+		_, err := r.conn.send(b, r.to)
 		return err
 	}
 	conn := p.viaICE.Load()
@@ -321,6 +407,10 @@ func (p *peer) close() {
 	_ = p.dtls.Close()
 	_ = p.agent.GracefulClose()
 	p.working.Wait()
+	p.leaveShares()
+	for _, c := range p.shares() {
+		c.drop()
+	}
 }
 
 // mtu is the length of SCTP's packets.

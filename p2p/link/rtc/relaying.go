@@ -195,8 +195,13 @@ func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
 	var addrs []netip.AddrPort
 	tcpFirst := false
 	if s != nil {
-		if p := s.lastPath(); p.Remote.IsValid() && p.Kind != p2p.PathRelayed {
-			addrs, tcpFirst = append(addrs, p.Remote), p.Proto == "tcp"
+		switch to, via := s.heading(); v := via.(type) {
+		case nil:
+			if to.IsValid() {
+				addrs = append(addrs, to)
+			}
+		case *stream:
+			addrs, tcpFirst = append(addrs, v.peer), true
 		}
 	}
 	for _, a := range told.Addrs {

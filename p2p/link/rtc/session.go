@@ -27,9 +27,14 @@ type session struct {
 	peer    *peer
 	local   description
 	remote  description
-	conns   []*muxConn
 	since   time.Time
 	targets []target // the remote candidates as they are tried; guarded by mu
+
+	origin [32]byte // hash of the offer that made it; set before it is adopted
+
+	turn  chan struct{} // holds a token while nobody restarts ICE
+	roam  roam          // guarded by Transport.mu
+	yield func()        // gives up the restart that is under way; guarded by Transport.mu
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
@@ -48,9 +53,10 @@ var errPeerGone = errors.New("the peer has closed the connection or is gone")
 // remote.
 func (t *Transport) newSession(ctx context.Context, remote *description) (*session, error) {
 	s := &session{
-		t: t, since: time.Now(),
+		t: t, since: time.Now(), turn: make(chan struct{}, 1),
 		opened: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
+	s.turn <- struct{}{}
 	var err error
 	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) })
 	if err != nil {
@@ -72,7 +78,6 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 	if err != nil {
 		return fmt.Errorf("rtc: describe: %w", err)
 	}
-	s.conns = s.peer.shares()
 	s.local = description{
 		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Candidates: s.t.candidates(),
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	// them. Without, only WebSockets are tried and nothing is forwarded.
 	Linked func() []p2p.ID
 	Caller p2p.Caller
+	// Contact returns what is known of a member. Without, a link whose path is lost
+	// ends, and is made anew.
+	Contact func(p2p.ID) (p2p.Contact, bool)
 	// STUN gets the STUN messages that come to the p2p port and are for no ICE
 	// agent, and returns what to answer, if anything. The bytes are valid during
 	// the call, which must not wait. Nil: they are ignored.
@@ -74,6 +77,7 @@ type Transport struct {
 	questions  nat.Questions // of the p2p port to STUN servers
 	seen       seen
 	relays     relays
+	doubt      chan struct{} // has room for one: a peer should have been heard
 	adopted    chan struct{} // has room for one: a link came up
 	sheltering chan struct{} // has room for one: look after the relays
 
@@ -130,7 +134,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		forwarding:   newForwarding(),
 		dials:        map[p2p.ID]*dial{}, inbound: map[p2p.ID]*inbound{},
 		current: map[p2p.ID]*session{}, sessions: map[*session]bool{},
-		adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
+		doubt: make(chan struct{}, 1), adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
 	}
 	t.relays = relays{
 		t: t, members: map[p2p.ID]*relayed{}, offers: map[p2p.ID]relayOffer{}, failed: map[p2p.ID]time.Time{},
@@ -149,6 +153,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.running.Go(func() { _ = t.server.Serve(t.splitter.web) })
 	t.running.Go(t.observe)
 	t.running.Go(t.shelter)
+	t.running.Go(t.watchPaths)
 	t.running.Go(func() { t.watch(q.retry) })
 	return t, nil
 }
@@ -256,8 +261,15 @@ func (t *Transport) stun(b []byte, from netip.AddrPort) (answer []byte) {
 	return t.o.STUN(b, from)
 }
 
-// changed tells that what this node says of itself may have changed.
+// changed tells that what this node says of itself may have changed. Peers that are
+// reached in a roundabout way may be reached directly then.
 func (t *Transport) changed() {
+	t.mu.Lock()
+	for _, s := range t.current {
+		s.roam.again = 0
+		s.roam.next = time.Now().Add(changeWait)
+	}
+	t.mu.Unlock()
 	if t.o.Changed != nil {
 		t.o.Changed()
 	}
@@ -361,8 +373,13 @@ func (t *Transport) watch(every time.Duration) {
 		}
 		t.mu.Unlock()
 		now := time.Now()
+		doubt := false
 		for _, s := range all {
 			s.peer.look(now)
+			doubt = doubt || s.peer.doubtful(now)
+		}
+		if doubt {
+			signal(t.doubt)
 		}
 		clear(all)
 	}

@@ -1,0 +1,170 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// restartTimeout bounds the signalling of a restart.
+const restartTimeout = 8 * time.Second
+
+// restart finds another path for the connection to peer, which keeps what is on it.
+// The offer goes over the link itself too if that is alive. When the peer knows
+// nothing of the connection, it ends.
+func (t *Transport) restart(ctx context.Context, s *session, peer p2p.ID, alive bool) error {
+	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
+	defer cancel()
+	select {
+	case <-s.turn:
+	case <-s.ended:
+		return s.cause()
+	case <-ctx.Done():
+		return fmt.Errorf("rtc: restart to %s: %w", peer.Short(), ctx.Err())
+	}
+	t.mu.Lock()
+	try, yield := context.WithCancel(ctx)
+	s.yield = yield
+	t.mu.Unlock()
+	defer yield()
+	err := t.offerRestart(try, s, peer, alive)
+	t.mu.Lock()
+	s.yield = nil
+	t.mu.Unlock()
+	s.turn <- struct{}{}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errGone):
+		s.close(fmt.Errorf("rtc: restart: %w: %w", errPeerGone, err))
+	case errors.Is(err, errGlare) || try.Err() != nil && ctx.Err() == nil:
+		return nil // the peer's own offer comes, or has come
+	}
+	return fmt.Errorf("rtc: restart to %s: %w", peer.Short(), err)
+}
+
+func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, alive bool) error {
+	if err := s.redescribe(ctx, "actpass"); err != nil {
+		return err
+	}
+	e := envelope{
+		Kind: offer, To: peer, Network: t.o.Local.Network(), Issued: t.number(0),
+		SDP: s.local.sdp(), Restart: s.origin,
+	}
+	var reply envelope
+	for range maxOffers {
+		msg, err := seal(t.o.Local.Identity, e)
+		if err != nil {
+			return err
+		}
+		reply, err = t.ask(ctx, peer, msg, t.restartWays(peer, alive), nil)
+		if err == nil {
+			err = replyError(reply)
+		}
+		if errors.Is(err, errStale) {
+			e.Issued = t.number(reply.Issued)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	remote, err := parseSDP(reply.SDP)
+	if err != nil {
+		return err
+	}
+	remote.Candidates = usable(remote.Candidates, t.loopback())
+	return s.resume(remote)
+}
+
+// restartWays are the ways to a peer of which there is a link, dead or alive.
+func (t *Transport) restartWays(peer p2p.ID, alive bool) []way {
+	to := p2p.Contact{}
+	if t.o.Contact != nil {
+		to, _ = t.o.Contact(peer)
+	}
+	var out []way
+	if alive && t.o.Caller != nil {
+		out = append(out, t.viaLink(peer, make(chan struct{}, 1)))
+	}
+	if to.PublicKey != nil {
+		ways, _ := t.ways(to, nil, false)
+		out = append(out, ways...)
+	}
+	return out
+}
+
+// answerRestart serves an offer to find another path for the connection that there
+// is. The caller has admitted its author.
+func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte) ([]byte, error) {
+	from := p2p.IDOf(e.From)
+	t.mu.Lock()
+	s, floor := t.current[from], t.floors.get(from)
+	glare := s != nil && s.yield != nil && t.id.Compare(from) < 0
+	if s != nil && e.Issued > floor && !glare {
+		t.floors.set(from, e.Issued)
+		if s.yield != nil {
+			s.yield()
+		}
+	}
+	t.mu.Unlock()
+	switch {
+	case e.Issued <= floor:
+		return t.refuse(e, hash, codeStale, floor)
+	case s == nil || s.origin != e.Restart || s.remoteFingerprint() != remote.Fingerprint:
+		return t.refuse(e, hash, codeGone, 0)
+	case glare:
+		return t.refuse(e, hash, codeGlare, 0)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, restartTimeout)
+	defer cancel()
+	select {
+	case <-s.turn:
+	case <-s.ended:
+		return t.refuse(e, hash, codeGone, 0)
+	case <-ctx.Done():
+		return t.refuse(e, hash, codeBusy, 0)
+	}
+	defer func() { s.turn <- struct{}{} }()
+	err := s.redescribe(ctx, "active")
+	if err == nil {
+		err = s.resume(remote)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.log.Debug("another path is looked for", "peer", from.Short())
+	return seal(t.o.Local.Identity, envelope{
+		Kind: answer, To: from, Network: e.Network, Issued: t.number(0), SDP: s.local.sdp(), Offer: hash,
+	})
+}
+
+// redescribe restarts ICE and describes the connection anew.
+func (s *session) redescribe(ctx context.Context, setup string) error {
+	ufrag, pwd, err := s.peer.restart(ctx)
+	if err != nil {
+		return err
+	}
+	s.local = description{
+		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: setup, Candidates: s.t.candidates(),
+	}
+	return nil
+}
+
+// resume takes the peer's new description. Its certificate stays the one that it was.
+func (s *session) resume(remote description) error {
+	if remote.Fingerprint != s.remoteFingerprint() {
+		return fmt.Errorf("rtc: restart: another certificate: %w", p2p.ErrRefused)
+	}
+	return s.peer.resume(s.tell(remote))
+}
+
+func (s *session) remoteFingerprint() [32]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remote.Fingerprint
+}
