@@ -31,6 +31,8 @@ type Options struct {
 	Links func() []p2p.Link
 	// Addrs returns where a member says that its p2p port is. Nil: nobody says.
 	Addrs func(p2p.ID) []netip.AddrPort
+	// Servers are STUN servers that the owner names. They are asked as well.
+	Servers []netip.AddrPort
 	// Announced are addresses that the owner says are forwarded to the p2p port.
 	Announced []netip.AddrPort
 	// PortMapping says what the router was asked for and grants. Nil: nothing.
@@ -277,7 +279,7 @@ func (s *Service) check(ctx context.Context) {
 // observe looks at the network through the members that are linked now.
 func (s *Service) observe(ctx context.Context) Observations {
 	links := s.o.Links()
-	o := Observations{At: time.Now(), Own: s.sys.own(), Announced: s.o.Announced, Linked: len(links)}
+	o := Observations{At: time.Now(), Own: s.sys.own(), Announced: s.o.Announced, Linked: len(links), Servers: len(s.o.Servers)}
 	if s.o.PortMapping != nil {
 		o.PortMapping = s.o.PortMapping()
 	}
@@ -290,7 +292,7 @@ func (s *Service) observe(ctx context.Context) Observations {
 	}
 	o.Port = port.Bound()
 	t := trial{sys: s.sys, port: &s.waiting, send: port.Send}
-	if t.witnesses, o.Scope = witnesses(links, s.addrsOf); len(t.witnesses) > 0 {
+	if t.witnesses, o.Scope = witnesses(links, s.addrsOf, s.o.Servers); len(t.witnesses) > 0 {
 		t.observe(ctx, &o)
 	}
 	return o

@@ -37,6 +37,8 @@ func say(x Outcome, untried, came, silent string) string {
 // nobody says why something was not tried.
 func (o Observations) nobody() string {
 	switch {
+	case o.At.IsZero():
+		return "Not known: no check has been made yet."
 	case o.Linked == 0:
 		return "Not known: no other member is linked."
 	case o.TooOften:
@@ -47,22 +49,20 @@ func (o Observations) nobody() string {
 
 func (o Observations) sayUDP() string {
 	if o.UDP == Came && o.Scope != ScopePublic {
-		return "UDP works, as far as " + o.Scope.area() + "."
+		return "UDP works " + o.Scope.within() + "."
 	}
 	return say(o.UDP, o.nobody(), "UDP works.", "Nothing came back over UDP: something between here and the other members blocks it.")
 }
 
-// area names whom a report holds for.
-func (s Scope) area() string {
+// within says whom a report holds for.
+func (s Scope) within() string {
 	switch s {
-	case ScopePublic:
-		return "the Internet"
 	case ScopePrivate:
-		return "the local network"
+		return "in the local network"
 	case ScopeLoopback:
-		return "this computer"
+		return "on this computer"
 	}
-	return "nowhere"
+	return "on the Internet"
 }
 
 func (o Observations) sayExternal(r Report) string {
@@ -81,7 +81,7 @@ func (o Observations) sayMapping(r Report) string {
 	switch r.Mapping {
 	case MappingNone:
 		if o.Scope != ScopePublic {
-			return "Nothing translates addresses on the way to " + o.Scope.area() + "; nobody farther away could be asked."
+			return "Nothing translates addresses " + o.Scope.within() + "; nobody farther away could be asked."
 		}
 		return "Nothing translates addresses: this computer is on the Internet itself."
 	case MappingIndependent:
@@ -166,20 +166,23 @@ func (o Observations) sayDoubleNAT(r Report) string {
 }
 
 func (o Observations) sayReachable(r Report) string {
-	area := o.Scope.area()
 	switch r.Reachable {
 	case Yes:
-		return "Strangers reach this node directly from " + area + ": a member has called back from a port that this node never contacted."
+		return "Everybody " + o.Scope.within() + " can reach this node directly: a member has called back from a port that this node never contacted."
 	case No:
-		if slices.ContainsFunc(o.Reach, func(c CallBack) bool { return c.Outcome == Came }) {
-			return "Strangers do not reach this node directly: only those that it has contacted itself get in."
+		if o.anyCame() {
+			return "Only those that this node has contacted itself can reach it directly."
 		}
-		return "Strangers do not reach this node directly: a member has called back, and nothing arrived."
+		return "Nobody can reach this node unless it makes contact as well: a member has called back, and nothing arrived."
 	}
-	if slices.ContainsFunc(o.Reach, func(c CallBack) bool { return c.Outcome == Came }) {
-		return "Not known: a member could call back, but a member with another public address would have to try as well."
+	if o.anyCame() {
+		return "Not known: a member could call back, but one with another public address would have to try as well."
 	}
 	return o.nobody()
+}
+
+func (o Observations) anyCame() bool {
+	return slices.ContainsFunc(o.Reach, func(c CallBack) bool { return c.Outcome == Came })
 }
 
 func sayRelays(r Report) string {
@@ -213,7 +216,10 @@ func advise(o Observations, r Report) []string {
 	mapped := o.PortMapping.External.IsValid()
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	if o.Linked == 0 {
+	if o.At.IsZero() {
+		return nil
+	}
+	if o.Linked+o.Servers == 0 {
 		add("Nothing can be found out before another member is linked: invite one, or start one.")
 		return out
 	}

@@ -287,7 +287,7 @@ func (t *trial) callers() []int {
 		n := 0
 		for i, w := range t.witnesses {
 			known := slices.ContainsFunc(out, func(o int) bool { return t.witnesses[o].addr.Addr() == w.addr.Addr() })
-			if t.seen[i].IsValid() && w.addr.Addr().Is4() == v4 && !known && n < maxCallers {
+			if w.link != nil && t.seen[i].IsValid() && w.addr.Addr().Is4() == v4 && !known && n < maxCallers {
 				out = append(out, i)
 				n++
 			}
@@ -333,7 +333,13 @@ func awaitProbe(ctx context.Context, came <-chan netip.AddrPort, wait time.Durat
 	}
 }
 
+// errServer: a STUN server cannot be asked for more.
+var errServer = errors.New("not a member")
+
 func (t *trial) callPort(ctx context.Context, w witness) (uint16, error) {
+	if w.link == nil {
+		return 0, errServer
+	}
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
 	port, err := callPort(ctx, w.link)
@@ -342,6 +348,9 @@ func (t *trial) callPort(ctx context.Context, w witness) (uint16, error) {
 }
 
 func (t *trial) callProbe(ctx context.Context, w witness, to netip.AddrPort, n Nonce, source Source) error {
+	if w.link == nil {
+		return errServer
+	}
 	ctx, cancel := context.WithTimeout(ctx, helpTimeout)
 	defer cancel()
 	err := callProbe(ctx, w.link, to, n, source)
@@ -355,12 +364,17 @@ func (t *trial) note(err error) {
 	}
 }
 
-// witnesses finds who can be asked now.
-func witnesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort) ([]witness, Scope) {
+// witnesses finds who can be asked now: the peers of links, and STUN servers.
+func witnesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort, servers []netip.AddrPort) ([]witness, Scope) {
 	var all []witness
 	for _, l := range links {
 		if w, ok := witnessOf(l, addrs(l.Peer())); ok {
 			all = append(all, w)
+		}
+	}
+	for _, a := range servers {
+		if a = unmap(a); scopeOf(a.Addr()) != "" {
+			all = append(all, witness{addr: a, kind: p2p.PathDirect})
 		}
 	}
 	return choose(all)

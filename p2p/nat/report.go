@@ -59,6 +59,7 @@ type Observations struct {
 	Port      netip.AddrPort   // the p2p port, as it is bound
 	Announced []netip.AddrPort // where the owner says that the p2p port can be reached
 	Linked    int              // members that have a link
+	Servers   int              // STUN servers that the owner names
 	Scope     Scope            // of the members that were asked: the widest that any has
 
 	UDP  Outcome // whether anything came over UDP

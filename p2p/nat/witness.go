@@ -12,7 +12,8 @@ import (
 // maxWitnesses is how many members one check asks for what they see.
 const maxWitnesses = 8
 
-// witness is a member that can say how it sees this node.
+// witness is who can say how it sees this node: a member, or a STUN server, which
+// has no link and can do nothing else.
 type witness struct {
 	link  p2p.Link
 	addr  netip.AddrPort // of its p2p port
@@ -45,9 +46,9 @@ func witnessOf(l p2p.Link, addrs []netip.AddrPort) (witness, bool) {
 }
 
 // choose keeps those witnesses that are farthest away: only who is on the Internet
-// sees what the Internet sees. They are put in order: linked over UDP first, the
-// most directly linked first, the fastest first; and of each IP address the first
-// before the second of any.
+// sees what the Internet sees. They are put in order: members before servers,
+// linked over UDP first, the most directly linked first, the fastest first; and of
+// each IP address the first before the second of any.
 func choose(all []witness) ([]witness, Scope) {
 	scope := Scope("")
 	for _, w := range all {
@@ -75,7 +76,7 @@ func choose(all []witness) ([]witness, Scope) {
 
 func compareWitnesses(a, b witness) int {
 	if a.proto != b.proto {
-		return strings.Compare(b.proto, a.proto) // udp before tcp
+		return strings.Compare(b.proto, a.proto) // udp, tcp, none
 	}
 	if c := directness(a.kind) - directness(b.kind); c != 0 {
 		return c
