@@ -243,7 +243,7 @@ func advise(o Observations, r Report) []string {
 	case r.Mapping == MappingNone && r.Reachable == No:
 		add("A firewall keeps strangers out. Open %s on this computer, and in what is before it.", port)
 	case r.Mapping == MappingAddress, r.Mapping == MappingAddressPort:
-		add("Your router gives every destination another port (symmetric). Two such homes need a relay; forward %s to this computer, or switch on UPnP.", port)
+		add(o.sayMapping(r)+" Two such homes need a relay; forward %s to this computer, or switch on UPnP.", port)
 	case r.Reachable == No && !mapped && len(o.Announced) == 0:
 		add("Links are made by sending from both sides at once, which works with most routers. To be reached by everybody, forward %s to this computer, or switch on UPnP.", port)
 	}

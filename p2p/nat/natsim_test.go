@@ -25,6 +25,7 @@ type world struct {
 	loss  float64
 	rng   *rand.Rand
 	ports uint16 // the last that a socket got
+	spy   func(from, to netip.AddrPort, p []byte)
 }
 
 func newWorld(seed uint64) *world {
@@ -112,6 +113,9 @@ func (w *world) send(c *simConn, to netip.AddrPort, p []byte) {
 	}
 	if c.box != nil {
 		from = c.box.out(w, from, to)
+	}
+	if w.spy != nil {
+		w.spy(from, to, p)
 	}
 	if b := w.boxes[to.Addr()]; b != nil {
 		inner, ok := b.in(from, to)
@@ -230,7 +234,7 @@ type simNode struct {
 	w     *world
 	id    p2p.ID
 	conn  *simConn
-	noTCP bool
+	moved netip.Addr // where its interface is now; guarded by world.mu
 
 	mu     sync.Mutex // guards all that follows
 	links  []p2p.Link
@@ -254,14 +258,16 @@ func (w *world) node(t *testing.T, ip string, b *box, change func(*Options)) *si
 	}
 	n.Service = New(o)
 	n.use(system{
-		own:    func() []netip.Addr { return []netip.Addr{n.conn.addr.Addr()} },
-		listen: func(context.Context) (net.PacketConn, error) { return w.open(n.conn.addr.Addr(), 0, b), nil },
-		dial: func(context.Context, netip.AddrPort) error {
-			if n.noTCP {
-				return errors.New("blocked")
+		own: func() []netip.Addr {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if n.moved.IsValid() {
+				return []netip.Addr{n.moved}
 			}
-			return nil
+			return []netip.Addr{n.conn.addr.Addr()}
 		},
+		listen: func(context.Context) (net.PacketConn, error) { return w.open(n.conn.addr.Addr(), 0, b), nil },
+		dial:   func(context.Context, netip.AddrPort) error { return nil },
 	})
 	n.Attach(n)
 	ctx, cancel := context.WithCancel(context.Background())
