@@ -59,7 +59,7 @@ func (p *pending) take(m message, from netip.AddrPort) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch m.class {
-	case success, failure:
+	case classSuccess, classFailure:
 		q, ok := p.asked[m.tx]
 		if !ok || q.server != from {
 			return false
@@ -69,7 +69,7 @@ func (p *pending) take(m message, from netip.AddrPort) bool {
 		default: // it was answered already
 		}
 		return true
-	case indication:
+	case classIndication:
 		came, ok := p.probes[m.nonce]
 		if !ok {
 			return false
@@ -79,7 +79,7 @@ func (p *pending) take(m message, from netip.AddrPort) bool {
 		default:
 		}
 		return true
-	case request:
+	case classRequest:
 	}
 	return false
 }
@@ -140,7 +140,7 @@ func (p *pending) transact(ctx context.Context, send func([]byte, netip.AddrPort
 		select {
 		case m := <-q.answer:
 			timer.Stop()
-			if m.class == success && m.mapped.IsValid() {
+			if m.class == classSuccess && m.mapped.IsValid() {
 				return m.mapped, time.Since(began), nil
 			}
 			if m.code != codeUnknownAttribute || bare {

@@ -41,7 +41,7 @@ type account struct {
 // has to send more first, or asks too often.
 func (r *Responder) Respond(b []byte, from netip.AddrPort, now time.Time) []byte {
 	m, err := parse(b)
-	if err != nil || m.class != request || m.credentials {
+	if err != nil || m.class != classRequest || m.credentials {
 		return nil
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())

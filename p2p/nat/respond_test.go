@@ -41,7 +41,7 @@ func TestRespond(t *testing.T) {
 		"mapped IPv4":   {bindingRequest(txID{1}), netip.AddrPortFrom(netip.AddrFrom16(asker4.Addr().As16()), asker4.Port()), 1},
 		"bare, IPv4":    {bareRequest(txID{1}), asker4, 2},
 		"bare, IPv6":    {bareRequest(txID{1}), asker6, 3},
-		"with SOFTWARE": {appendAttr(appendHeader(nil, request, txID{1}, 16), 0x8022, []byte("pion-client\x00")), asker4, 1},
+		"with SOFTWARE": {appendAttr(appendHeader(nil, classRequest, txID{1}, 16), 0x8022, []byte("pion-client\x00")), asker4, 1},
 	} {
 		var r Responder
 		for i := 1; i <= 3; i++ {
@@ -58,7 +58,7 @@ func TestRespond(t *testing.T) {
 
 // TestRespondNot: what is for an ICE agent, or no request, is left alone.
 func TestRespondNot(t *testing.T) {
-	withUser := appendAttr(appendHeader(nil, request, txID{1}, 32), attrUsername, []byte("our.ufrag:their.ufrag.and.more.."[:28]))
+	withUser := appendAttr(appendHeader(nil, classRequest, txID{1}, 32), attrUsername, []byte("our.ufrag:their.ufrag.and.more.."[:28]))
 	for name, b := range map[string][]byte{
 		"for an agent": withUser,
 		"answer":       bindingSuccess(txID{1}, asker6),
@@ -80,11 +80,11 @@ func TestRespondNot(t *testing.T) {
 // TestRespondUnknown: who asks for what this server cannot do is told so, as RFC
 // 5780 clients expect of servers that have one address.
 func TestRespondUnknown(t *testing.T) {
-	changeRequest := appendAttr(appendHeader(nil, request, txID{1}, 8+24), 0x0003, []byte{0, 0, 0, 6})
+	changeRequest := appendAttr(appendHeader(nil, classRequest, txID{1}, 8+24), 0x0003, []byte{0, 0, 0, 6})
 	changeRequest = appendAttr(changeRequest, attrPadding, make([]byte, 20))
 	var r Responder
 	m, err := parse(r.Respond(changeRequest, asker4, noon))
-	if err != nil || m.class != failure || m.code != 420 || m.tx != (txID{1}) {
+	if err != nil || m.class != classFailure || m.code != 420 || m.tx != (txID{1}) {
 		t.Errorf("got %+v, %v; want error 420", m, err)
 	}
 }
@@ -100,7 +100,7 @@ func TestRespondPays(t *testing.T) {
 		for range n {
 			ip := rapid.SampledFrom([]string{"198.51.100.7", "198.51.100.8", "2001:db8::1", "2001:db8::ffff", "2001:db8:1::1"}).Draw(t, "ip")
 			from := netip.AddrPortFrom(netip.MustParseAddr(ip), rapid.Uint16().Draw(t, "port"))
-			b := rapid.SampledFrom([][]byte{bareRequest(txID{1}), bindingRequest(txID{1}), appendAttr(appendHeader(nil, request, txID{}, 8), 0x0003, []byte{0, 0, 0, 6})}).Draw(t, "request")
+			b := rapid.SampledFrom([][]byte{bareRequest(txID{1}), bindingRequest(txID{1}), appendAttr(appendHeader(nil, classRequest, txID{}, 8), 0x0003, []byte{0, 0, 0, 6})}).Draw(t, "request")
 			now = now.Add(time.Duration(rapid.IntRange(-5, 20).Draw(t, "ms")) * time.Millisecond)
 			house := household(from.Addr())
 			in[house] += len(b)

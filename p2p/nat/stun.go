@@ -20,10 +20,10 @@ const (
 type class uint16
 
 const (
-	request    class = 0x000
-	indication class = 0x010
-	success    class = 0x100
-	failure    class = 0x110
+	classRequest    class = 0x000
+	classIndication class = 0x010
+	classSuccess    class = 0x100
+	classFailure    class = 0x110
 )
 
 // Attributes that are understood here. Those below 0x8000 must be understood by
@@ -191,11 +191,11 @@ func appendAttr(b []byte, kind uint16, value []byte) []byte {
 // bindingRequest is a request without credentials, padded so that a Responder has
 // room for its answer.
 func bindingRequest(tx txID) []byte {
-	return appendAttr(appendHeader(nil, request, tx, paddedSize-headerSize), attrPadding, make([]byte, paddedSize-headerSize-4))
+	return appendAttr(appendHeader(nil, classRequest, tx, paddedSize-headerSize), attrPadding, make([]byte, paddedSize-headerSize-4))
 }
 
 // bareRequest is a request for servers that do not know PADDING.
-func bareRequest(tx txID) []byte { return appendHeader(nil, request, tx, 0) }
+func bareRequest(tx txID) []byte { return appendHeader(nil, classRequest, tx, 0) }
 
 // bindingSuccess tells the asker its address.
 func bindingSuccess(tx txID, mapped netip.AddrPort) []byte {
@@ -206,7 +206,7 @@ func bindingSuccess(tx txID, mapped netip.AddrPort) []byte {
 	value := []byte{0, family}
 	value = binary.BigEndian.AppendUint16(value, mapped.Port()^uint16(cookie>>16))
 	value = append(value, xor(addr.AsSlice(), xorKey(tx))...)
-	return appendAttr(appendHeader(nil, success, tx, 4+len(value)), attrXorMapped, value)
+	return appendAttr(appendHeader(nil, classSuccess, tx, 4+len(value)), attrXorMapped, value)
 }
 
 // bindingFailure refuses a request for its unknown attributes.
@@ -216,12 +216,12 @@ func bindingFailure(tx txID, unknown []uint16) []byte {
 		names = binary.BigEndian.AppendUint16(names, u)
 	}
 	size := 4 + 4 + 4 + (len(names)+3)&^3
-	b := appendHeader(nil, failure, tx, size)
+	b := appendHeader(nil, classFailure, tx, size)
 	b = appendAttr(b, attrError, []byte{0, 0, codeUnknownAttribute / 100, codeUnknownAttribute % 100})
 	return appendAttr(b, attrUnknown, names)
 }
 
 // probe is an indication that bears nothing but a nonce.
 func probe(tx txID, nonce Nonce) []byte {
-	return appendAttr(appendHeader(nil, indication, tx, probeSize-headerSize), attrNonce, nonce[:])
+	return appendAttr(appendHeader(nil, classIndication, tx, probeSize-headerSize), attrNonce, nonce[:])
 }

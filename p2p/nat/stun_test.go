@@ -39,7 +39,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if m.class != success || m.tx != vectorTx || m.mapped != netip.MustParseAddrPort(tc.want) || !m.credentials || len(m.unknown) > 0 {
+		if m.class != classSuccess || m.tx != vectorTx || m.mapped != netip.MustParseAddrPort(tc.want) || !m.credentials || len(m.unknown) > 0 {
 			t.Errorf("%s: got %+v, want the address %s", name, m, tc.want)
 		}
 	}
@@ -55,12 +55,12 @@ func TestMessages(t *testing.T) {
 		want  message
 		size  int
 	}{
-		"request":      {bindingRequest(tx), message{class: request, tx: tx}, paddedSize},
-		"bare request": {bareRequest(tx), message{class: request, tx: tx}, 20},
-		"IPv4":         {bindingSuccess(tx, v4), message{class: success, tx: tx, mapped: v4}, 32},
-		"IPv6":         {bindingSuccess(tx, v6), message{class: success, tx: tx, mapped: v6}, paddedSize},
-		"refusal":      {bindingFailure(tx, []uint16{3}), message{class: failure, tx: tx, code: 420}, 36},
-		"probe":        {probe(tx, nonce), message{class: indication, tx: tx, nonce: nonce}, probeSize},
+		"request":      {bindingRequest(tx), message{class: classRequest, tx: tx}, paddedSize},
+		"bare request": {bareRequest(tx), message{class: classRequest, tx: tx}, 20},
+		"IPv4":         {bindingSuccess(tx, v4), message{class: classSuccess, tx: tx, mapped: v4}, 32},
+		"IPv6":         {bindingSuccess(tx, v6), message{class: classSuccess, tx: tx, mapped: v6}, paddedSize},
+		"refusal":      {bindingFailure(tx, []uint16{3}), message{class: classFailure, tx: tx, code: 420}, 36},
+		"probe":        {probe(tx, nonce), message{class: classIndication, tx: tx, nonce: nonce}, probeSize},
 	} {
 		got, err := parse(tc.bytes)
 		if err != nil {
@@ -94,8 +94,8 @@ func TestMalformed(t *testing.T) {
 		"address too short":   change(func(b []byte) []byte { b[23] = 4; b[3] = 8; return b[:28] }),
 		"address of no kind":  change(func(b []byte) []byte { b[25] = 7; return b }),
 		"IPv6 of four bytes":  change(func(b []byte) []byte { b[25] = 2; return b }),
-		"an error of 0 bytes": appendAttr(appendHeader(nil, failure, txID{}, 4), attrError, nil),
-		"a nonce of 8 bytes":  appendAttr(appendHeader(nil, indication, txID{}, 12), attrNonce, make([]byte, 8)),
+		"an error of 0 bytes": appendAttr(appendHeader(nil, classFailure, txID{}, 4), attrError, nil),
+		"a nonce of 8 bytes":  appendAttr(appendHeader(nil, classIndication, txID{}, 12), attrNonce, make([]byte, 8)),
 	} {
 		if m, err := parse(b); err == nil {
 			t.Errorf("%s: read as %+v", name, m)

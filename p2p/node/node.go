@@ -20,6 +20,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -51,6 +52,7 @@ type Node struct {
 	sync      *exchange.Service
 	index     *search.Index
 	mesh      *search.Mesh
+	network   *nat.Service
 	links     *links
 	lan       *lan.Service                           // nil: nobody is looked for in the local network
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
@@ -139,13 +141,15 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
+	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
 	n.handlers[search.Proto] = n.index.Handler
 	n.handlers[search.FetchProto] = n.index.FetchHandler
 	n.handlers[folder.ListProtocol] = n.folders.HandleList
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
-	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.exchange
+	n.handlers[nat.Protocol] = n.network.Handle
+	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.greet
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
 		Gate: n.members.Gate, Handler: n.handler, Logger: n.log,
@@ -170,6 +174,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
 				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged,
+				STUN: n.network.Take,
 			})
 		}
 	}
@@ -181,6 +186,9 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 		handlers := own.Handlers()
 		n.forwards.Store(&handlers)
 	}
+	if p, ok := t.(nat.Port); ok {
+		n.network.Attach(p)
+	}
 	return t, nil
 }
 
@@ -191,6 +199,7 @@ func (n *Node) run() {
 		"members":   func(ctx context.Context) error { return n.members.Run(ctx, n.links, n.links.linked) },
 		"folders":   n.folders.Run,
 		"exchange":  n.sync.Run,
+		"network":   n.network.Run,
 		"addresses": n.watchAddrs,
 		"offers":    n.watchOffers,
 		"access":    n.watchAccess,
@@ -341,6 +350,12 @@ func reset(conn net.Conn) {
 		_ = r.Reset(0) // it is broken already
 	}
 	_ = conn.Close() // nothing was written
+}
+
+// greet does what is due when a link to a member came up.
+func (n *Node) greet(ctx context.Context, l p2p.Link) {
+	n.network.Linked(l)
+	n.exchange(ctx, l)
 }
 
 // exchange brings the rosters of both ends in line. The other end may not know

@@ -19,19 +19,19 @@ import (
 
 // Defines values for Access.
 const (
-	None  Access = "none"
-	Read  Access = "read"
-	Write Access = "write"
+	AccessNone  Access = "none"
+	AccessRead  Access = "read"
+	AccessWrite Access = "write"
 )
 
 // Valid indicates whether the value is a known member of the Access enum.
 func (e Access) Valid() bool {
 	switch e {
-	case None:
+	case AccessNone:
 		return true
-	case Read:
+	case AccessRead:
 		return true
-	case Write:
+	case AccessWrite:
 		return true
 	default:
 		return false
@@ -250,25 +250,25 @@ func (e LessonOpOp) Valid() bool {
 
 // Defines values for LessonStepOutcome.
 const (
-	Collision  LessonStepOutcome = "collision"
-	FalseAlarm LessonStepOutcome = "false_alarm"
-	Match      LessonStepOutcome = "match"
-	Rest       LessonStepOutcome = "rest"
-	Unknown    LessonStepOutcome = "unknown"
+	LessonStepOutcomeCollision  LessonStepOutcome = "collision"
+	LessonStepOutcomeFalseAlarm LessonStepOutcome = "false_alarm"
+	LessonStepOutcomeMatch      LessonStepOutcome = "match"
+	LessonStepOutcomeRest       LessonStepOutcome = "rest"
+	LessonStepOutcomeUnknown    LessonStepOutcome = "unknown"
 )
 
 // Valid indicates whether the value is a known member of the LessonStepOutcome enum.
 func (e LessonStepOutcome) Valid() bool {
 	switch e {
-	case Collision:
+	case LessonStepOutcomeCollision:
 		return true
-	case FalseAlarm:
+	case LessonStepOutcomeFalseAlarm:
 		return true
-	case Match:
+	case LessonStepOutcomeMatch:
 		return true
-	case Rest:
+	case LessonStepOutcomeRest:
 		return true
-	case Unknown:
+	case LessonStepOutcomeUnknown:
 		return true
 	default:
 		return false
@@ -277,16 +277,133 @@ func (e LessonStepOutcome) Valid() bool {
 
 // Defines values for NetworkMode.
 const (
-	Closed NetworkMode = "closed"
-	Open   NetworkMode = "open"
+	NetworkModeClosed NetworkMode = "closed"
+	NetworkModeOpen   NetworkMode = "open"
 )
 
 // Valid indicates whether the value is a known member of the NetworkMode enum.
 func (e NetworkMode) Valid() bool {
 	switch e {
-	case Closed:
+	case NetworkModeClosed:
 		return true
-	case Open:
+	case NetworkModeOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NetworkFindingAbout.
+const (
+	DoubleNat   NetworkFindingAbout = "double_nat"
+	External    NetworkFindingAbout = "external"
+	Filtering   NetworkFindingAbout = "filtering"
+	Ipv4        NetworkFindingAbout = "ipv4"
+	Ipv6        NetworkFindingAbout = "ipv6"
+	Mapping     NetworkFindingAbout = "mapping"
+	PortMapping NetworkFindingAbout = "port_mapping"
+	Reachable   NetworkFindingAbout = "reachable"
+	Relays      NetworkFindingAbout = "relays"
+	Tcp         NetworkFindingAbout = "tcp"
+	Udp         NetworkFindingAbout = "udp"
+)
+
+// Valid indicates whether the value is a known member of the NetworkFindingAbout enum.
+func (e NetworkFindingAbout) Valid() bool {
+	switch e {
+	case DoubleNat:
+		return true
+	case External:
+		return true
+	case Filtering:
+		return true
+	case Ipv4:
+		return true
+	case Ipv6:
+		return true
+	case Mapping:
+		return true
+	case PortMapping:
+		return true
+	case Reachable:
+		return true
+	case Relays:
+		return true
+	case Tcp:
+		return true
+	case Udp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NetworkReportFiltering.
+const (
+	NetworkReportFilteringAddressDependent     NetworkReportFiltering = "address_dependent"
+	NetworkReportFilteringAddressPortDependent NetworkReportFiltering = "address_port_dependent"
+	NetworkReportFilteringEndpointIndependent  NetworkReportFiltering = "endpoint_independent"
+	NetworkReportFilteringOpen                 NetworkReportFiltering = "open"
+	NetworkReportFilteringUnknown              NetworkReportFiltering = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the NetworkReportFiltering enum.
+func (e NetworkReportFiltering) Valid() bool {
+	switch e {
+	case NetworkReportFilteringAddressDependent:
+		return true
+	case NetworkReportFilteringAddressPortDependent:
+		return true
+	case NetworkReportFilteringEndpointIndependent:
+		return true
+	case NetworkReportFilteringOpen:
+		return true
+	case NetworkReportFilteringUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NetworkReportMapping.
+const (
+	NetworkReportMappingAddressDependent     NetworkReportMapping = "address_dependent"
+	NetworkReportMappingAddressPortDependent NetworkReportMapping = "address_port_dependent"
+	NetworkReportMappingEndpointIndependent  NetworkReportMapping = "endpoint_independent"
+	NetworkReportMappingNone                 NetworkReportMapping = "none"
+)
+
+// Valid indicates whether the value is a known member of the NetworkReportMapping enum.
+func (e NetworkReportMapping) Valid() bool {
+	switch e {
+	case NetworkReportMappingAddressDependent:
+		return true
+	case NetworkReportMappingAddressPortDependent:
+		return true
+	case NetworkReportMappingEndpointIndependent:
+		return true
+	case NetworkReportMappingNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NetworkReportScope.
+const (
+	Loopback NetworkReportScope = "loopback"
+	Private  NetworkReportScope = "private"
+	Public   NetworkReportScope = "public"
+)
+
+// Valid indicates whether the value is a known member of the NetworkReportScope enum.
+func (e NetworkReportScope) Valid() bool {
+	switch e {
+	case Loopback:
+		return true
+	case Private:
+		return true
+	case Public:
 		return true
 	default:
 		return false
@@ -1229,6 +1346,81 @@ type Network struct {
 // NetworkMode defines model for Network.Mode.
 type NetworkMode string
 
+// NetworkFinding defines model for NetworkFinding.
+type NetworkFinding struct {
+	About    NetworkFindingAbout `json:"about"`
+	Sentence string              `json:"sentence"`
+}
+
+// NetworkFindingAbout defines model for NetworkFinding.About.
+type NetworkFindingAbout string
+
+// NetworkReport defines model for NetworkReport.
+type NetworkReport struct {
+	// Advice What the owner can do; empty: nothing is needed
+	Advice []string `json:"advice"`
+
+	// Checked When the last check ended; null: there was none yet
+	Checked *time.Time `json:"checked"`
+
+	// DoubleNat Whether two routers in a row translate; null: not known
+	DoubleNat *bool `json:"double_nat"`
+
+	// External Where others see the p2p port; null: not known
+	//
+	// Example: 192.0.2.1:4747
+	External *string `json:"external"`
+
+	// Filtering Whose packets come in to a socket (RFC 4787); open: everybody's, and there is no translation
+	Filtering NetworkReportFiltering `json:"filtering"`
+
+	// Findings A sentence for each of the above
+	Findings []NetworkFinding `json:"findings"`
+
+	// Ipv4 Whether a member answered over IPv4
+	Ipv4 bool `json:"ipv4"`
+
+	// Ipv6 Whether a member answered over IPv6
+	Ipv6 bool `json:"ipv6"`
+
+	// Mapping Which destinations see the same external address and port of a socket (RFC 4787); none: there is no translation; null: not known
+	Mapping     *NetworkReportMapping `json:"mapping"`
+	PortMapping struct {
+		// Manual Whether the owner has announced an address
+		Manual bool `json:"manual"`
+		NatPmp bool `json:"nat_pmp"`
+		Pcp    bool `json:"pcp"`
+
+		// Upnp Whether the router forwards the p2p port by UPnP
+		Upnp bool `json:"upnp"`
+	} `json:"port_mapping"`
+
+	// Reachable Whether somebody whom this node never sent anything to can reach the p2p port; null: nobody could try
+	Reachable *bool   `json:"reachable"`
+	Relays    []Relay `json:"relays"`
+
+	// Scope What the report holds for: the Internet, the local network, or this computer, whichever is the farthest that any member could be asked from; null: nobody could be asked
+	Scope *NetworkReportScope `json:"scope"`
+
+	// Since When a check first gave this result
+	Since *time.Time `json:"since"`
+
+	// Tcp Whether a TCP connection to a member came up
+	Tcp bool `json:"tcp"`
+
+	// Udp Whether anything came back over UDP
+	Udp bool `json:"udp"`
+}
+
+// NetworkReportFiltering Whose packets come in to a socket (RFC 4787); open: everybody's, and there is no translation
+type NetworkReportFiltering string
+
+// NetworkReportMapping Which destinations see the same external address and port of a socket (RFC 4787); none: there is no translation; null: not known
+type NetworkReportMapping string
+
+// NetworkReportScope What the report holds for: the Internet, the local network, or this computer, whichever is the farthest that any member could be asked from; null: nobody could be asked
+type NetworkReportScope string
+
 // Node defines model for Node.
 type Node struct {
 	// Documents Files and documents that this node can find
@@ -1386,6 +1578,16 @@ type Problem struct {
 
 	// Type Example: /problems/query_empty
 	Type string `json:"type"`
+}
+
+// Relay defines model for Relay.
+type Relay struct {
+	Id string `json:"id"`
+
+	// InUse Whether it forwards for this node now
+	InUse bool    `json:"in_use"`
+	Name  string  `json:"name"`
+	RttMs float64 `json:"rtt_ms"`
 }
 
 // Restore defines model for Restore.
@@ -1907,6 +2109,12 @@ type ServerInterface interface {
 	// UpdateMember Change a member's role (admins only)
 	// (PATCH /api/members/{id})
 	UpdateMember(ctx echo.Context, id MemberID) error
+	// GetNetwork How this node is seen from outside, as the last check found it
+	// (GET /api/network)
+	GetNetwork(ctx echo.Context) error
+	// CheckNetwork Find out now how this node is seen from outside
+	// (POST /api/network/check)
+	CheckNetwork(ctx echo.Context) error
 	// GetNode What runs here
 	// (GET /api/node)
 	GetNode(ctx echo.Context) error
@@ -2383,6 +2591,24 @@ func (w *ServerInterfaceWrapper) UpdateMember(ctx echo.Context) error {
 	return err
 }
 
+// GetNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) GetNetwork(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetNetwork(ctx)
+	return err
+}
+
+// CheckNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckNetwork(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckNetwork(ctx)
+	return err
+}
+
 // GetNode converts echo context to params.
 func (w *ServerInterfaceWrapper) GetNode(ctx echo.Context) error {
 	var err error
@@ -2551,6 +2777,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/api/documents/:id", wrapper.DeleteDocument, options.OperationMiddlewares["deleteDocument"]...)
 	router.GET(options.BaseURL+"/api/documents/:id", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
+	router.GET(options.BaseURL+"/api/network", wrapper.GetNetwork, options.OperationMiddlewares["getNetwork"]...)
+	router.POST(options.BaseURL+"/api/network/check", wrapper.CheckNetwork, options.OperationMiddlewares["checkNetwork"]...)
 	router.POST(options.BaseURL+"/api/invites", wrapper.AddInvite, options.OperationMiddlewares["addInvite"]...)
 	router.POST(options.BaseURL+"/api/join", wrapper.Join, options.OperationMiddlewares["join"]...)
 	router.GET(options.BaseURL+"/api/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
@@ -3677,6 +3905,102 @@ func (response UpdateMemberdefaultApplicationProblemPlusJSONResponse) VisitUpdat
 	return err
 }
 
+type GetNetworkRequestObject struct {
+}
+
+type GetNetworkResponseObject interface {
+	VisitGetNetworkResponse(w http.ResponseWriter) error
+}
+
+type GetNetwork200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type GetNetwork200JSONResponse struct {
+	Body    NetworkReport
+	Headers GetNetwork200ResponseHeaders
+}
+
+func (response GetNetwork200JSONResponse) VisitGetNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetNetworkdefaultApplicationProblemPlusJSONResponse) VisitGetNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNetworkRequestObject struct {
+}
+
+type CheckNetworkResponseObject interface {
+	VisitCheckNetworkResponse(w http.ResponseWriter) error
+}
+
+type CheckNetwork200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type CheckNetwork200JSONResponse struct {
+	Body    NetworkReport
+	Headers CheckNetwork200ResponseHeaders
+}
+
+func (response CheckNetwork200JSONResponse) VisitCheckNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckNetworkdefaultApplicationProblemPlusJSONResponse) VisitCheckNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetNodeRequestObject struct {
 }
 
@@ -4115,6 +4439,12 @@ type StrictServerInterface interface {
 	// UpdateMember Change a member's role (admins only)
 	// (PATCH /api/members/{id})
 	UpdateMember(ctx context.Context, request UpdateMemberRequestObject) (UpdateMemberResponseObject, error)
+	// GetNetwork How this node is seen from outside, as the last check found it
+	// (GET /api/network)
+	GetNetwork(ctx context.Context, request GetNetworkRequestObject) (GetNetworkResponseObject, error)
+	// CheckNetwork Find out now how this node is seen from outside
+	// (POST /api/network/check)
+	CheckNetwork(ctx context.Context, request CheckNetworkRequestObject) (CheckNetworkResponseObject, error)
 	// GetNode What runs here
 	// (GET /api/node)
 	GetNode(ctx context.Context, request GetNodeRequestObject) (GetNodeResponseObject, error)
@@ -5090,6 +5420,52 @@ func (sh *strictHandler) UpdateMember(ctx echo.Context, id MemberID) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMemberResponseObject); ok {
 		return validResponse.VisitUpdateMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetNetwork operation middleware
+func (sh *strictHandler) GetNetwork(ctx echo.Context) error {
+	var request GetNetworkRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetNetwork(ctx.Request().Context(), request.(GetNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetNetworkResponseObject); ok {
+		return validResponse.VisitGetNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckNetwork operation middleware
+func (sh *strictHandler) CheckNetwork(ctx echo.Context) error {
+	var request CheckNetworkRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckNetwork(ctx.Request().Context(), request.(CheckNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckNetworkResponseObject); ok {
+		return validResponse.VisitCheckNetworkResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -210,12 +210,14 @@ func TestJSONIsTheAnswer(t *testing.T) {
 		"GET /api/search":   api.SearchAnswer{Query: "x", Hits: []api.Hit{}},
 		"POST /api/invites": api.Invite{Link: "l"},
 		"POST /api/join":    api.Joined{Members: 2},
+
+		"POST /api/network/check": testReport(),
 	}
 	f := newFake(t, answers)
 	for args, route := range map[string]string{
 		"status --json": "GET /api/node", "peers --json": "GET /api/peers", "members --json": "GET /api/members",
 		"folders --json": "GET /api/folders", "folders list --json": "GET /api/folders", "folders add --json .": "POST /api/folders",
-		"search --json x": "GET /api/search", "invite --json": "POST /api/invites", "join --json l": "POST /api/join",
+		"search --json x": "GET /api/search", "invite --json": "POST /api/invites", "join --json l": "POST /api/join", "netcheck --json": "POST /api/network/check",
 	} {
 		got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, strings.Fields(args)...)
 		want, err := json.Marshal(answers[route])

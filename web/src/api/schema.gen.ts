@@ -171,6 +171,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How this node is seen from outside, as the last check found it
+         * @description Members help each other to find out: they answer STUN on their p2p port, and try to reach the asker's. A check is made when the first member is linked, when the addresses of this computer change, when a member at a new address is linked, and every hour. A new result is the event `network.changed`.
+         */
+        get: operations["getNetwork"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/network/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Find out now how this node is seen from outside
+         * @description Answers with the fresh report, after at most half a minute and usually after three seconds. A check that is not ten seconds old is not repeated: members help a dozen times a minute.
+         */
+        post: operations["checkNetwork"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/invites": {
         parameters: {
             query?: never;
@@ -883,6 +923,76 @@ export interface components {
             since: string | null;
             /** @description Why there is no link; empty when there is one or none was tried yet */
             error: string;
+        };
+        NetworkReport: {
+            /**
+             * Format: date-time
+             * @description When the last check ended; null: there was none yet
+             */
+            checked: string | null;
+            /**
+             * Format: date-time
+             * @description When a check first gave this result
+             */
+            since: string | null;
+            /**
+             * @description What the report holds for: the Internet, the local network, or this computer, whichever is the farthest that any member could be asked from; null: nobody could be asked
+             * @enum {string|null}
+             */
+            scope: "public" | "private" | "loopback" | null;
+            /** @description Whether anything came back over UDP */
+            udp: boolean;
+            /** @description Whether a TCP connection to a member came up */
+            tcp: boolean;
+            /** @description Whether a member answered over IPv4 */
+            ipv4: boolean;
+            /** @description Whether a member answered over IPv6 */
+            ipv6: boolean;
+            /**
+             * @description Where others see the p2p port; null: not known
+             * @example 192.0.2.1:4747
+             */
+            external: string | null;
+            /**
+             * @description Which destinations see the same external address and port of a socket (RFC 4787); none: there is no translation; null: not known
+             * @enum {string|null}
+             */
+            mapping: "none" | "endpoint_independent" | "address_dependent" | "address_port_dependent" | null;
+            /**
+             * @description Whose packets come in to a socket (RFC 4787); open: everybody's, and there is no translation
+             * @enum {string}
+             */
+            filtering: "open" | "endpoint_independent" | "address_dependent" | "address_port_dependent" | "unknown";
+            port_mapping: {
+                /** @description Whether the router forwards the p2p port by UPnP */
+                upnp: boolean;
+                nat_pmp: boolean;
+                pcp: boolean;
+                /** @description Whether the owner has announced an address */
+                manual: boolean;
+            };
+            /** @description Whether two routers in a row translate; null: not known */
+            double_nat: boolean | null;
+            /** @description Whether somebody whom this node never sent anything to can reach the p2p port; null: nobody could try */
+            reachable: boolean | null;
+            relays: components["schemas"]["Relay"][];
+            /** @description A sentence for each of the above */
+            findings: components["schemas"]["NetworkFinding"][];
+            /** @description What the owner can do; empty: nothing is needed */
+            advice: string[];
+        };
+        NetworkFinding: {
+            /** @enum {string} */
+            about: "udp" | "tcp" | "ipv4" | "ipv6" | "external" | "mapping" | "filtering" | "port_mapping" | "double_nat" | "reachable" | "relays";
+            sentence: string;
+        };
+        Relay: {
+            id: string;
+            name: string;
+            /** Format: double */
+            rtt_ms: number;
+            /** @description Whether it forwards for this node now */
+            in_use: boolean;
         };
         PeerList: {
             items: components["schemas"]["Peer"][];
@@ -1838,6 +1948,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PeerList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkReport"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    checkNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkReport"];
                 };
             };
             default: components["responses"]["Problem"];

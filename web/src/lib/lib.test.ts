@@ -307,6 +307,17 @@ describe('sentences', () => {
       'nas stopped answering: it is off, asleep or out of reach.',
     ],
     ['peer.lost', { id: 'abcdefghijklmnopq' }, 'The link to abcdefgh…nopq went down.'],
+    [
+      'network.changed',
+      { external: '192.0.2.1:4747', reachable: true },
+      'Others see this computer at 192.0.2.1:4747, and can reach it there.',
+    ],
+    [
+      'network.changed',
+      { external: '192.0.2.1:4747', reachable: null },
+      'Others see this computer at 192.0.2.1:4747.',
+    ],
+    ['network.changed', { external: '' }, 'How others see this computer is not known.'],
     ['member.changed', { name: 'a', role: 'admin' }, 'a is known here as an admin.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
     ['offer.changed', { label: 'Music', access: 'read' }, 'The folder Music is offered to the network.'],

@@ -65,7 +65,12 @@ const writers: Record<string, Writer> = {
     ),
   'node.started': () => said('good', 'home', 'The node started.'),
   'network.joined': e => said('good', 'peers', 'This computer joined ', who(e), '.'),
-  'network.changed': e => said('plain', 'peers', 'The network changed: ', who(e), '.'),
+  'network.changed': e => {
+    const at = text(e, 'external');
+    if (!at) return said('plain', 'peers', 'How others see this computer is not known.');
+    const reached = e.data['reachable'] === true ? ', and can reach it there' : '';
+    return said('plain', 'peers', 'Others see this computer at ', { name: at }, `${reached}.`);
+  },
   'member.joined': e => said('good', 'plus', who(e), ' joined the network.'),
   'member.changed': e => said('plain', 'peers', who(e), ' is known here', ...role(e), '.'),
   'member.revoked': e => said('warn', 'minus', who(e), ' was removed from the network.'),
