@@ -395,9 +395,13 @@ func (m *mux) send(b []byte, to netip.AddrPort) error {
 	if !virtualBlock.Contains(to.Addr().Unmap()) {
 		return m.sock.WriteTo(b, to)
 	}
-	r, ok := m.exitOf(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
-	if !ok {
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	r, ok := m.exitOf(to)
+	switch {
+	case !ok:
 		return errNoRoute
+	case m.early(to, b):
+		return nil // lost; there will be more
 	}
 	return r.via.send(b, r.to)
 }

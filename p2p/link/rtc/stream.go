@@ -15,9 +15,6 @@ import (
 )
 
 const (
-	// streamGrace is for how long a connection over TCP is not begun: most pairs of
-	// nodes find each other over UDP in that time.
-	streamGrace = 1500 * time.Millisecond
 	// streamRetry is how long after a failed attempt the next one may begin.
 	streamRetry = 2 * time.Second
 	// streamQueue bounds the datagrams that wait to be written; more are lost.
@@ -45,10 +42,9 @@ type stream struct {
 	start time.Time  // it is not dialled before
 }
 
-// newStream returns the stream to peer, which begins when something is sent a
-// while from now.
-func newStream(m *mux, peer netip.AddrPort, now time.Time) *stream {
-	s := &stream{m: m, peer: peer, out: make(chan []byte, streamQueue), start: now.Add(streamGrace)}
+// newStream returns the stream to peer, which is dialled when something is sent.
+func newStream(m *mux, peer netip.AddrPort) *stream {
+	s := &stream{m: m, peer: peer, out: make(chan []byte, streamQueue)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -61,7 +57,7 @@ func (m *mux) serveStream(c net.Conn, r *bufio.Reader) {
 		_ = c.Close()
 		return
 	}
-	s := newStream(m, netip.AddrPortFrom(at.AddrPort().Addr().Unmap(), at.AddrPort().Port()), time.Now())
+	s := newStream(m, netip.AddrPortFrom(at.AddrPort().Addr().Unmap(), at.AddrPort().Port()))
 	s.conn, s.busy = c, true
 	if !m.enterStream(s) {
 		_ = c.Close()

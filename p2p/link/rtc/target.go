@@ -18,6 +18,13 @@ const (
 	maxStreams   = 4
 )
 
+// relayGrace is for how long relays are not tried: most pairs of routers let packets
+// pass in that time. streamGrace is the same for TCP.
+const (
+	relayGrace  = time.Second
+	streamGrace = 1500 * time.Millisecond
+)
+
 // target is a candidate of the peer as this node tries it: ICE sends to at.
 type target struct {
 	candidate
@@ -59,22 +66,23 @@ func (t *Transport) candidates() []candidate {
 // unroute.
 func (t *Transport) route(offered []candidate) []target {
 	var out []target
-	through := func(via tunnel, to netip.AddrPort, c candidate) {
-		if v, err := t.mux.virtual(via, to); err == nil {
+	now := time.Now()
+	through := func(via tunnel, to netip.AddrPort, c candidate, wait time.Duration) {
+		if v, err := t.mux.virtual(via, to, now.Add(wait)); err == nil {
 			c.virtual = true
 			out = append(out, target{c, v})
 		}
 	}
-	streams, now := 0, time.Now()
+	streams := 0
 	for _, c := range offered {
 		switch {
 		case c.TCP && streams < maxStreams:
 			streams++
-			through(newStream(t.mux, c.Addr, now), c.Addr, c)
+			through(newStream(t.mux, c.Addr), c.Addr, c, streamGrace)
 		case c.TCP:
 		case !c.Relay.IsZero():
 			if r := t.relays.at(c.Relay); r != nil {
-				through(r, c.Addr, c)
+				through(r, c.Addr, c, relayGrace)
 			}
 		default:
 			out = append(out, target{c, c.Addr})
@@ -82,7 +90,7 @@ func (t *Transport) route(offered []candidate) []target {
 				if public(c.Addr.Addr()) {
 					relayed := c
 					relayed.Kind = p2p.PathRelayed
-					through(r, c.Addr, relayed)
+					through(r, c.Addr, relayed, relayGrace)
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package rtc
 import (
 	"errors"
 	"net/netip"
+	"time"
 )
 
 // Virtual addresses are those of what the socket cannot send to: the other end of
@@ -47,7 +48,8 @@ type exits struct {
 
 type exitUse struct {
 	exit
-	users int // it is forgotten with the last one
+	users int       // it is forgotten with the last one
+	later time.Time // ICE does not try it before
 }
 
 var (
@@ -75,7 +77,7 @@ func (rs *exits) hold(r exit) (netip.AddrPort, error) {
 		if rs.byAddr[v] != nil {
 			continue
 		}
-		rs.byAddr[v], rs.addrs[r] = &exitUse{r, 1}, v
+		rs.byAddr[v], rs.addrs[r] = &exitUse{exit: r, users: 1}, v
 		rs.per[r.via]++
 		return v, nil
 	}
@@ -105,11 +107,28 @@ func (rs *exits) keep(v netip.AddrPort) {
 	}
 }
 
-// virtual returns the virtual address of to at the end of via, until unroute.
-func (m *mux) virtual(via tunnel, to netip.AddrPort) (netip.AddrPort, error) {
+// virtual returns the virtual address of to at the end of via, until unroute. ICE's
+// checks do not go there before later: it takes the first path that is found, and the
+// ways through tunnels are to be found last.
+func (m *mux) virtual(via tunnel, to netip.AddrPort, later time.Time) (netip.AddrPort, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.exits.hold(exit{via, to})
+	v, err := m.exits.hold(exit{via, to})
+	if err == nil {
+		m.exits.byAddr[v].later = later
+	}
+	return v, err
+}
+
+// early reports whether b is a check of ICE that comes too early for the address.
+func (m *mux) early(v netip.AddrPort, b []byte) bool {
+	if class, ok := stunClass(b); !ok || class != stunRequest {
+		return false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	e := m.exits.byAddr[v]
+	return e != nil && time.Now().Before(e.later)
 }
 
 // unroute says that a user of a virtual address is done with it.
@@ -146,7 +165,7 @@ func (m *mux) arrive(via tunnel, b []byte, from netip.AddrPort) {
 		m.dispatch(b, v)
 		return
 	}
-	v, err := m.virtual(via, from)
+	v, err := m.virtual(via, from, time.Time{})
 	if err != nil {
 		return
 	}
