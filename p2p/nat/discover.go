@@ -255,6 +255,10 @@ func jitter(d time.Duration) time.Duration { return d - d/8 + rand.N(d/4) }
 func (s *Service) check(ctx context.Context) {
 	s.mu.Lock()
 	s.checking = true
+	select {
+	case <-s.wanted: // by somebody who gets the result of this check
+	default:
+	}
 	s.mu.Unlock()
 	o := s.observe(ctx)
 	r := Judge(o)
