@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -17,232 +18,264 @@ import (
 	"time"
 )
 
-// inLab is set in the process that runs in namespaces of its own.
+// inLab names the case to a process that runs in namespaces of its own.
 const inLab = "SHOAL_PORTMAP_LAB"
 
 // TestMiniupnpd maps through the router daemon that many homes have, in network
-// namespaces that vanish with the test: this process is the computer at home, "nat"
-// the router, "wan" somebody outside.
+// namespaces that vanish with the test: a process of each case is the computer at
+// home, "nat" the router, "wan" somebody outside.
 func TestMiniupnpd(t *testing.T) {
-	if os.Getenv(inLab) == "" {
-		enterLab(t)
+	if name := os.Getenv(inLab); name != "" {
+		labCases[name](t)
 		return
 	}
-	t.Run("all protocols", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		l.daemon("enable_natpmp=yes", "enable_upnp=yes")
-		m := l.mapper(nil)
-		m.want(PCP)
-		for q, s := range m.Status().Protocols {
-			if s.Verdict != Working {
-				t.Errorf("%s: %+v", q, s)
-			}
-		}
-		if s := m.Status(); s.DoubleNAT || s.External != netip.MustParseAddr("80.100.100.1") {
-			t.Errorf("status: %+v", s)
-		}
-		l.wantThrough("80.100.100.1")
-		m.end()
-		l.wantGone()
-	})
-	t.Run("NAT-PMP only", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "udp dport 5351 @th,64,8 2 drop")
-		l.daemon("enable_natpmp=yes", "enable_upnp=no")
-		m := l.mapper(nil)
-		m.want(NATPMP)
-		if s := m.Status(); s.Protocols[PCP].Verdict != Absent || s.Protocols[UPnP].Verdict != Absent {
-			t.Errorf("status: %+v", s)
-		}
-		l.wantThrough("80.100.100.1")
-		m.end()
-		l.wantGone()
-	})
-	t.Run("UPnP only", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		l.daemon("enable_natpmp=no", "enable_upnp=yes")
-		m := l.mapper(nil)
-		m.want(UPnP)
-		if s := m.Status(); s.Protocols[PCP].Verdict != Absent || s.Protocols[NATPMP].Verdict != Absent {
-			t.Errorf("status: %+v", s)
-		}
-		l.wantThrough("80.100.100.1")
-		m.end()
-		l.wantGone()
-	})
-	// Two computers of one home have the same port.
-	for _, only := range []string{"enable_natpmp=yes enable_upnp=no", "enable_natpmp=no enable_upnp=yes"} {
-		t.Run("two computers "+only, func(t *testing.T) {
-			l := newLab(t, "80.100.100.1", "")
-			l.daemon(strings.Fields(only)...)
-			l.run("ip addr add 10.1.0.3/24 dev l0")
-			first := l.mapper(nil)
-			first.until(func(s Status) bool { return len(s.Mappings) == 2 })
-			second := l.mapper(func(o *Mapper) {
-				o.opts.Gateway = func() (netip.Addr, netip.Addr, error) {
-					return netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.1.0.3"), nil
-				}
-			})
-			s := second.until(func(s Status) bool { return len(s.Mappings) == 2 })
-			for _, m := range s.Mappings {
-				if m.External.Port() == labPort || !strings.Contains(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.3:%d", m.External.Port(), labPort)) {
-					t.Errorf("%+v in\n%s", m, l.rules())
-				}
-			}
-			second.end()
-			l.wantThrough("80.100.100.1") // the first is not harmed
-			first.end()
-			l.wantGone()
-		})
+	skipLab(t)
+	ends := map[string]func(*testing.T){}
+	for name := range labCases { // all at once: they wait most of the time
+		ends[name] = enterLab(t, name)
 	}
-	for _, wan := range []string{"192.168.77.1", "100.64.3.1"} {
-		t.Run("double NAT "+wan, func(t *testing.T) {
-			l := newLab(t, wan, "")
-			l.daemon("enable_natpmp=yes", "enable_upnp=yes")
-			m := l.mapper(nil)
-			s := m.until(func(s Status) bool { return s.DoubleNAT && s.Protocols[PCP].Verdict == Refused })
-			if len(s.Mappings) != 0 || s.Protocols[PCP].Verdict != Refused || s.Protocols[NATPMP].Verdict != Refused {
-				t.Errorf("status: %+v", s)
-			}
-			if s.External != netip.MustParseAddr(wan) {
-				t.Errorf("outside address %s", s.External)
-			}
-			if last := s.Why[len(s.Why)-1]; !strings.HasPrefix(last, "Double NAT: ") {
-				t.Errorf("why: %q", s.Why)
-			}
-			m.end()
-		})
+	for _, name := range slices.Sorted(maps.Keys(labCases)) {
+		t.Run(name, ends[name])
 	}
-	t.Run("no daemon", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		begin := time.Now()
-		m := l.mapper(nil)
-		s := m.until(func(s Status) bool { return s.Protocols[UPnP].Verdict == Absent })
-		if took := time.Since(begin); took > 3500*time.Millisecond {
-			t.Errorf("found out after %s", took)
+}
+
+// labCases are run in processes of their own, by name.
+var labCases = map[string]func(t *testing.T){
+	"all protocols": labAll,
+	"NAT-PMP only": func(t *testing.T) {
+		labOnly(t, NATPMP, "udp dport 5351 @th,64,8 2 drop", "enable_natpmp=yes", "enable_upnp=no")
+	},
+	"PCP only": func(t *testing.T) {
+		labOnly(t, PCP, "udp dport 5351 @th,64,8 0 drop", "enable_natpmp=yes", "enable_upnp=no")
+	},
+	"UPnP only":              func(t *testing.T) { labOnly(t, UPnP, "", "enable_natpmp=no", "enable_upnp=yes") },
+	"two computers, PCP":     func(t *testing.T) { labTwo(t, "", "enable_natpmp=yes", "enable_upnp=no") },
+	"two computers, NAT-PMP": func(t *testing.T) { labTwo(t, "udp dport 5351 @th,64,8 2 drop", "enable_natpmp=yes", "enable_upnp=no") },
+	"two computers, UPnP":    func(t *testing.T) { labTwo(t, "", "enable_natpmp=no", "enable_upnp=yes") },
+	"double NAT, private":    func(t *testing.T) { labDouble(t, "192.168.77.1") },
+	"double NAT, carrier":    func(t *testing.T) { labDouble(t, "100.64.3.1") },
+	"no daemon":              labNothing,
+	"restart, PCP":           func(t *testing.T) { labRestart(t, PCP, "enable_natpmp=yes", "enable_upnp=no") },
+	"restart, UPnP":          func(t *testing.T) { labRestart(t, UPnP, "enable_natpmp=no", "enable_upnp=yes") },
+	"another gateway":        labMove,
+	"hangs at the end":       labHang,
+	"IPv6":                   labIPv6,
+}
+
+func labAll(t *testing.T) {
+	l := newLab(t, "80.100.100.1", "")
+	l.daemon("enable_natpmp=yes", "enable_upnp=yes")
+	m := l.mapper(nil)
+	m.want(PCP)
+	for q, s := range m.Status().Protocols {
+		if s.Verdict != Working {
+			t.Errorf("%s: %+v", q, s)
 		}
-		if s.Protocols[PCP].Verdict != Absent || s.Protocols[NATPMP].Verdict != Absent || s.DoubleNAT {
-			t.Errorf("status: %+v", s)
-		}
-		m.end()
-	})
-	// The router is restarted and has forgotten everything. With NAT-PMP and PCP it
-	// says so; with UPnP it is asked.
-	for protocol, config := range map[Protocol][]string{
-		PCP:  {"enable_natpmp=yes", "enable_upnp=no"},
-		UPnP: {"enable_natpmp=no", "enable_upnp=yes"},
-	} {
-		t.Run("restart "+string(protocol), func(t *testing.T) {
-			l := newLab(t, "80.100.100.1", "")
-			stop := l.daemon(config...)
-			m := l.mapper(func(m *Mapper) {
-				if protocol == UPnP {
-					m.times.check = time.Second
-				}
-			})
-			m.want(protocol)
-			time.Sleep(3 * time.Second) // the router's clock has to be seen going back
-			stop()
-			l.flush()
-			l.wantGone()
-			l.daemon(config...)
-			begin := time.Now()
-			for !l.mapped() {
-				if time.Since(begin) > 15*time.Second {
-					t.Fatalf("not mapped again: %+v\n%s", m.Status(), l.rules())
-				}
-				time.Sleep(100 * time.Millisecond)
-			}
-			t.Logf("mapped again after %s", time.Since(begin).Round(100*time.Millisecond))
-			l.wantThrough("80.100.100.1")
-			m.end()
-			l.wantGone()
-		})
 	}
-	t.Run("another gateway", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		l.daemon("enable_natpmp=yes", "enable_upnp=yes")
-		m := l.mapper(func(m *Mapper) { m.times.look = 100 * time.Millisecond })
-		m.want(PCP)
-		l.run("ip route del default")
-		s := m.until(func(s Status) bool { return !s.Gateway.IsValid() })
-		if len(s.Mappings) != 0 || s.External.IsValid() {
-			t.Errorf("without a route: %+v", s)
+	if s := m.Status(); s.DoubleNAT || s.External != netip.MustParseAddr("80.100.100.1") {
+		t.Errorf("status: %+v", s)
+	}
+	l.wantThrough("80.100.100.1")
+	m.end()
+	l.wantGone()
+}
+
+// labOnly has a router that speaks one protocol.
+func labOnly(t *testing.T, q Protocol, drop string, config ...string) {
+	l := newLab(t, "80.100.100.1", drop)
+	l.daemon(config...)
+	m := l.mapper(nil)
+	m.want(q)
+	for other, s := range m.Status().Protocols {
+		if (s.Verdict == Absent) != (other != q) {
+			t.Errorf("%s: %+v", other, s)
 		}
-		l.run("ip route add default via 10.1.0.1")
-		m.want(PCP)
-		m.end()
-		l.wantGone()
-	})
-	// A router that hangs does not keep the program from ending.
-	t.Run("hangs at the end", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		l.daemon("enable_natpmp=yes", "enable_upnp=yes")
-		m := l.mapper(nil)
-		m.want(PCP)
-		if err := l.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		begin := time.Now()
-		m.end()
-		if took := time.Since(begin); took > 2*time.Second {
-			t.Errorf("ended after %s", took)
-		}
-		if err := l.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-	})
-	// Of IPv6 a firewall is opened.
-	t.Run("IPv6", func(t *testing.T) {
-		l := newLab(t, "80.100.100.1", "")
-		l.run("ip addr add 2a01:4f8:1::2/64 dev l0 nodad; ip -n nat addr add 2a01:4f8:1::1/64 dev l1 nodad; " +
-			"ip -n nat addr add 2a01:4f8:2::1/64 dev w0 nodad; ip netns exec nat sysctl -qw net.ipv6.conf.all.forwarding=1; " +
-			"ip -6 route add default via 2a01:4f8:1::1")
-		l.daemon("enable_natpmp=yes", "enable_upnp=no")
-		m := l.mapper(func(m *Mapper) { m.opts.Gateway = Gateway6 })
-		s := m.until(func(s Status) bool { return len(s.Mappings) == 2 })
-		if s.Mappings[0].External.String() != fmt.Sprintf("[2a01:4f8:1::2]:%d", labPort) || s.DoubleNAT {
-			t.Errorf("status: %+v", s)
-		}
-		open := func() bool {
-			return strings.Contains(l.output("ip netns exec nat nft list chain inet filter miniupnpd"), fmt.Sprintf("dport %d", labPort))
-		}
-		if !open() {
-			t.Errorf("not open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
-		}
-		m.end()
-		if open() {
-			t.Errorf("still open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
+	}
+	l.wantThrough("80.100.100.1")
+	m.end()
+	l.wantGone()
+}
+
+// labTwo has two computers with the same port in one home.
+func labTwo(t *testing.T, drop string, config ...string) {
+	l := newLab(t, "80.100.100.1", drop)
+	l.daemon(config...)
+	l.run("ip addr add 10.1.0.3/24 dev l0")
+	first := l.mapper(nil)
+	first.until(func(s Status) bool { return len(s.Mappings) == 2 })
+	second := l.mapper(func(o *Mapper) {
+		o.opts.Gateway = func() (netip.Addr, netip.Addr, error) {
+			return netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.1.0.3"), nil
 		}
 	})
+	s := second.until(func(s Status) bool { return len(s.Mappings) == 2 })
+	for _, m := range s.Mappings {
+		if m.External.Port() == labPort || !strings.Contains(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.3:%d", m.External.Port(), labPort)) {
+			t.Errorf("%+v in\n%s", m, l.rules())
+		}
+	}
+	second.end()
+	l.wantThrough("80.100.100.1") // the first is not harmed
+	first.end()
+	l.wantGone()
+}
+
+// labDouble has a router that is itself behind a NAT.
+func labDouble(t *testing.T, wan string) {
+	l := newLab(t, wan, "")
+	l.daemon("enable_natpmp=yes", "enable_upnp=yes")
+	m := l.mapper(nil)
+	s := m.until(func(s Status) bool { return s.DoubleNAT && s.Protocols[PCP].Verdict == Refused })
+	if len(s.Mappings) != 0 || s.Protocols[PCP].Verdict != Refused || s.Protocols[NATPMP].Verdict != Refused {
+		t.Errorf("status: %+v", s)
+	}
+	if s.External != netip.MustParseAddr(wan) {
+		t.Errorf("outside address %s", s.External)
+	}
+	if last := s.Why[len(s.Why)-1]; !strings.HasPrefix(last, "Double NAT: ") {
+		t.Errorf("why: %q", s.Why)
+	}
+	m.end()
+}
+
+func labNothing(t *testing.T) {
+	l := newLab(t, "80.100.100.1", "")
+	begin := time.Now()
+	m := l.mapper(nil)
+	s := m.until(func(s Status) bool { return s.Protocols[UPnP].Verdict == Absent })
+	if took := time.Since(begin); took > 3500*time.Millisecond {
+		t.Errorf("found out after %s", took)
+	}
+	if s.Protocols[PCP].Verdict != Absent || s.Protocols[NATPMP].Verdict != Absent || s.DoubleNAT {
+		t.Errorf("status: %+v", s)
+	}
+	m.end()
+}
+
+// labRestart has a router that is restarted and has forgotten everything. With
+// NAT-PMP and PCP it says so; with UPnP it is asked.
+func labRestart(t *testing.T, protocol Protocol, config ...string) {
+	l := newLab(t, "80.100.100.1", "")
+	stop := l.daemon(config...)
+	m := l.mapper(func(m *Mapper) {
+		if protocol == UPnP {
+			m.times.check = time.Second
+		}
+		m.times.gap = 2 * time.Second
+	})
+	m.want(protocol)
+	time.Sleep(3 * time.Second) // the router's clock has to be seen going back
+	stop()
+	l.flush()
+	l.wantGone()
+	l.daemon(config...)
+	begin := time.Now()
+	for !l.mapped() {
+		if time.Since(begin) > 15*time.Second {
+			t.Fatalf("not mapped again: %+v\n%s", m.Status(), l.rules())
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Logf("mapped again after %s", time.Since(begin).Round(100*time.Millisecond))
+	l.wantThrough("80.100.100.1")
+	m.end()
+	l.wantGone()
+}
+
+func labMove(t *testing.T) {
+	l := newLab(t, "80.100.100.1", "")
+	l.daemon("enable_natpmp=yes", "enable_upnp=yes")
+	m := l.mapper(func(m *Mapper) { m.times.look = 100 * time.Millisecond })
+	m.want(PCP)
+	l.run("ip route del default")
+	s := m.until(func(s Status) bool { return !s.Gateway.IsValid() })
+	if len(s.Mappings) != 0 || s.External.IsValid() {
+		t.Errorf("without a route: %+v", s)
+	}
+	l.run("ip route add default via 10.1.0.1")
+	m.want(PCP)
+	m.end()
+	l.wantGone()
+}
+
+// labHang has a router that hangs: it does not keep the program from ending.
+func labHang(t *testing.T) {
+	l := newLab(t, "80.100.100.1", "")
+	l.daemon("enable_natpmp=yes", "enable_upnp=yes")
+	m := l.mapper(nil)
+	m.want(PCP)
+	if err := l.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	m.end()
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("ended after %s", took)
+	}
+	if err := l.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// labIPv6 opens a firewall.
+func labIPv6(t *testing.T) {
+	l := newLab(t, "80.100.100.1", "")
+	l.run("ip addr add 2a01:4f8:1::2/64 dev l0 nodad; ip -n nat addr add 2a01:4f8:1::1/64 dev l1 nodad; " +
+		"ip -n nat addr add 2a01:4f8:2::1/64 dev w0 nodad; ip netns exec nat sysctl -qw net.ipv6.conf.all.forwarding=1; " +
+		"ip -6 route add default via 2a01:4f8:1::1")
+	l.daemon("enable_natpmp=yes", "enable_upnp=no")
+	m := l.mapper(func(m *Mapper) { m.opts.Gateway = Gateway6 })
+	s := m.until(func(s Status) bool { return len(s.Mappings) == 2 })
+	if s.Mappings[0].External.String() != fmt.Sprintf("[2a01:4f8:1::2]:%d", labPort) || s.DoubleNAT {
+		t.Errorf("status: %+v", s)
+	}
+	open := func() bool {
+		return strings.Contains(l.output("ip netns exec nat nft list chain inet filter miniupnpd"), fmt.Sprintf("dport %d", labPort))
+	}
+	if !open() {
+		t.Errorf("not open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
+	}
+	m.end()
+	if open() {
+		t.Errorf("still open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
+	}
 }
 
 const labPort = 4747
 
-// enterLab runs the test again in namespaces of its own.
-func enterLab(t *testing.T) {
+// skipLab skips the test where it cannot run, with the reason.
+func skipLab(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes half a minute")
+		t.Skip("it takes ten seconds")
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	for _, tool := range []string{"unshare", "ip", "nft", "miniupnpd", "bash"} {
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
+	for _, tool := range []string{"unshare", "ip", "ss", "nft", "miniupnpd", "bash", "timeout", "sysctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed (apt-get install iproute2 nftables miniupnpd-nftables)", tool)
+			t.Skipf("%s is not installed (apt-get install iproute2 nftables miniupnpd-nftables procps)", tool)
 		}
 	}
 	if out, err := exec.CommandContext(t.Context(), "unshare", "-m", "-n", "true").CombinedOutput(); err != nil {
 		t.Skipf("network namespaces are not permitted here: %v: %s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), "unshare", "-m", "-n", os.Args[0], "-test.run=^TestMiniupnpd$", "-test.v", "-test.timeout=3m")
-	cmd.Env = append(os.Environ(), inLab+"=1")
+}
+
+// enterLab starts a case in namespaces of its own, and returns what waits for it.
+func enterLab(t *testing.T, name string) func(*testing.T) {
+	cmd := exec.CommandContext(t.Context(), "unshare", "-m", "-n", os.Args[0], "-test.run=^TestMiniupnpd$", "-test.v", "-test.timeout=1m")
+	cmd.Env = append(os.Environ(), inLab+"="+name)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("in the lab: %v\n%s", err, out.String())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	t.Log(out.String())
+	return func(t *testing.T) {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("in the lab: %v\n%s", err, out.String())
+		}
+	}
 }
 
 type lab struct {
