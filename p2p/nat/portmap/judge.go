@@ -81,10 +81,7 @@ func epochLost(p Protocol, prev, cur uint32, elapsed time.Duration) bool {
 	return is < was+client*7/8-2 // RFC 6886 §3.6
 }
 
-// slept reports whether the computer stood still between two looks at the clock:
-// then its monotonic clock did, and the router's did not.
-func slept(prev, now time.Time) bool {
-	const most = 30 * time.Second // a clock that is set may step as well: a look too many costs nothing
-	wall := now.Round(0).Sub(prev.Round(0))
-	return !prev.IsZero() && wall-now.Sub(prev) > most
-}
+// slept reports whether the computer stood still while its two clocks went on by
+// wall and mono: then the monotonic one did not go on, and the router's did. A
+// clock that is set looks the same; a look too many costs nothing.
+func slept(wall, mono time.Duration) bool { return wall-mono > 30*time.Second }

@@ -64,8 +64,8 @@ type sighting struct {
 type slot struct {
 	held  bool
 	m     Mapping
-	short time.Duration // the lifetime, if it is too short to be renewed in time
-	renew time.Time
+	short time.Duration         // the lifetime, if it is too short to be renewed in time
+	renew time.Time             // when it has to be asked for, held or not; zero: at once
 	wish  uint16                // outside port
 	tried [len(protocols)]bool  // in vain, since the last probe
 	asked [len(protocols)]asked // on this side: may have to be removed
@@ -125,8 +125,8 @@ func (p *plan) next(now time.Time) step {
 	var jobs []job
 	for i := range p.slots {
 		s := &p.slots[i]
-		if due := s.due(); now.Before(due) {
-			wake = earlier(wake, due)
+		if now.Before(s.renew) {
+			wake = earlier(wake, s.renew)
 		} else if q, ok := p.choose(s); ok {
 			jobs = append(jobs, job{i, q, s.wish})
 		}
@@ -160,13 +160,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// due returns when the slot's mapping has to be asked for; zero: at once.
-func (s *slot) due() time.Time {
-	if !s.held {
-		return time.Time{}
-	}
-	return s.renew
-}
+// lose notes that the router does not have the mapping any more.
+func (s *slot) lose() { s.held, s.renew = false, time.Time{} }
 
 // choose returns the protocol in which the slot's mapping is to be asked for: the
 // one that it has, else the best that works and was not tried in vain.
@@ -191,7 +186,7 @@ func (p *plan) choose(s *slot) (int, bool) {
 // stuck reports whether a mapping is due and no protocol is left to ask for it.
 func (p *plan) stuck(now time.Time) bool {
 	for i := range p.slots {
-		if _, ok := p.choose(&p.slots[i]); !ok && !now.Before(p.slots[i].due()) {
+		if _, ok := p.choose(&p.slots[i]); !ok && !now.Before(p.slots[i].renew) {
 			return true
 		}
 	}
@@ -236,7 +231,7 @@ func (p *plan) heldBy(q Protocol) []Mapping {
 func (p *plan) settle(now time.Time) {
 	for i := range p.slots {
 		if s := &p.slots[i]; s.held && !s.m.Expires.IsZero() && !now.Before(s.m.Expires) {
-			s.held = false
+			s.held = false // and s.renew stands: what lives for a second is not renewed every second
 		}
 	}
 }
@@ -259,20 +254,24 @@ func (p *plan) look(to side, err error, now time.Time) bool {
 	if err != nil {
 		to, why = side{}, err.Error()
 	}
-	rested := slept(p.looked, now)
+	if !p.looked.IsZero() && slept(now.Round(0).Sub(p.looked.Round(0)), now.Sub(p.looked)) {
+		p.woke(now)
+	}
 	p.looked = now
 	if to == p.side {
 		p.sideWhy = why
-		if rested && p.side.Gateway.IsValid() {
-			for i := range p.slots {
-				p.slots[i].held = false
-			}
-			p.again = now
-		}
 		return false
 	}
 	p.move(to, why)
 	return true
+}
+
+// woke takes it that the computer has slept, nobody knows for how long.
+func (p *plan) woke(now time.Time) {
+	for i := range p.slots {
+		p.slots[i].lose()
+	}
+	p.again = now
 }
 
 // result is what a client returned for a probe or a check.
@@ -346,7 +345,7 @@ func (p *plan) heard(q int, r sight, now time.Time) {
 	}
 	for i := range p.slots {
 		if s := &p.slots[i]; s.held && s.m.Protocol == protocols[q] {
-			s.held = false
+			s.lose()
 		}
 	}
 	p.alarm(now)
@@ -437,7 +436,7 @@ func (p *plan) check(q int, r result, now time.Time) {
 		}
 		for _, t := range r.Gone {
 			if t == s.m.Proto {
-				s.held = false
+				s.lose()
 			}
 		}
 		if r.External.IsValid() && r.External != s.m.External.Addr() {
