@@ -48,13 +48,14 @@ type grant struct {
 
 // ports are where the protocols live; tests have others.
 type ports struct {
-	pmp  uint16         // NAT-PMP and PCP
-	ssdp netip.AddrPort // UPnP's group, and the port at which a router is asked alone
+	pmp      uint16         // NAT-PMP and PCP
+	ssdp     netip.AddrPort // UPnP's group, and the port at which a router is asked alone
+	patience time.Duration  // with which answers to the search are awaited
 }
 
-var realPorts = ports{pmp: 5351, ssdp: netip.MustParseAddrPort("239.255.255.250:1900")}
+var realPorts = ports{pmp: 5351, ssdp: netip.MustParseAddrPort("239.255.255.250:1900"), patience: 1500 * time.Millisecond}
 
 func newClients(s side, at ports) [len(protocols)]client {
 	router := netip.AddrPortFrom(s.Gateway, at.pmp)
-	return [...]client{newPCP(s, router), &natPMP{side: s, router: router}, &igd{side: s, group: at.ssdp}}
+	return [...]client{newPCP(s, router), &natPMP{side: s, router: router}, &igd{side: s, group: at.ssdp, patience: at.patience}}
 }

@@ -18,14 +18,14 @@ import (
 const (
 	maxSearchAnswers = 64 // that are read
 	maxDevices       = 4  // that are asked for their description
-	searchPatience   = 1500 * time.Millisecond
-	maxPortTries     = 4 // outside ports
+	maxPortTries     = 4  // outside ports
 )
 
 // igd implements client for UPnP.
 type igd struct {
-	side  side
-	group netip.AddrPort
+	side     side
+	group    netip.AddrPort
+	patience time.Duration
 
 	mu    sync.Mutex // guards found, which Probe sets
 	found service
@@ -101,7 +101,7 @@ func (c *igd) search(ctx context.Context) ([]place, error) {
 				}
 			}
 		}
-		if err := conn.SetReadDeadline(begin.Add(searchPatience * time.Duration(round+1) / 2)); err != nil {
+		if err := conn.SetReadDeadline(begin.Add(c.patience * time.Duration(round+1) / 2)); err != nil {
 			return nil, searchEnd(ctx, err)
 		}
 		for ; answers < maxSearchAnswers; answers++ {

@@ -51,6 +51,8 @@ type plan struct {
 	slots [len(transports)]slot
 }
 
+const mapsThePort = "the router maps the port"
+
 // sighting is what is known of a protocol.
 type sighting struct {
 	State
@@ -315,8 +317,10 @@ func (p *plan) sight(q int, r result, now time.Time) bool {
 			return false
 		}
 	}
-	s.State = State{Working, "the router answers"}
-	s.nested = false
+	s.State, s.nested = State{Working, "the router answers"}, false
+	if len(p.heldBy(protocols[q])) > 0 {
+		s.Why = mapsThePort
+	}
 	if r.External.IsValid() {
 		s.external = r.External
 	}
@@ -411,7 +415,7 @@ func (p *plan) mapped(j job, g grant, err error, now time.Time) (remove bool) {
 	}
 	s.renew = now.Add(max(life/2, p.times.floor))
 	s.tried = [len(protocols)]bool{}
-	seen.State = State{Working, "the router maps the port"}
+	seen.State = State{Working, mapsThePort}
 	seen.external, seen.nested = g.External, false
 	p.fruitless = 0
 	p.checkAt = now.Add(p.times.check)
@@ -421,13 +425,9 @@ func (p *plan) mapped(j job, g grant, err error, now time.Time) (remove bool) {
 // check takes the answer to the question whether the mappings of a protocol hold.
 func (p *plan) check(q int, r result, now time.Time) {
 	p.checked, p.checkAt = now, now.Add(p.times.check)
-	was := p.seen[q].State
 	if !p.sight(q, r, now) {
 		p.alarm(now)
 		return
-	}
-	if was.Verdict == Working {
-		p.seen[q].State = was
 	}
 	for i := range p.slots {
 		s := &p.slots[i]
