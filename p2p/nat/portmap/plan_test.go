@@ -29,6 +29,7 @@ type model struct {
 	born     time.Time
 	clock    func() uint32               // what it says its epoch is; nil: the truth
 	refuse   [len(protocols)]error       // nil: it works
+	noTCP    bool                        // PCP maps UDP only
 	lifetime time.Duration               // that it grants; 0: what is asked
 	has      map[[2]int]time.Time        // protocol and transport: until when
 	count    map[verb]int                // steps
@@ -85,7 +86,11 @@ func (m *model) step() step {
 		for _, j := range s.jobs {
 			m.asked[j.protocol]++
 			m.last[j.protocol] = append(m.last[j.protocol], m.now)
-			if err := m.refuse[j.protocol]; err != nil {
+			err := m.refuse[j.protocol]
+			if m.noTCP && protocols[j.protocol] == PCP && transports[j.transport] == "tcp" {
+				err = &refusal{why: "no TCP"}
+			}
+			if err != nil {
 				m.p.mapped(j, grant{}, err, m.now)
 				continue
 			}
@@ -181,7 +186,27 @@ func TestPreference(t *testing.T) {
 	}
 }
 
-// A router renews after half of the time, and a day costs few questions.
+// What one protocol does not map, another may.
+func TestOneTransport(t *testing.T) {
+	m := newModel()
+	m.noTCP = true
+	m.mustLive(t, 10*time.Second)
+	if got := m.mappedBy(); got != "udp pcp, tcp nat_pmp" {
+		t.Errorf("mapped by %q", got)
+	}
+	m = newModel()
+	m.noTCP, m.refuse = true, [...]error{nil, errSilent, errSilent2}
+	m.mustLive(t, time.Hour)
+	s := m.p.status()
+	if got := m.mappedBy(); got != "udp pcp" || s.Protocols[PCP].Verdict != Working || s.Why[len(s.Why)-1] != "TCP is not mapped." {
+		t.Errorf("mapped by %q: %+v", got, s)
+	}
+	if m.asked[0] > 15 {
+		t.Errorf("asked %d times in an hour", m.asked[0])
+	}
+}
+
+// A mapping is renewed after half of the time, and a day costs few questions.
 func TestRenewal(t *testing.T) {
 	m := newModel()
 	m.mustLive(t, 24*time.Hour)
@@ -221,6 +246,23 @@ func TestRestart(t *testing.T) {
 		if only != UPnP && len(m.has) != 2 {
 			t.Errorf("%s: after an announcement the router has %v", only, m.has)
 		}
+	}
+}
+
+// A device of UPnP has another URL after a restart: the check fails, the probe
+// finds it, and the mappings are looked after at once.
+func TestRestartElsewhere(t *testing.T) {
+	m := newModel()
+	m.refuse = [...]error{errSilent, errSilent, nil}
+	m.mustLive(t, time.Minute)
+	m.restart()
+	m.refuse[2] = errSilent2
+	for m.step().do != doCheck {
+	}
+	m.refuse[2] = nil
+	m.mustLive(t, 10*time.Second)
+	if len(m.has) != 2 {
+		t.Errorf("the router has %v", m.has)
 	}
 }
 
