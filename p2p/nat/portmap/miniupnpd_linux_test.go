@@ -110,7 +110,7 @@ func labTwo(t *testing.T, drop string, config ...string) {
 	})
 	s := second.until(func(s Status) bool { return len(s.Mappings) == 2 })
 	for _, m := range s.Mappings {
-		if m.External.Port() == labPort || !strings.Contains(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.3:%d", m.External.Port(), labPort)) {
+		if m.External.Port() == testPort || !strings.Contains(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.3:%d", m.External.Port(), testPort)) {
 			t.Errorf("%+v in\n%s", m, l.rules())
 		}
 	}
@@ -226,11 +226,11 @@ func labIPv6(t *testing.T) {
 	l.daemon("enable_natpmp=yes", "enable_upnp=no")
 	m := l.mapper(func(m *Mapper) { m.opts.Gateway = Gateway6 })
 	s := m.until(func(s Status) bool { return len(s.Mappings) == 2 })
-	if s.Mappings[0].External.String() != fmt.Sprintf("[2a01:4f8:1::2]:%d", labPort) || s.DoubleNAT {
+	if s.Mappings[0].External.String() != fmt.Sprintf("[2a01:4f8:1::2]:%d", testPort) || s.DoubleNAT {
 		t.Errorf("status: %+v", s)
 	}
 	open := func() bool {
-		return strings.Contains(l.output("ip netns exec nat nft list chain inet filter miniupnpd"), fmt.Sprintf("dport %d", labPort))
+		return strings.Contains(l.output("ip netns exec nat nft list chain inet filter miniupnpd"), fmt.Sprintf("dport %d", testPort))
 	}
 	if !open() {
 		t.Errorf("not open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
@@ -240,8 +240,6 @@ func labIPv6(t *testing.T) {
 		t.Errorf("still open:\n%s", l.output("ip netns exec nat nft list table inet filter"))
 	}
 }
-
-const labPort = 4747
 
 // skipLab skips the test where it cannot run, with the reason.
 func skipLab(t *testing.T) {
@@ -388,7 +386,7 @@ func (l *lab) flush() {
 
 // mapped reports whether the router forwards UDP and TCP.
 func (l *lab) mapped() bool {
-	return strings.Count(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.2:%d", labPort, labPort)) == 2
+	return strings.Count(l.rules(), fmt.Sprintf("dport %d dnat ip to 10.1.0.2:%d", testPort, testPort)) == 2
 }
 
 func (l *lab) wantGone() {
@@ -404,12 +402,12 @@ func (l *lab) wantThrough(wan string) {
 	if !l.mapped() {
 		l.t.Fatalf("not mapped:\n%s", l.rules())
 	}
-	u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: labPort})
+	u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: testPort})
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer u.Close()
-	c, err := net.ListenTCP("tcp4", &net.TCPAddr{Port: labPort})
+	c, err := net.ListenTCP("tcp4", &net.TCPAddr{Port: testPort})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -420,7 +418,7 @@ func (l *lab) wantThrough(wan string) {
 		}
 	}
 	for _, proto := range transports {
-		l.run(fmt.Sprintf("ip netns exec wan timeout 5 bash -c 'echo hello > /dev/%s/%s/%d'", proto, wan, labPort))
+		l.run(fmt.Sprintf("ip netns exec wan timeout 5 bash -c 'echo hello > /dev/%s/%s/%d'", proto, wan, testPort))
 	}
 	b := make([]byte, 16)
 	if n, from, err := u.ReadFrom(b); err != nil || string(b[:n]) != "hello\n" {
@@ -437,66 +435,10 @@ func (l *lab) wantThrough(wan string) {
 	}
 }
 
-// labMapper is a Mapper that runs.
-type labMapper struct {
-	*Mapper
-	t      *testing.T
-	cancel context.CancelFunc
-	done   chan error
-	ended  bool
-}
-
-func (l *lab) mapper(change func(*Mapper)) *labMapper {
-	m := New(Options{Port: labPort})
+func (l *lab) mapper(change func(*Mapper)) *runningMapper {
+	m := New(Options{Port: testPort})
 	if change != nil {
 		change(m)
 	}
 	return runMapper(l.t, m)
-}
-
-func runMapper(t *testing.T, m *Mapper) *labMapper {
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &labMapper{Mapper: m, t: t, cancel: cancel, done: make(chan error, 1)}
-	go func() { r.done <- m.Run(ctx) }()
-	t.Cleanup(r.end)
-	return r
-}
-
-// end ends Run and waits.
-func (m *labMapper) end() {
-	if m.ended {
-		return
-	}
-	m.ended = true
-	m.cancel()
-	if err := <-m.done; err != nil {
-		m.t.Errorf("Run: %v", err)
-	}
-}
-
-// until waits for a status, and only for signals.
-func (m *labMapper) until(ok func(Status) bool) Status {
-	m.t.Helper()
-	timeout := time.After(12 * time.Second)
-	for {
-		if s := m.Status(); ok(s) {
-			return s
-		}
-		select {
-		case <-m.Changed():
-		case <-timeout:
-			m.t.Fatalf("the status stays %+v", m.Status())
-		}
-	}
-}
-
-// want waits until both transports are mapped by the protocol.
-func (m *labMapper) want(q Protocol) {
-	m.t.Helper()
-	s := m.until(func(s Status) bool { return len(s.Mappings) == 2 })
-	if slices.ContainsFunc(s.Mappings, func(x Mapping) bool {
-		return x.Protocol != q || x.External.Port() != labPort || time.Until(x.Expires) < 59*time.Minute
-	}) {
-		m.t.Errorf("not by %s: %+v", q, s)
-	}
 }

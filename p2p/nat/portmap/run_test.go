@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -220,5 +221,63 @@ func TestOptions(t *testing.T) {
 	}
 	if s := New(Options{Port: 1}).Status(); len(s.Protocols) != len(protocols) || len(s.Why) != 1 {
 		t.Errorf("before Run: %+v", s)
+	}
+}
+
+const testPort = 4747
+
+// runningMapper is a Mapper that runs.
+type runningMapper struct {
+	*Mapper
+	t      *testing.T
+	cancel context.CancelFunc
+	done   chan error
+	ended  bool
+}
+
+func runMapper(t *testing.T, m *Mapper) *runningMapper {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &runningMapper{Mapper: m, t: t, cancel: cancel, done: make(chan error, 1)}
+	go func() { r.done <- m.Run(ctx) }()
+	t.Cleanup(r.end)
+	return r
+}
+
+// end ends Run and waits.
+func (m *runningMapper) end() {
+	if m.ended {
+		return
+	}
+	m.ended = true
+	m.cancel()
+	if err := <-m.done; err != nil {
+		m.t.Errorf("Run: %v", err)
+	}
+}
+
+// until waits for a status, and only for signals.
+func (m *runningMapper) until(ok func(Status) bool) Status {
+	m.t.Helper()
+	timeout := time.After(12 * time.Second)
+	for {
+		if s := m.Status(); ok(s) {
+			return s
+		}
+		select {
+		case <-m.Changed():
+		case <-timeout:
+			m.t.Fatalf("the status stays %+v", m.Status())
+		}
+	}
+}
+
+// want waits until both transports are mapped by the protocol.
+func (m *runningMapper) want(q Protocol) {
+	m.t.Helper()
+	s := m.until(func(s Status) bool { return len(s.Mappings) == 2 })
+	if slices.ContainsFunc(s.Mappings, func(x Mapping) bool {
+		return x.Protocol != q || x.External.Port() != testPort || time.Until(x.Expires) < 59*time.Minute
+	}) {
+		m.t.Errorf("not by %s: %+v", q, s)
 	}
 }
