@@ -23,10 +23,10 @@ func ask(ctx context.Context, own netip.Addr, router netip.AddrPort, request []b
 	if err != nil {
 		return fmt.Errorf("a socket to %s cannot be had: %w", router, err)
 	}
-	defer conn.Close()
-	// A deadline of ctx that is just being set must not be undone by the loop's.
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	end := func() { _ = conn.Close() } // nothing is lost with it
+	defer end()
+	// It closes, because the loop would set its own deadline over another.
+	defer context.AfterFunc(ctx, end)()
 
 	buf := make([]byte, pcpMaxSize+1)
 	stray := 0

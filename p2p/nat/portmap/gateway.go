@@ -109,7 +109,7 @@ func ownAddr(to netip.Addr) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("portmap: the own address towards %s: %w", to, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	a, ok := conn.LocalAddr().(*net.UDPAddr)
 	if !ok {
 		return netip.Addr{}, fmt.Errorf("portmap: the own address towards %s is %s", to, conn.LocalAddr())

@@ -83,9 +83,9 @@ func (c *igd) search(ctx context.Context) ([]place, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a socket to search with cannot be had: %w", err)
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	end := func() { _ = conn.Close() } // nothing is lost with it
+	defer end()
+	defer context.AfterFunc(ctx, end)()
 
 	// Routers lose datagrams, and networks filter groups: each is asked twice, and
 	// the gateway alone as well.

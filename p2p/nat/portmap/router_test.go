@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -616,5 +617,23 @@ func TestAnswersOfOthers(t *testing.T) {
 	s := runMapper(t, m).until(func(s Status) bool { return s.Protocols[NATPMP].Verdict != Unknown })
 	if s.Protocols[NATPMP].Verdict != Absent || s.External.IsValid() {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A router that answers something else, again and again, is given up.
+func TestStrayAnswers(t *testing.T) {
+	t.Parallel()
+	r := newRouter(t, nil)
+	var asked atomic.Int64
+	at := r.udp(func([]byte) [][]byte {
+		asked.Add(1)
+		return slices.Repeat([][]byte{{1, 2, 3}}, 2*maxStray)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	begin := time.Now()
+	err := ask(ctx, loopback, at, encodeNATPMPAddress(), func([]byte) bool { return false })
+	if err == nil || !strings.Contains(err.Error(), "answers something else") || time.Since(begin) > 5*time.Second {
+		t.Errorf("%v after %s and %d questions", err, time.Since(begin), asked.Load())
 	}
 }

@@ -206,8 +206,9 @@ func (m *Mapper) listenAnnouncements(ctx context.Context, s side, hint func()) {
 		m.opts.Logger.Debug("portmap: announcements are not heard", "err", err)
 		return
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	end := func() { _ = conn.Close() } // nothing is lost with it
+	defer end()
+	defer context.AfterFunc(ctx, end)()
 	buf := make([]byte, 2048) // some systems fail on what is longer
 	for {
 		_, from, err := conn.ReadFromUDPAddrPort(buf)
