@@ -33,6 +33,7 @@ var rules = []rule{
 	{packages: "p2p/nat", only: []string{"p2p", "p2p/wire"}, why: "how routers behave is found out over any links"},
 	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link", "p2p/nat", "p2p/nat/relay"}, why: "a transport serves any node"},
 	{packages: "p2p/nat/lan", only: []string{"p2p"}, why: "who is in the local network is found without transports and members: all of it is hearsay"},
+	{packages: "p2p/nat/portmap", only: []string{}, why: "pure leaf: it knows routers, not peers"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
