@@ -25,6 +25,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/server"
@@ -154,6 +155,13 @@ func ready(ctx context.Context, s *server.Server, failed <-chan error) error {
 	return errors.Join(s.Close(), <-failed)
 }
 
+func relayMode(flag string) rtc.RelayMode {
+	if flag == "auto" {
+		return rtc.RelayAuto
+	}
+	return rtc.RelayMode(flag)
+}
+
 // startNode starts the node of a data directory with the folders it is to share.
 func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.Logger, out io.Writer) (*node.Node, error) {
 	folders, err := o.Folders()
@@ -161,8 +169,19 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 		return nil, err
 	}
 	options := node.Options{
-		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, Logger: log, Version: version,
+		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, NoPortMap: o.NoPortMap,
+		Relay: relayMode(o.Relay), Logger: log, Version: version,
 		Busy: new(room).Busy,
+	}
+	if options.STUN, err = o.STUNServers(); err != nil {
+		return nil, err
+	}
+	turn, err := o.TURNServers()
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range turn {
+		options.TURN = append(options.TURN, rtc.TURNServer(t))
 	}
 	if o.P2P == "" {
 		if options.Listen, err = lastPort(ctx, s); err != nil {

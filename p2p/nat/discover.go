@@ -31,8 +31,9 @@ type Options struct {
 	Links func() []p2p.Link
 	// Addrs returns where a member says that its p2p port is. Nil: nobody says.
 	Addrs func(p2p.ID) []netip.AddrPort
-	// Servers are STUN servers that the owner names. They are asked as well.
-	Servers []netip.AddrPort
+	// Servers returns the STUN servers that the owner names. They are asked as well.
+	// Nil: none.
+	Servers func() []netip.AddrPort
 	// Announced are addresses that the owner says are forwarded to the p2p port.
 	Announced []netip.AddrPort
 	// PortMapping says what the router was asked for and grants. Nil: nothing.
@@ -283,7 +284,11 @@ func (s *Service) check(ctx context.Context) {
 // observe looks at the network through the members that are linked now.
 func (s *Service) observe(ctx context.Context) Observations {
 	links := s.o.Links()
-	o := Observations{At: time.Now(), Own: s.sys.own(), Announced: s.o.Announced, Linked: len(links), Servers: len(s.o.Servers)}
+	var servers []netip.AddrPort
+	if s.o.Servers != nil {
+		servers = s.o.Servers()
+	}
+	o := Observations{At: time.Now(), Own: s.sys.own(), Announced: s.o.Announced, Linked: len(links), Servers: len(servers)}
 	if s.o.PortMapping != nil {
 		o.PortMapping = s.o.PortMapping()
 	}
@@ -296,7 +301,7 @@ func (s *Service) observe(ctx context.Context) Observations {
 	}
 	o.Port = port.Bound()
 	t := trial{sys: s.sys, port: &s.waiting, send: port.Send}
-	if t.witnesses, o.Scope = witnesses(links, s.addrsOf, s.o.Servers); len(t.witnesses) > 0 {
+	if t.witnesses, o.Scope = witnesses(links, s.addrsOf, servers); len(t.witnesses) > 0 {
 		t.observe(ctx, &o)
 	}
 	return o

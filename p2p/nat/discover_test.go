@@ -188,7 +188,9 @@ func TestServers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(1)
 			a, b := w.node(t, "203.0.113.11", nil, nil), w.node(t, "198.51.100.12", nil, nil)
-			n := w.node(t, "10.1.0.2", w.newBox("192.0.2.1", m, FilteringAddressPort), func(o *Options) { o.Servers = []netip.AddrPort{a.conn.addr, b.conn.addr} })
+			n := w.node(t, "10.1.0.2", w.newBox("192.0.2.1", m, FilteringAddressPort), func(o *Options) {
+				o.Servers = func() []netip.AddrPort { return []netip.AddrPort{a.conn.addr, b.conn.addr} }
+			})
 			if r := check(t, n); r.Mapping != m || !r.UDP || r.Reachable != "" || r.Filtering != FilteringUnknown {
 				t.Errorf("%s: got %+v", m, r)
 			}

@@ -54,3 +54,20 @@ type Withdrawn struct {
 
 // Topic implements p2p.Event.
 func (Withdrawn) Topic() string { return "document.withdrawn" }
+
+// Mapped: the router forwards an address to this node's p2p port.
+type Mapped struct {
+	Protocol string `json:"protocol"` // "upnp", "nat_pmp" or "pcp"
+	External string `json:"external"`
+}
+
+// Topic implements p2p.Event.
+func (Mapped) Topic() string { return "nat.mapped" }
+
+// Unmapped: the router does so no more.
+type Unmapped struct {
+	External string `json:"external"`
+}
+
+// Topic implements p2p.Event.
+func (Unmapped) Topic() string { return "nat.unmapped" }

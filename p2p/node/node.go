@@ -22,6 +22,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
+	"github.com/shoal-p2p/shoal/p2p/nat/portmap"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -53,6 +54,8 @@ type Node struct {
 	index     *search.Index
 	mesh      *search.Mesh
 	network   *nat.Service
+	router    *portmap.Mapper // nil: no router is asked for anything
+	stun      *servers
 	links     *links
 	lan       *lan.Service                           // nil: nobody is looked for in the local network
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
@@ -141,6 +144,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
+	n.stun = newServers(o.STUN, n.log)
 	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
@@ -159,6 +163,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	}
 	n.links.transport = n.transport
 	n.findLocally(o)
+	n.router = n.newRouter(o)
 	if err := n.announce(); err != nil {
 		return errors.Join(err, n.transport.Close())
 	}
@@ -174,7 +179,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
 				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged,
-				STUN: n.network.Take,
+				STUN: n.network.Take, STUNServers: n.stun.addrs, TURNServers: o.TURN, Relay: o.Relay,
 			})
 		}
 	}
@@ -200,6 +205,8 @@ func (n *Node) run() {
 		"folders":   n.folders.Run,
 		"exchange":  n.sync.Run,
 		"network":   n.network.Run,
+		"router":    n.watchRouter,
+		"servers":   n.stun.run,
 		"addresses": n.watchAddrs,
 		"offers":    n.watchOffers,
 		"access":    n.watchAccess,

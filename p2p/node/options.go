@@ -9,6 +9,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -34,6 +35,16 @@ type Options struct {
 	// NoLAN neither announces the node in the local network nor looks for others there.
 	// Both is done only when Listen is an address that others can reach.
 	NoLAN bool
+	// NoPortMap leaves the router alone: it is not asked to forward the p2p port. It
+	// is asked only when Listen is an address that others can reach.
+	NoPortMap bool
+	// STUN are servers, "name:port", that are asked how they see this node, besides
+	// its peers; TURN are servers that relay to it. Both are for homes that have no
+	// member in between.
+	STUN []string
+	TURN []rtc.TURNServer
+	// Relay says whether this node relays for members that cannot be reached.
+	Relay rtc.RelayMode
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
 	Transport func(link.Local) (p2p.Transport, error)
 	// Logger receives what the owner of the node should know. Nil: nothing.

@@ -29,6 +29,10 @@ type Serve struct {
 	P2P          string           `name:"p2p" placeholder:"ADDR" from:"SHOAL_P2P" help:"Address for other members, UDP and TCP (default: :4747)."`
 	Announce     []netip.AddrPort `placeholder:"IP:PORT" from:"SHOAL_ANNOUNCE" help:"An address at which others reach the p2p port; repeatable."`
 	NoLAN        bool             `name:"no-lan" from:"SHOAL_NO_LAN" help:"Neither announce this node in the local network nor look for members there."`
+	NoPortMap    bool             `name:"no-portmap" from:"SHOAL_NO_PORTMAP" help:"Do not ask the router to forward the p2p port (UPnP, NAT-PMP, PCP)."`
+	STUN         []string         `name:"stun" placeholder:"HOST[:PORT]" from:"SHOAL_STUN" help:"A server that says how others see this node: any STUN server, or the p2p port of any node (default port: 3478); repeatable."`
+	TURN         []string         `name:"turn" placeholder:"USER:PASSWORD@HOST[:PORT]" from:"SHOAL_TURN" help:"A TURN server that relays to this node when nothing else works; with ?transport=tcp behind it, over TCP only; repeatable."`
+	Relay        string           `default:"auto" enum:"auto,on,off" from:"SHOAL_RELAY" help:"Whether this node relays for members that cannot be reached: auto (if others reach it), on or off."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
@@ -61,6 +65,12 @@ func (s Serve) Check() error {
 		}
 	}
 	if _, err := s.Folders(); err != nil {
+		return err
+	}
+	if _, err := s.STUNServers(); err != nil {
+		return err
+	}
+	if _, err := s.TURNServers(); err != nil {
 		return err
 	}
 	if s.Join != "" && !strings.HasPrefix(s.Join, "@") {

@@ -162,7 +162,7 @@ func (t *Transport) servers() []netip.AddrPort {
 		}
 		return a.Compare(b)
 	})
-	return append(slices.Clone(t.o.STUNServers), peers...)
+	return append(slices.Clone(t.stunServers()), peers...)
 }
 
 // lookAround asks those at addrs how they see this node, if it has no idea how
@@ -174,7 +174,7 @@ func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort) {
 		return
 	}
 	var servers []netip.AddrPort
-	for _, a := range append(slices.Clone(t.o.STUNServers), addrs...) {
+	for _, a := range append(slices.Clone(t.stunServers()), addrs...) {
 		if reachable(a, false) && public(a.Addr()) && !slices.Contains(servers, a) {
 			servers = append(servers, a)
 		}

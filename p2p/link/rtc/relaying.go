@@ -211,7 +211,7 @@ func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
 	}
 	for _, tcp := range []bool{tcpFirst, !tcpFirst} {
 		for _, a := range addrs {
-			g.servers = append(g.servers, TURNServer{Addr: a, TCP: tcp})
+			g.at = append(g.at, door{a, tcp})
 		}
 	}
 	return g, nil

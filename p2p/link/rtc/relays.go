@@ -13,6 +13,7 @@ import (
 	"github.com/pion/turn/v5"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/relay"
 )
 
@@ -31,9 +32,9 @@ const (
 
 // TURNServer is a relay that is no member.
 type TURNServer struct {
-	Addr           netip.AddrPort
+	Host           string // "name:port"; the name may be an address
 	User, Password string
-	TCP            bool
+	TCP            bool // over TCP only; else UDP is tried first
 }
 
 // relays are this node's allocations at relays. Its mutex is never held while
@@ -59,7 +60,6 @@ type relayOffer struct {
 type relayed struct {
 	t      *Transport
 	id     p2p.ID // zero for a server that is no member
-	plain  TURNServer
 	cancel context.CancelFunc
 	idle   time.Time // since then nobody uses it; guarded by relays.mu
 
@@ -173,8 +173,14 @@ func (rs *relays) foreign() []*relayed {
 
 // grant is what a relay gives a client.
 type grant struct {
-	servers        []TURNServer // to be tried in this order
+	at             []door // to be tried in this order
 	user, password string
+}
+
+// door is an address of a relay, and how it is spoken to there.
+type door struct {
+	addr netip.AddrPort
+	tcp  bool
 }
 
 // run gets an allocation and keeps it until ctx ends or the relay is gone.
@@ -184,11 +190,10 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 		return fmt.Errorf("rtc: relay %s: %w", r.id.Short(), err)
 	}
 	err = errors.New("no address is known")
-	for _, s := range g.servers {
-		s.User, s.Password = g.user, g.password
+	for _, d := range g.at {
 		var c *relay.Client
 		var end func()
-		if c, end, err = r.t.allocate(ctx, r, s); err != nil {
+		if c, end, err = r.t.allocate(ctx, r, d, g); err != nil {
 			continue
 		}
 		r.t.changed()
@@ -210,20 +215,20 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 }
 
 // allocate gets an allocation for r at a server. end gives it back.
-func (t *Transport) allocate(ctx context.Context, r *relayed, s TURNServer) (c *relay.Client, end func(), err error) {
+func (t *Transport) allocate(ctx context.Context, r *relayed, at door, g grant) (c *relay.Client, end func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, allocateTimeout)
 	defer cancel()
 	o := relay.ClientOptions{
-		Server: s.Addr, User: s.User, Password: s.Password, Loggers: loggerFactory{t.log},
+		Server: at.addr, User: g.user, Password: g.password, Loggers: loggerFactory{t.log},
 		Receive: func(b []byte, from netip.AddrPort) { t.mux.arrive(r, b, from) },
 	}
 	proto := "udp"
-	if s.TCP {
+	if at.tcp {
 		proto = "tcp"
 		d := net.Dialer{}
-		conn, err := d.DialContext(ctx, "tcp", s.Addr.String())
+		conn, err := d.DialContext(ctx, "tcp", at.addr.String())
 		if err != nil {
-			return nil, nil, fmt.Errorf("rtc: relay at %s over TCP: %w", s.Addr, err)
+			return nil, nil, fmt.Errorf("rtc: relay at %s over TCP: %w", at.addr, err)
 		}
 		o.Conn = turn.NewSTUNConn(conn)
 	} else {
@@ -234,11 +239,11 @@ func (t *Transport) allocate(ctx context.Context, r *relayed, s TURNServer) (c *
 		return nil, nil, err
 	}
 	var reading sync.WaitGroup
-	if s.TCP {
+	if at.tcp {
 		reading.Go(func() { readTURN(o.Conn, c) })
 	} else {
 		t.mux.mu.Lock()
-		t.mux.clients[s.Addr] = c
+		t.mux.clients[at.addr] = c
 		t.mux.mu.Unlock()
 	}
 	end = func() {
@@ -247,19 +252,19 @@ func (t *Transport) allocate(ctx context.Context, r *relayed, s TURNServer) (c *
 		reading.Wait()
 		t.mux.mu.Lock()
 		defer t.mux.mu.Unlock()
-		if t.mux.clients[s.Addr] == c {
-			delete(t.mux.clients, s.Addr)
+		if t.mux.clients[at.addr] == c {
+			delete(t.mux.clients, at.addr)
 		}
 	}
 	addr, err := c.Allocate(ctx)
 	if err != nil {
 		end()
-		return nil, nil, fmt.Errorf("rtc: relay at %s over %s: %w", s.Addr, proto, err)
+		return nil, nil, fmt.Errorf("rtc: relay at %s over %s: %w", at.addr, proto, err)
 	}
 	r.mu.Lock()
-	r.client, r.addr, r.server, r.proto = c, addr, s.Addr, proto
+	r.client, r.addr, r.server, r.proto = c, addr, at.addr, proto
 	r.mu.Unlock()
-	t.log.Debug("relayed address", "at", s.Addr, "over", proto, "addr", addr)
+	t.log.Debug("relayed address", "at", at.addr, "over", proto, "addr", addr)
 	return c, end, nil
 }
 
@@ -297,27 +302,38 @@ func (t *Transport) shelter() {
 
 // keepPlain keeps an allocation at a relay that is no member.
 func (t *Transport) keepPlain(s TURNServer) {
-	r := &relayed{t: t, plain: s}
+	r := &relayed{t: t}
 	t.relays.mu.Lock()
 	t.relays.plain = append(t.relays.plain, r)
 	t.relays.mu.Unlock()
 	for {
-		err := r.run(t.ctx, func(context.Context, p2p.ID) (grant, error) {
-			over := s
-			over.TCP = true
-			servers := []TURNServer{s, over}
-			if s.TCP {
-				servers = servers[1:]
-			}
-			return grant{servers, s.User, s.Password}, nil
-		})
-		t.log.Debug("no relay", "at", s.Addr, "error", err)
+		err := r.run(t.ctx, func(ctx context.Context, _ p2p.ID) (grant, error) { return s.grant(ctx) })
+		if t.ctx.Err() == nil {
+			t.log.Warn("the TURN server is of no use now", "server", s.Host, "error", err)
+		}
 		select {
 		case <-t.ctx.Done():
 			return
 		case <-time.After(relayRetry):
 		}
 	}
+}
+
+// grant looks the server's name up.
+func (s TURNServer) grant(ctx context.Context) (grant, error) {
+	addrs, err := nat.LookUp(ctx, s.Host)
+	if err != nil {
+		return grant{}, err
+	}
+	g := grant{user: s.User, password: s.Password}
+	for _, tcp := range []bool{false, true} {
+		for _, a := range addrs {
+			if tcp || !s.TCP {
+				g.at = append(g.at, door{a, tcp})
+			}
+		}
+	}
+	return g, nil
 }
 
 // look asks members whether they relay, chooses some if this node needs any, and
@@ -400,6 +416,48 @@ func (m *mux) uses(via tunnel) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.exits.per[via] > 0
+}
+
+// RelayState is what a node knows of a relay.
+type RelayState struct {
+	ID    p2p.ID         // zero for a server that is no member
+	Addr  netip.AddrPort // of the server; invalid while there is no allocation
+	Proto string         // to it
+	RTT   time.Duration
+	InUse bool // this node can be reached through it
+}
+
+// KnownRelays returns the relays that this node could use, those in use first.
+func (t *Transport) KnownRelays() []RelayState {
+	t.relays.mu.Lock()
+	defer t.relays.mu.Unlock()
+	var out []RelayState
+	add := func(id p2p.ID, r *relayed, rtt time.Duration) {
+		s := RelayState{ID: id, RTT: rtt}
+		if r != nil {
+			s.Addr, s.Proto = r.where()
+			s.InUse = r.address().IsValid()
+		}
+		out = append(out, s)
+	}
+	for _, r := range t.relays.plain {
+		add(p2p.ID{}, r, 0)
+	}
+	for id, o := range t.relays.offers {
+		if o.open && len(out) < relay.MaxKnown+len(t.relays.plain) {
+			add(id, t.relays.members[id], o.RTT)
+		}
+	}
+	slices.SortFunc(out, func(a, b RelayState) int {
+		if a.InUse != b.InUse {
+			if a.InUse {
+				return -1
+			}
+			return 1
+		}
+		return int(a.RTT - b.RTT)
+	})
+	return out
 }
 
 // Relays returns the members that relay to this node when it cannot be reached

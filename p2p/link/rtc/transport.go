@@ -28,9 +28,9 @@ type Options struct {
 	AnyPort bool
 	// Announce are addresses that somebody forwards to the p2p port.
 	Announce []netip.AddrPort
-	// STUNServers are asked how they see this node, besides its peers. TURNServers
-	// relay to it, besides its peers.
-	STUNServers []netip.AddrPort
+	// STUNServers returns whom to ask how they see this node, besides its peers. Nil:
+	// nobody. TURNServers relay to it, besides its peers.
+	STUNServers func() []netip.AddrPort
 	TURNServers []TURNServer
 	// Relay says whether this node relays for members that cannot be reached, and
 	// RelayRate how many bytes per second each of them may send. 0: 8 MiB.
@@ -284,6 +284,14 @@ func (t *Transport) SetMapped(addrs []netip.AddrPort) {
 	if !same {
 		t.changed()
 	}
+}
+
+// stunServers are those that the owner names.
+func (t *Transport) stunServers() []netip.AddrPort {
+	if t.o.STUNServers == nil {
+		return nil
+	}
+	return t.o.STUNServers()
 }
 
 // announced are the addresses that somebody forwards to the p2p port.

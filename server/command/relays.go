@@ -1,0 +1,83 @@
+package command
+
+import (
+	"fmt"
+	"net"
+	"strings"
+)
+
+// portOfSTUN is the port of STUN and TURN servers (RFC 8489, RFC 8656).
+const portOfSTUN = "3478"
+
+// TURNServer is a relay that --turn names.
+type TURNServer struct {
+	Host           string // "name:port"
+	User, Password string
+	TCP            bool // and not UDP
+}
+
+// STUNServers are those of --stun, each "name:port".
+func (s Serve) STUNServers() ([]string, error) {
+	var out []string
+	for _, text := range s.STUN {
+		host, err := hostPort(strings.TrimPrefix(strings.TrimSpace(text), "stun:"))
+		if err != nil {
+			return nil, UsageError{fmt.Sprintf("--stun %s: %v", text, err)}
+		}
+		out = append(out, host)
+	}
+	return out, nil
+}
+
+// TURNServers are those of --turn.
+func (s Serve) TURNServers() ([]TURNServer, error) {
+	var out []TURNServer
+	for i, text := range s.TURN {
+		t, err := parseTURN(text)
+		if err != nil {
+			// The text holds a password.
+			return nil, UsageError{fmt.Sprintf("--turn, server %d: %v", i+1, err)}
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func parseTURN(text string) (TURNServer, error) {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "turn:")
+	text, query, _ := strings.Cut(text, "?")
+	var t TURNServer
+	switch query {
+	case "", "transport=udp":
+	case "transport=tcp":
+		t.TCP = true
+	default:
+		return t, fmt.Errorf("behind the question mark only transport=udp or transport=tcp may stand")
+	}
+	at := strings.LastIndexByte(text, '@')
+	user, password, ok := strings.Cut(text[:max(at, 0)], ":")
+	if !ok || user == "" || password == "" {
+		return t, fmt.Errorf("want USER:PASSWORD@HOST:PORT")
+	}
+	host, err := hostPort(text[at+1:])
+	if err != nil {
+		return t, err
+	}
+	t.Host, t.User, t.Password = host, user, password
+	return t, nil
+}
+
+// hostPort adds the usual port to a host without one.
+func hostPort(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		host, port = strings.Trim(text, "[]"), portOfSTUN
+	}
+	if host == "" || strings.ContainsAny(host, " /@?") {
+		return "", fmt.Errorf("want HOST:PORT")
+	}
+	if _, err := net.LookupPort("udp", port); err != nil {
+		return "", fmt.Errorf("%q is no port", port)
+	}
+	return net.JoinHostPort(host, port), nil
+}
