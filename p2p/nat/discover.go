@@ -66,9 +66,10 @@ type Service struct {
 	wanted  chan struct{} // has room for one: somebody waits for a check
 	ended   chan struct{} // closed when Run has returned
 
-	mu       sync.Mutex // guards all that follows
-	port     Port       // nil: there is none yet
-	report   Report
+	mu       sync.Mutex    // guards all that follows
+	port     Port          // nil: there is none yet
+	report   Report        // of the last check
+	seen     Observations  // by it
 	last     time.Time     // when the last check ended
 	checked  chan struct{} // closed and replaced when a check has ended
 	checking bool
@@ -83,7 +84,7 @@ func New(o Options) *Service {
 	s := &Service{
 		o: o, hinted: make(chan struct{}, 1), wanted: make(chan struct{}, 1),
 		ended: make(chan struct{}), checked: make(chan struct{}),
-		report: Judge(Observations{Announced: o.Announced}), places: map[netip.Addr]bool{},
+		report: Judge(Observations{Announced: o.Announced}), seen: Observations{Announced: o.Announced}, places: map[netip.Addr]bool{},
 	}
 	s.use(system{own: s.ownAddrs, listen: s.listenBeside, dial: dialTCP})
 	return s
@@ -134,8 +135,22 @@ func (s *Service) Handle(ctx context.Context, from p2p.Link, req []byte) ([]byte
 // none.
 func (s *Service) Report() Report {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.report
+	o, since := s.seen, s.report.Since
+	s.mu.Unlock()
+	s.addState(&o)
+	r := Judge(o)
+	r.Since = since
+	return r
+}
+
+// addState adds what is not found out by asking members.
+func (s *Service) addState(o *Observations) {
+	if s.o.PortMapping != nil {
+		o.PortMapping = s.o.PortMapping()
+	}
+	if s.o.Relays != nil {
+		o.Relays = s.o.Relays()
+	}
 }
 
 // Linked tells that a link to a member came up.
@@ -269,7 +284,7 @@ func (s *Service) check(ctx context.Context) {
 		if !before.Checked.IsZero() && before.same(r) {
 			r.Since = before.Since
 		}
-		s.report, s.last = r, time.Now()
+		s.report, s.seen, s.last = r, o, time.Now()
 	}
 	s.checking = false
 	close(s.checked)
@@ -289,12 +304,7 @@ func (s *Service) observe(ctx context.Context) Observations {
 		servers = s.o.Servers()
 	}
 	o := Observations{At: time.Now(), Own: s.sys.own(), Announced: s.o.Announced, Linked: len(links), Servers: len(servers)}
-	if s.o.PortMapping != nil {
-		o.PortMapping = s.o.PortMapping()
-	}
-	if s.o.Relays != nil {
-		o.Relays = s.o.Relays()
-	}
+	s.addState(&o)
 	port := s.attached()
 	if port == nil {
 		return o

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
@@ -82,7 +83,9 @@ func (n *Node) watchRouter(ctx context.Context) error {
 		}
 		mapped := mappedAddrs(n.router.Status())
 		n.transport.(reacher).SetMapped(mapped)
-		n.network.Hint()
+		if !slices.Equal(mapped, last) {
+			n.network.Hint() // can others come to it?
+		}
 		for _, e := range mappings(last, n.router.Status()) {
 			n.events.publish(e)
 		}
@@ -106,7 +109,7 @@ func mappings(before []netip.AddrPort, s portmap.Status) []p2p.Event {
 	now := mappedAddrs(s)
 	var out []p2p.Event
 	for _, a := range now {
-		if !containsAddr(before, a) {
+		if !slices.Contains(before, a) {
 			for _, m := range s.Mappings {
 				if m.External == a {
 					out = append(out, Mapped{Protocol: string(m.Protocol), External: a.String()})
@@ -116,20 +119,11 @@ func mappings(before []netip.AddrPort, s portmap.Status) []p2p.Event {
 		}
 	}
 	for _, a := range before {
-		if !containsAddr(now, a) {
+		if !slices.Contains(now, a) {
 			out = append(out, Unmapped{External: a.String()})
 		}
 	}
 	return out
-}
-
-func containsAddr(all []netip.AddrPort, a netip.AddrPort) bool {
-	for _, b := range all {
-		if a == b {
-			return true
-		}
-	}
-	return false
 }
 
 // portMapping is what the router was asked for, as the report has it.
