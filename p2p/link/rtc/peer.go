@@ -36,7 +36,12 @@ type peer struct {
 	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
 	pumping sync.Once
 
-	controlling bool // it has offered; set by start
+	controlling bool         // it has offered; set by start
+	ufrag       string       // of this end; set by gather
+	remote      description  // set by start
+	size        atomic.Int64 // of SCTP's packets; 0 before they are sent
+	probes      *prober
+	verifying   atomic.Bool
 	pulse       pulse
 	pace        pace
 	busy        atomic.Bool // the window for bulk data was full since the last look
@@ -64,7 +69,7 @@ func newPeer(config *engine, m *mux, gone func(error)) (*peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtc: ice: %w", err)
 	}
-	p := &peer{config: config, mux: m, agent: agent, gone: gone}
+	p := &peer{config: config, mux: m, agent: agent, gone: gone, probes: newProber()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.dtls = newSecure(p.send, func() { gone(errPeerGone) })
 	if err := errors.Join(
@@ -88,6 +93,7 @@ func (p *peer) onPair(local, remote ice.Candidate) {
 	r := p.routeOf(local, remote)
 	if old := p.path.Swap(r); old != nil && *old != *r {
 		p.pulse.restart()
+		go p.verify()
 	}
 }
 
@@ -114,6 +120,9 @@ func (p *peer) look(now time.Time) {
 func (p *peer) heartbeat() { _ = p.watched().beat(time.Now()) }
 
 func (p *peer) watched() watched { return watched{p.dtls, &p.pulse} }
+
+// stuck says that nothing has arrived for a while although the window is full.
+func (p *peer) stuck() { go p.verify() }
 
 // full says that the window for bulk data is full, when acked bytes of it have arrived.
 func (p *peer) full(acked uint64) {
@@ -175,12 +184,22 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 	}
 	conns := p.mux.agent(ufrag)
 	for _, c := range conns {
-		c.tap(p.dtls.deliver)
+		c.tap(p.deliver)
 	}
 	p.mu.Lock()
-	p.conns = conns
+	p.conns, p.ufrag = conns, ufrag
 	p.mu.Unlock()
 	return ufrag, pwd, nil
+}
+
+// deliver takes what is not for ICE: all but STUN, and answers to this peer's own
+// requests.
+func (p *peer) deliver(b []byte) (taken bool) {
+	if _, isSTUN := stunClass(b); isSTUN {
+		return p.probes.answered(b)
+	}
+	p.dtls.deliver(b) // or it is lost, as a router would have lost it
+	return true
 }
 
 // start connects to the peer that remote describes. opened is called when all
@@ -204,6 +223,7 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 		return fmt.Errorf("rtc: ice: %w", err)
 	}
 	p.viaICE.Store(conn)
+	p.remote = remote
 	p.working.Go(func() {
 		if err := p.run(remote, client, opened); err != nil {
 			p.gone(err)
@@ -224,16 +244,27 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		}
 		p.path.CompareAndSwap(nil, p.routeOf(pair.Local, pair.Remote))
 	}
+	exploring, stop := context.WithCancel(p.ctx)
+	defer stop()
+	if r := p.path.Load(); p.mux.sock.Whole() && remote.Datagram > baseDatagram {
+		sizes := probed(r.to.Addr(), remote.Datagram)
+		p.working.Go(func() { p.explore(exploring, sizes) })
+	}
 	err := p.dtls.handshake(p.ctx, shake{
 		cert: p.config.cert, client: client, log: p.config.log,
-		check: func(der []byte) error { return p.verify(der, remote.Fingerprint) },
+		check: func(der []byte) error { return p.recognize(der, remote.Fingerprint) },
 	})
 	if err != nil {
 		return err
 	}
+	stop()
+	p.size.Store(baseMTU)
+	if most, _ := p.probes.longest(); most > baseDatagram {
+		p.size.Store(int64(most - recordOverhead))
+	}
 	assoc, err := sctp.ClientWithOptions(
 		sctp.WithNetConn(p.watched()), sctp.WithLoggerFactory(p.config.log),
-		sctp.WithMTU(baseMTU),
+		sctp.WithMTU(uint32(p.mtu())),
 		sctp.WithEnableZeroChecksum(true),
 		sctp.WithMaxReceiveBufferSize(receiveBuffer),
 		sctp.WithMaxMessageSize(maxMessage),
@@ -263,8 +294,8 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 	return nil
 }
 
-// verify takes the certificate of the handshake if it is the one that was announced.
-func (p *peer) verify(der []byte, want [32]byte) error {
+// recognize takes the certificate of the handshake if it is the one that was announced.
+func (p *peer) recognize(der []byte, want [32]byte) error {
 	got := sha256.Sum256(der)
 	p.mu.Lock()
 	p.certificate = got
@@ -324,7 +355,7 @@ func (p *peer) close() {
 }
 
 // mtu is the length of SCTP's packets.
-func (p *peer) mtu() int { return baseMTU }
+func (p *peer) mtu() int { return int(p.size.Load()) }
 
 // payloadOf is how many bytes of a message an SCTP packet takes: behind a header for
 // the packet and one for the chunk (I-DATA, RFC 8260), in steps of four.
@@ -332,9 +363,6 @@ func payloadOf(mtu int) int { return (mtu - 12 - 20) &^ 3 }
 
 // Settings of SCTP.
 const (
-	// baseMTU is what every path carries: pion's own figure, 1191 bytes, which DTLS,
-	// UDP and IPv6 make 1276.
-	baseMTU       = 1191
 	receiveBuffer = 8 << 20
 	rtoMax        = 4 * time.Second
 )

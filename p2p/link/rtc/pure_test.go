@@ -20,7 +20,7 @@ import (
 )
 
 var sample = description{
-	Ufrag: "abcd", Pwd: strings.Repeat("p", 22), Fingerprint: [32]byte{1, 2, 0xff}, Setup: "actpass",
+	Ufrag: "abcd", Pwd: strings.Repeat("p", 22), Fingerprint: [32]byte{1, 2, 0xff}, Setup: "actpass", Datagram: 8192,
 	Candidates: []candidate{
 		{netip.MustParseAddrPort("192.168.1.5:4747"), p2p.PathDirect},
 		{netip.MustParseAddrPort("[2001:db8::1]:4747"), p2p.PathDirect},
