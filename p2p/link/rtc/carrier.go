@@ -185,7 +185,7 @@ func (c *carrier) Path() p2p.Path { return c.s.currentPath() }
 // Stats implements link.Carrier.
 func (c *carrier) Stats() p2p.Stats {
 	st := p2p.Stats{Since: c.s.since, RTT: c.s.rtt()}
-	for _, m := range c.s.conns {
+	for _, m := range c.s.peer.shares() {
 		st.BytesIn += m.bytesIn.Load()
 		st.BytesOut += m.bytesOut.Load()
 	}

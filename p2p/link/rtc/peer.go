@@ -37,21 +37,22 @@ type peer struct {
 	pumping sync.Once
 
 	controlling bool         // it has offered; set by start
-	ufrag       string       // of this end; set by gather
-	remote      description  // set by start
 	size        atomic.Int64 // of SCTP's packets; 0 before they are sent
 	probes      *prober
 	verifying   atomic.Bool
+	hushed      atomic.Bool // nothing more is sent
 	pulse       pulse
 	pace        pace
 	busy        atomic.Bool // the window for bulk data was full since the last look
 
 	cancel  context.CancelFunc
 	ctx     context.Context // ends with the peer
-	working sync.WaitGroup  // run, and the pump
+	working sync.WaitGroup
 
 	mu          sync.Mutex // guards all that follows
 	conns       []*muxConn
+	ufrag       string // of this end
+	remote      description
 	assoc       *sctp.Association
 	certificate [32]byte // SHA-256 of the peer's, as the handshake has shown it
 }
@@ -144,7 +145,7 @@ func (p *peer) routeOf(local, remote ice.Candidate) *route {
 	to := addrPort(remote.Address(), uint16(remote.Port()))
 	if local.Type() == ice.CandidateTypeHost && local.NetworkType().IsUDP() {
 		for _, c := range p.shares() {
-			if c.key.v6 == to.Addr().Is6() {
+			if c.key.v6 == to.Addr().Is6() && !c.closed() {
 				return &route{conn: c, to: to}
 			}
 		}
@@ -152,6 +153,7 @@ func (p *peer) routeOf(local, remote ice.Candidate) *route {
 	return &route{}
 }
 
+// shares are the parts of the mux that are or were this peer's.
 func (p *peer) shares() []*muxConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -187,7 +189,7 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 		c.tap(p.deliver)
 	}
 	p.mu.Lock()
-	p.conns, p.ufrag = conns, ufrag
+	p.conns, p.ufrag = append(p.conns, conns...), ufrag
 	p.mu.Unlock()
 	return ufrag, pwd, nil
 }
@@ -205,14 +207,8 @@ func (p *peer) deliver(b []byte) (taken bool) {
 // start connects to the peer that remote describes. opened is called when all
 // channels are open.
 func (p *peer) start(remote description, controlling, client bool, opened func([link.Channels]*sctp.Stream)) error {
-	for i, c := range remote.Candidates {
-		cand, err := ice.UnmarshalCandidate(c.line(i))
-		if err == nil {
-			err = p.agent.AddRemoteCandidate(cand)
-		}
-		if err != nil {
-			return fmt.Errorf("rtc: ice: candidate %s: %w", c.Addr, err)
-		}
+	if err := p.try(remote.Candidates); err != nil {
+		return err
 	}
 	begin := p.agent.StartAccept
 	if p.controlling = controlling; controlling {
@@ -223,13 +219,50 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 		return fmt.Errorf("rtc: ice: %w", err)
 	}
 	p.viaICE.Store(conn)
+	p.mu.Lock()
 	p.remote = remote
+	p.mu.Unlock()
 	p.working.Go(func() {
 		if err := p.run(remote, client, opened); err != nil {
 			p.gone(err)
 		}
 	})
 	return nil
+}
+
+// try gives ICE more addresses of the peer.
+func (p *peer) try(candidates []candidate) error {
+	for i, c := range candidates {
+		cand, err := ice.UnmarshalCandidate(c.line(i))
+		if err == nil {
+			err = p.agent.AddRemoteCandidate(cand)
+		}
+		if err != nil {
+			return fmt.Errorf("rtc: ice: candidate %s: %w", c.Addr, err)
+		}
+	}
+	return nil
+}
+
+// restart gives up the path and what this end is known by (RFC 8445, section 2.4). What
+// is returned has to be told to the peer, which does the same; resume then finds another
+// path. Streams and calls go on: what does not arrive meanwhile is sent again.
+func (p *peer) restart(ctx context.Context) (ufrag, pwd string, err error) {
+	if err := p.agent.Restart("", ""); err != nil {
+		return "", "", fmt.Errorf("rtc: ice: restart: %w", err)
+	}
+	return p.gather(ctx)
+}
+
+// resume looks for a path to the peer as it is known after its restart.
+func (p *peer) resume(remote description) error {
+	if err := p.agent.SetRemoteCredentials(remote.Ufrag, remote.Pwd); err != nil {
+		return fmt.Errorf("rtc: ice: resume: %w", err)
+	}
+	p.mu.Lock()
+	p.remote.Ufrag, p.remote.Pwd, p.remote.Candidates = remote.Ufrag, remote.Pwd, remote.Candidates
+	p.mu.Unlock()
+	return p.try(remote.Candidates)
 }
 
 // run brings one layer up after the other.
@@ -315,23 +348,26 @@ func (p *peer) remoteCertificate() [32]byte {
 	return p.certificate
 }
 
-// send sends a datagram over the path of now.
+// send sends a datagram over the path of now, if there is one: else it is lost, as any
+// may be.
 func (p *peer) send(b []byte) error {
-	r := p.path.Load()
-	if r == nil {
+	if p.hushed.Load() {
 		return net.ErrClosed
 	}
-	if r.conn != nil {
-		_, err := r.conn.WriteToAddrPort(b, r.to)
-		return err
+	r := p.path.Load()
+	switch {
+	case r == nil:
+	case r.conn != nil:
+		_, _ = r.conn.WriteToAddrPort(b, r.to)
+	default:
+		conn := p.viaICE.Load()
+		p.pumping.Do(func() { go p.pump(conn) })
+		_, _ = conn.Write(b)
 	}
-	conn := p.viaICE.Load()
-	p.pumping.Do(func() { p.working.Go(func() { p.pump(conn) }) })
-	_, err := conn.Write(b)
-	return err
+	return nil
 }
 
-// pump takes in what comes over paths that are not the mux's.
+// pump takes in what comes over paths that are not the mux's, until the agent has ended.
 func (p *peer) pump(conn *ice.Conn) {
 	buf := make([]byte, maxPacket)
 	for {
@@ -350,6 +386,7 @@ func (p *peer) close() {
 		assoc.Abort("")
 	}
 	_ = p.dtls.Close()
+	p.hushed.Store(true)
 	_ = p.agent.GracefulClose()
 	p.working.Wait()
 }

@@ -166,7 +166,9 @@ func (p *peer) request(n int) (id txID, msg []byte) {
 		tail                             = 4 + sha1.Size + 4 + 4
 	)
 	_, _ = rand.Read(id[:]) // never fails
-	name := p.remote.Ufrag + ":" + p.ufrag
+	p.mu.Lock()
+	name, pwd := p.remote.Ufrag+":"+p.ufrag, p.remote.Pwd
+	p.mu.Unlock()
 	b := make([]byte, 20, n)
 	binary.BigEndian.PutUint16(b, 0x0001)
 	binary.BigEndian.PutUint32(b[4:], 0x2112a442)
@@ -175,7 +177,7 @@ func (p *peer) request(n int) (id txID, msg []byte) {
 	b = appendAttribute(b, padding, make([]byte, max(0, n-tail-len(b)-4)))
 	// The length that is summed up is that up to the end of the sum.
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)-20+4+sha1.Size))
-	mac := hmac.New(sha1.New, []byte(p.remote.Pwd))
+	mac := hmac.New(sha1.New, []byte(pwd))
 	mac.Write(b)
 	b = appendAttribute(b, integrity, mac.Sum(nil))
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)-20+8))

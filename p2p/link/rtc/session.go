@@ -28,7 +28,6 @@ type session struct {
 	peer   *peer
 	local  description
 	remote description
-	conns  []*muxConn
 	since  time.Time
 
 	opened  chan struct{} // closed when all channels are
@@ -72,7 +71,6 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 	if err != nil {
 		return fmt.Errorf("rtc: describe: %w", err)
 	}
-	s.conns = s.peer.shares()
 	s.local = description{
 		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Datagram: maxPacket, Candidates: s.t.candidates(),
 	}
