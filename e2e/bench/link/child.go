@@ -131,12 +131,17 @@ func startFar(ctx context.Context, kind string, args ...string) (*talk, func() e
 	return t, func() error { return errors.Join(in.Close(), cmd.Wait()) }, nil
 }
 
+// patience is how long a near end may take. What it has started ends with it.
+const patience = 10 * time.Minute
+
 // runNear runs a near end and decodes its result.
 func runNear(ctx context.Context, result any, env []string, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, self, append([]string{childArg}, args...)...)
 	cmd.Stderr, cmd.Env = os.Stderr, append(os.Environ(), env...)
 	out, err := cmd.Output()

@@ -34,8 +34,16 @@ func gathered(pc *webrtc.PeerConnection, d webrtc.SessionDescription) (*webrtc.S
 	return pc.LocalDescription(), nil
 }
 
+// newStock is a PeerConnection with default settings, which also runs where there is
+// nothing but a loopback interface.
+func newStock() (*webrtc.PeerConnection, error) {
+	var s webrtc.SettingEngine
+	s.SetIncludeLoopbackCandidate(true)
+	return webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(webrtc.Configuration{})
+}
+
 func dialStock(ctx context.Context, t *talk) (*stock, error) {
-	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	pc, err := newStock()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +117,7 @@ func (s *stock) send(ctx context.Context, n int64) error {
 func (s *stock) close() error { return s.pc.Close() }
 
 func farStock(_ context.Context, t *talk, _ []string) error {
-	pc, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	pc, err := newStock()
 	if err != nil {
 		return err
 	}

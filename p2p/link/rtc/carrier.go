@@ -74,10 +74,8 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		if k.BufferedAmount() <= window/2 { // it may have fallen before there was the threshold
 			continue
 		}
-		select {
-		case <-k.room:
-		case <-c.s.ended:
-			return c.failure("send", c.s.cause())
+		if err := c.wait(k); err != nil {
+			return err
 		}
 	}
 	select {
@@ -92,6 +90,26 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		c.sent.Add(uint64(len(msg)))
 	}
 	return nil
+}
+
+// stuckAfter is how long a full window may stay full before somebody looks.
+const stuckAfter = 3 * time.Second
+
+// wait waits until the window of k is half empty.
+func (c *carrier) wait(k *channel) error {
+	stuck := time.NewTimer(stuckAfter)
+	defer stuck.Stop()
+	for {
+		select {
+		case <-k.room:
+			return nil
+		case <-stuck.C:
+			c.s.peer.stuck()
+			stuck.Reset(2 * stuckAfter)
+		case <-c.s.ended:
+			return c.failure("send", c.s.cause())
+		}
+	}
 }
 
 // window is how many bytes the channel may have on their way. Lanes that have

@@ -16,10 +16,9 @@ import (
 // older is the other end as any WebRTC implementation is it: pion's own PeerConnection,
 // as earlier versions used it.
 type older struct {
-	pc       *webrtc.PeerConnection
-	channels [link.Channels]*webrtc.DataChannel
-	opened   [link.Channels]chan io.ReadWriteCloser
-	state    chan webrtc.PeerConnectionState
+	pc     *webrtc.PeerConnection
+	opened [link.Channels]chan io.ReadWriteCloser
+	state  chan webrtc.PeerConnectionState
 }
 
 func newOlder(t *testing.T) *older {
@@ -118,13 +117,16 @@ func TestPeerConnection(t *testing.T) {
 		for _, leaving := range []bool{false, true} {
 			t.Run(fmt.Sprintf("offering %v, leaving %v", offering, leaving), func(t *testing.T) {
 				t.Parallel()
-				n, o := newNode(t, 1, nil), newOlder(t)
+				q := quiet{rest: 400 * time.Millisecond, retry: 100 * time.Millisecond, gone: time.Second}
+				n, o := newQuietNode(t, 1, q, nil), newOlder(t)
 				c := meet(t, n, o, offering)
 				var channels [link.Channels]io.ReadWriteCloser
 				for ch := range channels {
 					channels[ch] = <-o.opened[ch]
 					exchange(t, c, ch, channels[ch])
 				}
+				time.Sleep(2 * q.gone) // neither takes the other's silence for its end
+				exchange(t, c, 0, channels[0])
 				if leaving {
 					_ = c.Close()
 					if _, err := channels[0].Read(make([]byte, 100)); err == nil {

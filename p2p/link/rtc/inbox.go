@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +12,9 @@ const (
 	// maxPacket is the longest datagram that is read. pion's SCTP reads no longer
 	// packets.
 	maxPacket = 8192
+	// shortPacket is the size of most buffers: most datagrams are as long as an
+	// Ethernet allows.
+	shortPacket = 2048
 	// maxInbox is how many bytes of datagrams wait to be read; more are dropped.
 	maxInbox = 4 << 20
 )
@@ -18,20 +22,20 @@ const (
 // packet is a datagram that somebody owns.
 type packet struct {
 	b    []byte // the datagram
+	from netip.AddrPort
 	room []byte // its buffer
 }
 
-// Packets keep their buffers between their uses, for all connections alike. Most
-// are as long as an Ethernet allows.
+// Packets keep their buffers between their uses, for all connections alike.
 var (
-	shortPackets = sync.Pool{New: func() any { return &packet{room: make([]byte, maxDatagram)} }}
+	shortPackets = sync.Pool{New: func() any { return &packet{room: make([]byte, shortPacket)} }}
 	longPackets  = sync.Pool{New: func() any { return &packet{room: make([]byte, maxPacket)} }}
 )
 
 // newPacket copies b, which has at most maxPacket bytes.
 func newPacket(b []byte) *packet {
 	pool := &shortPackets
-	if len(b) > maxDatagram {
+	if len(b) > shortPacket {
 		pool = &longPackets
 	}
 	p := pool.Get().(*packet)
@@ -42,7 +46,7 @@ func newPacket(b []byte) *packet {
 // free gives the buffer back: the packet must not be used after it.
 func (p *packet) free() {
 	p.b = nil
-	if len(p.room) == maxDatagram {
+	if len(p.room) == shortPacket {
 		shortPackets.Put(p)
 	} else {
 		longPackets.Put(p)

@@ -11,7 +11,7 @@ import (
 // implements net.PacketConn.
 type inlet struct {
 	m    *mux
-	in   chan *datagram
+	in   chan arrival
 	done chan struct{}
 	once sync.Once
 }
@@ -20,26 +20,31 @@ type inlet struct {
 const queuedInlet = 1024
 
 func newInlet(m *mux) *inlet {
-	return &inlet{m: m, in: make(chan *datagram, queuedInlet), done: make(chan struct{})}
+	return &inlet{m: m, in: make(chan arrival, queuedInlet), done: make(chan struct{})}
 }
 
 func (i *inlet) take(b []byte, from netip.AddrPort) {
-	d := datagrams.Get().(*datagram)
-	d.n, d.from = copy(d.b[:], b), from
+	a := arrival{newPacket(b), from}
 	select {
-	case i.in <- d:
+	case i.in <- a:
 	default:
-		datagrams.Put(d)
+		a.free()
 	}
+}
+
+// arrival is a datagram and where it came from.
+type arrival struct {
+	*packet
+	from netip.AddrPort
 }
 
 // ReadFrom implements net.PacketConn.
 func (i *inlet) ReadFrom(b []byte) (int, net.Addr, error) {
 	select {
-	case d := <-i.in:
-		n, from := copy(b, d.b[:d.n]), d.from
-		datagrams.Put(d)
-		return n, net.UDPAddrFromAddrPort(from), nil
+	case a := <-i.in:
+		n := copy(b, a.b)
+		a.free()
+		return n, net.UDPAddrFromAddrPort(a.from), nil
 	case <-i.done:
 	case <-i.m.done:
 	}

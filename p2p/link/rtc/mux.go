@@ -13,10 +13,9 @@ import (
 
 // Sizes of the mux.
 const (
-	maxDatagram  = 2048 // bytes of one for an ICE agent
-	queuedInput  = 64   // datagrams for one agent that wait to be read; more are dropped
-	maxConnAddrs = 32   // addresses that one connection may claim
-	maxPending   = 256  // STUN requests of one connection that wait for a response
+	queuedInput  = 64  // datagrams for one agent that wait to be read; more are dropped
+	maxConnAddrs = 32  // addresses that one connection may claim
+	maxPending   = 256 // STUN requests of one connection that wait for a response
 )
 
 // mux carries the ICE agents of all peers on one UDP socket. It implements
@@ -60,6 +59,9 @@ type socket interface {
 	// the reason. The bytes are valid during the call.
 	Read(each func(b []byte, from netip.AddrPort)) error
 	WriteTo(b []byte, to netip.AddrPort) error
+	// Whole reports whether datagrams travel whole or not at all, instead of in
+	// fragments where a path is too narrow for them.
+	Whole() bool
 	LocalAddr() net.Addr
 	Close() error
 }
@@ -127,7 +129,7 @@ func (m *mux) GetConn(ufrag string, addr net.Addr) (net.PacketConn, error) {
 		return old, nil
 	}
 	m.seq++
-	c := &muxConn{mux: m, key: key, seq: m.seq, in: make(chan *datagram, queuedInput), done: make(chan struct{})}
+	c := &muxConn{mux: m, key: key, seq: m.seq, in: make(chan *packet, queuedInput), done: make(chan struct{})}
 	m.conns[key] = c
 	return c, nil
 }
@@ -190,7 +192,7 @@ func (m *mux) answer(b []byte, from netip.AddrPort) {
 		return
 	}
 	if out := m.stun(b, from); len(out) > 0 {
-		_ = m.sock.WriteTo(out, from)
+		_ = m.send(out, from)
 	}
 }
 
@@ -300,26 +302,17 @@ type muxConn struct {
 	mux  *mux
 	key  muxKey
 	seq  uint64
-	in   chan *datagram
+	in   chan *packet
 	done chan struct{}
 	once sync.Once
 
 	bytesIn, bytesOut atomic.Uint64
 
-	tapped atomic.Pointer[func([]byte) bool] // takes all but STUN
+	tapped atomic.Pointer[func([]byte) bool] // takes what is not for the agent
 
 	addrs []netip.AddrPort // that it claimed; guarded by mux.mu
 	asked []txID           // oldest first; guarded by mux.mu
 }
-
-type datagram struct {
-	from netip.AddrPort
-	n    int
-	b    [maxDatagram]byte
-}
-
-// datagrams keeps buffers of input between their uses, for all sockets alike.
-var datagrams = sync.Pool{New: func() any { return new(datagram) }}
 
 func (c *muxConn) closed() bool {
 	select {
@@ -332,37 +325,30 @@ func (c *muxConn) closed() bool {
 
 // take queues b, or drops it when the reader is too far behind: as a router would.
 func (c *muxConn) take(b []byte, from netip.AddrPort) {
-	if tap := c.tapped.Load(); tap != nil {
-		if _, isSTUN := stunClass(b); !isSTUN {
-			if (*tap)(b) {
-				c.bytesIn.Add(uint64(len(b)))
-			}
-			return
-		}
-	}
-	if len(b) > maxDatagram {
+	if tap := c.tapped.Load(); tap != nil && (*tap)(b) {
+		c.bytesIn.Add(uint64(len(b)))
 		return
 	}
-	d := datagrams.Get().(*datagram)
-	d.n, d.from = copy(d.b[:], b), from
+	p := newPacket(b)
+	p.from = from
 	select {
-	case c.in <- d: // from here on the reader owns d
+	case c.in <- p: // from here on the reader owns p
 		c.bytesIn.Add(uint64(len(b)))
 	default:
-		datagrams.Put(d)
+		p.free()
 	}
 }
 
-// tap makes to take what comes and is not STUN: the agent does not see it. The bytes
-// are valid during the call.
+// tap lets to take what comes before the agent sees it. The bytes are valid during the
+// call.
 func (c *muxConn) tap(to func(b []byte) (taken bool)) { c.tapped.Store(&to) }
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (c *muxConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	select {
-	case d := <-c.in:
-		n, from := copy(b, d.b[:d.n]), d.from
-		datagrams.Put(d)
+	case p := <-c.in:
+		n, from := copy(b, p.b), p.from
+		p.free()
 		return n, from, nil
 	case <-c.done:
 	case <-c.mux.done:

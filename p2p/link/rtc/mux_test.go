@@ -18,6 +18,7 @@ func (s *pipeSocket) WriteTo(b []byte, _ netip.AddrPort) error {
 	return nil
 }
 func (*pipeSocket) LocalAddr() net.Addr { return &net.UDPAddr{} }
+func (*pipeSocket) Whole() bool         { return false }
 func (*pipeSocket) Close() error        { return nil }
 
 // stunMessage is a STUN message with a user name, if it has one.
@@ -112,7 +113,7 @@ func TestMuxRoutes(t *testing.T) {
 	}
 	m.dispatch(stunMessage(stunResponse, 7, ""), netip.MustParseAddrPort("10.0.0.3:1"))
 	m.dispatch(dtlsData, netip.MustParseAddrPort("10.0.0.3:1"))
-	m.dispatch(make([]byte, maxDatagram+1), netip.MustParseAddrPort("10.0.0.3:1"))
+	m.dispatch(make([]byte, maxPacket+1), netip.MustParseAddrPort("10.0.0.3:1"))
 	if n := arrived(c); n != 2 {
 		t.Errorf("%d datagrams arrived, want 2", n)
 	}

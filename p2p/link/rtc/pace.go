@@ -32,7 +32,7 @@ const (
 	largestWindow = receiveBuffer
 	// slack is the least queue that the window allows: goroutines take turns in
 	// milliseconds.
-	slack = 4 * time.Millisecond
+	slack = 3 * time.Millisecond
 	// measure is the least time over which a rate is measured.
 	measure = 10 * time.Millisecond
 	// pause is after how long without a full window something else was the limit.

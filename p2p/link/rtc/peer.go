@@ -40,7 +40,11 @@ type peer struct {
 	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
 	pumping sync.Once
 
-	controlling bool // it has offered; set by start
+	controlling bool         // it has offered; set by start
+	size        atomic.Int64 // of SCTP's packets; 0 before they are sent
+	probes      *prober
+	verifying   atomic.Bool
+	hushed      atomic.Bool // nothing more is sent
 	pulse       pulse
 	pace        pace
 	busy        atomic.Bool // the window for bulk data was full since the last look
@@ -49,12 +53,14 @@ type peer struct {
 
 	cancel  context.CancelFunc
 	ctx     context.Context // ends with the peer
-	working sync.WaitGroup  // run, and the pump
+	working sync.WaitGroup
 
 	mu          sync.Mutex // guards all that follows
 	conns       []*muxConn
 	left        []*muxConn // shares from before a restart, over which the peer may still send
 	in, out     uint64     // bytes over those that were dropped
+	ufrag       string     // of this end
+	remote      description
 	assoc       *sctp.Association
 	certificate [32]byte // SHA-256 of the peer's, as the handshake has shown it
 }
@@ -72,7 +78,7 @@ func newPeer(config *engine, m *mux, gone func(error)) (*peer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rtc: ice: %w", err)
 	}
-	p := &peer{config: config, mux: m, agent: agent, gone: gone}
+	p := &peer{config: config, mux: m, agent: agent, gone: gone, probes: newProber()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.dtls = newSecure(p.send, func() { gone(errPeerGone) })
 	if err := errors.Join(
@@ -96,6 +102,7 @@ func (p *peer) onPair(local, remote ice.Candidate) {
 	r := p.routeOf(local, remote)
 	if old := p.path.Swap(r); old != nil && *old != *r {
 		p.pulse.restart()
+		go p.verify()
 		time.AfterFunc(lateData, p.leaveShares)
 		for _, b := range p.tail.take(time.Now()) {
 			_ = p.send(b)
@@ -138,6 +145,9 @@ func (p *peer) heartbeat() { _ = p.watched().beat(time.Now()) }
 
 func (p *peer) watched() watched { return watched{p.dtls, &p.pulse} }
 
+// stuck says that nothing has arrived for a while although the window is full.
+func (p *peer) stuck() { go p.verify() }
+
 // full says that the window for bulk data is full, when acked bytes of it have arrived.
 func (p *peer) full(acked uint64) {
 	p.busy.Store(true)
@@ -158,7 +168,7 @@ func (p *peer) routeOf(local, remote ice.Candidate) *route {
 	to := addrPort(remote.Address(), uint16(remote.Port()))
 	if local.Type() == ice.CandidateTypeHost && local.NetworkType().IsUDP() {
 		for _, c := range p.shares() {
-			if c.key.v6 == to.Addr().Is6() {
+			if c.key.v6 == to.Addr().Is6() && !c.closed() {
 				return &route{conn: c, to: to}
 			}
 		}
@@ -166,28 +176,11 @@ func (p *peer) routeOf(local, remote ice.Candidate) *route {
 	return &route{}
 }
 
+// shares are the parts of the mux that are or were this peer's.
 func (p *peer) shares() []*muxConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conns
-}
-
-// restart begins anew with ICE (RFC 8445, section 9) and returns what the agent is
-// known by now. The connection stays, and so does its path until there is another.
-func (p *peer) restart(ctx context.Context) (ufrag, pwd string, err error) {
-	p.leaveShares()
-	if err := p.agent.Restart("", ""); err != nil {
-		return "", "", fmt.Errorf("rtc: ice: restart: %w", err)
-	}
-	return p.gather(ctx)
-}
-
-// resume goes on after restart with what the peer has said.
-func (p *peer) resume(remote description) error {
-	if err := p.agent.SetRemoteCredentials(remote.Ufrag, remote.Pwd); err != nil {
-		return fmt.Errorf("rtc: ice: restart: %w", err)
-	}
-	return p.try(remote.Candidates)
 }
 
 // gather finds the local candidates and returns what the agent is known by.
@@ -216,11 +209,11 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 	}
 	conns := p.mux.agent(ufrag)
 	for _, c := range conns {
-		c.tap(p.dtls.deliver)
+		c.tap(p.deliver)
 	}
 	p.mu.Lock()
 	p.left = append(p.left, p.conns...)
-	p.conns = conns
+	p.conns, p.ufrag = conns, ufrag
 	p.mu.Unlock()
 	return ufrag, pwd, nil
 }
@@ -258,6 +251,16 @@ func (p *peer) bytes() (in, out uint64) {
 	return in, out
 }
 
+// deliver takes what is not for ICE: all but STUN, and answers to this peer's own
+// requests.
+func (p *peer) deliver(b []byte) (taken bool) {
+	if _, isSTUN := stunClass(b); isSTUN {
+		return p.probes.answered(b)
+	}
+	p.dtls.deliver(b) // or it is lost, as a router would have lost it
+	return true
+}
+
 // start connects to the peer that remote describes. opened is called when all
 // channels are open.
 func (p *peer) start(remote description, controlling, client bool, opened func([link.Channels]*sctp.Stream)) error {
@@ -273,6 +276,9 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 		return fmt.Errorf("rtc: ice: %w", err)
 	}
 	p.viaICE.Store(conn)
+	p.mu.Lock()
+	p.remote = remote
+	p.mu.Unlock()
 	p.working.Go(func() {
 		if err := p.run(remote, client, opened); err != nil {
 			p.gone(err)
@@ -281,7 +287,7 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 	return nil
 }
 
-// try makes ICE try the peer's candidates.
+// try gives ICE more addresses of the peer.
 func (p *peer) try(candidates []candidate) error {
 	for i, c := range candidates {
 		cand, err := ice.UnmarshalCandidate(c.line(i))
@@ -293,6 +299,29 @@ func (p *peer) try(candidates []candidate) error {
 		}
 	}
 	return nil
+}
+
+// restart gives up what this end is known by (RFC 8445, section 2.4). What is returned
+// has to be told to the peer, which does the same; resume then finds another path. The
+// last one is used until then. Streams and calls go on: what does not arrive meanwhile
+// is sent again.
+func (p *peer) restart(ctx context.Context) (ufrag, pwd string, err error) {
+	p.leaveShares()
+	if err := p.agent.Restart("", ""); err != nil {
+		return "", "", fmt.Errorf("rtc: ice: restart: %w", err)
+	}
+	return p.gather(ctx)
+}
+
+// resume looks for a path to the peer as it is known after its restart.
+func (p *peer) resume(remote description) error {
+	if err := p.agent.SetRemoteCredentials(remote.Ufrag, remote.Pwd); err != nil {
+		return fmt.Errorf("rtc: ice: resume: %w", err)
+	}
+	p.mu.Lock()
+	p.remote.Ufrag, p.remote.Pwd, p.remote.Candidates = remote.Ufrag, remote.Pwd, remote.Candidates
+	p.mu.Unlock()
+	return p.try(remote.Candidates)
 }
 
 // run brings one layer up after the other.
@@ -307,16 +336,27 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		}
 		p.path.CompareAndSwap(nil, p.routeOf(pair.Local, pair.Remote))
 	}
+	exploring, stop := context.WithCancel(p.ctx)
+	defer stop()
+	if r := p.path.Load(); p.mux.sock.Whole() && remote.Datagram > baseDatagram {
+		sizes := probed(r.to.Addr(), remote.Datagram)
+		p.working.Go(func() { p.explore(exploring, sizes) })
+	}
 	err := p.dtls.handshake(p.ctx, shake{
 		cert: p.config.cert, client: client, log: p.config.log,
-		check: func(der []byte) error { return p.verify(der, remote.Fingerprint) },
+		check: func(der []byte) error { return p.recognize(der, remote.Fingerprint) },
 	})
 	if err != nil {
 		return err
 	}
+	stop()
+	p.size.Store(baseMTU)
+	if most, _ := p.probes.longest(); most > baseDatagram {
+		p.size.Store(int64(most - recordOverhead))
+	}
 	assoc, err := sctp.ClientWithOptions(
 		sctp.WithNetConn(p.watched()), sctp.WithLoggerFactory(p.config.log),
-		sctp.WithMTU(baseMTU),
+		sctp.WithMTU(uint32(p.mtu())),
 		sctp.WithEnableZeroChecksum(true),
 		sctp.WithMaxReceiveBufferSize(receiveBuffer),
 		sctp.WithMaxMessageSize(maxMessage),
@@ -346,8 +386,8 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 	return nil
 }
 
-// verify takes the certificate of the handshake if it is the one that was announced.
-func (p *peer) verify(der []byte, want [32]byte) error {
+// recognize takes the certificate of the handshake if it is the one that was announced.
+func (p *peer) recognize(der []byte, want [32]byte) error {
 	got := sha256.Sum256(der)
 	p.mu.Lock()
 	p.certificate = got
@@ -367,26 +407,29 @@ func (p *peer) remoteCertificate() [32]byte {
 	return p.certificate
 }
 
-// send sends a datagram over the path of now.
+// send sends a datagram over the path of now, if there is one: else it is lost, as any
+// may be.
 func (p *peer) send(b []byte) error {
-	r := p.path.Load()
-	if r == nil {
+	if p.hushed.Load() {
 		return net.ErrClosed
 	}
 	if p.silent.Load() {
 		p.tail.keep(b, time.Now())
 	}
-	if r.conn != nil {
-		_, err := r.conn.send(b, r.to)
-		return err
+	r := p.path.Load()
+	switch {
+	case r == nil:
+	case r.conn != nil:
+		_, _ = r.conn.send(b, r.to)
+	default:
+		conn := p.viaICE.Load()
+		p.pumping.Do(func() { go p.pump(conn) })
+		_, _ = conn.Write(b)
 	}
-	conn := p.viaICE.Load()
-	p.pumping.Do(func() { p.working.Go(func() { p.pump(conn) }) })
-	_, err := conn.Write(b)
-	return err
+	return nil
 }
 
-// pump takes in what comes over paths that are not the mux's.
+// pump takes in what comes over paths that are not the mux's, until the agent has ended.
 func (p *peer) pump(conn *ice.Conn) {
 	buf := make([]byte, maxPacket)
 	for {
@@ -405,6 +448,7 @@ func (p *peer) close() {
 		assoc.Abort("")
 	}
 	_ = p.dtls.Close()
+	p.hushed.Store(true)
 	_ = p.agent.GracefulClose()
 	p.working.Wait()
 	p.leaveShares()
@@ -414,7 +458,7 @@ func (p *peer) close() {
 }
 
 // mtu is the length of SCTP's packets.
-func (p *peer) mtu() int { return baseMTU }
+func (p *peer) mtu() int { return int(p.size.Load()) }
 
 // payloadOf is how many bytes of a message an SCTP packet takes: behind a header for
 // the packet and one for the chunk (I-DATA, RFC 8260), in steps of four.
@@ -422,9 +466,6 @@ func payloadOf(mtu int) int { return (mtu - 12 - 20) &^ 3 }
 
 // Settings of SCTP.
 const (
-	// baseMTU is what every path carries: pion's own figure, 1191 bytes, which DTLS,
-	// UDP and IPv6 make 1276.
-	baseMTU       = 1191
 	receiveBuffer = 8 << 20
 	rtoMax        = 4 * time.Second
 )

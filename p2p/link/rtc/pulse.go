@@ -99,6 +99,13 @@ func (p *pulse) roundTrip() (smoothed, least time.Duration) {
 	return p.rtt, least
 }
 
+// alive reports whether there was a sign of life within d.
+func (p *pulse) alive(d time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.heard.Load() || time.Since(p.last) < d
+}
+
 // restart forgets the path: there is another one.
 func (p *pulse) restart() {
 	p.mu.Lock()

@@ -211,10 +211,12 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// muteSocket can fall silent, as a computer does when its plug is pulled.
+// muteSocket can fall silent, as a computer does when its plug is pulled, and lose what
+// is longer than its path carries.
 type muteSocket struct {
 	socket
 	mute atomic.Bool
+	most atomic.Int64 // bytes of a datagram; 0: any
 }
 
 func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
@@ -226,7 +228,7 @@ func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
 }
 
 func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
-	if s.mute.Load() {
+	if most := s.most.Load(); s.mute.Load() || most != 0 && int64(len(b)) > most {
 		return nil
 	}
 	return s.socket.WriteTo(b, to)

@@ -27,6 +27,10 @@ const (
 // address: one that somebody forwards, of which the sockets know nothing.
 const mapped = "mapped"
 
+// datagramAttribute names the longest datagram that a node reads, in bytes. Others have
+// their own limits and do not say them.
+const datagramAttribute = "shoal-datagram"
+
 // description is what the two ends must know of each other. It is read from the
 // SDP that arrives and written as a new one for pion, so that pion never sees
 // text that somebody else wrote.
@@ -34,6 +38,7 @@ type description struct {
 	Ufrag, Pwd  string
 	Fingerprint [32]byte
 	Setup       string // "actpass" in an offer, "active" or "passive" in an answer
+	Datagram    int    // bytes of the longest datagram that is read; 0: unknown
 	Candidates  []candidate
 }
 
@@ -58,6 +63,9 @@ func (d description) sdp() string {
 	fmt.Fprintf(&b, "a=fingerprint:sha-256 %s\r\na=group:BUNDLE 0\r\n", colons(d.Fingerprint))
 	b.WriteString("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n")
 	fmt.Fprintf(&b, "a=setup:%s\r\na=mid:0\r\na=sendrecv\r\na=sctp-port:5000\r\na=max-message-size:%d\r\n", d.Setup, maxMessage)
+	if d.Datagram > 0 {
+		fmt.Fprintf(&b, "a=%s:%d\r\n", datagramAttribute, d.Datagram)
+	}
 	fmt.Fprintf(&b, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", d.Ufrag, d.Pwd)
 	for i, c := range d.Candidates {
 		fmt.Fprintf(&b, "a=candidate:%s\r\n", c.line(i))
@@ -160,6 +168,11 @@ func (d *description) attribute(key, value string, seen map[string]bool) error {
 	case "max-message-size":
 		n, bad := strconv.ParseUint(value, 10, 64)
 		if bad != nil || n != 0 && n < link.MaxFrame {
+			err = fmt.Errorf("%.20q", value)
+		}
+	case datagramAttribute:
+		n, bad := strconv.ParseUint(value, 10, 16)
+		if d.Datagram = int(n); bad != nil {
 			err = fmt.Errorf("%.20q", value)
 		}
 	case "candidate":

@@ -79,7 +79,7 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 		return fmt.Errorf("rtc: describe: %w", err)
 	}
 	s.local = description{
-		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Candidates: s.t.candidates(),
+		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Datagram: maxPacket, Candidates: s.t.candidates(),
 	}
 	if remote == nil {
 		return nil

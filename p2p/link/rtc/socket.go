@@ -9,6 +9,9 @@ import (
 // plainSocket sends and reads one datagram per system call.
 type plainSocket struct{ *net.UDPConn }
 
+// Whole implements socket.
+func (plainSocket) Whole() bool { return false }
+
 // Read implements socket.
 func (s plainSocket) Read(each func(b []byte, from netip.AddrPort)) error {
 	buf := make([]byte, maxPacket+1)

@@ -15,7 +15,7 @@ func newSocket(c *net.UDPConn) socket {
 	if !segmentation(c) {
 		return plainSocket{c}
 	}
-	s := &segmentSocket{UDPConn: c}
+	s := &segmentSocket{UDPConn: c, whole: unfragmented(c)}
 	s.out = newBatcher(s.sendRun)
 	go s.out.run()
 	return s
@@ -41,7 +41,29 @@ type segmentSocket struct {
 	*net.UDPConn
 	out   *batcher
 	plain atomic.Bool // a device below cannot do segments
+	whole bool
 }
+
+// unfragmented makes datagrams travel whole or not at all, whatever anybody says about
+// the path in between (IP_PMTUDISC_PROBE), and reports whether the system does so.
+func unfragmented(c *net.UDPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	v6 := c.LocalAddr().(*net.UDPAddr).IP.To4() == nil
+	err4, err6 := errors.New("not tried"), error(nil)
+	err = raw.Control(func(fd uintptr) {
+		err4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+		if v6 {
+			err6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+		}
+	})
+	return errors.Join(err, err4, err6) == nil
+}
+
+// Whole implements socket.
+func (s *segmentSocket) Whole() bool { return s.whole }
 
 // WriteTo implements socket.
 func (s *segmentSocket) WriteTo(b []byte, to netip.AddrPort) error { return s.out.add(b, to) }

@@ -97,7 +97,7 @@ func (s *stream) send(b []byte, _ netip.AddrPort) error {
 	if begin && s.m.enterStream(s) {
 		go s.dial()
 	}
-	if !busy || len(b) > maxDatagram {
+	if !busy || len(b) > maxPacket {
 		return nil
 	}
 	select {
@@ -156,7 +156,7 @@ func (s *stream) carry(c net.Conn, r *bufio.Reader) {
 var errFrame = errors.New("rtc: a frame of no datagram")
 
 func (s *stream) read(c net.Conn, r *bufio.Reader) error {
-	var buf [maxDatagram]byte
+	var buf [maxPacket]byte
 	var set time.Time
 	for {
 		if now := time.Now(); now.Sub(set) > time.Second {
