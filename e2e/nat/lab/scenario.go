@@ -25,6 +25,7 @@ func Scenarios() []Scenario {
 		{Name: "blocked", About: "two homes where no UDP passes, and one where it does", build: blocked},
 		{Name: "loss", About: fmt.Sprintf("%d pairs of public computers that lose %d %% of the packets that come to them", LossPairs, LossPercent), build: loss},
 		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
+		{Name: "invited", About: "a home that invites another, where only a relay can bring the two together", build: invited},
 		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
 		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
@@ -148,6 +149,17 @@ func relay(l *Lab) error {
 		}
 	}
 	return nil
+}
+
+func invited(l *Lab) error {
+	if _, err := l.Public("R1", 11); err != nil {
+		return err
+	}
+	if _, err := l.Home("host", PortRestricted); err != nil {
+		return err
+	}
+	_, err := l.Home("guest", Symmetric)
+	return err
 }
 
 func twins(l *Lab) error {

@@ -167,9 +167,13 @@ func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote descr
 		return nil, nil, err
 	}
 	s.origin = hash
-	msg, err := seal(t.o.Local.Identity, envelope{
+	out := envelope{
 		Kind: answer, To: p2p.IDOf(e.From), Network: e.Network, Issued: t.number(0), SDP: s.local.sdp(), Offer: hash,
-	})
+	}
+	if e.Invite != [16]byte{} {
+		out.Relays = t.passesFor(ctx, p2p.IDOf(e.From))
+	}
+	msg, err := seal(t.o.Local.Identity, out)
 	return s, msg, err
 }
 

@@ -313,6 +313,9 @@ func (t *Transport) finish(ctx context.Context, s *session, reply envelope, peer
 		return nil, err
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
+	for _, p := range reply.Relays[:min(len(reply.Relays), maxRelayed)] {
+		t.relays.enterAsGuest(p)
+	}
 	if err := s.accept(remote); err != nil {
 		return nil, err
 	}

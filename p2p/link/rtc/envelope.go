@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -53,6 +54,16 @@ type envelope struct {
 	// Restart is the hash of the offer that made the connection which this offer
 	// is to find another path for. It is zero in an offer of a connection.
 	Restart [32]byte `cbor:"13,keyasint,omitzero"`
+	// Relays of an answer to a guest are those at which he may meet its author.
+	Relays []relayPass `cbor:"14,keyasint,omitempty"`
+}
+
+// relayPass lets a guest use a relay.
+type relayPass struct {
+	ID       p2p.ID           `cbor:"1,keyasint"`
+	Addrs    []netip.AddrPort `cbor:"2,keyasint"`
+	User     string           `cbor:"3,keyasint"`
+	Password string           `cbor:"4,keyasint"`
 }
 
 // sealed is an envelope as it travels.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -16,12 +17,22 @@ import (
 // credentials.
 const relayProto = "relay/1"
 
+// maxDoors bounds the addresses at which a relay is tried.
+const maxDoors = 3
+
 // askTimeout bounds such a call.
 const askTimeout = 5 * time.Second
 
 type relayAsk struct {
 	Use bool `cbor:"1,keyasint,omitempty"` // the caller wants an allocation, and has none that it knows of
+	// Guest is a node for which the caller wants credentials, because it has an
+	// invitation of the caller's.
+	Guest p2p.ID `cbor:"2,keyasint,omitzero"`
 }
+
+// guestLife is how long a guest may use a relay. When he is a member he has
+// credentials of his own.
+const guestLife = 10 * time.Minute
 
 type relayTold struct {
 	Open     bool             `cbor:"1,keyasint,omitempty"`
@@ -153,7 +164,11 @@ func (t *Transport) handleRelay(_ context.Context, from p2p.Link, req []byte) ([
 	if s != nil {
 		told.Open = true
 		told.Used, told.Total = s.Load()
-		if ask.Use {
+		switch {
+		case !ask.Guest.IsZero():
+			told.User, told.Password = s.GuestCredentials(ask.Guest, from.Peer(), time.Now().Add(guestLife))
+			told.Addrs = t.Addrs()
+		case ask.Use:
 			s.Drop(from.Peer())
 			told.User, told.Password = s.Credentials(from.Peer())
 			told.Addrs = t.Addrs()
@@ -163,11 +178,11 @@ func (t *Transport) handleRelay(_ context.Context, from p2p.Link, req []byte) ([
 }
 
 // askRelay asks a member for its relay.
-func (t *Transport) askRelay(ctx context.Context, id p2p.ID, use bool) (relayTold, error) {
+func (t *Transport) askRelay(ctx context.Context, id p2p.ID, ask relayAsk) (relayTold, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var told relayTold
-	req, err := wire.Marshal(relayAsk{Use: use})
+	req, err := wire.Marshal(ask)
 	if err != nil {
 		return told, err
 	}
@@ -181,7 +196,7 @@ func (t *Transport) askRelay(ctx context.Context, id p2p.ID, use bool) (relayTol
 // memberGrant asks a member for an allocation: at the address at which the link to
 // it goes, or at those that it names. UDP is tried before TCP.
 func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
-	told, err := t.askRelay(ctx, id, true)
+	told, err := t.askRelay(ctx, id, relayAsk{Use: true})
 	if err != nil {
 		return grant{}, err
 	}
@@ -205,7 +220,7 @@ func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
 		}
 	}
 	for _, a := range told.Addrs {
-		if len(addrs) < 3 && reachable(a, t.loopback()) && !privileged(a.Port()) && !slices.Contains(addrs, a) {
+		if len(addrs) < maxDoors && reachable(a, t.loopback()) && !privileged(a.Port()) && !slices.Contains(addrs, a) {
 			addrs = append(addrs, a)
 		}
 	}
@@ -215,4 +230,49 @@ func (t *Transport) memberGrant(ctx context.Context, id p2p.ID) (grant, error) {
 		}
 	}
 	return g, nil
+}
+
+// guestWait bounds how long an answer to a guest waits for what lets him use relays.
+const guestWait = 2 * time.Second
+
+// passesFor asks the relays of this node to let a guest in, if this node needs them.
+func (t *Transport) passesFor(ctx context.Context, guest p2p.ID) []relayPass {
+	if !t.sheltered() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, guestWait)
+	defer cancel()
+	standing := t.Relays()
+	passes := make([]*relayPass, len(standing))
+	var asking sync.WaitGroup
+	for i, id := range standing {
+		asking.Go(func() {
+			told, err := t.askRelay(ctx, id, relayAsk{Guest: guest})
+			if err == nil && told.Open && told.User != "" {
+				passes[i] = &relayPass{ID: id, Addrs: told.Addrs[:min(len(told.Addrs), maxDoors)], User: told.User, Password: told.Password}
+			}
+		})
+	}
+	asking.Wait()
+	var out []relayPass
+	for _, p := range passes {
+		if p != nil {
+			out = append(out, *p)
+		}
+	}
+	return out
+}
+
+// grant is what a pass is good for. Its holder is told the addresses by somebody whom
+// he wants to meet, but does not know.
+func (p relayPass) grant(loopback bool) grant {
+	g := grant{user: p.User, password: p.Password}
+	for _, tcp := range []bool{false, true} {
+		for _, a := range p.Addrs[:min(len(p.Addrs), maxDoors)] {
+			if reachable(a, loopback) && !privileged(a.Port()) {
+				g.at = append(g.at, door{a, tcp})
+			}
+		}
+	}
+	return g
 }

@@ -44,8 +44,9 @@ type relays struct {
 
 	mu       sync.Mutex // guards all that follows
 	members  map[p2p.ID]*relayed
-	plain    []*relayed // at the servers that the owner names
-	standing []p2p.ID   // that others are told of
+	guest    map[p2p.ID]*relayed // at relays that let this node in as somebody's guest
+	plain    []*relayed          // at the servers that the owner names
+	standing []p2p.ID            // that others are told of
 	offers   map[p2p.ID]relayOffer
 	failed   map[p2p.ID]time.Time
 }
@@ -120,12 +121,36 @@ func (rs *relays) addrs(n int) []candidate {
 // at returns this node's allocation at a member, which is begun if there is none,
 // or nil if that makes no sense now.
 func (rs *relays) at(id p2p.ID) *relayed {
-	if id == rs.t.id || !rs.t.linked(id) {
+	if id == rs.t.id {
 		return nil
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if !rs.t.linked(id) {
+		return rs.guest[id]
+	}
 	return rs.begin(id, time.Now())
+}
+
+// enterAsGuest begins an allocation at a relay of which this node has a pass.
+func (rs *relays) enterAsGuest(p relayPass) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.guest[p.ID] != nil || len(rs.guest) >= relay.MaxKnown || !rs.t.enter() {
+		return
+	}
+	ctx, cancel := context.WithCancel(rs.t.ctx)
+	r := &relayed{t: rs.t, id: p.ID, cancel: cancel, idle: time.Now()}
+	rs.guest[p.ID] = r
+	go func() {
+		defer rs.t.running.Done()
+		err := r.run(ctx, func(context.Context, p2p.ID) (grant, error) { return p.grant(rs.t.loopback()), nil })
+		cancel()
+		rs.mu.Lock()
+		delete(rs.guest, p.ID)
+		rs.mu.Unlock()
+		rs.t.log.Debug("no guest of a relay any more", "relay", p.ID.Short(), "error", err)
+	}()
 }
 
 // begin is at with rs.mu held.
@@ -367,6 +392,13 @@ func (rs *relays) look(ctx context.Context, now time.Time) {
 			idle = append(idle, r)
 		}
 	}
+	for _, r := range rs.guest {
+		if rs.t.mux.uses(r) {
+			r.idle = now
+		} else if now.Sub(r.idle) > relayIdle {
+			idle = append(idle, r)
+		}
+	}
 	rs.mu.Unlock()
 	for _, r := range idle {
 		r.cancel()
@@ -400,7 +432,7 @@ func (rs *relays) ask(ctx context.Context, now time.Time) {
 	for _, id := range due {
 		asking.Go(func() {
 			start := time.Now()
-			told, err := rs.t.askRelay(ctx, id, false)
+			told, err := rs.t.askRelay(ctx, id, relayAsk{})
 			o := relayOffer{open: err == nil && told.Open, at: now}
 			o.ID, o.RTT, o.Used, o.Total = id, time.Since(start), told.Used, told.Total
 			rs.mu.Lock()

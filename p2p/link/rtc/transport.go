@@ -137,7 +137,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		doubt: make(chan struct{}, 1), adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
 	}
 	t.relays = relays{
-		t: t, members: map[p2p.ID]*relayed{}, offers: map[p2p.ID]relayOffer{}, failed: map[p2p.ID]time.Time{},
+		t: t, members: map[p2p.ID]*relayed{}, guest: map[p2p.ID]*relayed{}, offers: map[p2p.ID]relayOffer{}, failed: map[p2p.ID]time.Time{},
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)

@@ -153,11 +153,15 @@ func (c *Client) read() {
 	}
 }
 
-// write sends what is queued and looks from time to time whether the server still
-// is there: it may have been restarted and know nothing of this client.
+// write sends what is queued. From time to time it looks whether the server still is
+// there, which may have been restarted and know nothing of this client. What it asks
+// for is that the relay's other clients may send here (RFC 8656, section 9).
 func (c *Client) write() {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
+	if !c.permitAll() {
+		return
+	}
 	for {
 		select {
 		case <-c.done:
@@ -165,13 +169,22 @@ func (c *Client) write() {
 		case o := <-c.out:
 			_, _ = c.relayed.WriteTo(o.b, net.UDPAddrFromAddrPort(o.to))
 		case <-tick.C:
-			if c.addr.Addr() != Switch {
-				continue // of another program, which may refuse to be asked like this
-			}
-			if err := c.turn.CreatePermission(&net.UDPAddr{IP: Switch.AsSlice(), Port: 9}); err != nil {
-				go c.finish(fmt.Errorf("relay: %s does not answer: %w", c.o.Server, err))
+			if !c.permitAll() {
 				return
 			}
 		}
 	}
+}
+
+// permitAll lets all clients of the same relay send here. A relay that is another
+// program has no such clients.
+func (c *Client) permitAll() (ok bool) {
+	if c.addr.Addr() != Switch {
+		return true
+	}
+	if err := c.turn.CreatePermission(&net.UDPAddr{IP: Switch.AsSlice(), Port: 9}); err != nil {
+		go c.finish(fmt.Errorf("relay: %s does not answer: %w", c.o.Server, err))
+		return false
+	}
+	return true
 }

@@ -55,6 +55,7 @@ func newStation(t *testing.T, change func(*ServerOptions)) station {
 		_ = s.Close()
 		for i := byte(0); i < 10; i++ {
 			s.Drop(p2p.ID{i})
+			s.x.drop(guestUser + " of " + p2p.ID{i}.String())
 		}
 	})
 	return station{s, c.LocalAddr().(*net.UDPAddr).AddrPort()}
@@ -130,10 +131,6 @@ func TestRelay(t *testing.T) {
 	if at.Addr() != Switch || bt.Addr() != Switch || at == bt {
 		t.Fatalf("relayed addresses %s and %s", at, bt)
 	}
-	// Each has to permit the other before it can be heard, which sending does.
-	if err := b.Send([]byte("x"), at); err != nil {
-		t.Fatal(err)
-	}
 	if !exchanged(t, a, b, bt, at, "hello") || !exchanged(t, b, a, at, bt, "and back") {
 		t.Error("what was sent did not arrive as it was")
 	}
@@ -154,6 +151,42 @@ func TestOnlyMembersMayRelay(t *testing.T) {
 	}
 	if used, _ := s.Load(); used != 0 {
 		t.Errorf("%d allocations", used)
+	}
+}
+
+// A member can let its guests in for a while, some at a time.
+func TestGuests(t *testing.T) {
+	var member atomic.Bool
+	member.Store(true)
+	s := newStation(t, func(o *ServerOptions) {
+		o.Member = func(id p2p.ID) bool { return id == p2p.ID{1} && member.Load() }
+	})
+	guest := func(host p2p.ID, until time.Time) caller {
+		user, password := s.GuestCredentials(p2p.ID{9}, host, until)
+		return newCaller(t, s.addr, user, password)
+	}
+	soon := time.Now().Add(time.Minute)
+	for range perGuests {
+		guest(p2p.ID{1}, soon).mustAllocate(t)
+	}
+	for name, c := range map[string]caller{
+		"one guest more":           guest(p2p.ID{1}, soon),
+		"a guest of yesterday":     guest(p2p.ID{1}, time.Now().Add(-time.Hour)),
+		"a guest of somebody else": guest(p2p.ID{2}, soon),
+		"a guest with a longer pass": func() caller {
+			_, password := s.GuestCredentials(p2p.ID{9}, p2p.ID{1}, soon)
+			user, _ := s.GuestCredentials(p2p.ID{9}, p2p.ID{1}, soon.Add(time.Hour))
+			return newCaller(t, s.addr, user, password)
+		}(),
+	} {
+		if _, err := c.Allocate(t.Context()); err == nil {
+			t.Errorf("%s has an allocation", name)
+		}
+	}
+	s.client(t, p2p.ID{1}).mustAllocate(t) // which they do not use up
+	member.Store(false)
+	if _, ok := s.allowed("guest:99999999999:"+p2p.ID{9}.String()+":"+p2p.ID{1}.String(), time.Now()); ok {
+		t.Error("a guest of one who is no member any more")
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pion/logging"
@@ -16,6 +18,9 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
+
+// perGuests bounds the allocations of all guests of one member at one time.
+const perGuests = 8
 
 // Limits of a Server whose options name none.
 const (
@@ -96,6 +101,32 @@ func (s *Server) Credentials(member p2p.ID) (user, password string) {
 	return user, s.password(user)
 }
 
+// GuestCredentials returns the user name and password of a node that is no member and
+// has an invitation of one. They hold until a time, and as long as the member's.
+func (s *Server) GuestCredentials(guest, host p2p.ID, until time.Time) (user, password string) {
+	user = strings.Join([]string{guestUser, strconv.FormatInt(until.Unix(), 10), guest.String(), host.String()}, ":")
+	return user, s.password(user)
+}
+
+const guestUser = "guest"
+
+// allowed tells as whose a user's allocations count, if he may have any.
+func (s *Server) allowed(user string, now time.Time) (owner string, ok bool) {
+	id, rest := user, ""
+	if parts := strings.Split(user, ":"); len(parts) == 4 && parts[0] == guestUser {
+		until, err := strconv.ParseInt(parts[1], 10, 64)
+		if err != nil || now.Unix() >= until {
+			return "", false
+		}
+		id, rest = parts[3], guestUser+" of "
+	}
+	member, err := p2p.ParseID(id)
+	if err != nil || s.o.Member != nil && !s.o.Member(member) {
+		return "", false
+	}
+	return rest + id, true
+}
+
 func (s *Server) password(user string) string {
 	h := hmac.New(sha256.New, s.secret[:])
 	h.Write([]byte("shoal relay 1\x00" + user))
@@ -120,14 +151,19 @@ func (s *Server) Close() error {
 // auth implements turn.AuthHandler. It is asked for each request, so that a member
 // who is revoked cannot refresh what he has.
 func (s *Server) auth(r *turn.RequestAttributes) (user string, key []byte, ok bool) {
-	id, err := p2p.ParseID(r.Username)
-	if err != nil || s.o.Member != nil && !s.o.Member(id) {
+	owner, ok := s.allowed(r.Username, time.Now())
+	if !ok {
 		return "", nil, false
 	}
-	return r.Username, turn.GenerateAuthKey(r.Username, realm, s.password(r.Username)), true
+	return owner, turn.GenerateAuthKey(r.Username, realm, s.password(r.Username)), true
 }
 
-func (s *Server) quota(user, _ string, _ net.Addr) bool { return s.x.count(user) < s.o.PerMember }
+func (s *Server) quota(owner, _ string, _ net.Addr) bool {
+	if strings.HasPrefix(owner, guestUser) {
+		return s.x.count(owner) < perGuests
+	}
+	return s.x.count(owner) < s.o.PerMember
+}
 
 // permit implements turn.PermissionHandler: a client may talk to other clients of
 // the same relay, and to nobody else on earth.
