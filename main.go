@@ -176,6 +176,9 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	if options.STUN, err = o.STUNServers(); err != nil {
 		return nil, err
 	}
+	if options.Rendezvous, err = o.Meetings(); err != nil {
+		return nil, err
+	}
 	turn, err := o.TURNServers()
 	if err != nil {
 		return nil, err

@@ -121,9 +121,9 @@ function findChromium() {
 // lack, and are skipped: that there is no network to get it from fails nothing.
 function installLab() {
   const there = (program) => ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].some((dir) => existsSync(join(dir, program)));
-  if (["ip", "tc", "nft", "miniupnpd"].every(there) || !canInstall()) return;
+  if (["ip", "tc", "nft", "miniupnpd", "turnserver"].every(there) || !canInstall()) return;
   try {
-    apt("iproute2", "nftables", "miniupnpd-nftables");
+    apt("iproute2", "nftables", "miniupnpd-nftables", "coturn");
   } catch (err) {
     console.log(`no NAT lab: ${err.message}`);
   }

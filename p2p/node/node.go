@@ -144,7 +144,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err := n.forgetOrphans(ctx); err != nil {
 		return err
 	}
-	n.stun = newServers(o.STUN, n.log)
+	n.stun = newServers(slices.Concat(o.STUN, o.Rendezvous), n.log)
 	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
@@ -179,7 +179,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
 				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged,
-				STUN: n.network.Take, STUNServers: n.stun.addrs, TURNServers: o.TURN, Relay: o.Relay,
+				STUN: n.network.Take, STUNServers: n.stun.addrs, TURNServers: o.TURN, Rendezvous: o.Rendezvous, Relay: o.Relay,
 			})
 		}
 	}

@@ -43,6 +43,9 @@ type Options struct {
 	// member in between.
 	STUN []string
 	TURN []rtc.TURNServer
+	// Rendezvous are nodes, "name:port", of any network, at which this one registers
+	// so that members find it. They are asked as STUN servers too.
+	Rendezvous []string
 	// Relay says whether this node relays for members that cannot be reached.
 	Relay rtc.RelayMode
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.

@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// portOfSTUN is the port of STUN and TURN servers (RFC 8489, RFC 8656).
-const portOfSTUN = "3478"
+// Ports of what is named without one: of STUN and TURN servers (RFC 8489, RFC 8656),
+// and of nodes.
+const (
+	portOfSTUN = "3478"
+	portOfNode = "4747"
+)
 
 // TURNServer is a relay that --turn names.
 type TURNServer struct {
@@ -20,7 +24,7 @@ type TURNServer struct {
 func (s Serve) STUNServers() ([]string, error) {
 	var out []string
 	for _, text := range s.STUN {
-		host, err := hostPort(strings.TrimPrefix(strings.TrimSpace(text), "stun:"))
+		host, err := hostPort(strings.TrimPrefix(strings.TrimSpace(text), "stun:"), portOfSTUN)
 		if err != nil {
 			return nil, UsageError{fmt.Sprintf("--stun %s: %v", text, err)}
 		}
@@ -59,7 +63,7 @@ func parseTURN(text string) (TURNServer, error) {
 	if !ok || user == "" || password == "" {
 		return t, fmt.Errorf("want USER:PASSWORD@HOST:PORT")
 	}
-	host, err := hostPort(text[at+1:])
+	host, err := hostPort(text[at+1:], portOfSTUN)
 	if err != nil {
 		return t, err
 	}
@@ -67,11 +71,24 @@ func parseTURN(text string) (TURNServer, error) {
 	return t, nil
 }
 
+// Meetings are the nodes of --rendezvous, each "name:port".
+func (s Serve) Meetings() ([]string, error) {
+	var out []string
+	for _, text := range s.Rendezvous {
+		host, err := hostPort(strings.TrimSpace(text), portOfNode)
+		if err != nil {
+			return nil, UsageError{fmt.Sprintf("--rendezvous %s: %v", text, err)}
+		}
+		out = append(out, host)
+	}
+	return out, nil
+}
+
 // hostPort adds the usual port to a host without one.
-func hostPort(text string) (string, error) {
+func hostPort(text, usual string) (string, error) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		host, port = strings.Trim(text, "[]"), portOfSTUN
+		host, port = strings.Trim(text, "[]"), usual
 	}
 	if host == "" || strings.ContainsAny(host, " /@?") {
 		return "", fmt.Errorf("want HOST:PORT")

@@ -9,12 +9,17 @@ import (
 
 func TestServersOfOnesOwn(t *testing.T) {
 	s := Serve{
-		STUN: []string{"stun.example", "192.0.2.1:5000", "stun:[2001:db8::1]:7", "2001:db8::2"},
-		TURN: []string{"bob:se:cr@et@turn.example", "turn:a:b@192.0.2.1:5349?transport=tcp"},
+		STUN:       []string{"stun.example", "192.0.2.1:5000", "stun:[2001:db8::1]:7", "2001:db8::2"},
+		Rendezvous: []string{"meet.example", "192.0.2.1:7"},
+		TURN:       []string{"bob:se:cr@et@turn.example", "turn:a:b@192.0.2.1:5349?transport=tcp"},
 	}
 	stun, err := s.STUNServers()
 	if want := []string{"stun.example:3478", "192.0.2.1:5000", "[2001:db8::1]:7", "[2001:db8::2]:3478"}; err != nil || !slices.Equal(stun, want) {
 		t.Errorf("%q, %v", stun, err)
+	}
+	meetings, err := s.Meetings()
+	if want := []string{"meet.example:4747", "192.0.2.1:7"}; err != nil || !slices.Equal(meetings, want) {
+		t.Errorf("%q, %v", meetings, err)
 	}
 	turn, err := s.TURNServers()
 	want := []TURNServer{{"turn.example:3478", "bob", "se:cr@et", false}, {"192.0.2.1:5349", "a", "b", true}}

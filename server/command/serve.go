@@ -32,6 +32,7 @@ type Serve struct {
 	NoPortMap    bool             `name:"no-portmap" from:"SHOAL_NO_PORTMAP" help:"Do not ask the router to forward the p2p port (UPnP, NAT-PMP, PCP)."`
 	STUN         []string         `name:"stun" placeholder:"HOST[:PORT]" from:"SHOAL_STUN" help:"A server that says how others see this node: any STUN server, or the p2p port of any node (default port: 3478); repeatable."`
 	TURN         []string         `name:"turn" placeholder:"USER:PASSWORD@HOST[:PORT]" from:"SHOAL_TURN" help:"A TURN server that relays to this node when nothing else works; with ?transport=tcp behind it, over TCP only; repeatable."`
+	Rendezvous   []string         `placeholder:"HOST[:PORT]" from:"SHOAL_RENDEZVOUS" help:"Any node that two homes both reach: this one registers there, so that members find it, and looks for them (default port: 4747); repeatable."`
 	Relay        string           `default:"auto" enum:"auto,on,off" from:"SHOAL_RELAY" help:"Whether this node relays for members that cannot be reached: auto (if others reach it), on or off."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
@@ -71,6 +72,9 @@ func (s Serve) Check() error {
 		return err
 	}
 	if _, err := s.TURNServers(); err != nil {
+		return err
+	}
+	if _, err := s.Meetings(); err != nil {
 		return err
 	}
 	if s.Join != "" && !strings.HasPrefix(s.Join, "@") {

@@ -25,7 +25,7 @@ func Missing(programs ...string) string {
 	}
 	for _, p := range append([]string{"ip", "tc", "nft"}, programs...) {
 		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Sprintf("there is no %s here (Debian: apt-get install nftables iproute2 miniupnpd-nftables)", p)
+			return fmt.Sprintf("there is no %s here (Debian: apt-get install nftables iproute2 miniupnpd-nftables coturn)", p)
 		}
 	}
 	if Entered() {

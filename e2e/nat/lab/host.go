@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +31,8 @@ type Host struct {
 	NAT    NAT     // behind which it is, as it was built
 	Router *Router // its home's; nil: it has a public address
 	Addr   netip.Addr
-	ID     string // of the node, once it serves
+	ID     string   // of the node, once it serves
+	Flags  []string // of the node, at each start
 
 	lab    *Lab
 	space  space
@@ -62,7 +64,7 @@ func (h *Host) Start(flags ...string) error {
 	if err != nil {
 		return err
 	}
-	cmd := h.space.command(h.lab.o.Program, append([]string{"serve", "--data", h.Data(), "--name", h.Name, "--log-level", "debug", "--no-lan"}, flags...)...)
+	cmd := h.space.command(h.lab.o.Program, append([]string{"serve", "--data", h.Data(), "--name", h.Name, "--log-level", "debug", "--no-lan"}, slices.Concat(h.Flags, flags)...)...)
 	cmd.Dir = dir
 	if h.node, err = h.lab.start(cmd, h.Log()); err != nil {
 		return err
@@ -100,6 +102,17 @@ func (h *Host) healthy() error {
 		return errors.New(resp.Status)
 	}
 	return nil
+}
+
+// Run runs another program on the computer until the lab is closed. What it says is in
+// the log of that name.
+func (h *Host) Run(program string, args ...string) error {
+	dir, err := h.lab.Dir(h.Name)
+	if err != nil {
+		return err
+	}
+	_, err = h.lab.start(h.space.command(program, args...), filepath.Join(dir, program))
+	return err
 }
 
 // Kill ends the node as a power cut does.

@@ -25,6 +25,7 @@ func Scenarios() []Scenario {
 		{Name: "blocked", About: "two homes where no UDP passes, and one where it does", build: blocked},
 		{Name: "loss", About: fmt.Sprintf("%d pairs of public computers that lose %d %% of the packets that come to them", LossPairs, LossPercent), build: loss},
 		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
+		{Name: "strangers", About: "homes whose only help is a node of other people, and a TURN server", Needs: []string{"turnserver"}, build: strangers},
 		{Name: "invited", About: "a home that invites another, where only a relay can bring the two together", build: invited},
 		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
@@ -146,6 +147,23 @@ func relay(l *Lab) error {
 	for _, name := range []string{"symmetric-a", "symmetric-b"} {
 		if _, err := l.Home(name, Symmetric); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func strangers(l *Lab) error {
+	for i, name := range []string{"meeting-point", "server"} {
+		if _, err := l.Public(name, 11+i); err != nil {
+			return err
+		}
+	}
+	for _, nat := range []NAT{PortRestricted, Symmetric} {
+		name, _, _ := strings.Cut(string(nat), "-")
+		for _, which := range []string{"-a", "-b"} {
+			if _, err := l.Home(name+which, nat); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -24,6 +24,8 @@ const (
 	offer   kind = 1
 	answer  kind = 2
 	refusal kind = 3
+	// registration tells a rendezvous who is there.
+	registration kind = 4
 )
 
 // Codes of refusals.
@@ -103,7 +105,7 @@ func open(msg []byte) (envelope, error) {
 	if err := wire.Unmarshal(s.Body, &e); err != nil {
 		return e, fmt.Errorf("rtc: envelope: %w", err)
 	}
-	if e.Version != 1 || e.Kind < offer || e.Kind > refusal {
+	if e.Version != 1 || e.Kind < offer || e.Kind > registration {
 		return e, fmt.Errorf("rtc: envelope: version %d, kind %d: %w", e.Version, e.Kind, wire.ErrMalformed)
 	}
 	if !p2p.Verify(e.From, signalContext, s.Body, s.Sig) {
@@ -131,8 +133,8 @@ func openReply(msg, sent []byte, peer, self p2p.ID) (envelope, error) {
 		return e, err
 	}
 	switch {
-	case e.Kind == offer:
-		return e, fmt.Errorf("rtc: reply: an offer: %w", wire.ErrMalformed)
+	case e.Kind != answer && e.Kind != refusal:
+		return e, fmt.Errorf("rtc: reply: no answer: %w", wire.ErrMalformed)
 	case p2p.IDOf(e.From) != peer || e.To != self:
 		return e, fmt.Errorf("rtc: reply: from %s to %s, not of this dial: %w", p2p.IDOf(e.From).Short(), e.To.Short(), wire.ErrMalformed)
 	case e.Offer != sha256.Sum256(sent):

@@ -44,6 +44,8 @@ type forwarding struct {
 	households  buckets[netip.Prefix]
 	invitations buckets[invitation]
 	guests      buckets[struct{}]
+	registered  buckets[p2p.ID]   // by whom the offer is for
+	meetings    buckets[struct{}] // of all that are registered
 }
 
 func newForwarding() forwarding {
@@ -53,6 +55,8 @@ func newForwarding() forwarding {
 		households:  buckets[netip.Prefix]{rate: 1, burst: 8},
 		invitations: buckets[invitation]{rate: 1, burst: 8},
 		guests:      buckets[struct{}]{rate: 5, burst: 20},
+		registered:  buckets[p2p.ID]{rate: 2, burst: 16},
+		meetings:    buckets[struct{}]{rate: 20, burst: 100},
 	}
 }
 
@@ -64,6 +68,9 @@ func notForwarded() *p2p.CallError {
 
 // forward passes a sealed offer on to the node that it is for.
 func (t *Transport) forward(ctx context.Context, e envelope, msg []byte, by courier) ([]byte, error) {
+	if m := t.meetings.of(e.To); m != nil && by.peer.IsZero() {
+		return t.passOn(ctx, m, msg)
+	}
 	if e.Network != t.o.Local.Network() {
 		return nil, notForwarded()
 	}

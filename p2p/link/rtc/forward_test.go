@@ -100,7 +100,7 @@ func TestForwardForStrangers(t *testing.T) {
 		{"member, to nobody", sealedOffer(t, 1, nobody, nil, nil), "not_linked", 0},
 	} {
 		before := sent.Load()
-		reply, err := askSocket(t.Context(), relay.port.addr(), c.msg)
+		reply, err := askSocket(t.Context(), relay.port.addr().String(), c.msg)
 		if n := sent.Load() - before; n != c.sent {
 			t.Errorf("%s: %d requests over the link, want %d", c.name, n, c.sent)
 		}

@@ -85,6 +85,7 @@ func asCallError(err error) *p2p.CallError {
 func (t *Transport) newServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET "+signalPath, t.serveSignal)
+	routes.HandleFunc("GET "+rendezvousPath, t.serveRendezvous)
 	return &http.Server{
 		Handler:           routes,
 		ReadHeaderTimeout: 5 * time.Second,

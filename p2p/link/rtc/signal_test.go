@@ -260,14 +260,14 @@ func TestReplayedOffer(t *testing.T) {
 	mustAccept(t, b)
 	offer := <-offers
 	made := b.Live()
-	reply, err := askSocket(t.Context(), b.port.addr(), offer)
+	reply, err := askSocket(t.Context(), b.port.addr().String(), offer)
 	if e, bad := open(reply); err != nil || bad != nil || e.Kind != answer {
 		t.Fatalf("the same offer got %v, %v, %v", e.Kind, bad, err)
 	}
 	b.Transport.mu.Lock()
 	b.replies = replies{}
 	b.Transport.mu.Unlock()
-	reply, err = askSocket(t.Context(), b.port.addr(), offer)
+	reply, err = askSocket(t.Context(), b.port.addr().String(), offer)
 	if e, bad := open(reply); err != nil || bad != nil || e.Kind != refusal || e.Code != codeStale {
 		t.Fatalf("the old offer got %+v, %v, %v", e, bad, err)
 	}
@@ -280,7 +280,7 @@ func TestReplayedOffer(t *testing.T) {
 	b.Transport.mu.Lock()
 	b.replies, b.floors = replies{}, floors{}
 	b.Transport.mu.Unlock()
-	reply, err = askSocket(t.Context(), b.port.addr(), offer)
+	reply, err = askSocket(t.Context(), b.port.addr().String(), offer)
 	if e, bad := open(reply); err != nil || bad != nil || e.Kind != answer {
 		t.Fatalf("the offer got %v, %v, %v", e.Kind, bad, err)
 	}
@@ -403,7 +403,7 @@ func TestSignalRate(t *testing.T) {
 	msg := []byte("no envelope")
 	var last error
 	for range 100 {
-		if _, last = askSocket(t.Context(), b.port.addr(), msg); strings.Contains(fmt.Sprint(last), "rate_limited") {
+		if _, last = askSocket(t.Context(), b.port.addr().String(), msg); strings.Contains(fmt.Sprint(last), "rate_limited") {
 			return
 		}
 	}

@@ -32,6 +32,9 @@ type Options struct {
 	// nobody. TURNServers relay to it, besides its peers.
 	STUNServers func() []netip.AddrPort
 	TURNServers []TURNServer
+	// Rendezvous are nodes, "host:port", of any network, at which this one registers
+	// so that others find it, and looks for them.
+	Rendezvous []string
 	// Relay says whether this node relays for members that cannot be reached, and
 	// RelayRate how many bytes per second each of them may send. 0: 8 MiB.
 	Relay     RelayMode
@@ -84,6 +87,7 @@ type Transport struct {
 	perHousehold buckets[netip.Prefix] // of WebSocket requests
 	perPeer      buckets[carried]      // of "signal/1" calls
 	forwarding   forwarding
+	meetings     meetings // of nodes of any network, here
 
 	mu          sync.Mutex // guards all that follows
 	closed      bool
@@ -154,6 +158,9 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.running.Go(t.observe)
 	t.running.Go(t.shelter)
 	t.running.Go(t.watchPaths)
+	for _, host := range o.Rendezvous {
+		t.running.Go(func() { t.meet(host) })
+	}
 	t.running.Go(func() { t.watch(q.retry) })
 	return t, nil
 }

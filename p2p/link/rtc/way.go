@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ type way struct {
 
 // ways lists what can be tried to reach to, the likeliest first: members with
 // links to it, as it says itself, its own addresses, all other linked members,
-// and the addresses of members that an invitation names. left are the addresses
+// the addresses of members that an invitation names, and the rendezvous. left are the addresses
 // that are left alone for now; with once, none are (see book.choose).
 func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact, once bool) (out []way, left attempts) {
 	calls := make(chan struct{}, maxCallsOpen)
@@ -65,7 +64,11 @@ func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact, once bool) (out [
 			out = append(out, t.viaSocket(fmt.Sprintf("ws %s of %s", a, r.ID().Short()), r.ID(), a, once))
 		}
 	}
-	return out[:min(len(out), maxWays)], left
+	out = out[:min(len(out), maxWays)]
+	for _, host := range t.o.Rendezvous {
+		out = append(out, t.viaRendezvous(host))
+	}
+	return out, left
 }
 
 func (t *Transport) viaLink(id p2p.ID, calls chan struct{}) way {
@@ -90,24 +93,15 @@ func (t *Transport) viaSocket(name string, node p2p.ID, addr netip.AddrPort, onc
 		}
 		ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 		defer cancel()
-		return askSocket(ctx, addr, msg)
+		return askSocket(ctx, addr.String(), msg)
 	}
 	return way{name: name, send: send, end: func(err error) { t.book.end(node, addr, err, time.Now()) }}
 }
 
-// askSocket does one request over the WebSocket at addr.
-func askSocket(ctx context.Context, addr netip.AddrPort, msg []byte) ([]byte, error) {
-	d := websocket.Dialer{ // no proxy: it could not reach what this node cannot
-		NetDialContext:   (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		HandshakeTimeout: 5 * time.Second,
-		ReadBufferSize:   4096,
-		WriteBufferSize:  4096,
-	}
-	c, res, err := d.DialContext(ctx, "ws://"+addr.String()+signalPath, nil)
+// askSocket does one request over the WebSocket at "host:port".
+func askSocket(ctx context.Context, host string, msg []byte) ([]byte, error) {
+	c, err := dialSocket(ctx, host, signalPath)
 	if err != nil {
-		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
-			err = fmt.Errorf("HTTP status %d", res.StatusCode)
-		}
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
@@ -116,17 +110,7 @@ func askSocket(ctx context.Context, addr netip.AddrPort, msg []byte) ([]byte, er
 	if err := c.WriteMessage(websocket.BinaryMessage, msg); err != nil {
 		return nil, err
 	}
-	kind, reply, err := c.ReadMessage()
-	var closed *websocket.CloseError
-	switch {
-	case errors.As(err, &closed):
-		return nil, fmt.Errorf("closed: %.120s", closed.Text)
-	case err != nil:
-		return nil, err
-	case kind != websocket.BinaryMessage:
-		return nil, errors.New("a reply that is text")
-	}
-	return reply, nil
+	return readReply(c)
 }
 
 // attempts is what became of the ways that were tried.
