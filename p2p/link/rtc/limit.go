@@ -3,6 +3,7 @@ package rtc
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -89,19 +90,28 @@ func household(addr net.Addr) netip.Prefix {
 	return p
 }
 
-// Caps of TCP connections at one time. They live for one request.
+// Caps of TCP connections at one time.
 const (
 	maxConns          = 256
 	maxHouseholdConns = 32
 )
 
-// cappedListener closes connections beyond the caps as soon as they come.
+// cappedListener keeps connections below the caps. Beyond them the oldest one that
+// has not shown what it is for makes room: thousands that are opened and say nothing
+// keep nobody out.
 type cappedListener struct {
 	net.Listener
 
-	mu    sync.Mutex // guards all that follows
-	count map[netip.Prefix]int
-	total int
+	mu    sync.Mutex    // guards all that follows
+	conns []*cappedConn // oldest first
+}
+
+// cappedConn is a connection that counts until it is closed.
+type cappedConn struct {
+	net.Conn
+	l       *cappedListener
+	from    netip.Prefix
+	settled bool // guarded by l.mu
 }
 
 // Accept implements net.Listener.
@@ -111,44 +121,83 @@ func (l *cappedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := household(c.RemoteAddr())
-		if l.enter(from) {
-			return &cappedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
+		k := &cappedConn{Conn: c, l: l, from: household(c.RemoteAddr())}
+		goes, ok := l.enter(k)
+		if goes != nil {
+			_ = goes.Close()
+		}
+		if ok {
+			return k, nil
 		}
 		_ = c.Close()
 	}
 }
 
-func (l *cappedListener) enter(from netip.Prefix) bool {
+// enter counts c, if there is room. goes is who has to make it.
+func (l *cappedListener) enter(c *cappedConn) (goes *cappedConn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total >= maxConns || l.count[from] >= maxHouseholdConns {
-		return false
+	neighbours := 0
+	var oldest, neighbour *cappedConn
+	for _, o := range l.conns {
+		if o.from == c.from {
+			neighbours++
+		}
+		if o.settled {
+			continue
+		}
+		if oldest == nil {
+			oldest = o
+		}
+		if neighbour == nil && o.from == c.from {
+			neighbour = o
+		}
 	}
-	if l.count == nil {
-		l.count = map[netip.Prefix]int{}
+	switch {
+	case neighbours >= maxHouseholdConns:
+		goes = neighbour
+	case len(l.conns) >= maxConns:
+		goes = oldest
+	default:
+		l.conns = append(l.conns, c)
+		return nil, true
 	}
-	l.total++
-	l.count[from]++
-	return true
+	if goes == nil {
+		return nil, false
+	}
+	l.remove(goes)
+	l.conns = append(l.conns, c)
+	return goes, true
 }
 
-func (l *cappedListener) leave(from netip.Prefix) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if l.count[from]--; l.count[from] == 0 {
-		delete(l.count, from)
+// remove is called with l.mu held.
+func (l *cappedListener) remove(c *cappedConn) {
+	if i := slices.Index(l.conns, c); i >= 0 {
+		l.conns = slices.Delete(l.conns, i, i+1)
 	}
-}
-
-type cappedConn struct {
-	net.Conn
-	leave func()
 }
 
 // Close implements net.Conn.
 func (c *cappedConn) Close() error {
-	c.leave()
+	c.l.mu.Lock()
+	c.l.remove(c)
+	c.l.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// settle says that a connection has shown what it is for, and makes no room any more.
+func settle(c net.Conn) {
+	for {
+		switch k := c.(type) {
+		case *readAhead:
+			c = k.Conn
+		case *cappedConn:
+			k.l.mu.Lock()
+			defer k.l.mu.Unlock()
+			k.settled = true
+			return
+		default:
+			return
+		}
+	}
 }

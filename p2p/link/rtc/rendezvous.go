@@ -171,6 +171,7 @@ func (t *Transport) serveRendezvous(w http.ResponseWriter, r *http.Request) {
 		bye(c, closeFailed, err)
 		return
 	}
+	settleRequest(r)
 	m := &meeting{id: id, from: from, conn: c, done: make(chan struct{}), waiting: map[uint32]chan []byte{}}
 	if !t.meetings.enter(m) {
 		bye(c, closeLimited, &p2p.CallError{Code: "busy", Message: "too many nodes are registered"})

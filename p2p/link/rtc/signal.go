@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"time"
 
@@ -94,6 +95,19 @@ func (t *Transport) newServer() *http.Server {
 		IdleTimeout:       5 * time.Second,
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connOf{}, c)
+		},
+	}
+}
+
+// connOf is the key of a request's connection.
+type connOf struct{}
+
+// settleRequest says that a request is complete.
+func settleRequest(r *http.Request) {
+	if c, ok := r.Context().Value(connOf{}).(net.Conn); ok {
+		settle(c)
 	}
 }
 
@@ -134,6 +148,7 @@ func (t *Transport) serveSignal(w http.ResponseWriter, r *http.Request) {
 	if err != nil || kind != websocket.BinaryMessage {
 		return
 	}
+	settleRequest(r)
 	by := courier{household: household(c.RemoteAddr())}
 	if !t.perHousehold.take(by.household, time.Now()) {
 		bye(c, closeLimited, rateLimited())

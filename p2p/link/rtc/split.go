@@ -102,7 +102,7 @@ func (s *splitter) hand(c net.Conn) {
 	case kind == iceStream:
 		s.ice(c, r)
 	case kind == turnStream && turn != nil:
-		turn.give(&readAhead{c, r})
+		turn.give(&turnConn{readAhead: readAhead{c, r}})
 	default:
 		_ = c.Close()
 	}
@@ -116,6 +116,32 @@ type readAhead struct {
 
 // Read implements net.Conn.
 func (c *readAhead) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+// turnConn is the connection of a client of the relay. One that says nothing ends; that
+// its client has an allocation is seen by how much it says.
+type turnConn struct {
+	readAhead
+	heard int
+}
+
+const (
+	turnSilence = 2 * time.Minute // clients refresh what they have every 45 s
+	turnSettled = 1 << 10         // bytes: more than it takes to be refused
+)
+
+// Read implements net.Conn.
+func (c *turnConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(turnSilence)); err != nil {
+		return 0, err
+	}
+	n, err := c.readAhead.Read(b)
+	if c.heard < turnSettled {
+		if c.heard += n; c.heard >= turnSettled {
+			settle(c.Conn)
+		}
+	}
+	return n, err
+}
 
 // funnel is a listener whose connections somebody else accepts.
 type funnel struct {

@@ -177,6 +177,9 @@ func (s *stream) read(c net.Conn, r *bufio.Reader) error {
 			return err
 		}
 		s.m.arrive(s, buf[:n], s.peer)
+		if s.ctx.Err() == nil { // else nobody knows the first datagram
+			settle(c)
+		}
 	}
 }
 
