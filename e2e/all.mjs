@@ -1,7 +1,7 @@
 // npm test: everything there is to test, on a fresh machine, in the order in
 // which a mistake shows soonest. It installs what is missing: the npm packages,
-// and Chromium and the programs of the NAT lab where apt can. `npm test -- NAME…` runs only the steps whose name
-// contains one of the words.
+// and Chromium and the programs of the NAT lab where apt can. `npm test -- NAME…`
+// runs only the steps whose name contains one of the words.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
@@ -27,6 +27,7 @@ const steps = [
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
   ["go test", () => run("go", "test", "-race", "-timeout", "15m", "./...")],
   ["crash", () => run("go", "test", "-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
+  ["nat", () => run("go", "test", "-count=1", "-tags", "nat", "-timeout", "12m", "-parallel", "3", "-v", "./e2e/nat")],
   ["e2e", endToEnd],
 ];
 
