@@ -66,7 +66,7 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.cycles, "cycles", 10000, "links that are made and closed")
 	only := f.String("only", "", "a regular expression for what is measured (default: all)")
 	f.IntVar(&o.mtu, "mtu", 0, "of the loopback interface of a network of its own (default: the machine's)")
-	f.StringVar(&o.gc, "gogc", "", "GOGC of shoal's processes in a bulk transfer (default: what a node that is busy has)")
+	f.StringVar(&o.gc, "gogc", busyGC, "GOGC of all processes in a bulk transfer")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	f.StringVar(&o.prof, "profile", "", "write CPU profiles of shoal's bulk transfers and of idle links to files that begin so")
 	if err := f.Parse(args); err != nil {

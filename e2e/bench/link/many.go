@@ -169,8 +169,9 @@ func nearIdle(ctx context.Context, args []string) (any, error) {
 	return row, end()
 }
 
-// warmCycles are links that are made and closed before it counts.
-const warmCycles = 500
+// warmCycles are links that are made and closed before it counts: as many as are made in
+// the half minute for which a node remembers its answers.
+const warmCycles = 2500
 
 // spread is how many nodes have to be dialled in turn, so that none of them finds that n
 // offers are too many from one computer.

@@ -70,8 +70,9 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		if k.BufferedAmount()+uint64(len(msg)) <= window {
 			break
 		}
-		k.SetBufferedAmountLowThreshold(window / 2)
-		if k.BufferedAmount() <= window/2 { // it may have fallen before there was the threshold
+		low := window - window/refill
+		k.SetBufferedAmountLowThreshold(low)
+		if k.BufferedAmount() <= low { // it may have fallen before there was the threshold
 			continue
 		}
 		if err := c.wait(k); err != nil {
@@ -95,7 +96,7 @@ func (c *carrier) Send(ch int, msg []byte) error {
 // stuckAfter is how long a full window may stay full before somebody looks.
 const stuckAfter = 3 * time.Second
 
-// wait waits until the window of k is half empty.
+// wait waits until the window of k has room.
 func (c *carrier) wait(k *channel) error {
 	stuck := time.NewTimer(stuckAfter)
 	defer stuck.Stop()
@@ -125,11 +126,7 @@ func (c *carrier) window(ch int) uint64 {
 			busy++
 		}
 	}
-	window := uint64(c.s.peer.pace.limit(time.Now()))
-	if buffered+link.MaxFrame > window {
-		c.s.peer.full(c.sent.Load() - buffered)
-	}
-	return window / busy
+	return c.s.peer.window(c.sent.Load()-buffered, buffered) / busy
 }
 
 // Await implements link.NetworkCarrier.

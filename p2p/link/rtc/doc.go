@@ -3,8 +3,18 @@
 //
 // A node has one port: a UDP socket that carries the connections to all peers,
 // and, under the same number, a TCP listener whose only route is the WebSocket
-// /p2p/signal. A connection to a peer is one PeerConnection with six channels
-// that are agreed on beforehand; package link makes a [p2p.Link] of them.
+// /p2p/signal. A connection to a peer is what WebRTC calls a PeerConnection, with six
+// channels that are agreed on beforehand; package link makes a [p2p.Link] of them.
+//
+// # What a packet goes through
+//
+// On its way out: SCTP cuts messages into packets as long as the path carries them
+// (probe.go), of which no more are on their way than fill it (pace.go); each becomes a
+// record of DTLS (record.go), goes to the address that ICE has selected (peer.go), and
+// leaves the socket in runs (batch.go). On its way in: the socket gives runs of
+// datagrams; STUN goes to ICE by whom it names, everything else to DTLS by its source
+// (mux.go), where it waits (inbox.go) for the goroutine of SCTP, which opens it. Whether
+// the peer lives is known from what it encrypts (pulse.go).
 //
 // # Signalling
 //
@@ -18,7 +28,7 @@
 // with the same answer, over however many ways it comes.
 //
 // Nothing expensive happens for somebody who is not admitted: the signature is
-// verified and the node's [p2p.Gate] is asked before a PeerConnection exists.
+// verified and the node's [p2p.Gate] is asked before a connection exists.
 //
 // A node forwards offers of its own network only: those that a member signed, and,
 // few and small, those of strangers who say that they have an invitation, which

@@ -12,16 +12,20 @@ import (
 //
 // With w bytes on their way and a rate of r, each takes w/r. Were there no queue it
 // would be the path's own round trip; so the window is what goes through in that time
-// and a little more, which is measured: the rate by what is acknowledged while the
-// window is full, the round trip by heartbeats. Where SCTP's own window is smaller, it
+// and a little more, which is measured: the rate by what is acknowledged, the round trip
+// by heartbeats. Where SCTP's own window is smaller, it
 // rules. The zero value works.
 type pace struct {
 	mu     sync.Mutex // guards all that follows
 	window int
 	rate   float64 // bytes per second, the best of late
-	since  time.Time
-	acked  uint64 // until since
 	dipped time.Time
+
+	since time.Time // when what follows began
+	acked uint64    // until then
+	sum   float64   // of bytes on their way, at each look
+	count int       // of looks
+	full  bool      // at one of them
 }
 
 const (
@@ -32,7 +36,9 @@ const (
 	largestWindow = receiveBuffer
 	// slack is the least queue that the window allows: goroutines take turns in
 	// milliseconds.
-	slack = 3 * time.Millisecond
+	slack = 2 * time.Millisecond
+	// refill is the part of the window, 1/refill, that is empty when it is filled again.
+	refill = 4
 	// measure is the least time over which a rate is measured.
 	measure = 10 * time.Millisecond
 	// pause is after how long without a full window something else was the limit.
@@ -56,33 +62,52 @@ func (p *pace) limit(now time.Time) int {
 	return p.window
 }
 
-// full says that the window is full, when acked bytes have been acknowledged in all
-// and SCTP has a window of cwnd. least is the path's round trip.
-func (p *pace) full(now time.Time, acked uint64, cwnd int, least time.Duration) {
+// flight is what there is to see when bulk data is sent.
+type flight struct {
+	acked    uint64 // bytes that have been acknowledged, in all
+	buffered int    // bytes that are on their way or wait for SCTP
+	full     bool   // there is no room in the window
+	cwnd     int    // SCTP's own window
+	least    time.Duration
+}
+
+// sees takes note of what is on its way.
+func (p *pace) sees(now time.Time, f flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sum += float64(f.buffered)
+	p.count++
+	p.full = p.full || f.full
 	span := now.Sub(p.since)
 	switch {
 	case now.Before(p.dipped):
 		// Not what the path can do.
-	case span < max(measure, 2*least):
+	case span < max(measure, 2*f.least):
 		return
-	case span < pause+4*least: // else it was not full all the time
-		p.adapt(float64(acked-p.acked)/span.Seconds(), cwnd, least)
+	case span < pause+4*f.least: // else nothing was sent for a while
+		p.adapt(float64(f.acked-p.acked)/span.Seconds(), p.sum/float64(p.count), f)
 	}
-	p.since, p.acked = now, acked
+	p.since, p.acked, p.sum, p.count, p.full = now, f.acked, 0, 0, false
 }
 
-// adapt sets the window after a rate was measured. p.mu is held.
-func (p *pace) adapt(rate float64, cwnd int, least time.Duration) {
+// adapt sets the window after a rate was measured, with so many bytes on their way on
+// the average. Of these each takes on/rate (Little's law), whatever the limit was. p.mu
+// is held.
+func (p *pace) adapt(rate, on float64, f flight) {
 	rising := rate > p.rate*5/4
 	p.rate = max(rate, p.rate*7/8)
-	room := least + max(slack, least/4)
-	want := int(p.rate * room.Seconds())
-	if rising || cwnd < want {
-		want = max(p.window, min(4*cwnd, 2*p.window)) // SCTP has not yet found out what the path can do
+	room := (f.least + max(slack, f.least/4)).Seconds()
+	// Between the refills the window is not quite full, which the rate shows.
+	want := int(p.rate * room * (2 * refill) / (2*refill - 1))
+	switch {
+	case rising || f.cwnd < want: // SCTP has not yet found out what the path can do
+		if p.full {
+			p.window = max(p.window, min(4*f.cwnd, 2*p.window))
+		}
+	case p.full || on > p.rate*room:
+		p.window = want
 	}
-	p.window = max(smallestWindow, min(want, largestWindow))
+	p.window = max(smallestWindow, min(p.window, largestWindow))
 }
 
 // dip makes the window small for a moment if it is time for it, and reports whether.

@@ -47,7 +47,7 @@ type peer struct {
 	hushed      atomic.Bool // nothing more is sent
 	pulse       pulse
 	pace        pace
-	busy        atomic.Bool // the window for bulk data was full since the last look
+	busy        atomic.Bool // much bulk data was on its way since the last look
 	silent      atomic.Bool // nothing was heard of the peer between the last looks
 	tail        tail        // what was sent while it is silent
 
@@ -148,13 +148,19 @@ func (p *peer) watched() watched { return watched{p.dtls, &p.pulse} }
 // stuck says that nothing has arrived for a while although the window is full.
 func (p *peer) stuck() { go p.verify() }
 
-// full says that the window for bulk data is full, when acked bytes of it have arrived.
-func (p *peer) full(acked uint64) {
-	p.busy.Store(true)
-	_, least := p.pulse.roundTrip()
-	if least > 0 {
-		p.pace.full(time.Now(), acked, int(p.association().CWND()), least)
+// window returns how many bytes of bulk data may be on their way, of which acked have
+// arrived and buffered have not.
+func (p *peer) window(acked, buffered uint64) uint64 {
+	now := time.Now()
+	window := uint64(p.pace.limit(now))
+	full := buffered+link.MaxFrame > window
+	if full && !p.busy.Load() {
+		p.busy.Store(true)
 	}
+	if _, least := p.pulse.roundTrip(); least > 0 {
+		p.pace.sees(now, flight{acked, int(buffered), full, int(p.association().CWND()), least})
+	}
+	return window
 }
 
 func (p *peer) association() *sctp.Association {

@@ -121,17 +121,17 @@ func TestPace(t *testing.T) {
 		now, acked := time.Unix(1000, 0), uint64(0)
 		p.limit(now)
 		for range 2000 { // SCTP's own window is no limit any more
-			took := f.takes(p.limit(now))
-			acked += uint64(p.limit(now))
-			now = now.Add(took)
-			p.full(now, acked, 1<<30, f.rtt)
+			on := p.limit(now) * 7 / 8 // on the average
+			acked += uint64(on)
+			now = now.Add(f.takes(on))
+			p.sees(now, flight{acked, on, true, 1 << 30, f.rtt})
 		}
-		w := p.limit(now)
-		if fill := f.rate * f.rtt.Seconds(); float64(w) < 0.99*min(fill, largestWindow) {
+		w := p.limit(now) * 7 / 8
+		if fill := f.rate * f.rtt.Seconds(); float64(w) < 0.99*min(fill, largestWindow*7/8) {
 			t.Errorf("%+v: window %d does not fill the path of %.0f", f, w, fill)
 		}
 		queue := f.takes(w) - f.rtt
-		if most := max(slack, f.rtt/4); queue > most+time.Millisecond && w > smallestWindow {
+		if most := max(slack, f.rtt/4); queue > most+time.Millisecond && w > smallestWindow*7/8 {
 			t.Errorf("%+v: window %d makes a queue of %s", f, w, queue)
 		}
 	}
@@ -155,7 +155,7 @@ func TestPaceStart(t *testing.T) {
 		if w > cwnd {
 			cwnd *= 2
 		}
-		p.full(now, acked, cwnd, f.rtt)
+		p.sees(now, flight{acked, w, true, cwnd, f.rtt})
 	}
 }
 

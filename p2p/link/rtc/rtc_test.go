@@ -52,6 +52,17 @@ func newNode(t testing.TB, i byte, change func(*Options)) *testNode {
 // newQuietNode is newNode with another patience.
 func newQuietNode(t testing.TB, i byte, q quiet, change func(*Options)) *testNode {
 	t.Helper()
+	return newAnyNode(t, i, q, change, func(s socket) socket { return s })
+}
+
+// newFarNode is newNode with something in front of its socket.
+func newFarNode(t testing.TB, i byte, far func(socket) socket) *testNode {
+	t.Helper()
+	return newAnyNode(t, i, silence, nil, far)
+}
+
+func newAnyNode(t testing.TB, i byte, q quiet, change func(*Options), far func(socket) socket) *testNode {
+	t.Helper()
 	n := &testNode{identity: newIdentity(t, i), links: map[p2p.ID]p2p.Link{}, accepted: make(chan p2p.Link, 100)}
 	o := Options{
 		Listen: "127.0.0.1:0",
@@ -67,7 +78,7 @@ func newQuietNode(t testing.TB, i byte, q quiet, change func(*Options)) *testNod
 		change(&o)
 	}
 	tr, err := listen(context.Background(), o, q, func(s socket) socket {
-		n.sock.socket = s
+		n.sock.socket = far(s)
 		return &n.sock
 	})
 	if err != nil {
