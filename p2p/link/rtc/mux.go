@@ -292,6 +292,7 @@ type muxConn struct {
 	once sync.Once
 
 	bytesIn, bytesOut atomic.Uint64
+	mend              atomic.Pointer[mending] // nil if the peer does not repair losses
 
 	addrs []netip.AddrPort // that it claimed; guarded by mux.mu
 	asked []txID           // oldest first; guarded by mux.mu
@@ -315,13 +316,25 @@ func (c *muxConn) closed() bool {
 	}
 }
 
-// take queues b, or drops it when the reader is too far behind: as a router would.
-func (c *muxConn) take(b []byte, from netip.AddrPort) {
+func newDatagram(b []byte, from netip.AddrPort) *datagram {
 	d := datagrams.Get().(*datagram)
 	d.n, d.from = copy(d.b[:], b), from
+	return d
+}
+
+// take queues b, or leaves it to what repairs losses.
+func (c *muxConn) take(b []byte, from netip.AddrPort) {
+	if r := c.mend.Load(); r == nil || !r.arrive(c, b, from) {
+		c.queue(newDatagram(b, from))
+	}
+}
+
+// queue queues d, or drops it when the reader is too far behind: as a router would.
+func (c *muxConn) queue(d *datagram) {
+	n := uint64(d.n)
 	select {
 	case c.in <- d: // from here on the reader owns d
-		c.bytesIn.Add(uint64(len(b)))
+		c.bytesIn.Add(n)
 	default:
 		datagrams.Put(d)
 	}
@@ -347,6 +360,9 @@ func (c *muxConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	}
 	if class, ok := stunClass(b); ok && class == stunRequest {
 		c.mux.asked(c, txID(b[8:20]))
+	}
+	if r := c.mend.Load(); r != nil {
+		r.sent(c, b, to)
 	}
 	if err := c.mux.send(b, to); err != nil {
 		return 0, err
@@ -386,6 +402,9 @@ func (c *muxConn) WriteTo(b []byte, to net.Addr) (int, error) {
 func (c *muxConn) Close() error {
 	c.once.Do(func() {
 		close(c.done)
+		if r := c.mend.Load(); r != nil {
+			r.end()
+		}
 		c.mux.forget(c)
 	})
 	return nil

@@ -35,6 +35,7 @@ type description struct {
 	Fingerprint [32]byte
 	Setup       string // "actpass" in an offer, "active" or "passive" in an answer
 	Candidates  []candidate
+	Repair      bool // losses are repaired if both say so (see package repair)
 }
 
 // candidate is an address at which a node may be reached.
@@ -59,6 +60,9 @@ func (d description) sdp() string {
 	b.WriteString("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n")
 	fmt.Fprintf(&b, "a=setup:%s\r\na=mid:0\r\na=sendrecv\r\na=sctp-port:5000\r\na=max-message-size:%d\r\n", d.Setup, maxMessage)
 	fmt.Fprintf(&b, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", d.Ufrag, d.Pwd)
+	if d.Repair {
+		fmt.Fprintf(&b, "a=%s:%s\r\n", repairKey, repairVersion)
+	}
 	for i, c := range d.Candidates {
 		fmt.Fprintf(&b, "a=candidate:%s\r\n", c.line(i))
 	}
@@ -91,6 +95,13 @@ func (c candidate) line(i int) string {
 	priority := uint32(preference)<<24 | uint32(65535-i)<<8 | 255
 	return fmt.Sprintf("%s 1 %s %d %s %d typ %s%s", foundation, proto, priority, c.Addr.Addr(), c.Addr.Port(), typ, rest)
 }
+
+// repairKey is the attribute by which a node says that it repairs losses, and how.
+// Nobody else knows it, and who does not is told nothing by it.
+const (
+	repairKey     = "shoal-repair"
+	repairVersion = "1"
+)
 
 // relayedBy names the extension of a candidate.
 const relayedBy = "shoal-relay"
@@ -164,6 +175,9 @@ func (d *description) attribute(key, value string, seen map[string]bool) error {
 		}
 	case "candidate":
 		return d.candidate(value)
+	case repairKey:
+		d.Repair = d.Repair || value == repairVersion
+		return nil
 	default:
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc/repair"
 )
 
 const (
@@ -105,7 +106,10 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 		return err
 	}
 	s.conns = s.t.mux.agent(s.local.Ufrag)
-	s.local.Candidates = s.t.candidates()
+	s.local.Candidates, s.local.Repair = s.t.candidates(), true
+	if remote != nil {
+		s.mend()
+	}
 	return nil
 }
 
@@ -127,7 +131,18 @@ func (s *session) accept(remote description) error {
 	if err != nil {
 		return fmt.Errorf("rtc: accept: %w", err)
 	}
+	s.mend()
 	return nil
+}
+
+// mend repairs losses from now on, if the peer does too.
+func (s *session) mend() {
+	s.mu.Lock()
+	remote := s.remote
+	s.mu.Unlock()
+	if remote.Repair {
+		s.t.mux.mend(s.conns, repair.NewKeys(s.local.Ufrag, s.local.Pwd, remote.Ufrag, remote.Pwd))
+	}
 }
 
 // tell takes the peer's description and returns what pion is told of it.

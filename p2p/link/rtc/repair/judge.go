@@ -30,6 +30,7 @@ const (
 // judge keeps what congested needs. The zero value is ready.
 type judge struct {
 	smoothed, spread time.Duration // of the round trip time; 0 is unknown
+	samples          int
 
 	rtt     least[time.Duration]
 	current time.Duration // smallest round trip time of this period; 0 is unknown
@@ -58,7 +59,7 @@ func (j *judge) seed(clean uint64, lost int, now time.Duration) {
 
 // sample takes a measured round trip time (RFC 6298).
 func (j *judge) sample(rtt, now time.Duration) {
-	if j.smoothed == 0 {
+	if j.samples++; j.smoothed == 0 {
 		j.smoothed, j.spread = rtt, rtt/2
 	} else {
 		j.spread += ((j.smoothed - rtt).Abs() - j.spread) / 4

@@ -8,11 +8,14 @@ const (
 	unknownRTT = 50 * time.Millisecond
 	// A record is lost if it has not come for as long as others are overtaken on
 	// this path: an eighth of a round trip, and more where that was too short.
-	leastReorder = time.Millisecond
-	mostReorder  = 50 * time.Millisecond
+	leastReorder   = time.Millisecond
+	mostReorder    = 50 * time.Millisecond
+	unknownReorder = 5 * time.Millisecond
+	// enoughSamples of the round trip time are needed to know its minimum.
+	enoughSamples = 16
 	// What is behind a gap is held for six rounds of repair, within these limits;
 	// where two rounds take longer, for two. SCTP's own timer is a second.
-	leastHold = 50 * time.Millisecond
+	leastHold = 100 * time.Millisecond
 	mostHold  = 400 * time.Millisecond
 	limitHold = 600 * time.Millisecond
 	// maxTries is how often one record is asked for.
@@ -46,12 +49,12 @@ type Receiver struct {
 // window is what a Receiver knows while it repairs.
 type window struct {
 	slots    [Window]slot
-	handed   uint64 // all below were released
-	end      uint64 // one more than the highest number that came, or that the peer told
-	came     uint64 // one more than the highest number that came
-	copies   uint64 // the peer has copies from here on
-	known    bool   // it has told copies
-	reorder  time.Duration
+	handed   uint64        // all below were released
+	end      uint64        // one more than the highest number that came, or that the peer told
+	came     uint64        // one more than the highest number that came
+	copies   uint64        // the peer has copies from here on
+	known    bool          // it has told copies
+	patience time.Duration // for records that are overtaken, besides what the round trip time gives
 	judge    judge
 	opened   time.Duration
 	asking   bool          // a loss was seen: the peer is to keep copies
@@ -80,6 +83,10 @@ type slot struct {
 	noticed time.Duration
 	asked   time.Duration
 }
+
+// Asking reports whether records were lost lately, so that the peer is to keep
+// copies.
+func (r *Receiver) Asking() bool { return r.w != nil && r.w.asking }
 
 // Pass takes the record n if it is the next one and nothing is being repaired. It
 // is all that happens on a path that loses nothing.
@@ -140,7 +147,7 @@ func (r *Receiver) Arrive(n uint64, now time.Duration) (hold bool) {
 		r.next++
 		return false
 	}
-	w.due = min(w.due, now+w.reorder)
+	w.due = min(w.due, now+w.reorder())
 	return true
 }
 
@@ -178,7 +185,7 @@ func (r *Receiver) jump(n uint64) {
 
 func (r *Receiver) open(now time.Duration) {
 	w := &window{
-		handed: r.next, end: r.next, came: r.next, opened: now, since: now, reorder: 5 * leastReorder, due: never,
+		handed: r.next, end: r.next, came: r.next, opened: now, since: now, due: never,
 	}
 	r.w = w
 }
@@ -191,16 +198,24 @@ func (w *window) extend(n uint64, now time.Duration) {
 		*w.slot(w.end) = slot{noticed: now}
 		w.judge.count(1, 0, now)
 		w.records++
-		w.due = min(w.due, now+w.reorder)
+		w.due = min(w.due, now+w.reorder())
 	}
 }
 
 // overtaken learns from a record that came late. One that comes sooner after it was
 // asked for than an answer can was not lost.
 func (w *window) overtaken(s *slot, now time.Duration) {
-	if s.tries == 1 && w.judge.rtt.any && now-s.asked < w.judge.rtt.value()*3/4 {
-		w.reorder = min(2*w.reorder, mostReorder)
+	if s.tries == 1 && w.judge.samples >= enoughSamples && now-s.asked < w.judge.rtt.value()*3/4 {
+		w.patience = min(2*w.reorder(), mostReorder)
 	}
+}
+
+// reorder is how late a record may be before it is taken for lost.
+func (w *window) reorder() time.Duration {
+	if w.judge.smoothed == 0 {
+		return unknownReorder
+	}
+	return min(max(w.judge.smoothed/8, leastReorder)+w.patience, mostReorder)
 }
 
 // Release returns the numbers from first to last, exclusive, which are not waited
@@ -232,7 +247,7 @@ func (r *Receiver) Release(now time.Duration) (first, last uint64) {
 func (w *window) hopeless(n uint64, s *slot, now time.Duration) bool {
 	waited := now - s.noticed
 	switch {
-	case waited < w.reorder:
+	case waited < w.reorder():
 		return false
 	case !w.known || n < w.copies:
 		return true
@@ -251,8 +266,8 @@ func (w *window) round() time.Duration {
 }
 
 func (w *window) hold() time.Duration {
-	d := min(max(6*w.round()+w.reorder, leastHold), mostHold)
-	return min(max(d, 2*w.round()+w.reorder), limitHold)
+	d := min(max(6*w.round()+w.reorder(), leastHold), mostHold)
+	return min(max(d, 2*w.round()+w.reorder()), limitHold)
 }
 
 // loss counts a record as lost.
@@ -267,11 +282,13 @@ func (r *Receiver) Heard(m Message, now time.Duration) {
 	if m.Kind != Head || !r.stamps.fresh(m.Stamp) {
 		return
 	}
+	if r.w == nil && !m.Ask {
+		return
+	}
+	if r.next == 0 {
+		r.next = m.Base // the first that the peer has ever sent
+	}
 	if r.w == nil {
-		if !m.Ask || r.next == 0 {
-			return
-		}
-		// The peer keeps copies, so it has been asked to: it may have something here.
 		r.open(now)
 	}
 	w := r.w
@@ -279,9 +296,9 @@ func (r *Receiver) Heard(m Message, now time.Duration) {
 	if at := time.Duration(m.Echo) * time.Microsecond; m.Echo != 0 && m.Echo <= r.stamps.sent && at < now {
 		w.judge.sample(now-at, now)
 		w.renew = at + renewal
-		w.reorder = min(max(w.reorder, w.judge.smoothed/8), mostReorder)
+		w.patience -= w.patience / 64
 	}
-	if r.next != 0 && m.End > w.end {
+	if m.End > w.end {
 		w.extend(min(m.End, r.next+Window), now)
 	}
 	if m.Ask {
@@ -343,7 +360,7 @@ func (r *Receiver) want(m *Message, now time.Duration) {
 		if s.state != missing {
 			continue
 		}
-		at := s.noticed + w.reorder
+		at := s.noticed + w.reorder()
 		if s.tries > 0 {
 			at = s.asked + w.round()
 		}
@@ -416,7 +433,7 @@ func (r *Receiver) Wake(now time.Duration) time.Duration {
 		s := w.slot(r.next)
 		until := s.noticed + w.hold()
 		if !w.known || r.next < w.copies {
-			until = s.noticed + w.reorder
+			until = s.noticed + w.reorder()
 		}
 		at = min(at, until+1)
 	}

@@ -19,6 +19,12 @@ const (
 	// A Head is due firstHead after the last record, then later and later.
 	firstHead = 3 * time.Millisecond
 	maxHeads  = 6
+	// The first records are copied before anybody has asked: nothing comes after
+	// them that would show their loss, and the handshake of SCTP waits for a second
+	// for each. If nothing comes back for shyHead, a Head asks why.
+	youngRecords = 32
+	youth        = 10 * time.Second
+	shyHead      = 200 * time.Millisecond
 )
 
 // Sender is the sending end of one direction. It keeps copies for as long as the
@@ -27,8 +33,9 @@ const (
 // All times are since the begin of the connection.
 type Sender struct {
 	end       uint64        // one more than the highest number that was sent
-	until     time.Duration // the peer wants copies until then
-	copies    []record      // the one of number n is at n modulo Window; nil while none are kept
+	until     time.Duration // copies are wanted until then
+	young     int           // records that are copied though nobody has asked
+	copies    []record      // the one of number n is at n modulo the length; nil while none are kept
 	from      uint64        // none of below here are kept
 	known     uint64        // the peer knows of all numbers below
 	allowance float64       // bytes that may be repeated
@@ -46,8 +53,40 @@ type record struct {
 	asked int
 }
 
-// Keeping reports whether the peer wants copies.
+// Begin keeps copies of the first records. Nothing was sent before.
+func (s *Sender) Begin(now time.Duration) {
+	s.young, s.copies, s.until = youngRecords, make([]record, youngRecords), now+youth
+	s.allowance, s.credited = maxAllowance/16, now
+}
+
+// Want keeps copies for some time from now on: the peer asks for it, or else losses
+// in the other direction make it likely that it would.
+func (s *Sender) Want(now time.Duration) {
+	if s.until = now + lease; len(s.copies) == Window {
+		return
+	}
+	old := s.copies
+	s.copies, s.young = make([]record, Window), 0
+	for _, c := range old {
+		if len(c.b) > 0 {
+			s.copies[c.n%Window] = c
+		}
+	}
+	if old == nil {
+		s.from, s.known = s.end, s.end
+		s.allowance, s.credited = maxAllowance/16, now
+	}
+}
+
+// Keeping reports whether copies are kept.
 func (s *Sender) Keeping() bool { return s.copies != nil }
+
+// Answered says that a record has come from the peer.
+func (s *Sender) Answered() {
+	if s.young > 0 {
+		s.headDue = 0
+	}
+}
 
 // Pass says that the record n goes out. It is enough while no copies are kept.
 func (s *Sender) Pass(n uint64) { s.end = max(s.end, n+1) }
@@ -63,17 +102,26 @@ func (s *Sender) Keep(n uint64, b []byte, now time.Duration) {
 		s.forget()
 		return
 	}
-	c := &s.copies[n%Window]
+	size := uint64(len(s.copies))
+	c := &s.copies[n%size]
 	c.n, c.asked, c.b = n, 0, append(c.b[:0], b...)
-	s.end = max(s.end, n+1)
-	if s.end > Window {
-		s.from = max(s.from, s.end-Window)
+	if s.end == 0 {
+		s.from, s.known = n, n
+	}
+	if s.end = max(s.end, n+1); s.end > size {
+		s.from = max(s.from, s.end-size)
 	}
 	s.allow(repeatShare * float64(len(b)))
 	s.heads, s.headDue = 0, now+firstHead
+	if s.young > 0 {
+		s.headDue = now + shyHead
+		if s.young--; s.young == 0 {
+			s.forget()
+		}
+	}
 }
 
-func (s *Sender) forget() { s.copies, s.headDue, s.heads = nil, 0, 0 }
+func (s *Sender) forget() { s.copies, s.headDue, s.heads, s.young = nil, 0, 0, 0 }
 
 func (s *Sender) allow(n float64) { s.allowance = min(s.allowance+n, maxAllowance) }
 
@@ -83,15 +131,11 @@ func (s *Sender) Heard(m Message, now time.Duration, again func(b []byte)) (Mess
 	if m.Kind != Report || !s.stamps.fresh(m.Stamp) {
 		return Message{}, false
 	}
-	if !s.Keeping() && m.Ask {
-		s.copies, s.from, s.known = make([]record, Window), s.end, s.end
-		s.allowance, s.credited = maxAllowance/16, now
+	if m.Ask {
+		s.Want(now)
 	}
 	if !s.Keeping() {
 		return Message{}, false
-	}
-	if m.Ask {
-		s.until = now + lease
 	}
 	s.allow(repeatRate * (now - s.credited).Seconds())
 	s.credited = now
@@ -102,7 +146,7 @@ func (s *Sender) Heard(m Message, now time.Duration, again func(b []byte)) (Mess
 	for i := range m.Missing {
 		for bits, n := m.Missing[i], m.Base+8*uint64(i); bits != 0; bits, n = bits>>1, n+1 {
 			if bits&1 != 0 && n >= s.from && n < s.end {
-				s.repeat(&s.copies[n%Window], n, m.Once, again)
+				s.repeat(&s.copies[n%uint64(len(s.copies))], n, m.Once, again)
 			}
 		}
 	}
@@ -142,6 +186,9 @@ func (s *Sender) Due(now time.Duration) (Message, bool) {
 	s.headDue = 0
 	if s.heads < maxHeads {
 		wait := firstHead
+		if s.young > 0 {
+			wait = shyHead / 3
+		}
 		for range s.heads {
 			wait *= 3
 		}
