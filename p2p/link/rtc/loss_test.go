@@ -8,40 +8,23 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
 
-// lossySocket loses a share of what is sent.
-type lossySocket struct {
-	socket
-	percent *atomic.Int32
-}
-
-func (s lossySocket) WriteTo(b []byte, to netip.AddrPort) error {
-	if rand.N(int32(100)) < s.percent.Load() {
-		return nil
-	}
-	return s.socket.WriteTo(b, to)
-}
-
-// lossy are the two ends of a link over sockets that lose so many percent, once
-// percent is set. Without repair they do what they would with peers that do not
-// know of it.
-func lossy(t testing.TB, repaired bool) (near, far p2p.Link, percent *atomic.Int32) {
-	percent = new(atomic.Int32)
+// lossy are the two ends of a link, and a switch for what share of datagrams their
+// sockets lose, in percent. Without repair they do what they would with peers that
+// do not know of it.
+func lossy(t testing.TB, repaired bool) (near, far p2p.Link, lose func(percent int32)) {
 	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
-	for _, n := range []*testNode{a, b} {
-		n.sock.socket = lossySocket{n.sock.socket, percent}
+	lose = func(percent int32) {
+		a.sock.loss.Store(percent)
+		b.sock.loss.Store(percent)
 	}
-	// What is lost at the end would have to wait for as long as at any time.
-	t.Cleanup(func() { percent.Store(0) })
 	near, far = a.mustDial(t, b.contact()), mustAccept(t, b)
 	for _, n := range []*testNode{a, b} {
 		n.Transport.mu.Lock()
@@ -57,7 +40,8 @@ func lossy(t testing.TB, repaired bool) (near, far p2p.Link, percent *atomic.Int
 		}
 		n.Transport.mu.Unlock()
 	}
-	return near, far, percent
+	t.Cleanup(func() { lose(0) }) // before the nodes are closed: goodbyes need not be tried again
+	return near, far, lose
 }
 
 // flood writes to the next stream that the peer opens, until that ends.
@@ -87,14 +71,37 @@ func opened(t testing.TB, l p2p.Link) net.Conn {
 	return c
 }
 
+// Two nodes find each other while a third of all datagrams is lost, of the
+// handshakes too.
+func TestDialThroughLoss(t *testing.T) {
+	t.Parallel()
+	a, b := newNode(t, 1, nil), newNode(t, 2, nil)
+	a.sock.loss.Store(30)
+	b.sock.loss.Store(30)
+	start := time.Now()
+	var err error
+	for range 3 { // as a node does; one attempt in a hundred or so fails
+		if _, err = a.Dial(t.Context(), b.contact(), nil); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	t.Logf("linked in %s", time.Since(start))
+	a.sock.loss.Store(0)
+	b.sock.loss.Store(0)
+}
+
 // A third of all datagrams is lost in both directions, and what is sent arrives.
 func TestLoss(t *testing.T) {
-	near, far, percent := lossy(t, true)
+	t.Parallel()
+	near, far, lose := lossy(t, true)
 	data := make([]byte, 2<<20)
 	for i := range data {
 		data[i] = byte(rand.Uint32())
 	}
-	percent.Store(30)
+	lose(30)
 	sent := make(chan error, 1)
 	go func() {
 		_, c, err := far.Accept(t.Context())
@@ -128,10 +135,10 @@ func BenchmarkLoss(b *testing.B) {
 	for _, loss := range []int32{0, 1, 5, 10, 30} {
 		for _, repaired := range benchmarked() {
 			b.Run(fmt.Sprintf("%d%%/repair=%t", loss, repaired), func(b *testing.B) {
-				near, far, percent := lossy(b, repaired)
+				near, far, lose := lossy(b, repaired)
 				go flood(b.Context(), far)
 				c := opened(b, near)
-				percent.Store(loss)
+				lose(loss)
 				n, start := int64(0), time.Now()
 				for b.Loop() {
 					if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
@@ -145,7 +152,7 @@ func BenchmarkLoss(b *testing.B) {
 				}
 				b.ReportMetric(float64(n)/time.Since(start).Seconds()/1e6, "MB/s")
 				b.ReportMetric(0, "ns/op")
-				percent.Store(0)
+				lose(0)
 				_ = c.Close()
 			})
 		}
@@ -158,8 +165,8 @@ func BenchmarkLossCalls(b *testing.B) {
 	for _, loss := range []int32{0, 1, 10, 30} {
 		for _, repaired := range benchmarked() {
 			b.Run(fmt.Sprintf("%d%%/repair=%t", loss, repaired), func(b *testing.B) {
-				near, _, percent := lossy(b, repaired)
-				percent.Store(loss)
+				near, _, lose := lossy(b, repaired)
+				lose(loss)
 				var took []time.Duration
 				for b.Loop() {
 					for range 200 {
@@ -174,7 +181,7 @@ func BenchmarkLossCalls(b *testing.B) {
 					b.ReportMetric(float64(took[len(took)*q/100].Microseconds())/1000, fmt.Sprintf("p%d-ms", q))
 				}
 				b.ReportMetric(0, "ns/op")
-				percent.Store(0)
+				lose(0)
 			})
 		}
 	}

@@ -3,6 +3,7 @@ package rtc
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -211,10 +212,12 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// muteSocket can fall silent, as a computer does when its plug is pulled.
+// muteSocket can fall silent, as a computer does when its plug is pulled, and can
+// lose so many percent of what is sent.
 type muteSocket struct {
 	socket
 	mute atomic.Bool
+	loss atomic.Int32
 }
 
 func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
@@ -226,7 +229,7 @@ func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
 }
 
 func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
-	if s.mute.Load() {
+	if s.mute.Load() || rand.N(int32(100)) < s.loss.Load() {
 		return nil
 	}
 	return s.socket.WriteTo(b, to)
