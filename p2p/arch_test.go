@@ -32,6 +32,7 @@ var rules = []rule{
 	{packages: "p2p/link", except: []string{"p2p/link/rtc", "p2p/link/linktest"}, only: []string{"p2p", "p2p/wire"}, why: "links know carriers, not transports"},
 	{packages: "p2p/nat", only: []string{"p2p", "p2p/wire"}, why: "how routers behave is found out over any links"},
 	{packages: "p2p/link/rtc", only: []string{"p2p", "p2p/wire", "p2p/link", "p2p/nat", "p2p/nat/relay"}, why: "a transport serves any node"},
+	{packages: "p2p/link/rtc/repair", must: []string{"."}, why: "pure: what to do about losses is decided without sockets"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},

@@ -1,12 +1,16 @@
 package rtc
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/link/rtc/repair"
 )
 
 // pipeSocket is a socket without a network: the test says what arrives.
@@ -174,6 +178,62 @@ func TestMuxIsBounded(t *testing.T) {
 	if n := len(m.conns) + len(m.owner) + len(m.pending); n != 0 {
 		t.Errorf("%d things are remembered", n)
 	}
+}
+
+// TestMend: a record that the peer misses goes out again to where the agent sends,
+// and to nobody else; who does not know the passwords gets nothing, and what goes
+// over TCP is left alone.
+func TestMend(t *testing.T) {
+	sock := &pipeSocket{}
+	m := newMux(sock, func() []netip.AddrPort { return nil })
+	conn, err := m.GetConn("mine", &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := conn.(*muxConn)
+	ours, theirs := repair.NewKeys("mine", "a", "theirs", "b"), repair.NewKeys("theirs", "b", "mine", "a")
+	m.mend([]*muxConn{c}, ours)
+	m.dispatch(stunMessage(stunRequest, 1, "mine:theirs"), peerAddr)
+	_ = arrived(c)
+	record := func(n byte) []byte { return []byte{23, 254, 253, 0, 1, 0, 0, 0, 0, 0, n, 0, 1, n} }
+	for n := byte(1); n <= 3; n++ {
+		if _, err := c.WriteToAddrPort(record(n), peerAddr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report := repair.Message{Kind: repair.Report, Ask: true, Stamp: 1, Base: 1, End: 3, Missing: []byte{1}}
+	forger := repair.NewKeys("theirs", "wrong", "mine", "a")
+	sock.sent = nil
+	m.dispatch(forger.Seal(nil, report), peerAddr)
+	if len(sock.sent) != 0 {
+		t.Errorf("a forged report was answered with %x", sock.sent)
+	}
+	m.dispatch(theirs.Seal(nil, report), peerAddr)
+	if len(sock.sent) != 2 || !bytes.Equal(sock.sent[0], record(1)) {
+		t.Errorf("sent %x, want record 1 and a Head", sock.sent)
+	}
+	// What overtakes is held back until what it overtook has come.
+	for _, n := range []byte{1, 3, 4} {
+		m.dispatch(record(n), peerAddr)
+	}
+	if n := arrived(c); n != 1 {
+		t.Errorf("%d records were handed on, want 1", n)
+	}
+	m.dispatch(record(2), peerAddr)
+	if n := arrived(c); n != 3 {
+		t.Errorf("%d records were handed on, want 3", n)
+	}
+	over := newStream(m, peerAddr, time.Now())
+	v, err := m.virtual(over, peerAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.dispatch(stunMessage(stunRequest, 1, "mine:theirs"), v)
+	m.dispatch(record(9), v)
+	if n := arrived(c); n != 2 {
+		t.Errorf("%d datagrams came over TCP, want 2", n)
+	}
+	_ = c.Close()
 }
 
 func FuzzDispatch(f *testing.F) {

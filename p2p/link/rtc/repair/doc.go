@@ -17,14 +17,17 @@
 //	Head    sender to receiver: this is the last I sent, and I have copies from here on
 //
 // A Head answers each Report that asks, which measures the round trip time, and
-// comes unasked when the sender falls silent, so that a loss at the end is seen.
+// comes unasked when a sender that keeps copies falls silent, so that a loss at the
+// end is seen.
 //
 // # Who does what
 //
 // A [Receiver] notices what is missing and asks for it, and says for how long later
 // records are held back: SCTP takes three of them for a loss. A [Sender] keeps
-// copies for as long as the peer wants it to, and sends again what is missing. Both
-// are state machines: time is an argument, and sending is done by who calls them.
+// copies of the first records, which nothing follows that would show their loss, and
+// later for as long as records are lost in one of the directions. It sends again
+// what is missing. Both are state machines: time is an argument, and sending is done
+// by who calls them.
 //
 // # Congestion
 //

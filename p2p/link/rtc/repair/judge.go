@@ -94,7 +94,7 @@ func (j *judge) measure(now time.Duration) {
 	}
 	j.share = float64(j.lost) / float64(j.records)
 	rate := float64(j.records) / (now - j.since).Seconds()
-	if j.heavy && rate < j.heavyRate/4 && j.share > j.heavyShare/2 {
+	if j.heavy && rate < j.heavyRate/8 && j.share > j.heavyShare*3/4 {
 		j.loss = least[float64]{}
 	}
 	j.loss.add(j.share, now)

@@ -39,6 +39,7 @@ const (
 // All times are since the begin of the connection, and above 0.
 type Receiver struct {
 	next   uint64 // all below were handed on, or are not waited for; 0 is before the first record
+	first  uint64 // where the numbers began, as far as is known
 	clean  uint64 // records since the last loss, while nothing is repaired
 	far    uint64 // the last record far from next
 	fars   int
@@ -107,9 +108,12 @@ func (r *Receiver) Repairing() bool { return r.w != nil }
 // already, it drops the new one if that is the same, and else hands it on.
 // Without hold the record is handed on at once, in front of what Release names.
 func (r *Receiver) Arrive(n uint64, now time.Duration) (hold bool) {
+	if r.next == 0 && n > 1 && n <= youngRecords {
+		r.first, r.next = 1, 1 // the handshake has used 0
+	}
 	switch {
 	case r.next == 0:
-		r.next = n + 1
+		r.first, r.next = n, n+1
 		return false
 	case n+Window < r.next || n >= r.next+Window && !r.slide(n):
 		r.jump(n)
@@ -177,7 +181,7 @@ func (r *Receiver) jump(n uint64) {
 	if r.fars++; r.fars < resync {
 		return
 	}
-	r.fars, r.next, r.clean = 0, n+1, 0
+	r.fars, r.first, r.next, r.clean = 0, 0, n+1, 0
 	if w := r.w; w != nil {
 		w.end, w.came = r.next, r.next
 	}
@@ -186,6 +190,8 @@ func (r *Receiver) jump(n uint64) {
 func (r *Receiver) open(now time.Duration) {
 	w := &window{
 		handed: r.next, end: r.next, came: r.next, opened: now, since: now, due: never,
+		// Of the first ones the peer has copies without being asked.
+		known: r.next < r.first+youngRecords, copies: r.first,
 	}
 	r.w = w
 }
@@ -286,7 +292,7 @@ func (r *Receiver) Heard(m Message, now time.Duration) {
 		return
 	}
 	if r.next == 0 {
-		r.next = m.Base // the first that the peer has ever sent
+		r.first, r.next = m.Base, m.Base // the first that the peer has ever sent
 	}
 	if r.w == nil {
 		r.open(now)

@@ -21,10 +21,11 @@ const (
 	maxHeads  = 6
 	// The first records are copied before anybody has asked: nothing comes after
 	// them that would show their loss, and the handshake of SCTP waits for a second
-	// for each. If nothing comes back for shyHead, a Head asks why.
+	// for each. If nothing comes back for shyHead, which is longer than SCTP delays
+	// an acknowledgement, a Head asks why.
 	youngRecords = 32
 	youth        = 10 * time.Second
-	shyHead      = 200 * time.Millisecond
+	shyHead      = 300 * time.Millisecond
 )
 
 // Sender is the sending end of one direction. It keeps copies for as long as the

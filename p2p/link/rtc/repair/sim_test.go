@@ -83,11 +83,13 @@ func (e *events) Pop() any {
 }
 
 func newWorld(seed uint64, delay time.Duration) *world {
-	return &world{
+	w := &world{
 		rand: rand.New(rand.NewPCG(seed, 7)), now: time.Second,
 		there: path{delay: delay}, back: path{delay: delay},
 		held: map[uint64]bool{}, got: map[uint64]bool{}, number: 1,
 	}
+	w.sender.Begin(w.now)
+	return w
 }
 
 func (w *world) at(t time.Duration, do func()) {
@@ -118,7 +120,7 @@ func (w *world) transmit(p *path, size int, arrive func()) {
 	for range 1 + map[bool]int{true: 1}[w.rand.Float64() < p.twice] {
 		d := p.delay + extra
 		if p.jitter > 0 {
-			d += rand.N(p.jitter)
+			d += time.Duration(w.rand.Int64N(int64(p.jitter)))
 		}
 		w.at(w.now+d, arrive)
 	}
