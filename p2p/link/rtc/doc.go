@@ -51,4 +51,10 @@
 // one (see mux).
 //
 // When two nodes dial each other at once, the smaller ID's offer wins.
+//
+// # Losses
+//
+// A node says in its description that it repairs random losses below DTLS (package
+// repair). If both do, their muxes do so; else nothing is different on the wire.
+// Over TCP there is nothing to repair.
 package rtc

@@ -17,6 +17,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc/repair"
 )
 
 // lateData is for how long data that the peer has sent over the last path may come.
@@ -47,9 +48,11 @@ type peer struct {
 	hushed      atomic.Bool // nothing more is sent
 	pulse       pulse
 	pace        pace
-	busy        atomic.Bool // much bulk data was on its way since the last look
-	silent      atomic.Bool // nothing was heard of the peer between the last looks
-	tail        tail        // what was sent while it is silent
+	busy        atomic.Bool             // much bulk data was on its way since the last look
+	silent      atomic.Bool             // nothing was heard of the peer between the last looks
+	tail        tail                    // what was sent while it is silent
+	mending     atomic.Pointer[mending] // nil if the peer does not repair losses
+	lossless    atomic.Bool             // the path is a TCP connection: nothing is lost that could be repaired
 
 	cancel  context.CancelFunc
 	ctx     context.Context // ends with the peer
@@ -100,6 +103,9 @@ func (p *peer) onState(state ice.ConnectionState) {
 // onPair follows the path that ICE has selected.
 func (p *peer) onPair(local, remote ice.Candidate) {
 	r := p.routeOf(local, remote)
+	e, _ := p.mux.exitOf(r.to)
+	_, isStream := e.via.(*stream)
+	p.lossless.Store(isStream)
 	if old := p.path.Swap(r); old != nil && *old != *r {
 		p.pulse.restart()
 		go p.verify()
@@ -263,8 +269,16 @@ func (p *peer) deliver(b []byte) (taken bool) {
 	if _, isSTUN := stunClass(b); isSTUN {
 		return p.probes.answered(b)
 	}
+	if m := p.mending.Load(); m != nil && !p.lossless.Load() && m.arrive(b) {
+		return true
+	}
 	p.dtls.deliver(b) // or it is lost, as a router would have lost it
 	return true
+}
+
+// mend repairs losses from now on.
+func (p *peer) mend(keys repair.Keys) {
+	p.mending.Store(newMending(keys, func(b []byte) { p.dtls.deliver(b) }, p.write))
 }
 
 // start connects to the peer that remote describes. opened is called when all
@@ -422,6 +436,15 @@ func (p *peer) send(b []byte) error {
 	if p.silent.Load() {
 		p.tail.keep(b, time.Now())
 	}
+	if m := p.mending.Load(); m != nil && !p.lossless.Load() {
+		m.sent(b)
+	}
+	p.write(b)
+	return nil
+}
+
+// write writes a datagram to the path of now.
+func (p *peer) write(b []byte) {
 	r := p.path.Load()
 	switch {
 	case r == nil:
@@ -432,7 +455,6 @@ func (p *peer) send(b []byte) error {
 		p.pumping.Do(func() { go p.pump(conn) })
 		_, _ = conn.Write(b)
 	}
-	return nil
 }
 
 // pump takes in what comes over paths that are not the mux's, until the agent has ended.
@@ -455,6 +477,9 @@ func (p *peer) close() {
 	}
 	_ = p.dtls.Close()
 	p.hushed.Store(true)
+	if m := p.mending.Load(); m != nil {
+		m.end()
+	}
 	_ = p.agent.GracefulClose()
 	p.working.Wait()
 	p.leaveShares()

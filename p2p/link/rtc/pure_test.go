@@ -20,7 +20,7 @@ import (
 )
 
 var sample = description{
-	Ufrag: "abcd", Pwd: strings.Repeat("p", 22), Fingerprint: [32]byte{1, 2, 0xff}, Setup: "actpass", Datagram: 8192,
+	Ufrag: "abcd", Pwd: strings.Repeat("p", 22), Fingerprint: [32]byte{1, 2, 0xff}, Setup: "actpass", Datagram: 8192, Repair: true,
 	Candidates: []candidate{
 		{Addr: netip.MustParseAddrPort("192.168.1.5:4747"), Kind: p2p.PathDirect},
 		{Addr: netip.MustParseAddrPort("[2001:db8::1]:4747"), Kind: p2p.PathDirect},

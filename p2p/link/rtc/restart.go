@@ -150,7 +150,7 @@ func (s *session) redescribe(ctx context.Context, setup string) error {
 		return err
 	}
 	s.local = description{
-		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: setup, Candidates: s.t.candidates(),
+		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: setup, Datagram: maxPacket, Repair: true, Candidates: s.t.candidates(),
 	}
 	return nil
 }

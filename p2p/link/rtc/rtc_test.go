@@ -3,6 +3,7 @@ package rtc
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -227,6 +228,7 @@ func TestDial(t *testing.T) {
 type muteSocket struct {
 	socket
 	mute atomic.Bool
+	loss atomic.Int32 // percent of what is sent
 	most atomic.Int64 // bytes of a datagram; 0: any
 }
 
@@ -239,6 +241,9 @@ func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
 }
 
 func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
+	if rand.N(int32(100)) < s.loss.Load() {
+		return nil
+	}
 	if most := s.most.Load(); s.mute.Load() || most != 0 && int64(len(b)) > most {
 		return nil
 	}

@@ -40,6 +40,7 @@ type description struct {
 	Setup       string // "actpass" in an offer, "active" or "passive" in an answer
 	Datagram    int    // bytes of the longest datagram that is read; 0: unknown
 	Candidates  []candidate
+	Repair      bool // losses are repaired if both say so (see package repair)
 }
 
 // candidate is an address at which a node may be reached.
@@ -67,6 +68,9 @@ func (d description) sdp() string {
 		fmt.Fprintf(&b, "a=%s:%d\r\n", datagramAttribute, d.Datagram)
 	}
 	fmt.Fprintf(&b, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", d.Ufrag, d.Pwd)
+	if d.Repair {
+		fmt.Fprintf(&b, "a=%s:%s\r\n", repairKey, repairVersion)
+	}
 	for i, c := range d.Candidates {
 		fmt.Fprintf(&b, "a=candidate:%s\r\n", c.line(i))
 	}
@@ -99,6 +103,13 @@ func (c candidate) line(i int) string {
 	priority := uint32(preference)<<24 | uint32(65535-i)<<8 | 255
 	return fmt.Sprintf("%s 1 %s %d %s %d typ %s%s", foundation, proto, priority, c.Addr.Addr(), c.Addr.Port(), typ, rest)
 }
+
+// repairKey is the attribute by which a node says that it repairs losses, and how.
+// Nobody else knows it, and who does not is told nothing by it.
+const (
+	repairKey     = "shoal-repair"
+	repairVersion = "1"
+)
 
 // relayedBy names the extension of a candidate.
 const relayedBy = "shoal-relay"
@@ -177,6 +188,9 @@ func (d *description) attribute(key, value string, seen map[string]bool) error {
 		}
 	case "candidate":
 		return d.candidate(value)
+	case repairKey:
+		d.Repair = d.Repair || value == repairVersion
+		return nil
 	default:
 		return nil
 	}

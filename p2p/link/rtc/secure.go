@@ -76,6 +76,9 @@ func (s *secure) handshake(ctx context.Context, o shake) error {
 			return o.check(raw[0])
 		}),
 		dtls.WithReplayProtectionWindow(1024),
+		// ICE has found a path already; a second, as RFC 6347 has it, would be most of
+		// the handshake where one datagram is lost.
+		dtls.WithFlightInterval(200 * time.Millisecond),
 		dtls.WithLoggerFactory(o.log),
 	}
 	c, err := s.newConn(options, o.client)

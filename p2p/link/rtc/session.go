@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link"
+	"github.com/shoal-p2p/shoal/p2p/link/rtc/repair"
 )
 
 const (
@@ -79,18 +80,27 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 		return fmt.Errorf("rtc: describe: %w", err)
 	}
 	s.local = description{
-		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Datagram: maxPacket, Candidates: s.t.candidates(),
+		Ufrag: ufrag, Pwd: pwd, Fingerprint: s.t.fingerprint, Setup: "actpass", Datagram: maxPacket, Repair: true, Candidates: s.t.candidates(),
 	}
 	if remote == nil {
 		return nil
 	}
 	s.local.Setup = "active"
+	s.mend(*remote)
 	return s.peer.start(s.tell(*remote), false, true, s.onOpen)
 }
 
 // accept takes the answer to a session that offered.
 func (s *session) accept(remote description) error {
+	s.mend(remote)
 	return s.peer.start(s.tell(remote), true, remote.Setup == "passive", s.onOpen)
+}
+
+// mend repairs losses from now on, if the peer does too.
+func (s *session) mend(remote description) {
+	if remote.Repair {
+		s.peer.mend(repair.NewKeys(s.local.Ufrag, s.local.Pwd, remote.Ufrag, remote.Pwd))
+	}
 }
 
 // tell takes the peer's description and returns what ICE is told of it.

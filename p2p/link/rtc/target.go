@@ -108,7 +108,7 @@ func (t *Transport) unroute(targets []target) {
 
 // told is what ICE is told of the peer that d describes.
 func told(d description, targets []target) description {
-	d.Candidates = nil
+	d.Candidates, d.Repair = nil, false
 	for _, g := range targets {
 		c := g.candidate
 		c.Addr, c.TCP, c.Relay = g.at, false, p2p.ID{}
