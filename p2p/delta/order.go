@@ -7,6 +7,8 @@ import "sync"
 // another item may follow; its error, the first of any, ends everything and is
 // returned after what was filled before has been drained. An item is used again
 // when it has been drained. When inOrder returns nothing is running any more.
+//
+// Whoever has filled an item works on it, so that it is in the cache of that core.
 func inOrder[T any](items []*T, workers int, fill func(*T) (more bool, err error), work func(worker int, item *T), drain func(*T) error) error {
 	type job struct {
 		item *T
@@ -14,43 +16,45 @@ func inOrder[T any](items []*T, workers int, fill func(*T) (more bool, err error
 		done chan struct{}
 	}
 	// No channel ever holds more than all items, and one job for an error.
-	free, jobs, order := make(chan *T, len(items)), make(chan job, len(items)), make(chan job, len(items)+1)
+	free, order := make(chan *T, len(items)), make(chan job, len(items)+1)
 	for _, item := range items {
 		free <- item
 	}
 	stop := make(chan struct{})
+	var (
+		filling sync.Mutex
+		ended   bool // nothing more is filled
+	)
+	next := func() (j job, ok bool) {
+		filling.Lock()
+		defer filling.Unlock()
+		if ended {
+			return j, false
+		}
+		select {
+		case <-stop:
+			return j, false
+		case j.item = <-free:
+		}
+		more, err := fill(j.item)
+		j.err, j.done = err, make(chan struct{})
+		order <- j
+		if ended = err != nil || !more; ended {
+			close(order)
+		}
+		return j, err == nil
+	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer close(stop)
-	running.Go(func() {
-		defer close(order)
-		defer close(jobs)
-		for {
-			select {
-			case <-stop:
-				return
-			case item := <-free:
-				more, err := fill(item)
-				j := job{item, err, make(chan struct{})}
-				order <- j
-				if err != nil {
-					return
-				}
-				jobs <- j
-				if !more {
-					return
-				}
-			}
-		}
-	})
 	for worker := range workers {
 		running.Go(func() {
-			for j := range jobs {
-				select {
-				case <-stop:
-				default:
-					work(worker, j.item)
+			for {
+				j, ok := next()
+				if !ok {
+					return
 				}
+				work(worker, j.item)
 				close(j.done)
 			}
 		})

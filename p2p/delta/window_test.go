@@ -223,3 +223,30 @@ func TestInOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestStopKeepsData: whoever wants no more operations may still look at the last one,
+// whatever is compared next.
+func TestStopKeepsData(t *testing.T) {
+	sig, err := Sign(bytes.NewReader(noise(1, 1000)), SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(seed byte, all bool) (data []byte) {
+		for op, err := range DiffWith(sig, bytes.NewReader(noise(seed, 6<<20)), DiffOptions{Workers: 2}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data = op.Data; !all {
+				break
+			}
+		}
+		return data
+	}
+	for range 5 {
+		data := first(2, false)
+		first(3, true)
+		if !bytes.Equal(data, noise(2, 6<<20)[:len(data)]) {
+			t.Fatal("the bytes of the operation are others now")
+		}
+	}
+}
