@@ -370,9 +370,12 @@ func (s *search) run(found func(*window) error) (err error) {
 		func(w *window) (more bool, err error) {
 			if first == nil {
 				err = s.fill(w)
+				return !s.eof, err
 			}
+			// What was read first is in order now, whichever window that is for.
+			*w, *first = *first, *w
 			first = nil
-			return !s.eof, err
+			return true, nil
 		},
 		func(worker int, w *window) {
 			c := scanners[worker]
