@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/zeebo/blake3"
 	"lukechampine.com/blake3/guts"
 )
 
@@ -17,22 +18,26 @@ const step = 128 << 10
 // below zero when what they point at has left.
 type scanner struct {
 	m      *Manifest
-	have   int     // bytes in buf
-	start  int     // of the chunk
-	rolled int     // where the next end of the chunk is looked for
-	gear   uint64  // hash up to there
-	chunk  subtree // of the chunk,
-	hashed int     // up to here
-	piece  subtree // of the piece,
-	joined int     // up to here
-	most   int     // chunks
-	full   bool    // there were more: no more are cut
+	have   int    // bytes in buf
+	start  int    // of the chunk
+	rolled int    // where the next end of the chunk is looked for
+	gear   uint64 // hash up to there
+	hashed int    // where the hash of the chunk is
+	joined int    // where the value of the piece is
+	most   int    // chunks
+	full   bool   // there were more: no more are cut
+	// The one hashes 16 leaves at once, wherever they are in a file; the other only
+	// whole files, but it wastes less on the few leaves with which a chunk ends.
+	piece subtree
+	chunk *blake3.Hasher
 	// What is left over is less than a group, and so much must be readable after
 	// the last byte.
 	buf [group + step + group]byte
 }
 
-var scanners = sync.Pool{New: func() any { return new(scanner) }}
+var scanners = sync.Pool{New: func() any { return newScanner() }}
+
+func newScanner() *scanner { return &scanner{chunk: blake3.New()} }
 
 // Scan reads a file to its end and returns its manifest. The size is what is
 // expected, or -1: it only makes room. A file of more than MaxChunks chunks gets a
@@ -60,7 +65,8 @@ func (s *scanner) reset(size int64) {
 		s.m.pieces = make([]Hash, 0, min(pieceCount(size), 1<<16))
 	}
 	s.have, s.start, s.rolled, s.hashed, s.joined = 0, 0, 0, 0, 0
-	s.chunk, s.piece = subtree{}, subtree{}
+	s.chunk.Reset()
+	s.piece = subtree{}
 	s.most, s.full = MaxChunks, false
 }
 
@@ -86,9 +92,9 @@ func (s *scanner) scan(r io.Reader) error {
 	}
 }
 
-// slide drops what was hashed twice.
+// slide drops what was hashed twice. All is hashed as part of a chunk.
 func (s *scanner) slide() {
-	k := min(s.hashed, s.joined)
+	k := s.joined
 	copy(s.buf[:], s.buf[k:s.have])
 	s.have -= k
 	s.start -= k
@@ -131,10 +137,8 @@ func (s *scanner) cut(isEnd bool) bool {
 	if n == 0 {
 		end = s.have
 	}
-	for end-s.hashed > group {
-		s.chunk.push(s.buf[s.hashed:])
-		s.hashed += group
-	}
+	_, _ = s.chunk.Write(s.buf[s.hashed:end]) // never fails (hash.Hash)
+	s.hashed = end
 	if n == 0 {
 		return false
 	}
@@ -143,9 +147,12 @@ func (s *scanner) cut(isEnd bool) bool {
 		s.hashed = s.have
 		return false
 	}
-	s.m.hashes = append(s.m.hashes, s.chunk.end(s.buf[s.hashed:], end-s.hashed, true))
+	var h Hash
+	s.chunk.Sum(h[:0])
+	s.chunk.Reset()
+	s.m.hashes = append(s.m.hashes, h)
 	s.m.ends = append(s.m.ends, s.m.size-int64(s.have-end))
-	s.start, s.rolled, s.hashed, s.chunk.groups = end, end, end, 0
+	s.start, s.rolled = end, end
 	return end < s.have
 }
 

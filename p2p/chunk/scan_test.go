@@ -133,6 +133,72 @@ func TestCut(t *testing.T) {
 	})
 }
 
+// rollNaive is roll as it is defined.
+func rollNaive(p []byte, h uint64) (int, uint64) {
+	for i, c := range p {
+		h = h<<1 + gear[c]
+		if h < threshold {
+			return i + 1, h
+		}
+	}
+	return 0, h
+}
+
+// TestRoll: wherever a chunk may end, and wherever else it might have ended, in the
+// same lane or in another, the first such place is found.
+func TestRoll(t *testing.T) {
+	last := ending()
+	rapid.Check(t, func(t *rapid.T) {
+		p := content(t, 3*lanes*laneLen)
+		for range rapid.IntRange(0, 6).Draw(t, "ends") {
+			if len(p) > window {
+				copy(p[rapid.IntRange(0, len(p)-window).Draw(t, "end"):], last)
+			}
+		}
+		begin := rapid.Uint64().Draw(t, "hash")
+		n, h := roll(p, begin)
+		if want, sum := rollNaive(p, begin); n != want || h != sum {
+			t.Fatalf("%d, %#x of %d bytes, want %d, %#x", n, h, len(p), want, sum)
+		}
+	})
+	// At every place of the lanes, alone and with another in each lane behind it.
+	for at := range lanes*laneLen + window {
+		for _, others := range []bool{false, true} {
+			p := make([]byte, 2*lanes*laneLen)
+			for i := at; i+window <= len(p) && (others || i == at); i += laneLen - 1 {
+				copy(p[i:], last)
+			}
+			n, h := roll(p, 1<<63)
+			if want, sum := rollNaive(p, 1<<63); n != want || h != sum {
+				t.Fatalf("an end at %d: %d, %#x, want %d, %#x", at+window, n, h, want, sum)
+			}
+		}
+	}
+}
+
+// FuzzRoll makes content out of runs: of an end, or of a byte.
+func FuzzRoll(f *testing.F) {
+	last := ending()
+	f.Add([]byte{7, 250, 9, 3, 0, 1, 8, 255, 0, 2}, uint64(1)<<63)
+	f.Add(bytes.Repeat([]byte{1, 200, 0, 1}, 40), uint64(0))
+	f.Fuzz(func(t *testing.T, runs []byte, begin uint64) {
+		var p []byte
+		for ; len(runs) >= 2 && len(p) < 1<<17; runs = runs[2:] {
+			if runs[0] == 0 {
+				p = append(p, last[:min(int(runs[1]), window)]...)
+			}
+			p = append(p, bytes.Repeat(runs[:1], int(runs[1]))...)
+		}
+		n, h := roll(p, begin)
+		if want, sum := rollNaive(p, begin); n != want || h != sum {
+			t.Fatalf("%d, %#x of %d bytes, want %d, %#x", n, h, len(p), want, sum)
+		}
+		if got, want := Cut(p), naiveCut(p); got != want {
+			t.Fatalf("cut after %d of %d, want %d", got, len(p), want)
+		}
+	})
+}
+
 // ending returns 64 bytes with which a chunk may end.
 func ending() []byte {
 	p := noise(5, 1<<20)
@@ -251,7 +317,7 @@ func TestScanManyChunks(t *testing.T) {
 	p := noise(1, 5<<20)
 	want := mustScan(t, p)
 	for _, most := range []int{0, 1, want.Len() - 1} {
-		s := new(scanner)
+		s := newScanner()
 		s.reset(-1)
 		s.most = most
 		if err := s.scan(bytes.NewReader(p)); err != nil {

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -319,4 +321,90 @@ func BenchmarkManyCopies(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkTwoCores compares one diff by two workers with one by one worker, on data
+// without a match, and with what the machine has to give: two diffs that have nothing
+// to do with each other, at the same time. All three take turns. What other work on the
+// machine has held up is left out: n counts what is in.
+func BenchmarkTwoCores(b *testing.B) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		b.Skip("one processor")
+	}
+	type job struct {
+		sig    *Signature
+		target []byte
+	}
+	var jobs [2]job
+	for i := range jobs {
+		sig, err := Sign(bytes.NewReader(noise(byte(2*i+1), benchSize)), SignOptions{Size: benchSize, Seed: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		jobs[i] = job{sig, noise(byte(2*i+2), benchSize)}
+	}
+	diff := func(j job, workers int) {
+		for _, err := range DiffWith(j.sig, bytes.NewReader(j.target), DiffOptions{Workers: workers}) {
+			if err != nil {
+				b.Error(err)
+			}
+		}
+	}
+	// Wall time and CPU time of each.
+	var wall, busy [3][]float64
+	for b.Loop() {
+		for i, run := range []func(){
+			func() { diff(jobs[0], 1) },
+			func() { diff(jobs[0], 2) },
+			func() {
+				var both sync.WaitGroup
+				for _, j := range jobs {
+					both.Go(func() { diff(j, 1) })
+				}
+				both.Wait()
+			},
+		} {
+			began, used, before := time.Now(), cpuAll(), waited()
+			run()
+			took := time.Since(began)
+			if waited()-before < took/100 {
+				wall[i] = append(wall[i], took.Seconds())
+				busy[i] = append(busy[i], (cpuAll() - used).Seconds())
+			}
+		}
+	}
+	for i := range wall {
+		if b.ReportMetric(float64(len(wall[i])), []string{"n-one", "n-two", "n-machine"}[i]); len(wall[i]) == 0 {
+			return
+		}
+	}
+	median := func(v []float64) float64 { slices.Sort(v); return v[len(v)/2] }
+	one, two, apart := median(wall[0]), median(wall[1]), median(wall[2])
+	b.ReportMetric(one/two, "x-two")
+	b.ReportMetric(2*one/apart, "x-machine")
+	b.ReportMetric(100*apart/2/two, "%-share")
+	b.ReportMetric(median(busy[1])/median(busy[0]), "cpu-two")
+	b.ReportMetric(median(busy[2])/median(busy[0])/2, "cpu-machine")
+	b.ReportMetric(median(busy[1])/two, "cores-two")
+	b.ReportMetric(median(busy[2])/apart, "cores-machine")
+}
+
+// waited returns how long the threads of this process could have computed, but had no
+// processor because others did. It is 0 where the system does not tell.
+func waited() (sum time.Duration) {
+	names, err := filepath.Glob("/proc/self/task/*/schedstat")
+	if err != nil {
+		return 0
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		var ran, delay int64
+		if n, _ := fmt.Sscan(string(text), &ran, &delay); n == 2 {
+			sum += time.Duration(delay)
+		}
+	}
+	return sum
 }

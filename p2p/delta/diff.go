@@ -8,6 +8,7 @@ import (
 	"iter"
 	"runtime"
 	"strconv"
+	"sync"
 )
 
 // MaxData is the most bytes that one Op carries.
@@ -60,7 +61,7 @@ type DiffOptions struct {
 	// Workers is the number of goroutines that scan the new file. How many bytes are
 	// copied does not depend on it. Zero: one for each processor, as far as memory
 	// is bounded. A file of less than 1 MiB is scanned by the caller's goroutine
-	// alone, and so is any with one worker. With more, one more goroutine reads
+	// alone, and so is any with one worker. With more, they take turns to read
 	// target.
 	Workers int
 	// Base is the old file, if it is at hand. Then copies are extended byte by byte
@@ -334,12 +335,12 @@ func roundUp(n, unit int) int { return (n + unit - 1) / unit * unit }
 
 // run calls found for one window of the target after the other. The window is
 // found's until it returns.
-func (s *search) run(found func(*window) error) error {
+func (s *search) run(found func(*window) error) (err error) {
 	workers := min(s.workers, windowMemory/(s.shared+s.sig.block)-1)
 	if workers < 2 || s.size >= 0 && s.size < 2*int64(s.shared) {
 		return s.alone(found)
 	}
-	first := s.newWindow(s.shared)
+	first := s.takeWindow()
 	if err := s.fill(first); err != nil {
 		return err
 	}
@@ -351,19 +352,30 @@ func (s *search) run(found func(*window) error) error {
 	windows := make([]*window, workers+1)
 	windows[0] = first
 	for i := range workers {
-		windows[i+1] = s.newWindow(s.shared)
+		windows[i+1] = s.takeWindow()
 	}
 	scanners := make([]*scanner, workers)
 	for i := range scanners {
 		scanners[i] = newScanner(s.index)
 	}
-	err := inOrder(windows, workers,
+	// Where the caller wants no more operations it may still look at the last one.
+	defer func() {
+		if err == nil {
+			for _, w := range windows {
+				spare.Put(w)
+			}
+		}
+	}()
+	err = inOrder(windows, workers,
 		func(w *window) (more bool, err error) {
 			if first == nil {
 				err = s.fill(w)
+				return !s.eof, err
 			}
+			// What was read first is in order now, whichever window that is for.
+			*w, *first = *first, *w
 			first = nil
-			return !s.eof, err
+			return true, nil
 		},
 		func(worker int, w *window) {
 			c := scanners[worker]
@@ -458,6 +470,19 @@ func (s *search) newWindow(step int) *window {
 		n = int(s.size) + 1 // one more, to see the end
 	}
 	return &window{buf: make([]byte, n), step: step}
+}
+
+// spare has windows of several workers. For three new ones the system takes as long as
+// it takes to scan one, and no worker has anything to do in that time.
+var spare sync.Pool
+
+func (s *search) takeWindow() *window {
+	w, ok := spare.Get().(*window)
+	if !ok || cap(w.buf) != s.shared+s.sig.block {
+		return s.newWindow(s.shared)
+	}
+	w.step = s.shared
+	return w
 }
 
 // fill reads the next window.

@@ -7,63 +7,122 @@ import "sync"
 // another item may follow; its error, the first of any, ends everything and is
 // returned after what was filled before has been drained. An item is used again
 // when it has been drained. When inOrder returns nothing is running any more.
+//
+// Whoever has filled an item works on it, so that it is in the cache of that core.
+// The caller is the first of the workers: one that only drained would wait for a
+// processor whenever there is something to drain, and the others for it.
 func inOrder[T any](items []*T, workers int, fill func(*T) (more bool, err error), work func(worker int, item *T), drain func(*T) error) error {
-	type job struct {
-		item *T
-		err  error
-		done chan struct{}
+	o := &ordered[T]{
+		fill: fill, work: work,
+		// No channel ever holds more than all items, and one job for an error.
+		free: make(chan *T, len(items)), jobs: make(chan job[T], len(items)+1),
 	}
-	// No channel ever holds more than all items, and one job for an error.
-	free, jobs, order := make(chan *T, len(items)), make(chan job, len(items)), make(chan job, len(items)+1)
 	for _, item := range items {
-		free <- item
+		o.free <- item
 	}
 	stop := make(chan struct{})
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer close(stop)
-	running.Go(func() {
-		defer close(order)
-		defer close(jobs)
-		for {
-			select {
-			case <-stop:
-				return
-			case item := <-free:
-				more, err := fill(item)
-				j := job{item, err, make(chan struct{})}
-				order <- j
-				if err != nil {
-					return
-				}
-				jobs <- j
-				if !more {
-					return
-				}
-			}
-		}
-	})
-	for worker := range workers {
+	for worker := 1; worker < workers; worker++ {
 		running.Go(func() {
-			for j := range jobs {
+			for more := true; more; {
 				select {
 				case <-stop:
-				default:
-					work(worker, j.item)
+					return
+				case item := <-o.free:
+					more = o.one(worker, item)
 				}
-				close(j.done)
 			}
 		})
 	}
-	for j := range order {
-		if j.err != nil {
+	for more := true; ; {
+		var j job[T]
+		select {
+		case j = <-o.jobs:
+		default: // nothing is filled
+			if more {
+				select {
+				case item := <-o.free:
+					more = o.one(0, item)
+					continue
+				default:
+				}
+			}
+			j = <-o.jobs
+		}
+		for done := false; !done; {
+			select {
+			case <-j.done:
+				done = true
+				continue
+			default:
+			}
+			select {
+			case <-j.done:
+				done = true
+			case item := <-o.free:
+				if more {
+					more = o.one(0, item)
+				}
+			}
+		}
+		if j.item == nil {
 			return j.err
 		}
-		<-j.done
 		if err := drain(j.item); err != nil {
 			return err
 		}
-		free <- j.item
+		o.free <- j.item
 	}
-	return nil
+}
+
+// ordered is what the workers of inOrder share.
+type ordered[T any] struct {
+	fill func(*T) (more bool, err error)
+	work func(worker int, item *T)
+	free chan *T
+	jobs chan job[T] // in the order in which they were filled
+
+	filling sync.Mutex
+	ended   bool // nothing more is filled
+}
+
+// A job without an item is the end.
+type job[T any] struct {
+	item *T
+	err  error
+	done chan struct{} // closed when it has been worked on
+}
+
+// one fills an item and works on it. It reports whether there may be more.
+func (o *ordered[T]) one(worker int, item *T) (more bool) {
+	j, more := o.next(item)
+	if j.item == nil {
+		return false
+	}
+	o.work(worker, j.item)
+	close(j.done)
+	return more
+}
+
+// next fills an item, unless something else was the last.
+func (o *ordered[T]) next(item *T) (j job[T], more bool) {
+	o.filling.Lock()
+	defer o.filling.Unlock()
+	if o.ended {
+		return j, false
+	}
+	more, err := o.fill(item)
+	if err == nil {
+		j = job[T]{item: item, done: make(chan struct{})}
+		o.jobs <- j
+	}
+	if err != nil || !more {
+		o.ended = true
+		end := job[T]{err: err, done: make(chan struct{})}
+		close(end.done)
+		o.jobs <- end
+	}
+	return j, more && err == nil
 }

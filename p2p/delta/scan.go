@@ -1,6 +1,9 @@
 package delta
 
-import "github.com/cespare/xxhash/v2"
+import (
+	"github.com/cespare/xxhash/v2"
+	"golang.org/x/sys/cpu"
+)
 
 // The budget for what is done beside rolling on, counted in bytes that the strong
 // sum reads in the same time (about 22 of them in a nanosecond). Each window gets
@@ -34,7 +37,7 @@ type later struct {
 // scanner looks for blocks in one window after the other.
 type scanner struct {
 	*index
-	strong *xxhash.Digest
+	strong xxhash.Digest
 	found  []int
 	later  [lanes][]later
 	idle   int // bytes rolled over since the last match, or since ahead gave up
@@ -43,10 +46,14 @@ type scanner struct {
 	work   int64 // bytes read by the sums, and lookCost and expectedCost as in budget
 
 	matches []match // what has been found, in order, adjoining ones joined
+
+	// Two scanners that shared a line of the cache would take it from each other
+	// with each of their steps.
+	_ cpu.CacheLinePad
 }
 
 func newScanner(x *index) *scanner {
-	return &scanner{index: x, strong: xxhash.New(), found: make([]int, 0, maxCandidates)}
+	return &scanner{index: x, found: make([]int, 0, maxCandidates)}
 }
 
 // scan finds blocks that begin in p[from:limit]. Unless last is true, which says
@@ -226,7 +233,7 @@ func (s *scanner) look(p []byte, h uint64) int {
 
 func (s *scanner) strongSum(p []byte) uint64 {
 	s.work += int64(len(p))
-	return strongSum(s.strong, s.sig.seed, p)
+	return strongSum(&s.strong, s.sig.seed, p)
 }
 
 // length returns that of block i.

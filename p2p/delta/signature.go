@@ -61,8 +61,8 @@ type SignOptions struct {
 	Bare bool
 	// Workers is the number of goroutines that sum blocks. Zero: one for each
 	// processor. A file whose Size is unknown or below 2 MiB is signed by the
-	// caller's goroutine alone, and so is any with one worker. With more, one more
-	// goroutine reads the file and sums the whole.
+	// caller's goroutine alone, and so is any with one worker. With more, they take
+	// turns to read the file and to sum the whole.
 	Workers int
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"testing/iotest"
 
@@ -220,6 +221,54 @@ func TestInOrder(t *testing.T) {
 		})
 		if !errors.Is(err, tc.want) || drained != tc.drained {
 			t.Errorf("%+v: %d drained, %v", tc, drained, err)
+		}
+	}
+}
+
+// TestStopKeepsData: whoever wants no more operations may still look at the last one,
+// whatever is compared next.
+func TestStopKeepsData(t *testing.T) {
+	sig, err := Sign(bytes.NewReader(noise(1, 1000)), SignOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(seed byte, all bool) (data []byte) {
+		for op, err := range DiffWith(sig, bytes.NewReader(noise(seed, 6<<20)), DiffOptions{Workers: 2}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data = op.Data; !all {
+				break
+			}
+		}
+		return data
+	}
+	for range 5 {
+		data := first(2, false)
+		first(3, true)
+		if !bytes.Equal(data, noise(2, 6<<20)[:len(data)]) {
+			t.Fatal("the bytes of the operation are others now")
+		}
+	}
+}
+
+// TestFirstWindow: what is read before the workers begin comes first, whoever of them
+// is the first.
+func TestFirstWindow(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	base := noise(1, 64)
+	sig, target := mustSign(t, base, 16), noise(2, 2000)
+	for range 3000 {
+		ops, err := inWindows(sig, bytes.NewReader(target), nil, 6, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []byte
+		for _, o := range ops {
+			out = append(out, o.Data...)
+		}
+		if !bytes.Equal(out, target) {
+			t.Fatal("the bytes are in another order")
 		}
 	}
 }
