@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -35,6 +36,7 @@ type dial struct {
 	offered  time.Time // zero while no offer is out
 	answered int64     // Issued of the answer; zero before there is one
 	yield    func()    // gives up the offer that is out
+	relayed  bool      // it names relays
 }
 
 // beats reports whether this dial's offer wins over the peer's with number issued.
@@ -210,6 +212,9 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 	if err != nil {
 		return nil, 0, err
 	}
+	t.mu.Lock()
+	d.relayed = slices.ContainsFunc(s.local.Candidates, func(c candidate) bool { return c.Kind == p2p.PathRelayed })
+	t.mu.Unlock()
 	msg, network, err := t.sealOffer(s, d.peer, pass, least)
 	var reply envelope
 	if err == nil {
@@ -230,6 +235,18 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 		s.close(err)
 	}
 	return l, 0, err
+}
+
+// offerAgain gives up the offers that have found no path and name no relay: there is
+// one now.
+func (t *Transport) offerAgain() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, d := range t.dials {
+		if !d.relayed && d.answered != 0 && d.yield != nil && time.Since(d.offered) > relayGrace {
+			d.yield()
+		}
+	}
 }
 
 // addrsOf are the addresses of a peer and of those that may reach it.

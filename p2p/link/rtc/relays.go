@@ -222,11 +222,13 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 			continue
 		}
 		r.t.changed()
+		again := time.AfterFunc(relayGrace, r.t.offerAgain)
 		select {
 		case <-ctx.Done():
 		case <-c.Done():
 			err = c.Err()
 		}
+		again.Stop()
 		r.mu.Lock()
 		r.client, r.addr = nil, netip.AddrPort{}
 		r.mu.Unlock()
