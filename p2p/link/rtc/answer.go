@@ -203,8 +203,8 @@ func (t *Transport) authenticate(ctx context.Context, s *session, o link.Options
 		return nil, fmt.Errorf("rtc: %w", err)
 	}
 	_, remote := s.peer.pair()
-	t.book.worked(o.Expect, remote, time.Now())
-	t.adopt(o.Expect, s)
+	t.book.worked(l.Peer(), remote, time.Now())
+	t.adopt(l.Peer(), s)
 	return l, nil
 }
 

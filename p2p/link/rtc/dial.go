@@ -72,6 +72,14 @@ func (t *Transport) DialVia(ctx context.Context, to p2p.Contact, pass *p2p.Pass,
 		return nil, fmt.Errorf("rtc: dial %s: %w", peer.Short(), err)
 	}
 	l, err := t.offers(ctx, d, to, pass, relays)
+	if errors.Is(err, errNoWay) && pass == nil && ctx.Err() == nil {
+		var unasked error
+		if l, unasked = t.dialDirect(ctx, to); unasked == nil {
+			err = nil
+		} else {
+			err = fmt.Errorf("%w; %w", err, unasked)
+		}
+	}
 	if other := t.endDial(d); other != nil {
 		// It authenticated after l did, or l came to nothing.
 		return other, nil
@@ -290,10 +298,13 @@ func (t *Transport) ask(ctx context.Context, peer p2p.ID, msg []byte, ways []way
 		return err
 	})
 	if err != nil {
-		return reply, fmt.Errorf("%w: %w", p2p.ErrUnreachable, err)
+		return reply, fmt.Errorf("%w: %w", errNoWay, err)
 	}
 	return reply, nil
 }
+
+// errNoWay: no way of the signalling led to the peer.
+var errNoWay = fmt.Errorf("%w", p2p.ErrUnreachable)
 
 var (
 	errGlare = errors.New("the peer's own offer is on its way")

@@ -78,7 +78,11 @@ func household(addr net.Addr) netip.Prefix {
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := a.AddrPort().Addr().Unmap().WithZone("")
+	return householdOf(a.AddrPort().Addr())
+}
+
+func householdOf(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := 56
 	if ip.Is4() {
 		bits = 32

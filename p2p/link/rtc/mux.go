@@ -35,8 +35,10 @@ type mux struct {
 	bases func() []netip.AddrPort
 	// stun, if there is one, answers STUN that is for no agent; set before run.
 	stun func(b []byte, from netip.AddrPort) (answer []byte)
-	done chan struct{}
-	once sync.Once
+	// stranger, if there is one, gets the checks that are for no agent; set before run.
+	stranger func(b []byte, from netip.AddrPort)
+	done     chan struct{}
+	once     sync.Once
 
 	mu      sync.RWMutex // guards all that follows
 	seq     uint64
@@ -181,6 +183,8 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 	switch {
 	case c != nil:
 		c.take(b, from)
+	case isSTUN && class == stunRequest && m.stranger != nil && stunTarget(b) != "":
+		m.stranger(b, from)
 	case isSTUN:
 		m.answer(b, from)
 	}

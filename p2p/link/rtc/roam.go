@@ -112,6 +112,9 @@ func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 	for peer, s := range t.current {
 		r := &s.roam
 		_, via := s.heading()
+		if s.unsigned {
+			continue // it has no name by which the other end would know it
+		}
 		switch {
 		case moved:
 		case now.Sub(r.restarted) < restartPause:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/sctp"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -31,7 +32,8 @@ type session struct {
 	since   time.Time
 	targets []target // the remote candidates as they are tried; guarded by mu
 
-	origin [32]byte // hash of the offer that made it; set before it is adopted
+	origin   [32]byte // hash of the offer that made it; set before it is adopted
+	unsigned bool     // nobody has signed the peer's description; set before it starts
 
 	turn  chan struct{} // holds a token while nobody restarts ICE
 	roam  roam          // guarded by Transport.mu
@@ -53,22 +55,44 @@ var errPeerGone = errors.New("the peer has closed the connection or is gone")
 // newSession makes a connection and describes it: as an offer, or as the answer to
 // remote.
 func (t *Transport) newSession(ctx context.Context, remote *description) (*session, error) {
+	s, err := t.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.describe(ctx, remote); err != nil {
+		s.close(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSessionWith is newSession without a peer that is known, and with other options.
+func (t *Transport) newSessionWith(ctx context.Context, more ...ice.AgentOption) (*session, error) {
+	s, err := t.prepare(more...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.describe(ctx, nil); err != nil {
+		s.close(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare makes a connection that is not described.
+func (t *Transport) prepare(more ...ice.AgentOption) (*session, error) {
 	s := &session{
 		t: t, since: time.Now(), turn: make(chan struct{}, 1),
 		opened: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.turn <- struct{}{}
 	var err error
-	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) })
+	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) }, more...)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.track(s); err != nil {
 		s.peer.close()
-		return nil, err
-	}
-	if err := s.describe(ctx, remote); err != nil {
-		s.close(err)
 		return nil, err
 	}
 	return s, nil
@@ -131,7 +155,7 @@ func (s *session) connect(ctx context.Context) (*carrier, error) {
 		return nil, fmt.Errorf("rtc: connect: %w", context.Cause(ctx))
 	}
 	local, remote := s.t.fingerprint, s.peer.remoteCertificate()
-	if remote != s.remote.Fingerprint {
+	if remote != s.remote.Fingerprint && !s.unsigned {
 		return nil, fmt.Errorf("rtc: connect: the certificate is not the one that was signed: %w", p2p.ErrRefused)
 	}
 	return newCarrier(s, local, remote), nil

@@ -94,6 +94,7 @@ type Transport struct {
 	issued      int64
 	dials       map[p2p.ID]*dial
 	inbound     map[p2p.ID]*inbound
+	direct      directDoor
 	slots       slots // of the unfinished handshakes of others
 	current     map[p2p.ID]*session
 	sessions    map[*session]bool
@@ -148,7 +149,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
-	t.mux.stun = t.stun
+	t.mux.stun, t.mux.stranger = t.stun, t.knocked
 	t.engine = newEngine(t.mux, cert, t.log, q)
 	t.server = t.newServer()
 	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)

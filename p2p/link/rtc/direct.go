@@ -1,0 +1,177 @@
+package rtc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pion/ice/v4"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/link"
+)
+
+// This file is the way in without signalling: "webrtc-direct" in its second form, in
+// which nothing of the own description has to be altered. Who wants a link sends a
+// check of ICE to the p2p port of a node that everybody can reach; the user name in
+// it begins with directPrefix and goes on with the sender's ICE password, and is the
+// node's password as well. Neither has seen a fingerprint of the other that somebody
+// signed: who they are is found out by the link's own authentication, which binds
+// both certificates.
+//
+// A check proves nothing, so what it may cost is bounded: few handshakes at a time,
+// of one household and of all; and the node is an ICE-lite agent, which sends no
+// checks, so that a forged source address gets no more than it was made to send.
+const directPrefix = "shoal+v2/"
+
+const (
+	maxDirect          = 16 // unfinished handshakes
+	maxHouseholdDirect = 4
+	maxDirectPassword  = 64
+)
+
+var errNoDirect = errors.New("no address of the Internet is known")
+
+// directDoor counts the handshakes without signalling. The zero value is ready; it is
+// guarded by Transport.mu.
+type directDoor struct {
+	all int
+	per map[netip.Prefix]int
+}
+
+func (d *directDoor) enter(from netip.Prefix) bool {
+	if d.all >= maxDirect || d.per[from] >= maxHouseholdDirect {
+		return false
+	}
+	if d.per == nil {
+		d.per = map[netip.Prefix]int{}
+	}
+	d.all++
+	d.per[from]++
+	return true
+}
+
+func (d *directDoor) leave(from netip.Prefix) {
+	d.all--
+	if d.per[from]--; d.per[from] == 0 {
+		delete(d.per, from)
+	}
+}
+
+// directTarget takes a check that is for no agent apart.
+func directTarget(b []byte) (server, client string, ok bool) {
+	user, _ := stunAttribute(b, attrUsername)
+	server, client, ok = strings.Cut(string(user), ":")
+	if !ok || !strings.HasPrefix(server, directPrefix) || len(server) > len(directPrefix)+maxDirectPassword {
+		return "", "", false
+	}
+	_, errServer := iceChars(server, len(directPrefix)+22)
+	_, errClient := iceChars(client, 4)
+	return server, client, errServer == nil && errClient == nil
+}
+
+// knocked answers the first check of somebody who comes without signalling.
+func (t *Transport) knocked(b []byte, from netip.AddrPort) {
+	server, client, ok := directTarget(b)
+	if !ok || virtualBlock.Contains(from.Addr()) || t.reached() == ReachClosed {
+		return
+	}
+	house := householdOf(from.Addr())
+	t.mu.Lock()
+	free := !t.closed && t.direct.enter(house)
+	if free {
+		t.running.Add(1)
+	}
+	t.mu.Unlock()
+	if !free {
+		return
+	}
+	go func() {
+		defer t.running.Done()
+		l, err := t.receive(server, client, from)
+		t.mu.Lock()
+		t.direct.leave(house)
+		t.mu.Unlock()
+		if err != nil {
+			t.log.Debug("a handshake without signalling failed", "from", from, "error", err)
+			return
+		}
+		t.deliver(l)
+	}()
+}
+
+// receive makes a link with who has sent a check from an address.
+func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Link, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
+	defer cancel()
+	s, err := t.newSessionWith(ctx, ice.WithLocalCredentials(server, server), ice.WithICELite(true))
+	if err != nil {
+		return nil, err
+	}
+	s.unsigned = true
+	remote := description{
+		Ufrag: client, Pwd: strings.TrimPrefix(server, directPrefix), Setup: "active",
+		Candidates: []candidate{{Addr: from, Kind: p2p.PathPunched}},
+	}
+	if err := s.peer.start(s.tell(remote), false, false, s.onOpen); err != nil {
+		s.close(err)
+		return nil, err
+	}
+	l, err := t.authenticate(ctx, s, link.Options{Network: t.o.Local.Network()})
+	if err != nil {
+		return nil, err
+	}
+	if t.o.Local.Gate != nil {
+		if err := t.o.Local.Gate(p2p.Knock{From: l.PublicKey(), Network: t.o.Local.Network()}); err != nil {
+			_ = l.Close()
+			return nil, fmt.Errorf("rtc: %s: %w", l.Peer().Short(), err)
+		}
+	}
+	return l, nil
+}
+
+// dialDirect makes a link to a member at one of its addresses on the Internet, one
+// after the other, without signalling.
+func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, error) {
+	err := errNoDirect
+	tried := 0
+	for _, a := range to.Addrs {
+		if !reachable(a, t.loopback()) || privileged(a.Port()) || !public(a.Addr()) && !t.loopback() {
+			continue
+		}
+		if tried++; tried > 2 || ctx.Err() != nil {
+			break
+		}
+		var l p2p.Link
+		if l, err = t.knock(ctx, to.ID(), a); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("without signalling: %w", err)
+}
+
+// knock makes a link to the node at an address, which has to be peer.
+func (t *Transport) knock(ctx context.Context, peer p2p.ID, at netip.AddrPort) (p2p.Link, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, directPatience, errNoPath)
+	defer cancel()
+	s, err := t.newSessionWith(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.unsigned = true
+	ufrag := directPrefix + s.local.Pwd
+	remote := description{
+		Ufrag: ufrag, Pwd: ufrag, Setup: "passive", Candidates: []candidate{{Addr: at, Kind: p2p.PathDirect}},
+	}
+	if err := s.peer.start(s.tell(remote), true, true, s.onOpen); err != nil {
+		s.close(err)
+		return nil, err
+	}
+	return t.authenticate(ctx, s, link.Options{Network: t.o.Local.Network(), Initiator: true, Expect: peer})
+}
+
+// directPatience bounds one attempt.
+const directPatience = 4 * time.Second
