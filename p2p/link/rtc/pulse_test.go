@@ -121,19 +121,46 @@ func TestPace(t *testing.T) {
 		now, acked := time.Unix(1000, 0), uint64(0)
 		p.limit(now)
 		for range 2000 { // SCTP's own window is no limit any more
-			on := p.limit(now) * 7 / 8 // on the average
+			on := p.limit(now) * 3 / 4 // on the average
 			acked += uint64(on)
 			now = now.Add(f.takes(on))
 			p.sees(now, flight{acked, on, true, 1 << 30, f.rtt})
 		}
-		w := p.limit(now) * 7 / 8
-		if fill := f.rate * f.rtt.Seconds(); float64(w) < 0.99*min(fill, largestWindow*7/8) {
+		w := p.limit(now) * 3 / 4
+		if fill := f.rate * f.rtt.Seconds(); float64(w) < 0.99*min(fill, largestWindow*3/4) {
 			t.Errorf("%+v: window %d does not fill the path of %.0f", f, w, fill)
 		}
 		queue := f.takes(w) - f.rtt
-		if most := max(slack, f.rtt/4); queue > most+time.Millisecond && w > smallestWindow*7/8 {
+		if most := max(slack, f.rtt/4); queue > most+time.Millisecond && w > smallestWindow*3/4 {
 			t.Errorf("%+v: window %d makes a queue of %s", f, w, queue)
 		}
+	}
+}
+
+// A long queue makes the window smaller also when something else is the limit: what is
+// on its way then would only wait.
+func TestPaceNotFull(t *testing.T) {
+	t.Parallel()
+	var p pace
+	now, acked := time.Unix(1000, 0), uint64(0)
+	p.limit(now)
+	for range 100 { // 400 KB on a path of 1 MB/s and 10 ms
+		now = now.Add(50 * time.Millisecond)
+		acked += 50e3
+		p.sees(now, flight{acked, 400e3, false, 1 << 20, 10 * time.Millisecond})
+	}
+	if w := p.limit(now); w != smallestWindow {
+		t.Errorf("window %d", w)
+	}
+	p = pace{}
+	p.limit(now)
+	for range 100 { // 5 KB on the same
+		now = now.Add(50 * time.Millisecond)
+		acked += 25e3
+		p.sees(now, flight{acked, 5e3, false, 1 << 20, 10 * time.Millisecond})
+	}
+	if w := p.limit(now); w != startWindow {
+		t.Errorf("window %d without a queue", w)
 	}
 }
 

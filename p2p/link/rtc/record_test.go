@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,9 +178,11 @@ func TestSecure(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a, b *secure
-	gone := make(chan struct{})
+	gone, once := make(chan struct{}), sync.Once{}
 	a = newSecure(func(p []byte) error { b.deliver(p); return nil }, func() {})
-	b = newSecure(func(p []byte) error { a.deliver(p); return nil }, func() { close(gone) })
+	b = newSecure(func(p []byte) error { a.deliver(p); return nil }, func() {
+		once.Do(func() { close(gone) })
+	})
 	config := newEngine(nil, cert, slog.New(slog.DiscardHandler), silence)
 	done := make(chan error, 1)
 	check := func([]byte) error { return nil }
@@ -192,6 +195,7 @@ func TestSecure(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(20 * time.Millisecond) // a client that lets go of its handshake says no goodbye
 	buf := make([]byte, maxPacket)
 	for _, dir := range [][2]*secure{{a, b}, {b, a}} {
 		for _, n := range []int{1, 1191, 8000} {
@@ -207,6 +211,11 @@ func TestSecure(t *testing.T) {
 	}
 	if a.shaking != nil || b.shaking != nil {
 		t.Error("the handshake is kept")
+	}
+	select {
+	case <-gone:
+		t.Error("a goodbye of somebody who stays")
+	default:
 	}
 	_ = a.Close()
 	go func() { _, _ = b.Read(buf) }()
