@@ -74,8 +74,8 @@ func newAPI(m *mux, log *slog.Logger, q quiet) *webrtc.API {
 	s.SetDTLSInsecureSkipHelloVerify(true) // ICE has checked the path
 	s.SetDTLSReplayProtectionWindow(1024)
 	// ICE has found a path already; a second, as RFC 6347 has it, would be most of
-	// the handshake where one datagram is lost.
-	s.SetDTLSRetransmissionInterval(200 * time.Millisecond)
+	// the handshake where one datagram is lost. It doubles each time.
+	s.SetDTLSRetransmissionInterval(100 * time.Millisecond)
 	s.DetachDataChannels()
 	s.EnableSCTPZeroChecksum(true)
 	s.SetSCTPMaxReceiveBufferSize(8 << 20)
