@@ -100,18 +100,18 @@ func TestGoodput(t *testing.T) {
 		delay time.Duration
 		least float64 // records per second
 	}{
-		{0.01, 500 * time.Microsecond, 40000},
-		{0.1, 500 * time.Microsecond, 30000},
+		{0.01, 500 * time.Microsecond, 30000},
+
 		{0.3, 500 * time.Microsecond, 20000},
 		{0.01, 10 * time.Millisecond, 3000}, // halved once, by a loss before there were copies
-		{0.1, 10 * time.Millisecond, 6000},
+		{0.1, 10 * time.Millisecond, 5000},
 		{0.3, 10 * time.Millisecond, 2000},
 		{0.1, 40 * time.Millisecond, 1500},
 	} {
 		w := newWorld(3, c.delay)
 		w.there.lose, w.back.lose = random(w.rand, c.loss), random(w.rand, c.loss)
 		// As fast as a fast computer, with a queue that is never full.
-		w.there.queue = narrow(100e6, time.Second)
+		w.there.queue = narrow(60e6, time.Second)
 		f := newFlow(w, 1500)
 		f.run(time.Second) // the first losses, and the window
 		rate := f.run(time.Second)

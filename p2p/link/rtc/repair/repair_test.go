@@ -30,7 +30,7 @@ func TestRandomLoss(t *testing.T) {
 		for _, delay := range []time.Duration{100 * time.Microsecond, 5 * time.Millisecond, 30 * time.Millisecond} {
 			w := newWorld(1, delay)
 			w.there.lose, w.back.lose = random(w.rand, loss), random(w.rand, loss)
-			count := 8000
+			count := 5000
 			w.stream(count, max(50*time.Microsecond, delay/150))
 			t.Logf("%g %%, %s: %s", 100*loss, delay, w)
 			left := 0
@@ -148,6 +148,35 @@ func TestQuiet(t *testing.T) {
 	w.stream(5000, 100*time.Microsecond)
 	if w.reports+w.heads != said {
 		t.Error("something was said though nothing is lost")
+	}
+}
+
+// After an outage repair goes on where the numbers are then; a forged number, far
+// from those that are expected, does not lead it astray.
+func TestJump(t *testing.T) {
+	w := newWorld(8, time.Millisecond)
+	w.there.lose = random(w.rand, 0.1)
+	w.stream(2000, 100*time.Microsecond)
+	w.number += 10 * Window
+	before := w.number
+	w.stream(2000, 100*time.Microsecond)
+	came := len(w.delivered)
+	for n := before + 100; n < w.number; n++ {
+		if !w.got[n] {
+			t.Errorf("record %d was not repaired after an outage", n)
+		}
+	}
+	for i := range 2000 {
+		w.at(w.now+time.Duration(i)*100*time.Microsecond, func() {
+			if i%100 == 99 {
+				w.receiver.Arrive(w.number+5*Window, w.now)
+			}
+			w.send(1200)
+		})
+	}
+	w.run(w.now + 2*time.Second)
+	if left := 2000 - (len(w.delivered) - came); left > 0 {
+		t.Errorf("%d records were not repaired after forged numbers", left)
 	}
 }
 

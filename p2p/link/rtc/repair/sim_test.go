@@ -49,7 +49,6 @@ type world struct {
 	delivered []uint64
 	got       map[uint64]bool
 	onDeliver func(n uint64)
-	onLate    func()
 	high      uint64
 	late      int // delivered behind a higher number
 	sentBytes int
