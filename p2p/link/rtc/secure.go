@@ -77,8 +77,8 @@ func (s *secure) handshake(ctx context.Context, o shake) error {
 		}),
 		dtls.WithReplayProtectionWindow(1024),
 		// ICE has found a path already; a second, as RFC 6347 has it, would be most of
-		// the handshake where one datagram is lost.
-		dtls.WithFlightInterval(200 * time.Millisecond),
+		// the handshake where one datagram is lost. It doubles each time.
+		dtls.WithFlightInterval(100 * time.Millisecond),
 		dtls.WithLoggerFactory(o.log),
 	}
 	c, err := s.newConn(options, o.client)
