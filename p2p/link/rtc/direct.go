@@ -35,11 +35,12 @@ const (
 
 var errNoDirect = errors.New("no address of the Internet is known")
 
-// directDoor counts the handshakes without signalling. The zero value is ready; it is
-// guarded by Transport.mu.
+// directDoor counts the handshakes without signalling that others have begun, and
+// knows whom not to try. The zero value is ready; it is guarded by Transport.mu.
 type directDoor struct {
-	all int
-	per map[netip.Prefix]int
+	all   int
+	per   map[netip.Prefix]int
+	later map[p2p.ID]time.Time // not before
 }
 
 func (d *directDoor) enter(from netip.Prefix) bool {
@@ -133,24 +134,48 @@ func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Lin
 	return l, nil
 }
 
-// dialDirect makes a link to a member at one of its addresses on the Internet, one
-// after the other, without signalling.
+// dialDirect makes a link to a member at one of its addresses on the Internet, without
+// signalling. One that did not answer is left alone for a while: most who cannot be
+// asked are not there at all.
 func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, error) {
-	err := errNoDirect
-	tried := 0
-	for _, a := range to.Addrs {
-		if !reachable(a, t.loopback()) || privileged(a.Port()) || !public(a.Addr()) && !t.loopback() {
-			continue
-		}
-		if tried++; tried > 2 || ctx.Err() != nil {
-			break
-		}
-		var l p2p.Link
-		if l, err = t.knock(ctx, to.ID(), a); err == nil {
-			return l, nil
+	peer := to.ID()
+	at, ok := directAddr(to.Addrs, t.loopback())
+	if !ok {
+		return nil, errNoDirect
+	}
+	t.mu.Lock()
+	wait := time.Until(t.direct.later[peer])
+	t.mu.Unlock()
+	if wait > 0 {
+		return nil, fmt.Errorf("at %s without signalling: again in %s", at, wait.Round(time.Second))
+	}
+	l, err := t.knock(ctx, peer, at)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.direct.leaveAlone(peer, time.Now().Add(directPause))
+		return nil, fmt.Errorf("at %s without signalling: %w", at, err)
+	}
+	delete(t.direct.later, peer)
+	return l, nil
+}
+
+// directAddr picks the address at which a node may be reached unasked.
+func directAddr(addrs []netip.AddrPort, loopback bool) (netip.AddrPort, bool) {
+	for _, a := range addrs {
+		if reachable(a, loopback) && !privileged(a.Port()) && (loopback || public(a.Addr())) {
+			return a, true
 		}
 	}
-	return nil, fmt.Errorf("without signalling: %w", err)
+	return netip.AddrPort{}, false
+}
+
+// leaveAlone notes when a node is to be tried again. What is forgotten is tried sooner.
+func (d *directDoor) leaveAlone(peer p2p.ID, until time.Time) {
+	if d.later == nil || len(d.later) >= maxFloors {
+		d.later = map[p2p.ID]time.Time{}
+	}
+	d.later[peer] = until
 }
 
 // knock makes a link to the node at an address, which has to be peer.
@@ -173,5 +198,7 @@ func (t *Transport) knock(ctx context.Context, peer p2p.ID, at netip.AddrPort) (
 	return t.authenticate(ctx, s, link.Options{Network: t.o.Local.Network(), Initiator: true, Expect: peer})
 }
 
-// directPatience bounds one attempt.
-const directPatience = 4 * time.Second
+const (
+	directPatience = 2500 * time.Millisecond // bounds one attempt
+	directPause    = 10 * time.Minute        // after one that failed
+)

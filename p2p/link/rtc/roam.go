@@ -53,6 +53,9 @@ func (t *Transport) watchPaths() {
 			t.log.Info("the addresses of this computer have changed", "from", own, "to", now)
 			own, moved = now, true
 			t.seen.forget()
+			t.mu.Lock()
+			t.direct.later = nil
+			t.mu.Unlock()
 			t.changed()
 		}
 		if moved || doubt {
