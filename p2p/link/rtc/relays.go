@@ -197,6 +197,7 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 			continue
 		}
 		r.t.changed()
+		r.t.traceRelay(r, nil)
 		select {
 		case <-ctx.Done():
 		case <-c.Done():
@@ -211,6 +212,7 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 	if ctx.Err() != nil {
 		return nil
 	}
+	r.t.traceRelay(r, err)
 	return fmt.Errorf("rtc: relay %s: %w", r.id.Short(), err)
 }
 

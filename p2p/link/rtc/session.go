@@ -28,6 +28,7 @@ type session struct {
 	local   description
 	remote  description
 	since   time.Time
+	trace   *trace
 	targets []target // the remote candidates as they are tried; guarded by mu
 
 	origin [32]byte // hash of the offer that made it; set before it is adopted
@@ -62,6 +63,8 @@ func (t *Transport) newSession(ctx context.Context, remote *description) (*sessi
 	if err != nil {
 		return nil, err
 	}
+	s.trace = newTrace(t, s.since)
+	s.peer.trace, s.peer.moved = s.trace, func() { t.moved(s) }
 	if err := t.track(s); err != nil {
 		s.peer.close()
 		return nil, err
@@ -85,6 +88,7 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 		return nil
 	}
 	s.local.Setup = "active"
+	s.trace.offered(remote.Candidates, s.local.Candidates)
 	return s.peer.start(s.tell(*remote), false, true, s.onOpen)
 }
 
@@ -100,6 +104,7 @@ func (s *session) tell(remote description) description {
 	old := s.targets
 	s.remote, s.targets = remote, targets
 	s.mu.Unlock()
+	s.trace.know(targets)
 	s.t.unroute(old)
 	return told(remote, targets)
 }
