@@ -119,8 +119,11 @@ func (p *peer) look(now time.Time) {
 	if p.association() == nil {
 		return
 	}
-	p.silent.Store(!p.pulse.heard.Load())
-	p.tail.trim(now)
+	silent := !p.pulse.heard.Load()
+	p.silent.Store(silent)
+	if p.tail.trim(now); !silent {
+		p.tail.take(now) // it was not into the void
+	}
 	switch p.pulse.look(p.config.quiet, !p.controlling, now) {
 	case gone:
 		p.gone(fmt.Errorf("rtc: no sign of life in %s: %w", p.config.gone, errPeerGone))
