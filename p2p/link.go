@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -117,6 +118,20 @@ const (
 	PathRelayed PathKind = "relayed" // through another computer
 )
 
+// Worse returns the less direct one of two kinds. A kind that does not exist is
+// better than any.
+func (k PathKind) Worse(o PathKind) PathKind {
+	if slices.Index(kinds[:], o) > slices.Index(kinds[:], k) {
+		return o
+	}
+	return k
+}
+
+// Known reports whether the kind exists.
+func (k PathKind) Known() bool { return slices.Contains(kinds[:], k) }
+
+var kinds = [...]PathKind{PathMemory, PathDirect, PathMapped, PathPunched, PathRelayed}
+
 // Path explains a link.
 type Path struct {
 	Kind   PathKind
@@ -136,6 +151,50 @@ type Candidate struct {
 	Relay         ID     // as of a path
 	Result        string // "selected", "succeeded", "failed", "waiting"
 }
+
+// Trace is what really happened while one end of a link looked for a way to the
+// other: the last attempt, and the one before it. The two ends have one each.
+type Trace struct {
+	Began   time.Time // zero: there is no trace
+	Steps   []Step    // in the order in which they happened
+	Dropped int       // steps that were too many to be kept
+}
+
+// Step is one thing that happened in an attempt, for the first time. Of the fields,
+// those are set that say something about its kind.
+type Step struct {
+	At     time.Duration // since the trace began
+	Kind   StepKind
+	Remote netip.AddrPort // of the peer; of a relay, where it relays
+	Way    PathKind       // of which kind Remote is
+	Proto  string         // "udp" or "tcp", to Remote
+	Via    ID             // the member that carried the offer, or relays
+	New    bool           // nobody had offered Remote: it is where the peer's packets came from
+	Note   string         // what was offered, or why something failed
+}
+
+// StepKind says what happened.
+type StepKind string
+
+// The kinds of step. An attempt begins with one of the first three.
+const (
+	StepOffer     StepKind = "offer"     // this node wrote an offer: its addresses
+	StepRestart   StepKind = "restart"   // the same, to find another path for a link that there is
+	StepOffered   StepKind = "offered"   // an offer of the peer came
+	StepAsk       StepKind = "ask"       // the offer went out, over one of several ways
+	StepUnasked   StepKind = "unasked"   // nothing came of that way
+	StepAnswer    StepKind = "answer"    // the peer's answer came: its addresses
+	StepAnswered  StepKind = "answered"  // this node answered the offer
+	StepSent      StepKind = "sent"      // the first check went to an address
+	StepHeard     StepKind = "heard"     // the first check came from an address
+	StepReply     StepKind = "reply"     // an address answered a check
+	StepRelay     StepKind = "relay"     // a relay forwards for this node
+	StepNoRelay   StepKind = "no_relay"  // it does not, or no more
+	StepPath      StepKind = "path"      // an address was chosen
+	StepEncrypted StepKind = "encrypted" // both ends have the keys (DTLS)
+	StepLinked    StepKind = "linked"    // both ends know who the other is
+	StepFailed    StepKind = "failed"    // the attempt has come to nothing
+)
 
 // Stats are a link's counters.
 type Stats struct {

@@ -15,31 +15,33 @@ func (a *nodeAPI) ListPeers(context.Context, api.ListPeersRequestObject) (api.Li
 	peers := a.node.Peers()
 	out := api.PeerList{Items: make([]api.Peer, len(peers))}
 	for i, p := range peers {
-		out.Items[i] = apiPeer(p)
+		out.Items[i] = a.apiPeer(p)
 	}
 	return api.ListPeers200JSONResponse{Body: out}, nil
 }
 
-func apiPeer(p node.Peer) api.Peer {
+func (a *nodeAPI) apiPeer(p node.Peer) api.Peer {
 	out := api.Peer{
 		Id: p.ID.String(), Name: p.Name, Connected: p.Connected, RttMs: milliseconds(p.Stats.RTT),
 		BytesIn: int64(p.Stats.BytesIn), BytesOut: int64(p.Stats.BytesOut), Since: when(p.Since), Error: plain(p.Error),
 	}
 	if p.Connected {
-		path := apiPath(p.Path)
+		path := a.apiPath(p.Path)
 		out.Path = &path
 	}
 	return out
 }
 
-func apiPath(p p2p.Path) api.Path {
+func (a *nodeAPI) apiPath(p p2p.Path) api.Path {
 	out := api.Path{
 		Kind: api.PathKind(p.Kind), Proto: p.Proto, Local: address(p.Local), Remote: address(p.Remote), Why: p.Why,
+		Relay: a.memberRef(p.Relay),
 		Tried: make([]api.Candidate, len(p.Tried)),
 	}
 	for i, c := range p.Tried {
 		out.Tried[i] = api.Candidate{
-			Kind: api.PathKind(c.Kind), Local: address(c.Local), Remote: address(c.Remote), Result: api.CandidateResult(c.Result),
+			Kind: api.PathKind(c.Kind), Proto: c.Proto, Relay: a.memberRef(c.Relay),
+			Local: address(c.Local), Remote: address(c.Remote), Result: api.CandidateResult(c.Result),
 		}
 	}
 	return out

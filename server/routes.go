@@ -74,6 +74,7 @@ func routes() []route {
 		{method: remove, path: "/api/documents/{id}", op: "deleteDocument", access: changing, limit: short, strict: (*w).DeleteDocument},
 
 		{method: get, path: "/api/peers", op: "listPeers", access: safe, limit: short, strict: (*w).ListPeers},
+		{method: get, path: "/api/peers/{id}/path", op: "getPeerPath", access: safe, limit: short, strict: (*w).GetPeerPath},
 		{method: get, path: "/api/network", op: "getNetwork", access: safe, limit: short, strict: (*w).GetNetwork},
 		{method: post, path: "/api/network/check", op: "checkNetwork", access: changing, limit: long, strict: (*w).CheckNetwork},
 		{method: post, path: "/api/invites", op: "addInvite", access: changing, body: 64 * kib, limit: short, strict: (*w).AddInvite},

@@ -72,6 +72,9 @@ type NetworkCarrier interface {
 	WatchesPeer()
 }
 
+// Tracer is a Carrier that remembers how its path was found.
+type Tracer interface{ Trace() p2p.Trace }
+
 // Local is what every transport must know of its node.
 type Local struct {
 	Identity p2p.Identity

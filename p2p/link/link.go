@@ -165,6 +165,14 @@ func (l *Link) Binding() [32]byte { return l.session.binding }
 // Path returns the carrier's path.
 func (l *Link) Path() p2p.Path { return l.carrier.Path() }
 
+// Trace returns how the carrier's path was found, if it remembers.
+func (l *Link) Trace() p2p.Trace {
+	if t, ok := l.carrier.(Tracer); ok {
+		return t.Trace()
+	}
+	return p2p.Trace{}
+}
+
 // Stats returns the carrier's counters and this link's round-trip time.
 func (l *Link) Stats() p2p.Stats {
 	s := l.carrier.Stats()

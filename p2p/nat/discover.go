@@ -284,7 +284,10 @@ func (s *Service) check(ctx context.Context) {
 		if !before.Checked.IsZero() && before.same(r) {
 			r.Since = before.Since
 		}
-		s.report, s.seen, s.last = r, o, time.Now()
+		s.report, s.seen = r, o
+		if o.Linked+o.Servers > 0 { // else it has cost nobody anything, and found nothing out
+			s.last = time.Now()
+		}
 	}
 	s.checking = false
 	close(s.checked)

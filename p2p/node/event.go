@@ -26,6 +26,16 @@ type Lost struct {
 // Topic implements p2p.Event.
 func (Lost) Topic() string { return "peer.lost" }
 
+// Rerouted: the link to a member, which stays, is of another kind now.
+type Rerouted struct {
+	ID   p2p.ID       `json:"id"`
+	Name string       `json:"name"`
+	Path p2p.PathKind `json:"path"`
+}
+
+// Topic implements p2p.Event.
+func (Rerouted) Topic() string { return "peer.path" }
+
 // Found: somebody says that a member is at addresses that were not known.
 type Found struct {
 	ID    p2p.ID           `json:"id"`

@@ -67,9 +67,11 @@ type links struct {
 type peer struct {
 	link     p2p.Link // nil when there is none
 	since    time.Time
-	in, out  uint64 // bytes over earlier links
-	err      error  // why there is no link
-	leaving  bool   // the link is of a node that is no member any more
+	in, out  uint64       // bytes over earlier links
+	err      error        // why there is no link
+	kind     p2p.PathKind // of the link, as people were told
+	there    said         // what the other end says of it
+	leaving  bool         // the link is of a node that is no member any more
 	dialling bool
 	hurry    func() // gives the dial up for another one; nil: it must run to its end
 	again    bool   // the dial was given up for another one
@@ -287,7 +289,8 @@ func (ls *links) adopt(ctx context.Context, l p2p.Link) {
 		ls.retire(p)
 	}
 	p.link, p.since, p.err, p.leaving, p.failures = l, time.Now(), nil, false, 0
-	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: l.Path().Kind})
+	p.kind, p.there = l.Path().Kind, said{}
+	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: p.kind})
 	ls.wg.Go(func() { ls.greet(ctx, l) })
 	ls.wg.Go(func() {
 		<-l.Done()
@@ -406,7 +409,7 @@ func (ls *links) state(id p2p.ID) Peer {
 	}
 	out := Peer{ID: id, Connected: p.link != nil, Since: p.since}
 	if p.link != nil {
-		out.Path, out.Stats = p.link.Path(), p.link.Stats()
+		out.Path, out.Stats = agree(p.link.Path(), p.there), p.link.Stats()
 	} else if p.err != nil {
 		out.Error = p.err.Error()
 	}

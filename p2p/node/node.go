@@ -57,6 +57,7 @@ type Node struct {
 	router    *portmap.Mapper // nil: no router is asked for anything
 	stun      *servers
 	links     *links
+	paths     *paths
 	lan       *lan.Service                           // nil: nobody is looked for in the local network
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
 	forwards  atomic.Pointer[map[string]p2p.Handler] // of the transport itself, once it is made
@@ -115,6 +116,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) error {
 	publish := p2p.Publish(n.events.publish)
 	n.links = newLinks(n.id, n.log, publish)
+	n.paths = newPaths(n.links)
 	var err error
 	n.members, err = member.Open(member.Options{
 		Identity: identity, Name: n.name, Store: o.Store.Member(),
@@ -153,6 +155,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.handlers[folder.ListProtocol] = n.folders.HandleList
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.handlers[nat.Protocol] = n.network.Handle
+	n.handlers[pathProto] = n.paths.handle
 	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.greet
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
@@ -178,7 +181,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 		open = func(local link.Local) (p2p.Transport, error) {
 			return rtc.Listen(ctx, rtc.Options{
 				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
-				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged,
+				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged, Moved: n.paths.moved,
 				STUN: n.network.Take, STUNServers: n.stun.addrs, TURNServers: o.TURN, Rendezvous: o.Rendezvous, Relay: o.Relay,
 			})
 		}
@@ -201,6 +204,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 func (n *Node) run() {
 	parts := map[string]func(context.Context) error{
 		"links":     n.links.run,
+		"paths":     n.paths.run,
 		"members":   func(ctx context.Context) error { return n.members.Run(ctx, n.links, n.links.linked) },
 		"folders":   n.folders.Run,
 		"exchange":  n.sync.Run,
@@ -363,6 +367,7 @@ func reset(conn net.Conn) {
 func (n *Node) greet(ctx context.Context, l p2p.Link) {
 	n.network.Linked(l)
 	n.exchange(ctx, l)
+	n.paths.tell(ctx, l)
 }
 
 // exchange brings the rosters of both ends in line. The other end may not know
@@ -474,7 +479,7 @@ type Peer struct {
 	ID        p2p.ID
 	Name      string
 	Connected bool
-	Path      p2p.Path  // when connected
+	Path      p2p.Path  // when connected; of the worse kind of what the two ends see
 	Stats     p2p.Stats // bytes over all links since this node started
 	Since     time.Time // when the link came up, or went down; zero: it was never up
 	Error     string    // why there is no link

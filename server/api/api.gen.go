@@ -476,6 +476,66 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for StepKind.
+const (
+	StepKindAnswer    StepKind = "answer"
+	StepKindAnswered  StepKind = "answered"
+	StepKindAsk       StepKind = "ask"
+	StepKindEncrypted StepKind = "encrypted"
+	StepKindFailed    StepKind = "failed"
+	StepKindHeard     StepKind = "heard"
+	StepKindLinked    StepKind = "linked"
+	StepKindNoRelay   StepKind = "no_relay"
+	StepKindOffer     StepKind = "offer"
+	StepKindOffered   StepKind = "offered"
+	StepKindPath      StepKind = "path"
+	StepKindRelay     StepKind = "relay"
+	StepKindReply     StepKind = "reply"
+	StepKindRestart   StepKind = "restart"
+	StepKindSent      StepKind = "sent"
+	StepKindUnasked   StepKind = "unasked"
+)
+
+// Valid indicates whether the value is a known member of the StepKind enum.
+func (e StepKind) Valid() bool {
+	switch e {
+	case StepKindAnswer:
+		return true
+	case StepKindAnswered:
+		return true
+	case StepKindAsk:
+		return true
+	case StepKindEncrypted:
+		return true
+	case StepKindFailed:
+		return true
+	case StepKindHeard:
+		return true
+	case StepKindLinked:
+		return true
+	case StepKindNoRelay:
+		return true
+	case StepKindOffer:
+		return true
+	case StepKindOffered:
+		return true
+	case StepKindPath:
+		return true
+	case StepKindRelay:
+		return true
+	case StepKindReply:
+		return true
+	case StepKindRestart:
+		return true
+	case StepKindSent:
+		return true
+	case StepKindUnasked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransferState.
 const (
 	TransferStateDone    TransferState = "done"
@@ -570,8 +630,14 @@ type Access string
 
 // Candidate defines model for Candidate.
 type Candidate struct {
-	Kind   PathKind        `json:"kind"`
-	Local  string          `json:"local"`
+	Kind  PathKind `json:"kind"`
+	Local string   `json:"local"`
+
+	// Proto udp or tcp
+	Proto string `json:"proto"`
+
+	// Relay The member through which it goes; null: none
+	Relay  *MemberRef      `json:"relay"`
 	Remote string          `json:"remote"`
 	Result CandidateResult `json:"result"`
 }
@@ -1336,6 +1402,12 @@ type MemberList struct {
 	Next  *string  `json:"next"`
 }
 
+// MemberRef defines model for MemberRef.
+type MemberRef struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
 // Network defines model for Network.
 type Network struct {
 	Id   string      `json:"id"`
@@ -1469,11 +1541,15 @@ type NodeAnswer struct {
 
 // Path defines model for Path.
 type Path struct {
+	// Kind The same at both ends: the less direct one of what the two see
 	Kind  PathKind `json:"kind"`
 	Local string   `json:"local"`
 
 	// Proto udp, tcp, or empty for memory
-	Proto  string      `json:"proto"`
+	Proto string `json:"proto"`
+
+	// Relay The member that relays; null: none, or a relay that is no member
+	Relay  *MemberRef  `json:"relay"`
 	Remote string      `json:"remote"`
 	Tried  []Candidate `json:"tried"`
 	Why    string      `json:"why"`
@@ -1481,6 +1557,15 @@ type Path struct {
 
 // PathKind defines model for PathKind.
 type PathKind string
+
+// PathView defines model for PathView.
+type PathView struct {
+	// Path As this end alone sees it; null: there is no link
+	Path *Path `json:"path"`
+
+	// Trace What really happened; null: nothing is known
+	Trace *Trace `json:"trace"`
+}
 
 // Peer defines model for Peer.
 type Peer struct {
@@ -1504,6 +1589,26 @@ type Peer struct {
 type PeerList struct {
 	Items []Peer  `json:"items"`
 	Next  *string `json:"next"`
+}
+
+// PeerPath defines model for PeerPath.
+type PeerPath struct {
+	Connected bool     `json:"connected"`
+	Here      PathView `json:"here"`
+	Id        string   `json:"id"`
+
+	// Kind As in the list of peers; null: no link
+	Kind *PathKind `json:"kind"`
+	Name string    `json:"name"`
+
+	// There What the other end says, which nobody can verify; null: not known
+	There *PathView `json:"there"`
+
+	// ThereError Why the other end's view is not known; empty when it is, or when there is no link
+	ThereError string `json:"there_error"`
+
+	// Why Why the link is of this kind, or why there is none
+	Why string `json:"why"`
 }
 
 // Preview defines model for Preview.
@@ -1686,6 +1791,37 @@ type Snippet struct {
 	Text  string  `json:"text"`
 }
 
+// Step defines model for Step.
+type Step struct {
+	// AtMs Since the trace began
+	AtMs float64  `json:"at_ms"`
+	Kind StepKind `json:"kind"`
+
+	// New Nobody had offered the address: packets of the peer came from there (peer-reflexive)
+	New bool `json:"new"`
+
+	// Note What was offered, or why something failed
+	Note string `json:"note"`
+
+	// Proto udp, tcp or empty
+	Proto string `json:"proto"`
+
+	// Remote The address that it is about; empty: none
+	Remote string `json:"remote"`
+
+	// Text The step in a sentence
+	Text string `json:"text"`
+
+	// Via The member that carried the offer or relays; null: none
+	Via *MemberRef `json:"via"`
+
+	// Way Of which kind the address is, as of a path; empty: none
+	Way string `json:"way"`
+}
+
+// StepKind defines model for Step.Kind.
+type StepKind string
+
 // Story defines model for Story.
 type Story struct {
 	// Block Length of a block in bytes
@@ -1714,6 +1850,17 @@ type StoryText struct {
 //
 // Example: 012e00cb
 type Sum32 = string
+
+// Trace defines model for Trace.
+type Trace struct {
+	Began time.Time `json:"began"`
+
+	// Dropped Steps of the last attempt that were too many to be kept
+	Dropped int `json:"dropped"`
+
+	// Steps Of the last attempt and the one before; an attempt begins with offer, restart or offered
+	Steps []Step `json:"steps"`
+}
 
 // TraceEvent defines model for TraceEvent.
 type TraceEvent struct {
@@ -2121,6 +2268,9 @@ type ServerInterface interface {
 	// ListPeers All other members and the links to them
 	// (GET /api/peers)
 	ListPeers(ctx echo.Context) error
+	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
+	// (GET /api/peers/{id}/path)
+	GetPeerPath(ctx echo.Context, id MemberID) error
 	// ExplainRsync How rsync makes a new text out of an old one, step by step
 	// (POST /api/rsync/explain)
 	ExplainRsync(ctx echo.Context) error
@@ -2627,6 +2777,22 @@ func (w *ServerInterfaceWrapper) ListPeers(ctx echo.Context) error {
 	return err
 }
 
+// GetPeerPath converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPeerPath(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id MemberID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPeerPath(ctx, id)
+	return err
+}
+
 // ExplainRsync converts echo context to params.
 func (w *ServerInterfaceWrapper) ExplainRsync(ctx echo.Context) error {
 	var err error
@@ -2777,6 +2943,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/api/documents/:id", wrapper.DeleteDocument, options.OperationMiddlewares["deleteDocument"]...)
 	router.GET(options.BaseURL+"/api/documents/:id", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
 	router.GET(options.BaseURL+"/api/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
+	router.GET(options.BaseURL+"/api/peers/:id/path", wrapper.GetPeerPath, options.OperationMiddlewares["getPeerPath"]...)
 	router.GET(options.BaseURL+"/api/network", wrapper.GetNetwork, options.OperationMiddlewares["getNetwork"]...)
 	router.POST(options.BaseURL+"/api/network/check", wrapper.CheckNetwork, options.OperationMiddlewares["checkNetwork"]...)
 	router.POST(options.BaseURL+"/api/invites", wrapper.AddInvite, options.OperationMiddlewares["addInvite"]...)
@@ -4097,6 +4264,45 @@ func (response ListPeersdefaultApplicationProblemPlusJSONResponse) VisitListPeer
 	return err
 }
 
+type GetPeerPathRequestObject struct {
+	Id MemberID `json:"id"`
+}
+
+type GetPeerPathResponseObject interface {
+	VisitGetPeerPathResponse(w http.ResponseWriter) error
+}
+
+type GetPeerPath200JSONResponse PeerPath
+
+func (response GetPeerPath200JSONResponse) VisitGetPeerPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPeerPathdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPeerPathdefaultApplicationProblemPlusJSONResponse) VisitGetPeerPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExplainRsyncRequestObject struct {
 	Body *ExplainRsyncJSONRequestBody
 }
@@ -4451,6 +4657,9 @@ type StrictServerInterface interface {
 	// ListPeers All other members and the links to them
 	// (GET /api/peers)
 	ListPeers(ctx context.Context, request ListPeersRequestObject) (ListPeersResponseObject, error)
+	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
+	// (GET /api/peers/{id}/path)
+	GetPeerPath(ctx context.Context, request GetPeerPathRequestObject) (GetPeerPathResponseObject, error)
 	// ExplainRsync How rsync makes a new text out of an old one, step by step
 	// (POST /api/rsync/explain)
 	ExplainRsync(ctx context.Context, request ExplainRsyncRequestObject) (ExplainRsyncResponseObject, error)
@@ -5512,6 +5721,31 @@ func (sh *strictHandler) ListPeers(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListPeersResponseObject); ok {
 		return validResponse.VisitListPeersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPeerPath operation middleware
+func (sh *strictHandler) GetPeerPath(ctx echo.Context, id MemberID) error {
+	var request GetPeerPathRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPeerPath(ctx.Request().Context(), request.(GetPeerPathRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPeerPath")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPeerPathResponseObject); ok {
+		return validResponse.VisitGetPeerPathResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -25,7 +25,7 @@ const glarePriority = 3 * time.Second
 
 // answer serves an offer to this node. The same offer, over however many ways it
 // comes, gets the same reply.
-func (t *Transport) answer(ctx context.Context, e envelope, msg []byte) ([]byte, error) {
+func (t *Transport) answer(ctx context.Context, e envelope, msg []byte, by courier) ([]byte, error) {
 	hash := sha256.Sum256(msg)
 	if err := t.admit(e); err != nil {
 		t.log.Info("refused", "peer", p2p.IDOf(e.From), "error", err)
@@ -35,7 +35,7 @@ func (t *Transport) answer(ctx context.Context, e envelope, msg []byte) ([]byte,
 	r, first := t.replies.enter(hash, time.Now())
 	t.mu.Unlock()
 	if first {
-		r.msg, r.err = t.decide(e, hash)
+		r.msg, r.err = t.decide(e, hash, by)
 		close(r.done)
 	}
 	select {
@@ -68,7 +68,7 @@ func (t *Transport) refuse(e envelope, hash [32]byte, code string, issued int64)
 }
 
 // decide replies to an admitted offer that was not seen before.
-func (t *Transport) decide(e envelope, hash [32]byte) ([]byte, error) {
+func (t *Transport) decide(e envelope, hash [32]byte, by courier) ([]byte, error) {
 	remote, err := parseSDP(e.SDP)
 	if err == nil && remote.Setup != "actpass" {
 		err = fmt.Errorf("rtc: answer: setup %q in an offer: %w", remote.Setup, errSDP)
@@ -78,7 +78,7 @@ func (t *Transport) decide(e envelope, hash [32]byte) ([]byte, error) {
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
 	if e.Restart != [32]byte{} {
-		return t.answerRestart(e, remote, hash)
+		return t.answerRestart(e, remote, hash, by)
 	}
 	t.mu.Lock()
 	free := t.slots.enter(e.Invite)
@@ -97,6 +97,9 @@ func (t *Transport) decide(e envelope, hash [32]byte) ([]byte, error) {
 		return t.refuse(e, hash, code, issued)
 	}
 	s, msg, err := t.describeAnswer(ctx, e, remote, hash)
+	if s != nil {
+		s.trace.carried(by)
+	}
 	if err != nil || !t.enter() {
 		if s != nil {
 			s.close(p2p.ErrClosed)
@@ -183,6 +186,9 @@ func (t *Transport) complete(ctx context.Context, s *session, e envelope) p2p.Li
 	l, err := t.authenticate(ctx, s, link.Options{Network: e.Network, Expect: from})
 	if err != nil {
 		t.log.Info("handshake failed", "peer", from, "error", err)
+		if e.Invite == [16]byte{} {
+			t.failed(from, s, err)
+		}
 		return nil
 	}
 	return l
@@ -202,6 +208,7 @@ func (t *Transport) authenticate(ctx context.Context, s *session, o link.Options
 		s.close(err)
 		return nil, fmt.Errorf("rtc: %w", err)
 	}
+	s.trace.add(p2p.Step{Kind: p2p.StepLinked})
 	_, remote := s.peer.pair()
 	t.book.worked(l.Peer(), remote, time.Now())
 	t.adopt(l.Peer(), s)

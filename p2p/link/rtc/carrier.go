@@ -37,7 +37,10 @@ type channel struct {
 	room chan struct{} // holds a token after the buffered amount has fallen
 }
 
-var _ link.NetworkCarrier = (*carrier)(nil)
+var (
+	_ link.NetworkCarrier = (*carrier)(nil)
+	_ link.Tracer         = (*carrier)(nil)
+)
 
 func newCarrier(s *session, local, remote [32]byte) *carrier {
 	c := &carrier{s: s, local: local, remote: remote}
@@ -178,6 +181,9 @@ func (c *carrier) Fingerprints() (local, remote [32]byte) { return c.local, c.re
 
 // Path implements link.Carrier.
 func (c *carrier) Path() p2p.Path { return c.s.currentPath() }
+
+// Trace implements link.Tracer.
+func (c *carrier) Trace() p2p.Trace { return c.s.trace.view() }
 
 // Stats implements link.Carrier.
 func (c *carrier) Stats() p2p.Stats {

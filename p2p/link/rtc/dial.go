@@ -227,12 +227,14 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 	var reply envelope
 	if err == nil {
 		ways, left := t.ways(to, relays, pass != nil)
-		reply, err = t.ask(ctx, d.peer, msg, ways, left)
+		s.trace.describe(p2p.StepOffer, s.local.Candidates)
+		reply, err = t.ask(ctx, d.peer, msg, s.trace.follow(ways), left)
 	}
 	if err == nil {
 		err = replyError(reply)
 	}
 	if err != nil {
+		t.failed(d.peer, s, err)
 		s.close(err)
 		return nil, reply.Issued, err
 	}
@@ -240,6 +242,7 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 	t.offering(d, time.Now(), reply.Issued)
 	l, err := t.finish(ctx, s, reply, d.peer, network)
 	if err != nil {
+		t.failed(d.peer, s, err)
 		s.close(err)
 	}
 	return l, 0, err
@@ -344,6 +347,7 @@ func (t *Transport) finish(ctx context.Context, s *session, reply envelope, peer
 	for _, p := range reply.Relays[:min(len(reply.Relays), maxRelayed)] {
 		t.relays.enterAsGuest(p)
 	}
+	s.trace.answered(remote.Candidates)
 	if err := s.accept(remote); err != nil {
 		return nil, err
 	}

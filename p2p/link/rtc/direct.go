@@ -117,6 +117,7 @@ func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Lin
 		Ufrag: client, Pwd: strings.TrimPrefix(server, directPrefix), Setup: "active",
 		Candidates: []candidate{{Addr: from, Kind: p2p.PathPunched}},
 	}
+	s.trace.offered(remote.Candidates, nil)
 	if err := s.peer.start(s.tell(remote), false, false, s.onOpen); err != nil {
 		s.close(err)
 		return nil, err
@@ -191,6 +192,7 @@ func (t *Transport) knock(ctx context.Context, peer p2p.ID, at netip.AddrPort) (
 	remote := description{
 		Ufrag: ufrag, Pwd: ufrag, Setup: "passive", Candidates: []candidate{{Addr: at, Kind: p2p.PathDirect}},
 	}
+	s.trace.describe(p2p.StepOffer, s.local.Candidates)
 	if err := s.peer.start(s.tell(remote), true, true, s.onOpen); err != nil {
 		s.close(err)
 		return nil, err

@@ -119,7 +119,7 @@ func (t *Transport) answerCarried(ctx context.Context, msg []byte) []byte {
 	if err != nil || e.Kind != offer || e.To != t.id || !t.perPeer.take(carried{peer: p2p.IDOf(e.From), own: true}, time.Now()) {
 		return nil
 	}
-	out, err := t.answer(ctx, e, msg)
+	out, err := t.answer(ctx, e, msg, courier{})
 	if err != nil {
 		return nil
 	}

@@ -182,6 +182,9 @@ func (m *mux) dispatch(b []byte, from netip.AddrPort) {
 	}
 	switch {
 	case c != nil:
+		if isSTUN {
+			c.trace.Load().came(class, from)
+		}
 		c.take(b, from)
 	case isSTUN && class == stunRequest && m.stranger != nil && stunTarget(b) != "":
 		m.stranger(b, from)
@@ -313,6 +316,7 @@ type muxConn struct {
 	bytesIn, bytesOut atomic.Uint64
 
 	tapped atomic.Pointer[func([]byte) bool] // takes what is not for the agent
+	trace  atomic.Pointer[trace]             // hears of STUN; nil: nobody does
 
 	addrs []netip.AddrPort // that it claimed; guarded by mux.mu
 	asked []txID           // oldest first; guarded by mux.mu
@@ -367,6 +371,7 @@ func (c *muxConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	}
 	if class, ok := stunClass(b); ok && class == stunRequest {
 		c.mux.asked(c, txID(b[8:20]))
+		c.trace.Load().sent(b, to)
 	}
 	return c.send(b, to)
 }

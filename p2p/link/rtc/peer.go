@@ -36,6 +36,8 @@ type peer struct {
 	agent  *ice.Agent
 	dtls   *secure
 	gone   func(error) // called when the connection has ended
+	moved  func()      // called when there is another path; it does not wait
+	trace  *trace
 
 	path    atomic.Pointer[route]
 	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
@@ -81,7 +83,7 @@ func newPeer(config *engine, m *mux, gone func(error), more ...ice.AgentOption) 
 	if err != nil {
 		return nil, fmt.Errorf("rtc: ice: %w", err)
 	}
-	p := &peer{config: config, mux: m, agent: agent, gone: gone, probes: newProber()}
+	p := &peer{config: config, mux: m, agent: agent, gone: gone, moved: func() {}, probes: newProber()}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.dtls = newSecure(p.send, func() { gone(errPeerGone) })
 	if err := errors.Join(
@@ -106,7 +108,9 @@ func (p *peer) onPair(local, remote ice.Candidate) {
 	e, _ := p.mux.exitOf(r.to)
 	_, isStream := e.via.(*stream)
 	p.lossless.Store(isStream)
+	p.trace.path(candidateAddr(remote))
 	if old := p.path.Swap(r); old != nil && *old != *r {
+		p.moved()
 		p.pulse.restart()
 		go p.verify()
 		time.AfterFunc(lateData, p.leaveShares)
@@ -121,8 +125,11 @@ func (p *peer) look(now time.Time) {
 	if p.association() == nil {
 		return
 	}
-	p.silent.Store(!p.pulse.heard.Load())
-	p.tail.trim(now)
+	silent := !p.pulse.heard.Load()
+	p.silent.Store(silent)
+	if p.tail.trim(now); !silent {
+		p.tail.take(now) // it was not into the void
+	}
 	switch p.pulse.look(p.config.quiet, !p.controlling, now) {
 	case gone:
 		p.gone(fmt.Errorf("rtc: no sign of life in %s: %w", p.config.gone, errPeerGone))
@@ -222,6 +229,7 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 	conns := p.mux.agent(ufrag)
 	for _, c := range conns {
 		c.tap(p.deliver)
+		c.trace.Store(p.trace)
 	}
 	p.mu.Lock()
 	p.left = append(p.left, p.conns...)
@@ -354,6 +362,7 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		if err != nil || pair == nil {
 			return fmt.Errorf("rtc: ice: no path: %w", errors.Join(err, errPeerGone))
 		}
+		p.trace.path(candidateAddr(pair.Remote))
 		p.path.CompareAndSwap(nil, p.routeOf(pair.Local, pair.Remote))
 	}
 	exploring, stop := context.WithCancel(p.ctx)
@@ -370,6 +379,7 @@ func (p *peer) run(remote description, client bool, opened func([link.Channels]*
 		return err
 	}
 	stop()
+	p.trace.add(p2p.Step{Kind: p2p.StepEncrypted})
 	p.size.Store(baseMTU)
 	if most, _ := p.probes.longest(); most > baseDatagram {
 		p.size.Store(int64(most - recordOverhead))

@@ -134,7 +134,7 @@ const (
 // verify ends the connection if its path carries its packets no more: as when it is
 // another one now. They cannot be made shorter; the next connection's will be.
 func (p *peer) verify() {
-	if p.mtu() == baseMTU || !p.verifying.CompareAndSwap(false, true) {
+	if p.association() == nil || p.mtu() == baseMTU || !p.verifying.CompareAndSwap(false, true) {
 		return
 	}
 	defer p.verifying.Store(false)

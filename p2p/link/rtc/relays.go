@@ -223,6 +223,7 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 		}
 		r.t.changed()
 		again := time.AfterFunc(relayGrace, r.t.offerAgain)
+		r.t.traceRelay(r, nil)
 		select {
 		case <-ctx.Done():
 		case <-c.Done():
@@ -238,6 +239,7 @@ func (r *relayed) run(ctx context.Context, ask func(context.Context, p2p.ID) (gr
 	if ctx.Err() != nil {
 		return nil
 	}
+	r.t.traceRelay(r, err)
 	return fmt.Errorf("rtc: relay %s: %w", r.id.Short(), err)
 }
 

@@ -50,6 +50,7 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 	if err := s.redescribe(ctx, "actpass"); err != nil {
 		return err
 	}
+	s.trace.describe(p2p.StepRestart, s.local.Candidates)
 	e := envelope{
 		Kind: offer, To: peer, Network: t.o.Local.Network(), Issued: t.number(0),
 		SDP: s.local.sdp(), Restart: s.origin,
@@ -60,7 +61,7 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 		if err != nil {
 			return err
 		}
-		reply, err = t.ask(ctx, peer, msg, t.restartWays(peer, alive), nil)
+		reply, err = t.ask(ctx, peer, msg, s.trace.follow(t.restartWays(peer, alive)), nil)
 		if err == nil {
 			err = replyError(reply)
 		}
@@ -78,6 +79,7 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 		return err
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
+	s.trace.answered(remote.Candidates)
 	return s.resume(remote)
 }
 
@@ -100,7 +102,7 @@ func (t *Transport) restartWays(peer p2p.ID, alive bool) []way {
 
 // answerRestart serves an offer to find another path for the connection that there
 // is. The caller has admitted its author.
-func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte) ([]byte, error) {
+func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte, by courier) ([]byte, error) {
 	from := p2p.IDOf(e.From)
 	t.mu.Lock()
 	s, floor := t.current[from], t.floors.get(from)
@@ -132,6 +134,8 @@ func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte)
 	defer func() { s.turn <- struct{}{} }()
 	err := s.redescribe(ctx, "active")
 	if err == nil {
+		s.trace.offered(remote.Candidates, s.local.Candidates)
+		s.trace.carried(by)
 		err = s.resume(remote)
 	}
 	if err != nil {

@@ -157,3 +157,36 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// A link at rest stays as it is: what was sent in silence was answered since.
+func TestRestKeepsPath(t *testing.T) {
+	t.Parallel()
+	var nodes [2]*testNode
+	know := func(o *Options) {
+		o.Contact = func(id p2p.ID) (p2p.Contact, bool) {
+			for _, n := range nodes {
+				if n != nil && n.id == id {
+					return n.contact(), true
+				}
+			}
+			return p2p.Contact{}, false
+		}
+	}
+	q := quiet{rest: time.Second, retry: 200 * time.Millisecond, gone: 4 * time.Second}
+	nodes[0], nodes[1] = newQuietNode(t, 1, q, know), newQuietNode(t, 2, q, know)
+	l := nodes[0].mustDial(t, nodes[1].contact())
+	mustAccept(t, nodes[1])
+	for range 4 {
+		select {
+		case <-l.Done():
+			t.Fatal(l.Err())
+		case <-time.After(1300 * time.Millisecond):
+		}
+		mustEcho(t, l)
+	}
+	for _, s := range traceOf(l).Steps {
+		if s.Kind == p2p.StepRestart || s.Kind == p2p.StepOffered {
+			t.Errorf("another path was looked for after %v", s.At)
+		}
+	}
+}

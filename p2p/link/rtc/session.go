@@ -30,6 +30,7 @@ type session struct {
 	local   description
 	remote  description
 	since   time.Time
+	trace   *trace
 	targets []target // the remote candidates as they are tried; guarded by mu
 
 	origin   [32]byte // hash of the offer that made it; set before it is adopted
@@ -91,6 +92,8 @@ func (t *Transport) prepare(more ...ice.AgentOption) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.trace = newTrace(t, s.since)
+	s.peer.trace, s.peer.moved = s.trace, func() { t.moved(s) }
 	if err := t.track(s); err != nil {
 		s.peer.close()
 		return nil, err
@@ -111,6 +114,7 @@ func (s *session) describe(ctx context.Context, remote *description) error {
 	}
 	s.local.Setup = "active"
 	s.mend(*remote)
+	s.trace.offered(remote.Candidates, s.local.Candidates)
 	return s.peer.start(s.tell(*remote), false, true, s.onOpen)
 }
 
@@ -134,6 +138,7 @@ func (s *session) tell(remote description) description {
 	old := s.targets
 	s.remote, s.targets = remote, targets
 	s.mu.Unlock()
+	s.trace.know(targets)
 	s.t.unroute(old)
 	return told(remote, targets)
 }

@@ -57,7 +57,7 @@ func (t *Transport) signal(ctx context.Context, msg []byte, by courier) ([]byte,
 	}
 	var out []byte
 	if e.To == t.id {
-		out, err = t.answer(ctx, e, msg)
+		out, err = t.answer(ctx, e, msg, by)
 	} else {
 		out, err = t.forward(ctx, e, msg, by)
 	}

@@ -49,6 +49,9 @@ type Options struct {
 	// Contact returns what is known of a member. Without, a link whose path is lost
 	// ends, and is made anew.
 	Contact func(p2p.ID) (p2p.Contact, bool)
+	// Moved is told when the link to a peer has another path. It must not wait. Nil:
+	// nobody is told.
+	Moved func(p2p.ID)
 	// STUN gets the STUN messages that come to the p2p port and are for no ICE
 	// agent, and returns what to answer, if anything. The bytes are valid during
 	// the call, which must not wait. Nil: they are ignored.
@@ -103,6 +106,7 @@ type Transport struct {
 	reach       Reach
 	mapped      []netip.AddrPort // what routers forward to the p2p port
 	relayServer *relay.Server    // nil while this node does not relay
+	failures    failures
 }
 
 var _ p2p.Transport = (*Transport)(nil)
@@ -350,6 +354,7 @@ func (t *Transport) adopt(peer p2p.ID, s *session) {
 	old := t.current[peer]
 	if t.sessions[s] { // else it has ended already
 		t.current[peer] = s
+		t.failures.forget(peer)
 	}
 	t.mu.Unlock()
 	signal(t.adopted)

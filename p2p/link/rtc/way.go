@@ -25,6 +25,8 @@ const (
 // way carries a sealed offer to the peer and brings the reply back.
 type way struct {
 	name string
+	via  p2p.ID         // whose link or WebSocket it is
+	addr netip.AddrPort // of the WebSocket
 	send func(ctx context.Context, msg []byte) ([]byte, error)
 	// end hears what came of it, unless it was cancelled: nil for the peer's reply.
 	// It may be nil.
@@ -72,7 +74,7 @@ func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact, once bool) (out [
 }
 
 func (t *Transport) viaLink(id p2p.ID, calls chan struct{}) way {
-	return way{name: "via " + id.Short(), send: func(ctx context.Context, msg []byte) ([]byte, error) {
+	return way{name: "via " + id.Short(), via: id, send: func(ctx context.Context, msg []byte) ([]byte, error) {
 		select {
 		case calls <- struct{}{}:
 		case <-ctx.Done():
@@ -95,7 +97,7 @@ func (t *Transport) viaSocket(name string, node p2p.ID, addr netip.AddrPort, onc
 		defer cancel()
 		return askSocket(ctx, addr.String(), msg)
 	}
-	return way{name: name, send: send, end: func(err error) { t.book.end(node, addr, err, time.Now()) }}
+	return way{name: name, via: node, addr: addr, send: send, end: func(err error) { t.book.end(node, addr, err, time.Now()) }}
 }
 
 // askSocket does one request over the WebSocket at "host:port".

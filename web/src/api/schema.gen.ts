@@ -171,6 +171,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/peers/{id}/path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["MemberID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * How a member is linked, as both ends see it, and how the link was found
+         * @description The other end is asked over the link, for at most five seconds. Of a member that is not linked, `here` has what was tried last. Times of steps are counted from `began`, which is a time of this computer's clock; of the other end's trace it is computed from how long ago that was.
+         */
+        get: operations["getPeerPath"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/network": {
         parameters: {
             query?: never;
@@ -886,6 +908,10 @@ export interface components {
         };
         Candidate: {
             kind: components["schemas"]["PathKind"];
+            /** @description udp or tcp */
+            proto: string;
+            /** @description The member through which it goes; null: none */
+            relay: components["schemas"]["MemberRef"] | null;
             local: string;
             remote: string;
             /** @enum {string} */
@@ -893,10 +919,17 @@ export interface components {
         };
         /** @enum {string} */
         PathKind: "direct" | "mapped" | "punched" | "relayed" | "memory";
+        MemberRef: {
+            id: string;
+            name: string;
+        };
         Path: {
+            /** @description The same at both ends: the less direct one of what the two see */
             kind: components["schemas"]["PathKind"];
             /** @description udp, tcp, or empty for memory */
             proto: string;
+            /** @description The member that relays; null: none, or a relay that is no member */
+            relay: components["schemas"]["MemberRef"] | null;
             local: string;
             remote: string;
             why: string;
@@ -923,6 +956,57 @@ export interface components {
             since: string | null;
             /** @description Why there is no link; empty when there is one or none was tried yet */
             error: string;
+        };
+        PeerPath: {
+            id: string;
+            name: string;
+            connected: boolean;
+            /** @description As in the list of peers; null: no link */
+            kind: components["schemas"]["PathKind"] | null;
+            here: components["schemas"]["PathView"];
+            /** @description What the other end says, which nobody can verify; null: not known */
+            there: components["schemas"]["PathView"] | null;
+            /** @description Why the other end's view is not known; empty when it is, or when there is no link */
+            there_error: string;
+            /** @description Why the link is of this kind, or why there is none */
+            why: string;
+        };
+        PathView: {
+            /** @description As this end alone sees it; null: there is no link */
+            path: components["schemas"]["Path"] | null;
+            /** @description What really happened; null: nothing is known */
+            trace: components["schemas"]["Trace"] | null;
+        };
+        Trace: {
+            /** Format: date-time */
+            began: string;
+            /** @description Of the last attempt and the one before; an attempt begins with offer, restart or offered */
+            steps: components["schemas"]["Step"][];
+            /** @description Steps of the last attempt that were too many to be kept */
+            dropped: number;
+        };
+        Step: {
+            /**
+             * Format: double
+             * @description Since the trace began
+             */
+            at_ms: number;
+            /** @enum {string} */
+            kind: "offer" | "restart" | "offered" | "ask" | "unasked" | "answer" | "answered" | "sent" | "heard" | "reply" | "relay" | "no_relay" | "path" | "encrypted" | "linked" | "failed";
+            /** @description The address that it is about; empty: none */
+            remote: string;
+            /** @description Of which kind the address is, as of a path; empty: none */
+            way: string;
+            /** @description udp, tcp or empty */
+            proto: string;
+            /** @description The member that carried the offer or relays; null: none */
+            via: components["schemas"]["MemberRef"] | null;
+            /** @description Nobody had offered the address: packets of the peer came from there (peer-reflexive) */
+            new: boolean;
+            /** @description What was offered, or why something failed */
+            note: string;
+            /** @description The step in a sentence */
+            text: string;
         };
         NetworkReport: {
             /**
@@ -1948,6 +2032,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PeerList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPeerPath: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["MemberID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The path */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeerPath"];
                 };
             };
             default: components["responses"]["Problem"];
