@@ -217,6 +217,7 @@ type muteSocket struct {
 	socket
 	mute atomic.Bool
 	most atomic.Int64 // bytes of a datagram; 0: any
+	sent atomic.Pointer[func(to netip.AddrPort)]
 }
 
 func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
@@ -230,6 +231,9 @@ func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
 func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
 	if most := s.most.Load(); s.mute.Load() || most != 0 && int64(len(b)) > most {
 		return nil
+	}
+	if sent := s.sent.Load(); sent != nil {
+		(*sent)(to)
 	}
 	return s.socket.WriteTo(b, to)
 }

@@ -52,13 +52,17 @@ var errPeerGone = errors.New("the peer has closed the connection or is gone")
 // newSession makes a connection and describes it: as an offer, or as the answer to
 // remote.
 func (t *Transport) newSession(ctx context.Context, remote *description) (*session, error) {
+	return t.newSessionBy(ctx, t.engine, remote)
+}
+
+func (t *Transport) newSessionBy(ctx context.Context, config *engine, remote *description) (*session, error) {
 	s := &session{
 		t: t, since: time.Now(), turn: make(chan struct{}, 1),
 		opened: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.turn <- struct{}{}
 	var err error
-	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) })
+	s.peer, err = newPeer(config, t.mux, func(why error) { go s.close(why) })
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +99,7 @@ func (s *session) accept(remote description) error {
 
 // tell takes the peer's description and returns what ICE is told of it.
 func (s *session) tell(remote description) description {
-	targets := s.t.route(remote.Candidates)
+	targets := s.t.route(remote.Candidates, s.peer.config.silence)
 	s.mu.Lock()
 	old := s.targets
 	s.remote, s.targets = remote, targets
