@@ -70,7 +70,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		{a, post, "/api/handshakes", `{"member":"x","link":"y"}`, 400, "request_invalid"},
 		{a, post, "/api/handshakes", `{"member":"nobody"}`, 404, "not_found"},
 		{a, post, "/api/handshakes", `{"link":"hello"}`, 400, "invite_malformed"},
-		{a, post, "/api/handshakes", jsonOf(t, api.HandshakeNew{Link: &inv.Link}), 403, "invite_refused"},
+		{a, post, "/api/handshakes", jsonOf(t, api.HandshakeNew{Link: &inv.Link}), 409, "handshake_recipient"},
 		{a, post, "/api/handshakes/answer", `{"offer":"hello"}`, 400, "handshake_malformed"},
 		{a, post, "/api/handshakes/answer", jsonOf(t, api.HandshakeToAnswer{Offer: answer.Answer}), 400, "handshake_kind"},
 		{a, post, "/api/handshakes/answer", jsonOf(t, api.HandshakeToAnswer{Offer: offer.Offer}), 409, "handshake_used"},

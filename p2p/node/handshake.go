@@ -37,7 +37,7 @@ var (
 	ErrHandshakeExpired   = rtc.ErrHandExpired
 	ErrHandshakeCancelled = rtc.ErrHandCancelled
 	// ErrHandshakeRefused: the offer is from nobody whom this node lets in.
-	ErrHandshakeRefused = errors.New("neither a member nor somebody with a valid invitation of this node")
+	ErrHandshakeRefused = errors.New("neither a member nor the holder of a valid invitation of this computer")
 	// ErrHandshakeUnknown: there is no such handshake, or not any more.
 	ErrHandshakeUnknown = errors.New("no such handshake any more")
 	// ErrHandshakeWaits: the answer was taken, and no packets have come through yet.
@@ -94,6 +94,18 @@ func (hs *handshakes) find(id string) *handshake {
 		return nil
 	}
 	return hs.all[i]
+}
+
+// nameOf is what somebody was called in a handshake, if there was one.
+func (hs *handshakes) nameOf(id p2p.ID) string {
+	hs.mu.Lock()
+	defer hs.mu.Unlock()
+	for _, r := range hs.all {
+		if r.h.Peer == id {
+			return r.h.Name
+		}
+	}
+	return ""
 }
 
 // keep takes r in, once, and forgets what was over long ago.
@@ -172,7 +184,7 @@ func (n *Node) OfferByInvitation(ctx context.Context, link string) (Handshake, e
 	inviter := inv.Inviter.ID()
 	switch err := n.members.MayJoin(inv); {
 	case inviter == n.id:
-		return Handshake{}, fmt.Errorf("node: offer: this computer has made the invitation itself: %w", member.ErrRefused)
+		return Handshake{}, fmt.Errorf("node: offer: this computer has made the invitation itself: %w", ErrHandshakeRecipient)
 	case errors.Is(err, member.ErrAlready) && n.Connected(inviter):
 		return Handshake{}, fmt.Errorf("node: offer to %s: %w", n.nameOf(inviter), ErrLinked)
 	case err != nil && !errors.Is(err, member.ErrAlready):
@@ -397,20 +409,42 @@ func (n *Node) called(id p2p.ID, self string) string {
 	return cmp.Or(member.CleanName(self), id.Short())
 }
 
+// worded is an error in other words.
+type worded struct {
+	text string
+	err  error
+}
+
+func (e worded) Error() string { return e.text }
+func (e worded) Unwrap() error { return e.err }
+
 // unread says of a text why it is of no use, with names.
 func (n *Node) unread(err error, text string) error {
 	said, bad := rtc.ReadHandText(text)
-	if bad != nil {
-		return fmt.Errorf("node: %w", err)
+	if bad != nil && errors.Is(err, ErrHandshakeText) {
+		return worded{"this is not a whole offer or answer of a handshake", err}
 	}
-	from := n.called(said.From, said.Name)
+	what, other := "an offer", "an answer"
+	if said.Answer {
+		what, other = other, what
+	}
+	from, to := n.called(said.From, said.Name), n.called(said.To, n.byHand.nameOf(said.To))
 	switch {
+	case bad != nil:
+	case errors.Is(err, ErrHandshakeKind):
+		return worded{fmt.Sprintf("this is %s, from %s to %s, and %s is wanted here", what, from, to, other), err}
 	case errors.Is(err, ErrHandshakeRecipient):
-		return fmt.Errorf("node: it is from %s to %s, and this is %s: %w", from, n.nameOf(said.To), n.name, err)
+		return worded{fmt.Sprintf("this is from %s to %s, and this computer is %s", from, to, n.name), err}
+	case errors.Is(err, ErrHandshakeNetwork):
+		return worded{fmt.Sprintf("this is from %s, which is in another network", from), err}
+	case errors.Is(err, ErrHandshakeUsed):
+		return worded{fmt.Sprintf("this offer of %s, or a newer one, was used already", from), err}
+	case errors.Is(err, ErrHandshakeOther):
+		return worded{fmt.Sprintf("this is an answer from %s, but not to this offer, or not the first", from), err}
 	case errors.Is(err, p2p.ErrRefused):
-		return fmt.Errorf("node: %s is %w: %w", from, ErrHandshakeRefused, err)
+		return worded{fmt.Sprintf("this is from %s, %s", from, ErrHandshakeRefused), errors.Join(ErrHandshakeRefused, err)}
 	case errors.Is(err, ErrHandshakeGlare):
-		return fmt.Errorf("node: an offer to %s is waiting here for its answer, and of two offers that one counts: %w", from, err)
+		return worded{fmt.Sprintf("an offer of this computer to %s waits for its answer already, and of the two that one counts", from), err}
 	}
-	return fmt.Errorf("node: it is from %s: %w", from, err)
+	return fmt.Errorf("node: handshake by hand: %w", err)
 }
