@@ -78,9 +78,14 @@ var testPage = fstest.MapFS{
 
 // bodies are requests that each operation with a body takes.
 var bodies = map[string]string{
-	"addDocument":  `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
-	"addInvite":    `{}`,
-	"join":         `{"link":"shoal://join#AAAA"}`,
+	"addDocument": `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
+	"addInvite":   `{}`,
+	"join":        `{"link":"shoal://join#AAAA"}`,
+
+	"addHandshake":    `{"link":"shoal://join#AAAA"}`,
+	"answerHandshake": `{"offer":"shoal://offer#AAAA"}`,
+	"finishHandshake": `{"answer":"shoal://answer#AAAA"}`,
+
 	"updateMember": `{"role":"admin"}`,
 	"addFolder":    `{"path":"/nowhere/at/all"}`,
 	"updateFolder": `{"label":"other"}`,

@@ -64,6 +64,7 @@ type Node struct {
 
 	joining  sync.Mutex // one Join at a time
 	heard    heardOffers
+	byHand   handshakes
 	granting sync.Mutex    // held while it is changed who may do what with a folder
 	moved    chan struct{} // has room for one: addresses or relays may have changed
 
@@ -180,7 +181,7 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 	if open == nil {
 		open = func(local link.Local) (p2p.Transport, error) {
 			return rtc.Listen(ctx, rtc.Options{
-				Local: local, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
+				Local: local, Name: n.name, Listen: cmp.Or(o.Listen, "127.0.0.1:0"), AnyPort: o.AnyPort, Announce: o.Announce,
 				Linked: n.links.linked, Caller: n.links, Contact: n.members.Contact, Changed: n.addrsChanged, Moved: n.paths.moved,
 				STUN: n.network.Take, STUNServers: n.stun.addrs, TURNServers: o.TURN, Rendezvous: o.Rendezvous, Relay: o.Relay,
 			})

@@ -176,6 +176,24 @@ func (e FolderState) Valid() bool {
 	}
 }
 
+// Defines values for HandshakeKind.
+const (
+	HandshakeKindAnswer HandshakeKind = "answer"
+	HandshakeKindOffer  HandshakeKind = "offer"
+)
+
+// Valid indicates whether the value is a known member of the HandshakeKind enum.
+func (e HandshakeKind) Valid() bool {
+	switch e {
+	case HandshakeKindAnswer:
+		return true
+	case HandshakeKindOffer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Ok HealthStatus = "ok"
@@ -1065,6 +1083,83 @@ type Grant struct {
 // Example: {"q2wz6ohhnm5b6dlkuyhlh5vwmqsyzq6zdf3mbndzplbg3hl6sgta":"write"}
 type Grants map[string]string
 
+// Handshake defines model for Handshake.
+type Handshake struct {
+	Expires time.Time     `json:"expires"`
+	Id      string        `json:"id"`
+	Kind    HandshakeKind `json:"kind"`
+	Peer    HandshakePeer `json:"peer"`
+
+	// Text What is to be carried to the peer
+	Text string `json:"text"`
+}
+
+// HandshakeKind defines model for Handshake.Kind.
+type HandshakeKind string
+
+// HandshakeAnswer defines model for HandshakeAnswer.
+type HandshakeAnswer struct {
+	// Answer shoal://answer#…, to be carried back to `from`
+	Answer  string        `json:"answer"`
+	Expires time.Time     `json:"expires"`
+	From    HandshakePeer `json:"from"`
+	Id      string        `json:"id"`
+}
+
+// HandshakeFinish defines model for HandshakeFinish.
+type HandshakeFinish struct {
+	Answer string `json:"answer"`
+}
+
+// HandshakeLinked defines model for HandshakeLinked.
+type HandshakeLinked struct {
+	Network *Network      `json:"network,omitempty"`
+	Path    Path          `json:"path"`
+	Peer    HandshakePeer `json:"peer"`
+
+	// Words Of a join: four words that the inviter sees too
+	Words *[]string `json:"words,omitempty"`
+}
+
+// HandshakeList defines model for HandshakeList.
+type HandshakeList struct {
+	Items []Handshake `json:"items"`
+	Next  *string     `json:"next"`
+}
+
+// HandshakeNew defines model for HandshakeNew.
+type HandshakeNew struct {
+	// Link An invitation
+	Link *string `json:"link,omitempty"`
+
+	// Member ID or name of a member
+	Member *string `json:"member,omitempty"`
+}
+
+// HandshakeOffer defines model for HandshakeOffer.
+type HandshakeOffer struct {
+	Expires time.Time `json:"expires"`
+	Id      string    `json:"id"`
+
+	// Offer shoal://offer#…, to be carried to `to`
+	Offer string        `json:"offer"`
+	To    HandshakePeer `json:"to"`
+}
+
+// HandshakePeer defines model for HandshakePeer.
+type HandshakePeer struct {
+	Id string `json:"id"`
+
+	// Name Of a member as the roster has it, of anybody else as it says itself
+	Name string `json:"name"`
+}
+
+// HandshakeToAnswer defines model for HandshakeToAnswer.
+type HandshakeToAnswer struct {
+	// Offer The text as it was pasted: line breaks and what stands around it do no harm
+	Offer string `json:"offer"`
+}
+
 // Health defines model for Health.
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -1943,6 +2038,9 @@ type FolderID = string
 // FolderNode defines model for FolderNode.
 type FolderNode = string
 
+// HandshakeID defines model for HandshakeID.
+type HandshakeID = string
+
 // MemberID defines model for MemberID.
 type MemberID = string
 
@@ -2036,6 +2134,15 @@ type RestoreTrashJSONRequestBody = Restore
 
 // RevertChangesJSONRequestBody defines body for RevertChanges for application/json ContentType.
 type RevertChangesJSONRequestBody = Revert
+
+// AddHandshakeJSONRequestBody defines body for AddHandshake for application/json ContentType.
+type AddHandshakeJSONRequestBody = HandshakeNew
+
+// AnswerHandshakeJSONRequestBody defines body for AnswerHandshake for application/json ContentType.
+type AnswerHandshakeJSONRequestBody = HandshakeToAnswer
+
+// FinishHandshakeJSONRequestBody defines body for FinishHandshake for application/json ContentType.
+type FinishHandshakeJSONRequestBody = HandshakeFinish
 
 // AddInviteJSONRequestBody defines body for AddInvite for application/json ContentType.
 type AddInviteJSONRequestBody = InviteNew
@@ -2238,6 +2345,21 @@ type ServerInterface interface {
 	// ListTrash What was replaced or deleted: by whom and when; newest first
 	// (GET /api/folders/{id}/trash)
 	ListTrash(ctx echo.Context, id FolderID, params ListTrashParams) error
+	// ListHandshakes Handshakes by hand that wait
+	// (GET /api/handshakes)
+	ListHandshakes(ctx echo.Context) error
+	// AddHandshake Make an offer that a person carries to a member, or to the maker of an invitation
+	// (POST /api/handshakes)
+	AddHandshake(ctx echo.Context) error
+	// AnswerHandshake Answer an offer that a person has brought
+	// (POST /api/handshakes/answer)
+	AnswerHandshake(ctx echo.Context) error
+	// DeleteHandshake Give a handshake up; a link that it has given stays
+	// (DELETE /api/handshakes/{id})
+	DeleteHandshake(ctx echo.Context, id HandshakeID) error
+	// FinishHandshake Take the answer to an offer, and wait for the link
+	// (POST /api/handshakes/{id})
+	FinishHandshake(ctx echo.Context, id HandshakeID) error
 	// AddInvite Invite another computer (admins only)
 	// (POST /api/invites)
 	AddInvite(ctx echo.Context) error
@@ -2673,6 +2795,65 @@ func (w *ServerInterfaceWrapper) ListTrash(ctx echo.Context) error {
 	return err
 }
 
+// ListHandshakes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHandshakes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHandshakes(ctx)
+	return err
+}
+
+// AddHandshake converts echo context to params.
+func (w *ServerInterfaceWrapper) AddHandshake(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddHandshake(ctx)
+	return err
+}
+
+// AnswerHandshake converts echo context to params.
+func (w *ServerInterfaceWrapper) AnswerHandshake(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AnswerHandshake(ctx)
+	return err
+}
+
+// DeleteHandshake converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteHandshake(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id HandshakeID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteHandshake(ctx, id)
+	return err
+}
+
+// FinishHandshake converts echo context to params.
+func (w *ServerInterfaceWrapper) FinishHandshake(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id HandshakeID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FinishHandshake(ctx, id)
+	return err
+}
+
 // AddInvite converts echo context to params.
 func (w *ServerInterfaceWrapper) AddInvite(ctx echo.Context) error {
 	var err error
@@ -2948,6 +3129,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/network/check", wrapper.CheckNetwork, options.OperationMiddlewares["checkNetwork"]...)
 	router.POST(options.BaseURL+"/api/invites", wrapper.AddInvite, options.OperationMiddlewares["addInvite"]...)
 	router.POST(options.BaseURL+"/api/join", wrapper.Join, options.OperationMiddlewares["join"]...)
+	router.GET(options.BaseURL+"/api/handshakes", wrapper.ListHandshakes, options.OperationMiddlewares["listHandshakes"]...)
+	router.POST(options.BaseURL+"/api/handshakes", wrapper.AddHandshake, options.OperationMiddlewares["addHandshake"]...)
+	router.POST(options.BaseURL+"/api/handshakes/answer", wrapper.AnswerHandshake, options.OperationMiddlewares["answerHandshake"]...)
+	router.DELETE(options.BaseURL+"/api/handshakes/:id", wrapper.DeleteHandshake, options.OperationMiddlewares["deleteHandshake"]...)
+	router.POST(options.BaseURL+"/api/handshakes/:id", wrapper.FinishHandshake, options.OperationMiddlewares["finishHandshake"]...)
 	router.GET(options.BaseURL+"/api/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.DELETE(options.BaseURL+"/api/members/:id", wrapper.DeleteMember, options.OperationMiddlewares["deleteMember"]...)
 	router.PATCH(options.BaseURL+"/api/members/:id", wrapper.UpdateMember, options.OperationMiddlewares["updateMember"]...)
@@ -3835,6 +4021,205 @@ func (response ListTrashdefaultApplicationProblemPlusJSONResponse) VisitListTras
 	return err
 }
 
+type ListHandshakesRequestObject struct {
+}
+
+type ListHandshakesResponseObject interface {
+	VisitListHandshakesResponse(w http.ResponseWriter) error
+}
+
+type ListHandshakes200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListHandshakes200JSONResponse struct {
+	Body    HandshakeList
+	Headers ListHandshakes200ResponseHeaders
+}
+
+func (response ListHandshakes200JSONResponse) VisitListHandshakesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHandshakesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListHandshakesdefaultApplicationProblemPlusJSONResponse) VisitListHandshakesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddHandshakeRequestObject struct {
+	Body *AddHandshakeJSONRequestBody
+}
+
+type AddHandshakeResponseObject interface {
+	VisitAddHandshakeResponse(w http.ResponseWriter) error
+}
+
+type AddHandshake201JSONResponse HandshakeOffer
+
+func (response AddHandshake201JSONResponse) VisitAddHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddHandshakedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddHandshakedefaultApplicationProblemPlusJSONResponse) VisitAddHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerHandshakeRequestObject struct {
+	Body *AnswerHandshakeJSONRequestBody
+}
+
+type AnswerHandshakeResponseObject interface {
+	VisitAnswerHandshakeResponse(w http.ResponseWriter) error
+}
+
+type AnswerHandshake200JSONResponse HandshakeAnswer
+
+func (response AnswerHandshake200JSONResponse) VisitAnswerHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AnswerHandshakedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AnswerHandshakedefaultApplicationProblemPlusJSONResponse) VisitAnswerHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteHandshakeRequestObject struct {
+	Id HandshakeID `json:"id"`
+}
+
+type DeleteHandshakeResponseObject interface {
+	VisitDeleteHandshakeResponse(w http.ResponseWriter) error
+}
+
+type DeleteHandshake204Response struct {
+}
+
+func (response DeleteHandshake204Response) VisitDeleteHandshakeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteHandshakedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteHandshakedefaultApplicationProblemPlusJSONResponse) VisitDeleteHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishHandshakeRequestObject struct {
+	Id   HandshakeID `json:"id"`
+	Body *FinishHandshakeJSONRequestBody
+}
+
+type FinishHandshakeResponseObject interface {
+	VisitFinishHandshakeResponse(w http.ResponseWriter) error
+}
+
+type FinishHandshake200JSONResponse HandshakeLinked
+
+func (response FinishHandshake200JSONResponse) VisitFinishHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FinishHandshakedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FinishHandshakedefaultApplicationProblemPlusJSONResponse) VisitFinishHandshakeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddInviteRequestObject struct {
 	Body *AddInviteJSONRequestBody
 }
@@ -4627,6 +5012,21 @@ type StrictServerInterface interface {
 	// ListTrash What was replaced or deleted: by whom and when; newest first
 	// (GET /api/folders/{id}/trash)
 	ListTrash(ctx context.Context, request ListTrashRequestObject) (ListTrashResponseObject, error)
+	// ListHandshakes Handshakes by hand that wait
+	// (GET /api/handshakes)
+	ListHandshakes(ctx context.Context, request ListHandshakesRequestObject) (ListHandshakesResponseObject, error)
+	// AddHandshake Make an offer that a person carries to a member, or to the maker of an invitation
+	// (POST /api/handshakes)
+	AddHandshake(ctx context.Context, request AddHandshakeRequestObject) (AddHandshakeResponseObject, error)
+	// AnswerHandshake Answer an offer that a person has brought
+	// (POST /api/handshakes/answer)
+	AnswerHandshake(ctx context.Context, request AnswerHandshakeRequestObject) (AnswerHandshakeResponseObject, error)
+	// DeleteHandshake Give a handshake up; a link that it has given stays
+	// (DELETE /api/handshakes/{id})
+	DeleteHandshake(ctx context.Context, request DeleteHandshakeRequestObject) (DeleteHandshakeResponseObject, error)
+	// FinishHandshake Take the answer to an offer, and wait for the link
+	// (POST /api/handshakes/{id})
+	FinishHandshake(ctx context.Context, request FinishHandshakeRequestObject) (FinishHandshakeResponseObject, error)
 	// AddInvite Invite another computer (admins only)
 	// (POST /api/invites)
 	AddInvite(ctx context.Context, request AddInviteRequestObject) (AddInviteResponseObject, error)
@@ -5415,6 +5815,194 @@ func (sh *strictHandler) ListTrash(ctx echo.Context, id FolderID, params ListTra
 		return err
 	} else if validResponse, ok := response.(ListTrashResponseObject); ok {
 		return validResponse.VisitListTrashResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListHandshakes operation middleware
+func (sh *strictHandler) ListHandshakes(ctx echo.Context) error {
+	var request ListHandshakesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHandshakes(ctx.Request().Context(), request.(ListHandshakesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHandshakes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHandshakesResponseObject); ok {
+		return validResponse.VisitListHandshakesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddHandshake operation middleware
+func (sh *strictHandler) AddHandshake(ctx echo.Context) error {
+	var request AddHandshakeRequestObject
+
+	var body AddHandshakeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddHandshake(ctx.Request().Context(), request.(AddHandshakeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddHandshake")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddHandshakeResponseObject); ok {
+		return validResponse.VisitAddHandshakeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AnswerHandshake operation middleware
+func (sh *strictHandler) AnswerHandshake(ctx echo.Context) error {
+	var request AnswerHandshakeRequestObject
+
+	var body AnswerHandshakeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AnswerHandshake(ctx.Request().Context(), request.(AnswerHandshakeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AnswerHandshake")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AnswerHandshakeResponseObject); ok {
+		return validResponse.VisitAnswerHandshakeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteHandshake operation middleware
+func (sh *strictHandler) DeleteHandshake(ctx echo.Context, id HandshakeID) error {
+	var request DeleteHandshakeRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteHandshake(ctx.Request().Context(), request.(DeleteHandshakeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteHandshake")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteHandshakeResponseObject); ok {
+		return validResponse.VisitDeleteHandshakeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FinishHandshake operation middleware
+func (sh *strictHandler) FinishHandshake(ctx echo.Context, id HandshakeID) error {
+	var request FinishHandshakeRequestObject
+
+	request.Id = id
+
+	var body FinishHandshakeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FinishHandshake(ctx.Request().Context(), request.(FinishHandshakeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FinishHandshake")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FinishHandshakeResponseObject); ok {
+		return validResponse.VisitFinishHandshakeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -63,6 +63,7 @@ type grammar struct {
 	Changes   changesCmd   `cmd:"" help:"List or revert own changes in a folder that is read-only here."`
 	Invite    inviteCmd    `cmd:"" help:"Make a link that lets another computer join."`
 	Join      joinCmd      `cmd:"" help:"Join the network of an invitation."`
+	Connect   connectCmd   `cmd:"" help:"Link with a computer that no server and no member connects: by texts that you carry."`
 	Members   membersCmd   `cmd:"" help:"List who belongs to the network."`
 	Peers     peersCmd     `cmd:"" help:"List the other members and how they are linked."`
 	Netcheck  netcheckCmd  `cmd:"" help:"Find out how the node is seen from outside, and what its router does."`

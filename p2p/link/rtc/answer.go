@@ -152,20 +152,33 @@ func (t *Transport) leave(e envelope, in *inbound, l p2p.Link) (taken bool) {
 	if t.inbound[from] == in {
 		delete(t.inbound, from)
 	}
-	if d := t.dials[from]; d != nil && l != nil {
-		select {
-		case d.incoming <- l:
-			taken = true
-			d.cancel()
-		default: // it has one already, which this one has just replaced
-		}
-	}
+	taken = l != nil && t.toDial(l)
 	close(in.done)
 	return taken
 }
 
+// toDial gives a link to the dial that waits for it, if there is one. The caller holds
+// t.mu.
+func (t *Transport) toDial(l p2p.Link) (taken bool) {
+	d := t.dials[l.Peer()]
+	if d == nil {
+		return false
+	}
+	select {
+	case d.incoming <- l:
+		d.cancel()
+		return true
+	default: // it has one already, which this one has just replaced
+		return false
+	}
+}
+
 func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote description, hash [32]byte) (*session, []byte, error) {
-	s, err := t.newSession(ctx, &remote)
+	config := t.engine
+	if e.Wait > 0 {
+		config = t.patient
+	}
+	s, err := t.newSessionBy(ctx, config, &remote)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,6 +188,9 @@ func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote descr
 	}
 	if e.Invite != [16]byte{} {
 		out.Relays = t.passesFor(ctx, p2p.IDOf(e.From))
+	}
+	if e.Wait > 0 {
+		out.Name = t.o.Name
 	}
 	msg, err := seal(t.o.Local.Identity, out)
 	return s, msg, err

@@ -215,7 +215,7 @@ func (t *Transport) turn(ctx context.Context, d *dial, yield func()) error {
 // offer makes one offer with a number above least. With errStale, the next one's
 // number has to be above the returned one.
 func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2p.Pass, relays []p2p.Contact, least int64) (p2p.Link, int64, error) {
-	t.lookAround(ctx, addrsOf(to, relays))
+	t.lookAround(ctx, addrsOf(to, relays), observeWait)
 	s, err := t.newSession(ctx, nil)
 	if err != nil {
 		return nil, 0, err
@@ -223,7 +223,7 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 	t.mu.Lock()
 	d.relayed = slices.ContainsFunc(s.local.Candidates, func(c candidate) bool { return c.Kind == p2p.PathRelayed })
 	t.mu.Unlock()
-	msg, network, err := t.sealOffer(s, d.peer, pass, least)
+	msg, network, err := t.sealOffer(envelope{SDP: s.local.sdp(), Issued: t.number(least)}, d.peer, pass)
 	var reply envelope
 	if err == nil {
 		ways, left := t.ways(to, relays, pass != nil)
@@ -275,8 +275,9 @@ func (t *Transport) offering(d *dial, at time.Time, answered int64) {
 	d.offered, d.answered = at, answered
 }
 
-func (t *Transport) sealOffer(s *session, peer p2p.ID, pass *p2p.Pass, least int64) (msg []byte, network p2p.ID, err error) {
-	e := envelope{Kind: offer, To: peer, Network: t.o.Local.Network(), Issued: t.number(least), SDP: s.local.sdp()}
+// sealOffer completes e as an offer to peer, and says for which network it is.
+func (t *Transport) sealOffer(e envelope, peer p2p.ID, pass *p2p.Pass) (msg []byte, network p2p.ID, err error) {
+	e.Kind, e.To, e.Network = offer, peer, t.o.Local.Network()
 	if _, err := rand.Read(e.Nonce[:]); err != nil {
 		return nil, network, fmt.Errorf("rtc: offer: %w", err)
 	}
@@ -336,24 +337,29 @@ func replyError(e envelope) error {
 
 // finish makes the answered session a link.
 func (t *Transport) finish(ctx context.Context, s *session, reply envelope, peer, network p2p.ID) (p2p.Link, error) {
+	if err := t.acceptAnswer(s, reply); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoPath)
+	defer cancel()
+	return t.authenticate(ctx, s, link.Options{Network: network, Initiator: true, Expect: peer})
+}
+
+// acceptAnswer tells the session what its peer has answered.
+func (t *Transport) acceptAnswer(s *session, reply envelope) error {
 	remote, err := parseSDP(reply.SDP)
 	if err == nil && remote.Setup == "actpass" {
 		err = fmt.Errorf("rtc: answer: setup %q: %w", remote.Setup, errSDP)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	remote.Candidates = usable(remote.Candidates, t.loopback())
 	for _, p := range reply.Relays[:min(len(reply.Relays), maxRelayed)] {
 		t.relays.enterAsGuest(p)
 	}
 	s.trace.answered(remote.Candidates)
-	if err := s.accept(remote); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout, errNoPath)
-	defer cancel()
-	return t.authenticate(ctx, s, link.Options{Network: network, Initiator: true, Expect: peer})
+	return s.accept(remote)
 }
 
 var errNoPath = fmt.Errorf("the peer answered, but no packets went through in %s: %w", handshakeTimeout, p2p.ErrUnreachable)

@@ -108,7 +108,7 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Link, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, handshakeTimeout)
 	defer cancel()
-	s, err := t.newSessionWith(ctx, ice.WithLocalCredentials(server, server), ice.WithICELite(true))
+	s, err := t.newSessionBy(ctx, t.engine, nil, ice.WithLocalCredentials(server, server), ice.WithICELite(true))
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (d *directDoor) leaveAlone(peer p2p.ID, until time.Time) {
 func (t *Transport) knock(ctx context.Context, peer p2p.ID, at netip.AddrPort) (p2p.Link, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, directPatience, errNoPath)
 	defer cancel()
-	s, err := t.newSessionWith(ctx)
+	s, err := t.newSession(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

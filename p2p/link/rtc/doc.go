@@ -52,6 +52,15 @@
 //
 // When two nodes dial each other at once, the smaller ID's offer wins.
 //
+// # By hand
+//
+// Two homes that have nobody in between can be linked by their people, who carry the
+// offer and the answer as text, or as a QR code (hand.go). The envelopes are the same
+// ones; what is carried says so, so that neither kind can be taken for the other. The
+// end that answers sends to the other from then on, for ten minutes, while its author
+// looks for the chat to paste the answer into: its router is open when the other end
+// begins. These handshakes have slots and numbers of their own.
+//
 // # Losses
 //
 // A node says in its description that it repairs random losses below DTLS (package

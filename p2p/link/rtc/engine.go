@@ -11,7 +11,9 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -40,16 +42,32 @@ func newCertificate() (tls.Certificate, [32]byte, error) {
 
 // engine is what all connections of a transport have in common.
 type engine struct {
-	ice  []ice.AgentOption
-	cert tls.Certificate
-	log  loggerFactory
+	ice     []ice.AgentOption
+	cert    tls.Certificate
+	log     loggerFactory
+	silence time.Duration // of a TCP connection that the other end has made nothing of yet
 	quiet
 }
+
+// patient is e for connections whose other end may begin minutes later.
+func (e *engine) patient(life time.Duration) *engine {
+	p := *e
+	p.silence = max(life, e.silence)
+	p.ice = append(slices.Clone(e.ice), // the last of two options holds
+		ice.WithCheckInterval(patientCheck),
+		ice.WithMaxBindingRequests(uint16(min(life/patientCheck+50, math.MaxUint16))))
+	return &p
+}
+
+// patientCheck is the time between two checks of a pair while its other end may not
+// have begun: often enough that both routers stay open, and that the two meet soon
+// after it has.
+const patientCheck = 500 * time.Millisecond
 
 // newEngine sets pion up for data channels on m.
 func newEngine(m *mux, cert tls.Certificate, log *slog.Logger, q quiet) *engine {
 	factory := loggerFactory{log}
-	return &engine{cert: cert, log: factory, quiet: q, ice: []ice.AgentOption{
+	return &engine{cert: cert, log: factory, silence: streamSilence, quiet: q, ice: []ice.AgentOption{
 		ice.WithUDPMux(m),
 		ice.WithNetworkTypes([]ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6}),
 		ice.WithCandidateTypes([]ice.CandidateType{ice.CandidateTypeHost}),

@@ -58,6 +58,13 @@ type envelope struct {
 	Restart [32]byte `cbor:"13,keyasint,omitzero"`
 	// Relays of an answer to a guest are those at which he may meet its author.
 	Relays []relayPass `cbor:"14,keyasint,omitempty"`
+	// Wait of an offer that a person carries is for how many seconds its author waits
+	// for the answer. Offers that travel by themselves have none, so that neither can
+	// be taken for the other.
+	Wait uint32 `cbor:"15,keyasint,omitzero"`
+	// Name is what the author of something that a person carries calls itself: a help
+	// for people, and no proof.
+	Name string `cbor:"16,keyasint,omitempty"`
 }
 
 // relayPass lets a guest use a relay.

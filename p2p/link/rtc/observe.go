@@ -166,9 +166,9 @@ func (t *Transport) servers() []netip.AddrPort {
 }
 
 // lookAround asks those at addrs how they see this node, if it has no idea how
-// anybody does, and waits a moment for the first answer. A node that dials for the
+// anybody does, and waits for the first answer, but no longer than wait. A node that dials for the
 // first time, from behind a router, has no other way to say where it is.
-func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort) {
+func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort, wait time.Duration) {
 	own := t.own()
 	if onLoopback(own) || len(t.seen.addrs(time.Now(), 1)) > 0 || slices.ContainsFunc(own, func(a netip.AddrPort) bool { return public(a.Addr()) }) {
 		return
@@ -182,7 +182,7 @@ func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort) {
 	if len(servers) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, observeWait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	first := make(chan struct{}, maxServers)
 	for _, a := range servers[:min(len(servers), maxServers)] {

@@ -230,6 +230,7 @@ type muteSocket struct {
 	mute atomic.Bool
 	loss atomic.Int32 // percent of what is sent
 	most atomic.Int64 // bytes of a datagram; 0: any
+	sent atomic.Pointer[func(to netip.AddrPort)]
 }
 
 func (s *muteSocket) Read(each func(b []byte, from netip.AddrPort)) error {
@@ -246,6 +247,9 @@ func (s *muteSocket) WriteTo(b []byte, to netip.AddrPort) error {
 	}
 	if most := s.most.Load(); s.mute.Load() || most != 0 && int64(len(b)) > most {
 		return nil
+	}
+	if sent := s.sent.Load(); sent != nil {
+		(*sent)(to)
 	}
 	return s.socket.WriteTo(b, to)
 }

@@ -56,39 +56,18 @@ var errPeerGone = errors.New("the peer has closed the connection or is gone")
 // newSession makes a connection and describes it: as an offer, or as the answer to
 // remote.
 func (t *Transport) newSession(ctx context.Context, remote *description) (*session, error) {
-	s, err := t.prepare()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.describe(ctx, remote); err != nil {
-		s.close(err)
-		return nil, err
-	}
-	return s, nil
+	return t.newSessionBy(ctx, t.engine, remote)
 }
 
-// newSessionWith is newSession without a peer that is known, and with other options.
-func (t *Transport) newSessionWith(ctx context.Context, more ...ice.AgentOption) (*session, error) {
-	s, err := t.prepare(more...)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.describe(ctx, nil); err != nil {
-		s.close(err)
-		return nil, err
-	}
-	return s, nil
-}
-
-// prepare makes a connection that is not described.
-func (t *Transport) prepare(more ...ice.AgentOption) (*session, error) {
+// newSessionBy is newSession with another engine and more options of ICE.
+func (t *Transport) newSessionBy(ctx context.Context, config *engine, remote *description, more ...ice.AgentOption) (*session, error) {
 	s := &session{
 		t: t, since: time.Now(), turn: make(chan struct{}, 1),
 		opened: make(chan struct{}), ended: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.turn <- struct{}{}
 	var err error
-	s.peer, err = newPeer(t.engine, t.mux, func(why error) { go s.close(why) }, more...)
+	s.peer, err = newPeer(config, t.mux, func(why error) { go s.close(why) }, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +75,10 @@ func (t *Transport) prepare(more ...ice.AgentOption) (*session, error) {
 	s.peer.trace, s.peer.moved = s.trace, func() { t.moved(s) }
 	if err := t.track(s); err != nil {
 		s.peer.close()
+		return nil, err
+	}
+	if err := s.describe(ctx, remote); err != nil {
+		s.close(err)
 		return nil, err
 	}
 	return s, nil
@@ -133,7 +116,7 @@ func (s *session) mend(remote description) {
 
 // tell takes the peer's description and returns what ICE is told of it.
 func (s *session) tell(remote description) description {
-	targets := s.t.route(remote.Candidates)
+	targets := s.t.route(remote.Candidates, s.peer.config.silence)
 	s.mu.Lock()
 	old := s.targets
 	s.remote, s.targets = remote, targets

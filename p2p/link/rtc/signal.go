@@ -52,6 +52,9 @@ func (t *Transport) signal(ctx context.Context, msg []byte, by courier) ([]byte,
 	if err == nil && e.Kind != offer {
 		err = errors.New("not an offer")
 	}
+	if err == nil && e.Wait > 0 {
+		err = errors.New("an offer that a person has to carry")
+	}
 	if err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}

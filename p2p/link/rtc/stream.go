@@ -19,8 +19,8 @@ const (
 	streamRetry = 2 * time.Second
 	// streamQueue bounds the datagrams that wait to be written; more are lost.
 	streamQueue = 1024
-	// streamSilence ends a stream over which nothing comes: ICE says something every
-	// few seconds.
+	// streamSilence ends a stream over which nothing comes, unless its other end may not
+	// have begun: ICE says something every few seconds.
 	streamSilence = 30 * time.Second
 	// streamStall ends a stream that takes nothing.
 	streamStall = 10 * time.Second
@@ -32,6 +32,7 @@ const (
 type stream struct {
 	m    *mux
 	peer netip.AddrPort
+	idle time.Duration // it ends when nothing comes for so long
 	out  chan []byte
 	ctx  context.Context // ends with the stream
 	end  context.CancelFunc
@@ -42,9 +43,10 @@ type stream struct {
 	start time.Time  // it is not dialled before
 }
 
-// newStream returns the stream to peer, which is dialled when something is sent.
-func newStream(m *mux, peer netip.AddrPort) *stream {
-	s := &stream{m: m, peer: peer, out: make(chan []byte, streamQueue)}
+// newStream returns the stream to peer, which is dialled when something is sent, and
+// ends when nothing comes for as long as idle.
+func newStream(m *mux, peer netip.AddrPort, idle time.Duration) *stream {
+	s := &stream{m: m, peer: peer, idle: idle, out: make(chan []byte, streamQueue)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -57,7 +59,7 @@ func (m *mux) serveStream(c net.Conn, r *bufio.Reader) {
 		_ = c.Close()
 		return
 	}
-	s := newStream(m, netip.AddrPortFrom(at.AddrPort().Addr().Unmap(), at.AddrPort().Port()))
+	s := newStream(m, netip.AddrPortFrom(at.AddrPort().Addr().Unmap(), at.AddrPort().Port()), streamSilence)
 	s.conn, s.busy = c, true
 	if !m.enterStream(s) {
 		_ = c.Close()
@@ -161,7 +163,7 @@ func (s *stream) read(c net.Conn, r *bufio.Reader) error {
 	for {
 		if now := time.Now(); now.Sub(set) > time.Second {
 			set = now
-			if err := c.SetReadDeadline(now.Add(streamSilence)); err != nil {
+			if err := c.SetReadDeadline(now.Add(s.idle)); err != nil {
 				return err
 			}
 		}

@@ -62,9 +62,9 @@ func (t *Transport) candidates() []candidate {
 
 // route says how the candidates of a peer are reached: each over the socket, if
 // the socket can send to it, or through a tunnel. Through the relays of others,
-// which send to any address, each is tried as well. What was exitUse is held until
-// unroute.
-func (t *Transport) route(offered []candidate) []target {
+// which send to any address, each is tried as well. What was routed is held until
+// unroute. A TCP connection may be silent for as long as idle.
+func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 	var out []target
 	now := time.Now()
 	through := func(via tunnel, to netip.AddrPort, c candidate, wait time.Duration) {
@@ -78,7 +78,7 @@ func (t *Transport) route(offered []candidate) []target {
 		switch {
 		case c.TCP && streams < maxStreams:
 			streams++
-			through(newStream(t.mux, c.Addr), c.Addr, c, streamGrace)
+			through(newStream(t.mux, c.Addr, idle), c.Addr, c, streamGrace)
 		case c.TCP:
 		case !c.Relay.IsZero():
 			if r := t.relays.at(c.Relay); r != nil {

@@ -46,7 +46,9 @@ const (
 	metReply
 )
 
-func newTrace(t *Transport, now time.Time) *trace { return &trace{t: t, began: now} }
+func newTrace(t *Transport, now time.Time) *trace {
+	return &trace{t: t, began: now, met: map[netip.AddrPort]uint8{}}
+}
 
 // begin starts an attempt with its first steps.
 func (tr *trace) begin(steps ...p2p.Step) {

@@ -21,6 +21,8 @@ import (
 // Options configures a Transport.
 type Options struct {
 	Local link.Local
+	// Name is what this node calls itself in what people carry.
+	Name string
 	// Listen is the p2p port, "host:port", for UDP and TCP: ":4747" on all
 	// interfaces, "127.0.0.1:0" any free number on loopback. Empty is ":4747".
 	Listen string
@@ -67,6 +69,7 @@ type Transport struct {
 	wildcard    bool // the port is bound to no particular address
 	mux         *mux
 	engine      *engine
+	patient     *engine  // of handshakes that people carry
 	fingerprint [32]byte // of the certificate
 	server      *http.Server
 	splitter    *splitter
@@ -103,6 +106,8 @@ type Transport struct {
 	sessions    map[*session]bool
 	replies     replies
 	floors      floors
+	hand        hand
+	handLife    time.Duration
 	reach       Reach
 	mapped      []netip.AddrPort // what routers forward to the p2p port
 	relayServer *relay.Server    // nil while this node does not relay
@@ -143,7 +148,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		forwarding:   newForwarding(),
 		dials:        map[p2p.ID]*dial{}, inbound: map[p2p.ID]*inbound{},
 		current: map[p2p.ID]*session{}, sessions: map[*session]bool{},
-		doubt: make(chan struct{}, 1), adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
+		handLife: handLife, doubt: make(chan struct{}, 1), adopted: make(chan struct{}, 1), sheltering: make(chan struct{}, 1),
 	}
 	t.relays = relays{
 		t: t, members: map[p2p.ID]*relayed{}, guest: map[p2p.ID]*relayed{}, offers: map[p2p.ID]relayOffer{}, failed: map[p2p.ID]time.Time{},
@@ -155,6 +160,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
 	t.mux.stun, t.mux.stranger = t.stun, t.knocked
 	t.engine = newEngine(t.mux, cert, t.log, q)
+	t.patient = t.engine.patient(handLife)
 	t.server = t.newServer()
 	t.splitter = newSplitter(&cappedListener{Listener: p.tcp}, t.mux.serveStream)
 	t.running.Go(func() { _ = t.mux.run() })
@@ -356,6 +362,7 @@ func (t *Transport) adopt(peer p2p.ID, s *session) {
 		t.current[peer] = s
 		t.failures.forget(peer)
 	}
+	t.hand.linked(peer, s)
 	t.mu.Unlock()
 	signal(t.adopted)
 	signal(t.sheltering)

@@ -267,6 +267,73 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/handshakes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Handshakes by hand that wait
+         * @description Two nodes that have nobody in between, no member and no server, are linked by people: one makes an offer, the other one's node answers it, and both texts are carried as whatever people send each other. A handshake lives for ten minutes. That it has given a link is the event `peer.linked`.
+         */
+        get: operations["listHandshakes"];
+        put?: never;
+        /**
+         * Make an offer that a person carries to a member, or to the maker of an invitation
+         * @description Either `member` or `link` is given. With the link of an invitation this node joins once the link is up. Another offer to the same node takes the place of the one before. At most four wait at one time.
+         */
+        post: operations["addHandshake"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/handshakes/answer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Answer an offer that a person has brought
+         * @description The answer is to be carried back. This node then tries to reach the other one until it is linked or the time is over. The same offer gets the same answer.
+         */
+        post: operations["answerHandshake"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/handshakes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["HandshakeID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take the answer to an offer, and wait for the link
+         * @description It waits for half a minute at most. The problem `handshake_waiting` (504) then says what was tried; the node goes on, and the same answer may be sent again.
+         */
+        post: operations["finishHandshake"];
+        /** Give a handshake up; a link that it has given stays */
+        delete: operations["deleteHandshake"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/members": {
         parameters: {
             query?: never;
@@ -1111,6 +1178,61 @@ export interface components {
             /** @description Four words that the inviter sees too; empty when this was the node's own network */
             words: string[];
         };
+        HandshakeNew: {
+            /** @description ID or name of a member */
+            member?: string;
+            /** @description An invitation */
+            link?: string;
+        };
+        HandshakePeer: {
+            id: string;
+            /** @description Of a member as the roster has it, of anybody else as it says itself */
+            name: string;
+        };
+        HandshakeOffer: {
+            id: string;
+            /** @description shoal://offer#…, to be carried to `to` */
+            offer: string;
+            /** Format: date-time */
+            expires: string;
+            to: components["schemas"]["HandshakePeer"];
+        };
+        HandshakeToAnswer: {
+            /** @description The text as it was pasted: line breaks and what stands around it do no harm */
+            offer: string;
+        };
+        HandshakeAnswer: {
+            id: string;
+            /** @description shoal://answer#…, to be carried back to `from` */
+            answer: string;
+            /** Format: date-time */
+            expires: string;
+            from: components["schemas"]["HandshakePeer"];
+        };
+        HandshakeFinish: {
+            answer: string;
+        };
+        HandshakeLinked: {
+            peer: components["schemas"]["HandshakePeer"];
+            path: components["schemas"]["Path"];
+            network?: components["schemas"]["Network"];
+            /** @description Of a join: four words that the inviter sees too */
+            words?: string[];
+        };
+        Handshake: {
+            id: string;
+            /** @enum {string} */
+            kind: "offer" | "answer";
+            /** @description What is to be carried to the peer */
+            text: string;
+            /** Format: date-time */
+            expires: string;
+            peer: components["schemas"]["HandshakePeer"];
+        };
+        HandshakeList: {
+            items: components["schemas"]["Handshake"][];
+            next: string | null;
+        };
         Member: {
             id: string;
             name: string;
@@ -1777,6 +1899,7 @@ export interface components {
     };
     parameters: {
         DocumentID: string;
+        HandshakeID: string;
         MemberID: string;
         /** @description The conflict's number, from the list of conflicts */
         ConflictN: number;
@@ -2150,6 +2273,126 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Joined"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listHandshakes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Offers that wait for an answer, and answers that wait to be used */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandshakeList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addHandshake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandshakeNew"];
+            };
+        };
+        responses: {
+            /** @description The offer */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandshakeOffer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    answerHandshake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandshakeToAnswer"];
+            };
+        };
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandshakeAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    finishHandshake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["HandshakeID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HandshakeFinish"];
+            };
+        };
+        responses: {
+            /** @description Linked */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HandshakeLinked"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteHandshake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["HandshakeID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Given up */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
