@@ -110,6 +110,10 @@ func (a *nodeAPI) sayStep(s p2p.Step, to p2p.ID) string {
 // sayWay tells over which way an offer or answer goes.
 func (a *nodeAPI) sayWay(s p2p.Step, to p2p.ID) string {
 	switch {
+	case s.Via.IsZero() && s.Kind == p2p.StepAsk:
+		return "over the " + s.Note
+	case s.Via.IsZero():
+		return "over a rendezvous"
 	case s.Remote.IsValid() && s.Via == to:
 		return fmt.Sprintf("over its WebSocket at %s", s.Remote)
 	case s.Remote.IsValid():

@@ -178,6 +178,7 @@ func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote descr
 	if e.Wait > 0 {
 		config = t.patient
 	}
+	t.lookAround(ctx, nil, observeWait)
 	s, err := t.newSessionBy(ctx, config, &remote)
 	if err != nil {
 		return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,8 @@ const (
 	// keeps its router from forgetting, after half a minute of silence, where
 	// packets for the p2p port go.
 	observeEvery = 25 * time.Second
+	// observeSoon is how often it does as long as it has heard nothing.
+	observeSoon = 2 * time.Second
 	// seenFor is how long an answer holds.
 	seenFor = 3 * observeEvery
 	// observeWait is how long a dial waits to hear how others see this node, when
@@ -114,32 +117,40 @@ func (t *Transport) Reflexive() []netip.AddrPort { return t.seen.addrs(time.Now(
 
 // observe asks again and again, as long as the transport lives.
 func (t *Transport) observe() {
-	tick := time.NewTicker(observeEvery)
-	defer tick.Stop()
+	answers := 0
 	for {
+		pause := observeEvery
+		if answers == 0 && len(t.o.Rendezvous)+len(t.stunServers()) > 0 {
+			pause = observeSoon // who dials this node wants to know where it is
+		}
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-t.adopted:
 		}
-		t.observeNow(t.ctx, t.servers())
+		answers = t.observeNow(t.ctx, t.servers())
 	}
 }
 
-// observeNow asks all of servers side by side and returns with the last answer.
-func (t *Transport) observeNow(ctx context.Context, servers []netip.AddrPort) {
+// observeNow asks all of servers side by side and returns how many have answered, with
+// the last answer.
+func (t *Transport) observeNow(ctx context.Context, servers []netip.AddrPort) (answers int) {
 	ctx, cancel := context.WithTimeout(ctx, observeEvery/2)
 	defer cancel()
 	var asking sync.WaitGroup
+	var answered atomic.Int32
 	for _, a := range servers[:min(len(servers), maxServers)] {
 		asking.Go(func() {
 			if _, _, err := t.Observe(ctx, a); err != nil {
 				t.log.Debug("not seen from outside", "error", err)
+				return
 			}
+			answered.Add(1)
 		})
 	}
 	asking.Wait()
+	return int(answered.Load())
 }
 
 // servers are those whom this node asks how they see it: the ones that its owner

@@ -107,6 +107,22 @@ func (s *session) heading() (to netip.AddrPort, via tunnel) {
 	return r.to, nil
 }
 
+// roundabout reports whether datagrams go through a relay of either end, or over TCP.
+func (s *session) roundabout() bool {
+	r := s.peer.path.Load()
+	if r == nil {
+		return false
+	}
+	if _, ok := s.t.mux.exitOf(r.to); ok {
+		return true
+	}
+	s.mu.Lock()
+	targets := s.targets
+	s.mu.Unlock()
+	c, _ := s.t.reveal(targets, r.to)
+	return c.Kind == p2p.PathRelayed
+}
+
 // pathOf explains the selected pair, given how the peer's candidates were tried.
 func (t *Transport) pathOf(targets []target, local, remote netip.AddrPort, pairs []tried) p2p.Path {
 	p := p2p.Path{Proto: "udp", Local: local, Remote: remote}

@@ -114,7 +114,6 @@ func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 	out := map[p2p.ID]*session{}
 	for peer, s := range t.current {
 		r := &s.roam
-		_, via := s.heading()
 		if s.unsigned {
 			continue // it has no name by which the other end would know it
 		}
@@ -123,7 +122,7 @@ func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 		case now.Sub(r.restarted) < restartPause:
 			continue
 		case s.peer.doubtful(now):
-		case via == nil:
+		case !s.roundabout():
 			continue
 		case r.next.IsZero():
 			r.next, r.again = now.Add(firstUpgrade), firstUpgrade

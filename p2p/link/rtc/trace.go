@@ -169,9 +169,15 @@ func (tr *trace) follow(ways []way) []way {
 	out := slices.Clone(ways)
 	for i, w := range ways {
 		step := p2p.Step{Via: w.via, Remote: w.addr}
+		if w.via.IsZero() {
+			step.Note = w.name
+		}
 		note := func(kind p2p.StepKind, why string) {
 			s := step
-			s.Kind, s.Note = kind, why
+			s.Kind = kind
+			if why != "" {
+				s.Note = why
+			}
 			tr.add(s)
 		}
 		out[i].send = func(ctx context.Context, msg []byte) ([]byte, error) {
