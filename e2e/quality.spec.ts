@@ -143,6 +143,7 @@ test("Tab reaches everything on a page and in a dialog, and stays in it", async 
   const dialogs: [string, string, string][] = [
     ["peers", "Pair a computer", "Create invitation"],
     ["peers", "Join a network", ""],
+    ["peers", "Connect by hand", ""],
     ["folders", "Share a folder", ""],
     ["folders", "Edit", ""],
     ["folders", "Stop sharing", ""],

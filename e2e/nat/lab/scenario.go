@@ -27,6 +27,8 @@ func Scenarios() []Scenario {
 		{Name: "relay", About: "two homes behind symmetric NATs, and two public computers that can relay", build: relay},
 		{Name: "strangers", About: "homes whose only help is a node of other people, and a TURN server", Needs: []string{"turnserver"}, build: strangers},
 		{Name: "invited", About: "a home that invites another, where only a relay can bring the two together", build: invited},
+		{Name: "by-hand", About: "two homes, and a public computer that is none of theirs", build: byHand},
+		{Name: "by-hand-mapped", About: "two homes whose routers forward ports by UPnP, and nobody else", Public: Routable, Needs: []string{"miniupnpd"}, build: byHandMapped},
 		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
 		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
@@ -178,6 +180,29 @@ func invited(l *Lab) error {
 	}
 	_, err := l.Home("guest", Symmetric)
 	return err
+}
+
+func byHand(l *Lab) error {
+	if _, err := l.Public("R1", 11); err != nil {
+		return err
+	}
+	return homes(l, Rules{NAT: PortRestricted})
+}
+
+func byHandMapped(l *Lab) error { return homes(l, Rules{NAT: PortRestricted, Forward: "upnp"}) }
+
+// homes adds home-a and home-b.
+func homes(l *Lab, rules Rules) error {
+	for _, name := range []string{"home-a", "home-b"} {
+		h, err := l.Home(name, rules.NAT)
+		if err != nil {
+			return err
+		}
+		if err := h.Router.Set(rules); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func twins(l *Lab) error {

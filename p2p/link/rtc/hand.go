@@ -189,6 +189,13 @@ func (h *Handshake) Tried() []p2p.Candidate {
 	return s.t.pathOf(targets, local, remote, s.peer.tried()).Tried
 }
 
+// within is a context that ends with h too.
+func (h *Handshake) within(ctx context.Context) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 // hold makes s the session of h, or closes it if h is over.
 func (h *Handshake) hold(s *session) error {
 	h.t.mu.Lock()
@@ -227,7 +234,7 @@ func (t *Transport) OfferByHand(ctx context.Context, to p2p.Contact, pass *p2p.P
 	}
 	if err := h.describe(ctx, to, pass, relays); err != nil {
 		h.end(nil, err)
-		return fail(err)
+		return fail(h.err)
 	}
 	go func() {
 		defer t.running.Done()
@@ -240,12 +247,17 @@ func (t *Transport) OfferByHand(ctx context.Context, to p2p.Contact, pass *p2p.P
 // been registered.
 func (h *Handshake) describe(ctx context.Context, to p2p.Contact, pass *p2p.Pass, relays []p2p.Contact) error {
 	t := h.t
+	ctx, release := h.within(ctx)
+	defer release()
 	t.lookAround(ctx, addrsOf(to, relays), handObserveWait)
 	s, err := t.newSessionBy(ctx, t.patient, nil)
 	if err != nil {
 		return err
 	}
 	s.trace.describe(p2p.StepOffer, s.local.Candidates)
+	// The peer will check for minutes before its answer is here. All that would wait to
+	// be read, and be read as if it had just come.
+	s.peer.deaf.Store(true)
 	e := envelope{SDP: s.local.sdp(), Issued: t.number(0), Wait: uint32(max(1, t.handLife/time.Second)), Name: t.o.Name}
 	h.sealed, h.network, err = t.sealOffer(e, h.Peer, pass)
 	if err == nil {
@@ -399,6 +411,8 @@ func (t *Transport) takeByHand(e envelope, hash [32]byte) (h *Handshake, first b
 // decide makes the answer, and then the link.
 func (h *Handshake) decide(ctx context.Context, e envelope, remote description, hash [32]byte) {
 	t := h.t
+	ctx, release := h.within(ctx)
+	defer release()
 	t.lookAround(ctx, nil, handObserveWait)
 	s, msg, err := t.describeAnswer(ctx, e, remote, hash)
 	if err == nil {

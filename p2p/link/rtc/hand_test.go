@@ -113,6 +113,11 @@ func TestByHandSlowPerson(t *testing.T) {
 	off := a.mustOffer(t, b, nil)
 	ans := b.mustAnswer(t, off.Text)
 	eventually(t, "checks that go on", func() bool { return checks.Load() > 10*ordinary })
+	for _, share := range off.s.peer.shares() {
+		if n := len(share.in); n > 0 {
+			t.Errorf("%d old checks are in the way of the new ones", n)
+		}
+	}
 	if err := off.Finish(ans.Text); err != nil {
 		t.Fatal(err)
 	}

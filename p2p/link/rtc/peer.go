@@ -43,6 +43,7 @@ type peer struct {
 	viaICE  atomic.Pointer[ice.Conn] // for paths that are not the mux's
 	pumping sync.Once
 
+	deaf        atomic.Bool  // what arrives is for nobody, until start
 	controlling bool         // it has offered; set by start
 	size        atomic.Int64 // of SCTP's packets; 0 before they are sent
 	probes      *prober
@@ -274,6 +275,9 @@ func (p *peer) bytes() (in, out uint64) {
 // deliver takes what is not for ICE: all but STUN, and answers to this peer's own
 // requests.
 func (p *peer) deliver(b []byte) (taken bool) {
+	if p.deaf.Load() {
+		return true
+	}
 	if _, isSTUN := stunClass(b); isSTUN {
 		return p.probes.answered(b)
 	}
@@ -304,6 +308,7 @@ func (p *peer) start(remote description, controlling, client bool, opened func([
 		return fmt.Errorf("rtc: ice: %w", err)
 	}
 	p.viaICE.Store(conn)
+	p.deaf.Store(false)
 	p.mu.Lock()
 	p.remote = remote
 	p.mu.Unlock()

@@ -112,6 +112,14 @@ export class Api {
   members = () => unwrap(this.#client.GET('/api/members'));
   invite = (body: Schemas['InviteNew']) => unwrap(this.#client.POST('/api/invites', { body }));
   join = (link: string) => unwrap(this.#client.POST('/api/join', { body: { link } }));
+  // An offer that people carry, its answer, and the link that comes of them.
+  handshakes = () => unwrap(this.#client.GET('/api/handshakes'));
+  offer = (body: Schemas['HandshakeNew']) => unwrap(this.#client.POST('/api/handshakes', { body }));
+  answer = (offer: string) => unwrap(this.#client.POST('/api/handshakes/answer', { body: { offer } }));
+  finish = (id: string, answer: string) =>
+    unwrap(this.#client.POST('/api/handshakes/{id}', { params: { path: { id } }, body: { answer } }));
+  cancelHandshake = (id: string) =>
+    done(this.#client.DELETE('/api/handshakes/{id}', { params: { path: { id } } }));
   setRole = (id: string, role: Schemas['Role']) =>
     unwrap(this.#client.PATCH('/api/members/{id}', { params: { path: { id } }, body: { role } }));
   revoke = (id: string) => done(this.#client.DELETE('/api/members/{id}', { params: { path: { id } } }));

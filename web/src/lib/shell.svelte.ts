@@ -12,7 +12,7 @@ export interface Toast {
   text: string;
   tone: 'good' | 'bad';
 }
-export type Dialog = 'invite' | 'join' | 'share' | 'help' | null;
+export type Dialog = 'invite' | 'join' | 'share' | 'help' | 'hand' | null;
 
 const themeKey = 'shoal-theme';
 const labKey = 'shoal-lab';
@@ -29,6 +29,8 @@ export class Shell {
   dialog = $state<Dialog>(null);
   // joinLink: the invitation that the page was opened with.
   joinLink = $state('');
+  // handLink: the invitation whose maker is to be reached by hand.
+  handLink = $state('');
   theme = $state<Theme>('auto');
   toasts = $state.raw<Toast[]>([]);
   now = $state(Date.now());
