@@ -125,8 +125,14 @@ func (t *Transport) beginRelaying() error {
 		return err
 	}
 	t.mu.Lock()
-	t.relayServer = s
+	closed := t.closed
+	if !closed {
+		t.relayServer = s
+	}
 	t.mu.Unlock()
+	if closed {
+		return s.Close()
+	}
 	t.mux.mu.Lock()
 	t.mux.server = packets
 	t.mux.mu.Unlock()
