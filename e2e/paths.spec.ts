@@ -87,7 +87,7 @@ test("the network page shows the report as a picture, and checks again", async (
   await expect(stations).toHaveCount(4);
   await expect(stations.nth(0)).toContainText(/alice.*UDP/s, { timeout: 20_000 });
   await expect(stations.nth(1)).toContainText("No NAT");
-  await expect(stations.nth(2)).toContainText(/Seen at 127\.0\.0\.1:\d+.*Everybody can reach it/s);
+  await expect(stations.nth(2)).toContainText(/127\.0\.0\.1:\d+.*where others see this computer.*Everybody can reach it/s);
   await expect(stations.nth(3)).toContainText("1 link up");
   const facts = main.getByRole("region", { name: "Findings" }).getByRole("listitem");
   await expect(facts).toHaveCount(11);

@@ -105,3 +105,9 @@ function rung(step: TraceStep, end: 'here' | 'there', helped: boolean, ms: numbe
       return one([end], 'own');
   }
 }
+
+// stepTime writes when a step was. What comes within a second tells most.
+export function stepTime(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}

@@ -112,8 +112,8 @@ function outside(r: NetworkReport): Station {
     what: 'outside',
     icon: 'network',
     title: scopes[r.scope ?? ''] ?? 'Internet',
-    main: r.external ? `Seen at ${r.external}` : 'Not known how others see this node',
-    lines: r.external ? [reach] : [],
+    main: r.external ?? 'Not known how others see this node',
+    lines: r.external ? ['where others see this computer', reach] : [],
     tone: r.reachable === null ? 'unknown' : r.reachable ? 'good' : 'warn',
   };
 }
