@@ -144,7 +144,10 @@ func (a *nodeAPI) sayRelay(id p2p.ID) string {
 
 // sayAddress tells what kind of address it is.
 func (a *nodeAPI) sayAddress(s p2p.Step) string {
-	if !s.Remote.IsValid() {
+	switch {
+	case s.Way == p2p.PathRelayed && !s.Via.IsZero():
+		return "its place at the relay " + a.nameOf(s.Via) // the address means something there only
+	case !s.Remote.IsValid():
 		return "an address that is not told"
 	}
 	var about []string

@@ -109,7 +109,11 @@ func pairRows(side string, tried []api.Candidate) [][]string {
 	var rows [][]string
 	for _, t := range tried {
 		way := pathText(api.Path{Kind: t.Kind, Proto: t.Proto, Relay: t.Relay})
-		rows = append(rows, []string{side, string(t.Result), way, orDash(t.Local), orDash(t.Remote)})
+		remote := orDash(t.Remote)
+		if t.Relay != nil {
+			remote = "its place there" // an address that means something to the relay only
+		}
+		rows = append(rows, []string{side, string(t.Result), way, orDash(t.Local), remote})
 	}
 	return rows
 }

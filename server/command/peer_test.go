@@ -39,7 +39,7 @@ So it is.
 
 SEEN   RESULT    WAY                        LOCAL        REMOTE
 here   selected  direct udp                 192.0.2.1:1  192.0.2.2:2
-there  selected  relayed udp via carol\x1b  192.0.2.1:1  192.0.2.2:2
+there  selected  relayed udp via carol\x1b  192.0.2.1:1  its place there
 
 What happened here, 2026-11-20 12:00:00
       0.0 ms  Wrote.

@@ -109,6 +109,10 @@ export class Api {
     );
 
   peers = () => unwrap(this.#client.GET('/api/peers'));
+  peerPath = (id: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/peers/{id}/path', { params: { path: { id } }, signal }));
+  network = () => unwrap(this.#client.GET('/api/network'));
+  checkNetwork = () => unwrap(this.#client.POST('/api/network/check'));
   members = () => unwrap(this.#client.GET('/api/members'));
   invite = (body: Schemas['InviteNew']) => unwrap(this.#client.POST('/api/invites', { body }));
   join = (link: string) => unwrap(this.#client.POST('/api/join', { body: { link } }));

@@ -1,12 +1,13 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
-export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'activity' | 'delta';
+export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta';
 
 const go: Record<string, Command> = {
   h: 'home',
   s: 'search',
   f: 'folders',
   p: 'peers',
+  n: 'network',
   a: 'activity',
   d: 'delta',
 };
@@ -50,6 +51,7 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 's'], does: 'Go to Search' },
   { keys: ['g', 'f'], does: 'Go to Folders' },
   { keys: ['g', 'p'], does: 'Go to Peers' },
+  { keys: ['g', 'n'], does: 'Go to Network' },
   { keys: ['g', 'a'], does: 'Go to Activity' },
   { keys: ['g', 'd'], does: 'Go to Delta' },
   { keys: ['?'], does: 'Show this sheet' },

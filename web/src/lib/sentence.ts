@@ -80,6 +80,42 @@ const writers: Record<string, Writer> = {
     if (!error) return said('warn', 'unlink', 'The link to ', who(e), ' went down.');
     return said('warn', 'unlink', who(e), ` ${linkLoss(error)}.`);
   },
+  'peer.path': e =>
+    said(
+      'plain',
+      'link',
+      'The link to ',
+      who(e),
+      ` is ${kindLabel(text(e, 'path')).toLowerCase() || 'another one'} now.`,
+    ),
+  'peer.found': e => {
+    const [at] = texts(e, 'addrs');
+    return said(
+      'plain',
+      'search',
+      who(e),
+      ' was found',
+      ...(text(e, 'via') === 'lan' ? [' in the local network'] : []),
+      ...(at ? [' at ', { name: at, quiet: true }] : []),
+      '.',
+    );
+  },
+  'nat.mapped': e =>
+    said(
+      'good',
+      'router',
+      'The router forwards ',
+      { name: text(e, 'external') },
+      ` to this computer (${protocolLabel(text(e, 'protocol'))}).`,
+    ),
+  'nat.unmapped': e =>
+    said(
+      'warn',
+      'router',
+      'The router no longer forwards ',
+      { name: text(e, 'external') },
+      ' to this computer.',
+    ),
   'peer.failed': e => said('warn', 'unlink', who(e), ' could not be reached', ...because(e)),
   'offer.changed': (e, of) =>
     e.data['gone'] === true
@@ -150,6 +186,11 @@ const writers: Record<string, Writer> = {
           ` answered with ${plural(number(e, 'total'), 'result')} in ${millis(number(e, 'ms'))}.`,
         ),
 };
+
+// protocolLabel is what a way to ask a router is called by people.
+function protocolLabel(name: string): string {
+  return { upnp: 'UPnP', nat_pmp: 'NAT-PMP', pcp: 'PCP' }[name] ?? name;
+}
 
 function unknown(event: Event): Sentence {
   const fields = Object.entries(event.data).filter(([, value]) => typeof value !== 'object');
