@@ -1,1 +1,0 @@
-import{B as e,R as t,W as n,gt as r,it as i,j as a,nt as o}from"./Icon-BCccNtem.js";var s=i(`<progress max="1"></progress>`);function c(i,c){let l=a(c,`thin`,3,!1);var u=s();let d;r(r=>{e(u,r),t(u,`aria-label`,c.label),d=n(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),o(i,u)}export{c as t};
