@@ -93,8 +93,7 @@ func (p Pair) Linked() bool { return p.AB.Connected && p.BA.Connected }
 func (p Pair) Relayed() bool { return p.AB.Path.Kind == "relayed" || p.BA.Path.Kind == "relayed" }
 
 // Disagreement says in what the two ends' reports cannot both be true. Empty: in
-// nothing. How directly an end is reached is its own matter: who has a public address is
-// reached directly by those who are reached by a punched hole.
+// nothing.
 func (p Pair) Disagreement() string {
 	switch {
 	case p.AB.Connected != p.BA.Connected:
@@ -103,8 +102,8 @@ func (p Pair) Disagreement() string {
 		return ""
 	case !p.Relayed() && p.AB.Path.Proto != p.BA.Path.Proto: // each has its own way to a relay
 		return "two protocols"
-	case (p.AB.Path.Kind == "relayed") != (p.BA.Path.Kind == "relayed"):
-		return "one end is relayed"
+	case p.AB.Path.Kind != p.BA.Path.Kind:
+		return "two kinds"
 	case !p.Relayed() && !p.B.has(p.AB.Path.Remote):
 		return p.AB.Path.Remote + " is not an address of " + p.B.Name
 	case !p.Relayed() && !p.A.has(p.BA.Path.Remote):

@@ -3,6 +3,8 @@ package rtc
 import (
 	"io"
 	"net"
+	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -189,4 +191,20 @@ func TestRestKeepsPath(t *testing.T) {
 			t.Errorf("another path was looked for after %v", s.At)
 		}
 	}
+}
+
+// Peers that are linked already are told when a router forwards an address.
+func TestMappedAddressIsOffered(t *testing.T) {
+	t.Parallel()
+	_, b, la, _ := linkedPair(t)
+	b.SetMapped([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:4747")})
+	eventually(t, "an offer with it", func() bool {
+		for _, s := range traceOf(la).Steps {
+			if s.Kind == p2p.StepOffered && s.Via == b.id && strings.Contains(s.Note, "1 forwarded to it") {
+				return true
+			}
+		}
+		return false
+	})
+	mustEcho(t, la)
 }

@@ -31,6 +31,7 @@ type roam struct {
 	restarted time.Time     // last
 	next      time.Time     // to look for a better path
 	again     time.Duration // after the next
+	mapped    bool          // a router forwards an address now that the peer does not know
 }
 
 // watchPaths restarts connections whose paths are lost, or could be better.
@@ -103,8 +104,9 @@ func (t *Transport) lookAgain() (moved bool) {
 }
 
 // due picks the connections to restart now: all when this node has moved, those in
-// doubt, and those with a roundabout path for which it is time to look for a better
-// one, which the end that has offered does.
+// doubt, those whose peers can be told of an address that a router forwards, and those
+// with a roundabout path for which it is time to look for a better one, which the end
+// that has offered does.
 func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 	if t.o.Contact == nil {
 		return nil
@@ -122,6 +124,7 @@ func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 		case now.Sub(r.restarted) < restartPause:
 			continue
 		case s.peer.doubtful(now):
+		case r.mapped && !now.Before(r.next):
 		case !s.roundabout():
 			continue
 		case r.next.IsZero():
@@ -133,7 +136,7 @@ func (t *Transport) due(now time.Time, moved bool) map[p2p.ID]*session {
 			r.again = min(max(2*r.again, firstUpgrade), longestUpgrade)
 			r.next = now.Add(r.again)
 		}
-		r.restarted = now
+		r.restarted, r.mapped = now, false
 		out[peer] = s
 	}
 	return out

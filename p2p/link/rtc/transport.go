@@ -297,6 +297,11 @@ func (t *Transport) changed() {
 func (t *Transport) SetMapped(addrs []netip.AddrPort) {
 	t.mu.Lock()
 	same := slices.Equal(t.mapped, addrs)
+	if !same && len(addrs) > 0 {
+		for s := range t.sessions { // also those that have been described without it
+			s.roam.mapped = true
+		}
+	}
 	t.mapped = slices.Clone(addrs)
 	t.mu.Unlock()
 	if !same {
