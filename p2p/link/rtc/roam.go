@@ -67,6 +67,9 @@ func (t *Transport) watchPaths() {
 				_, via := s.heading()
 				if err := t.restart(t.ctx, s, peer, !moved && !s.peer.doubtful(time.Now())); err != nil && t.ctx.Err() == nil {
 					t.log.Debug("no other path", "peer", peer.Short(), "through", via != nil, "error", err)
+					t.mu.Lock()
+					s.roam.mapped = len(t.mapped) > 0 // the peer may not have heard of them
+					t.mu.Unlock()
 				}
 			})
 		}

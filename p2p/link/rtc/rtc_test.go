@@ -86,7 +86,7 @@ func newAnyNode(t testing.TB, i byte, q quiet, change func(*Options), far func(s
 		t.Fatal(err)
 	}
 	n.Transport = tr
-	tr.perHousehold.rate = 1e6 // all tests are one household
+	tr.perHousehold.set(1e6, 50) // all tests are one household
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
 		for {
