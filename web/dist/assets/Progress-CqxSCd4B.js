@@ -1,1 +1,0 @@
-import{A as e,L as t,U as n,ht as r,rt as i,tt as a,z as o}from"./Icon-C6ixhg9x.js";var s=i(`<progress max="1"></progress>`);function c(i,c){let l=e(c,`thin`,3,!1);var u=s();let d;r(e=>{o(u,e),t(u,`aria-label`,c.label),d=n(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),a(i,u)}export{c as t};

@@ -1,0 +1,1 @@
+import{A as e,B as t,R as n,W as r,gt as i,it as a,nt as o}from"./Icon-CxZsUsL7.js";var s=a(`<progress max="1"></progress>`);function c(a,c){let l=e(c,`thin`,3,!1);var u=s();let d;i(e=>{t(u,e),n(u,`aria-label`,c.label),d=r(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),o(a,u)}export{c as t};
