@@ -30,7 +30,7 @@ test("a link is told as both ends see it, step by step", async ({ trio, page }) 
   const steps = bobs.getByRole("region", { name: "What happened, step by step" });
   const shown = steps.locator("ol li:visible");
   await expect(shown.last()).toContainText(/the link is up/);
-  await expect(shown.filter({ hasText: "has answered: packets go both ways" }).first()).toBeVisible();
+  await expect(shown.filter({ hasText: "so that packets go both ways" }).first()).toBeVisible();
   await expect(shown.filter({ hasText: "agreed on keys" })).toHaveCount(1);
   const own = await shown.allTextContents();
   await steps.getByRole("button", { name: "Seen from bob" }).press("Enter");

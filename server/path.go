@@ -87,7 +87,7 @@ func (a *nodeAPI) sayStep(s p2p.Step, to p2p.ID) string {
 	case p2p.StepHeard:
 		text = "A first packet came from " + at
 	case p2p.StepReply:
-		text = at + " has answered: packets go both ways"
+		text = "An answer came from " + at + ", so that packets go both ways"
 	case p2p.StepRelay:
 		text = a.sayRelay(s.Via) + " relays for this end"
 	case p2p.StepNoRelay:

@@ -73,7 +73,7 @@ func TestSayStep(t *testing.T) {
 		{p2p.Step{Kind: p2p.StepOffered, Via: other, Note: "1 of its own"}, "An offer of PEER came through OTHER: 1 of its own."},
 		{p2p.Step{Kind: p2p.StepHeard, Remote: at, New: true, Way: p2p.PathPunched}, "A first packet came from 192.0.2.1:4747 (which nobody had offered: a router has made it)."},
 		{p2p.Step{Kind: p2p.StepSent, Remote: at, Way: p2p.PathRelayed, Via: other}, "Sent a first packet to its place at the relay OTHER."},
-		{p2p.Step{Kind: p2p.StepReply, Remote: at, Way: p2p.PathMapped, Proto: "tcp"}, "192.0.2.1:4747 (forwarded by a router, over TCP) has answered: packets go both ways."},
+		{p2p.Step{Kind: p2p.StepReply, Remote: at, Way: p2p.PathMapped, Proto: "tcp"}, "An answer came from 192.0.2.1:4747 (forwarded by a router, over TCP), so that packets go both ways."},
 		{p2p.Step{Kind: p2p.StepPath}, "Chose the way to an address that is not told."},
 		{p2p.Step{Kind: p2p.StepRelay}, "A TURN server relays for this end."},
 		{p2p.Step{Kind: p2p.StepFailed, Note: "no reply in time"}, "It came to nothing: no reply in time."},

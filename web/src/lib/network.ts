@@ -211,3 +211,8 @@ function words(v: string | null, tones: Record<string, Tone>): Pick<Fact, 'value
   if (v === null) return { value: 'not known', tone: 'unknown' };
   return { value: v.replaceAll('_', ' '), tone: tones[v] ?? 'warn' };
 }
+
+// isAddress tells addresses from words: they must not be broken inside a number.
+export function isAddress(text: string): boolean {
+  return /^[\d.:a-f[\]]+:\d+$/i.test(text);
+}

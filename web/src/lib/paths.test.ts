@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { NetworkReport, Peer, Trace, TraceStep } from '../api/types';
 import { attempts, stepTime } from './ladder';
-import { facts, mappedBy, natType, stations } from './network';
+import { facts, isAddress, mappedBy, natType, stations } from './network';
 import { kindIcon, kindLabel, resultLook, wayText } from './path';
 import { Rates } from './rates';
 import { sentence } from './sentence';
@@ -195,6 +195,15 @@ describe('the picture of the network', () => {
     ]);
     expect(hard[1]?.lines).toContain('A second router translates behind it');
     expect(mappedBy(report())).toEqual([]);
+  });
+  it('knows an address from words', () => {
+    expect(['192.0.2.1:4747', '[2001:db8::1]:4747', 'no: 1', 'PCP', 'not known'].map(isAddress)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
   });
   it('has a word for each finding', () => {
     expect(facts(report()).map(f => [f.label, f.value, f.tone])).toEqual([
