@@ -84,6 +84,7 @@ func newEngine(m *mux, cert tls.Certificate, log *slog.Logger, q quiet) *engine 
 		ice.WithHostAcceptanceMinWait(0),
 		ice.WithSrflxAcceptanceMinWait(50 * time.Millisecond),
 		ice.WithPrflxAcceptanceMinWait(50 * time.Millisecond),
+		ice.WithRelayAcceptanceMinWait(relayGrace), // before that none is tried
 		ice.WithLoggerFactory(factory),
 	}}
 }
