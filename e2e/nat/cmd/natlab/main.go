@@ -5,7 +5,9 @@
 //
 //	go run ./e2e/nat/cmd/natlab -list
 //	go run ./e2e/nat/cmd/natlab -run matrix
+//	go run ./e2e/nat/cmd/natlab -story e2e/nat/stories/punch.txt
 //
+// With -story it plays a story instead, and tells it.
 // It prints how to get into each computer and router. Enter prints the links again,
 // Ctrl-C ends and cleans up.
 package main
@@ -23,11 +25,13 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/e2e/nat/lab"
+	"github.com/shoal-p2p/shoal/e2e/nat/story"
 )
 
 var (
 	list    = flag.Bool("list", false, "print the scenarios")
 	name    = flag.String("run", "", "the scenario to build")
+	told    = flag.String("story", "", "the file of a story to play")
 	keep    = flag.Bool("keep", false, "leave data and logs when it ends")
 	program = flag.String("program", "", "the shoal to run (empty: it is built)")
 	wait    = flag.Duration("wait", 30*time.Second, "how long to wait for all links before they are printed")
@@ -46,6 +50,9 @@ func main() {
 }
 
 func run() (code int, err error) {
+	if *told != "" {
+		return enter(lab.Scenario{Name: "story"}, tell)
+	}
 	if *list || *name == "" {
 		for _, s := range lab.Scenarios() {
 			fmt.Printf("%-8s %s\n", s.Name, s.About)
@@ -56,8 +63,13 @@ func run() (code int, err error) {
 	if err != nil {
 		return 2, err
 	}
+	return enter(s, look)
+}
+
+// enter does what is to be done in namespaces of its own.
+func enter(s lab.Scenario, what func(lab.Scenario) error) (code int, err error) {
 	if lab.Entered() {
-		return status(look(s))
+		return status(what(s))
 	}
 	if lacks := lab.Missing(s.Needs...); lacks != "" {
 		return 1, errors.New(lacks)
@@ -95,14 +107,35 @@ func status(err error) (int, error) {
 	return 0, nil
 }
 
+// tell plays a story.
+func tell(lab.Scenario) (err error) {
+	text, err := os.ReadFile(*told)
+	if err != nil {
+		return err
+	}
+	lines, err := story.Parse(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", *told, err)
+	}
+	if _, err := lab.Settle(); err != nil {
+		return err
+	}
+	l, err := lab.New(lab.Options{Dir: os.Getenv(directory), Program: os.Getenv("SHOAL_NATLAB_PROGRAM")})
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if err != nil {
+		return err
+	}
+	return story.Play(l, lines, func(s string) { fmt.Println(s) })
+}
+
 // look builds the scenario, in the namespaces, and shows it until it is interrupted.
 func look(s lab.Scenario) (err error) {
 	outside, err := lab.Settle()
 	if err != nil {
 		return err
 	}
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	binary := os.Getenv("SHOAL_NATLAB_PROGRAM")
 	l, err := s.Build(lab.Options{Dir: os.Getenv(directory), Program: binary})
 	defer func() { err = errors.Join(err, l.Close()) }()
@@ -135,7 +168,7 @@ func look(s lab.Scenario) (err error) {
 			show(p)
 		case <-lines:
 			show(n.Pairs())
-		case <-told:
+		case <-stop:
 			return nil
 		}
 	}
