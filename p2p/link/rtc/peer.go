@@ -20,6 +20,9 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/link/rtc/repair"
 )
 
+// gatherPatience is more than an agent needs to find what the mux tells it.
+const gatherPatience = 2 * time.Second
+
 // lateData is for how long data that the peer has sent over the last path may come.
 const lateData = 2 * time.Second
 
@@ -221,6 +224,12 @@ func (p *peer) gather(ctx context.Context) (ufrag, pwd string, err error) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+		// The agent must not be restarted while it still gathers: pion reads then what
+		// the restart writes. There is nothing to wait for but its own goroutine.
+		select {
+		case <-done:
+		case <-time.After(gatherPatience):
+		}
 		return "", "", ctx.Err()
 	}
 	ufrag, pwd, err = p.agent.GetLocalUserCredentials()

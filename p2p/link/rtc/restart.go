@@ -18,32 +18,58 @@ const restartTimeout = 8 * time.Second
 func (t *Transport) restart(ctx context.Context, s *session, peer p2p.ID, alive bool) error {
 	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
 	defer cancel()
+	for {
+		answered, err := t.tryRestart(ctx, s, peer, alive)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, errGone):
+			s.close(fmt.Errorf("rtc: restart: %w: %w", errPeerGone, err))
+		case errors.Is(err, errGlare):
+			// The peer's own offer comes. If it has come before this one was made, the
+			// peer goes on with an answer that is not true any more.
+			sleep(ctx, restartGlare)
+			if t.answeredRestarts(s) == answered && ctx.Err() == nil {
+				continue
+			}
+			return nil
+		}
+		return fmt.Errorf("rtc: restart to %s: %w", peer.Short(), err)
+	}
+}
+
+// restartGlare is how long the offer of a peer that has said that it comes may take.
+const restartGlare = 500 * time.Millisecond
+
+func (t *Transport) answeredRestarts(s *session) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.answered
+}
+
+// tryRestart makes one offer. answered is how many of the peer's were answered before.
+func (t *Transport) tryRestart(ctx context.Context, s *session, peer p2p.ID, alive bool) (answered int, err error) {
 	select {
 	case <-s.turn:
 	case <-s.ended:
-		return s.cause()
+		return 0, s.cause()
 	case <-ctx.Done():
-		return fmt.Errorf("rtc: restart to %s: %w", peer.Short(), ctx.Err())
+		return 0, ctx.Err()
 	}
-	t.mu.Lock()
 	try, yield := context.WithCancel(ctx)
-	s.yield = yield
-	t.mu.Unlock()
 	defer yield()
-	err := t.offerRestart(try, s, peer, alive)
+	t.mu.Lock()
+	s.yield, answered = yield, s.answered
+	t.mu.Unlock()
+	err = t.offerRestart(try, s, peer, alive)
 	t.mu.Lock()
 	s.yield = nil
 	t.mu.Unlock()
 	s.turn <- struct{}{}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errGone):
-		s.close(fmt.Errorf("rtc: restart: %w: %w", errPeerGone, err))
-	case errors.Is(err, errGlare) || try.Err() != nil && ctx.Err() == nil:
-		return nil // the peer's own offer comes, or has come
+	if err != nil && try.Err() != nil && ctx.Err() == nil {
+		return answered, nil // it gave way to the peer's
 	}
-	return fmt.Errorf("rtc: restart to %s: %w", peer.Short(), err)
+	return answered, err
 }
 
 func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, alive bool) error {
@@ -132,6 +158,9 @@ func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte,
 		return t.refuse(e, hash, codeBusy, 0)
 	}
 	defer func() { s.turn <- struct{}{} }()
+	t.mu.Lock()
+	s.answered++
+	t.mu.Unlock()
 	err := s.redescribe(ctx, "active")
 	if err == nil {
 		s.trace.offered(remote.Candidates, s.local.Candidates)

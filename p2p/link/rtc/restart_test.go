@@ -31,6 +31,17 @@ func linkedPair(t *testing.T) (a, b *testNode, la, lb p2p.Link) {
 	return a, b, la, mustAccept(t, b)
 }
 
+// names are what the two ends are known by to an ICE agent at rest.
+type names struct{ own, peers string }
+
+func (s *session) names() names {
+	<-s.turn
+	defer func() { s.turn <- struct{}{} }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return names{s.local.Ufrag, s.remote.Ufrag}
+}
+
 func (n *testNode) session(peer p2p.ID) *session {
 	n.Transport.mu.Lock()
 	defer n.Transport.mu.Unlock()
@@ -84,8 +95,8 @@ func TestRestartGlare(t *testing.T) {
 		mustEcho(t, lb)
 	}
 	eventually(t, "agreement", func() bool {
-		sa, sb := a.session(b.id), b.session(a.id)
-		return len(sa.turn) == 1 && len(sb.turn) == 1 && sa.local.Ufrag == sb.remote.Ufrag && sb.local.Ufrag == sa.remote.Ufrag
+		here, there := a.session(b.id).names(), b.session(a.id).names()
+		return here.own == there.peers && here.peers == there.own
 	})
 }
 

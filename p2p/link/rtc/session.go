@@ -36,9 +36,10 @@ type session struct {
 	origin   [32]byte // hash of the offer that made it; set before it is adopted
 	unsigned bool     // nobody has signed the peer's description; set before it starts
 
-	turn  chan struct{} // holds a token while nobody restarts ICE
-	roam  roam          // guarded by Transport.mu
-	yield func()        // gives up the restart that is under way; guarded by Transport.mu
+	turn     chan struct{} // holds a token while nobody restarts ICE
+	roam     roam          // guarded by Transport.mu
+	answered int           // restarts of the peer; guarded by Transport.mu
+	yield    func()        // gives up the restart that is under way; guarded by Transport.mu
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
