@@ -221,7 +221,7 @@ func besideBulk(ctx context.Context, l p2p.Link, f func() error) error {
 	time.Sleep(200 * time.Millisecond)
 	err = f()
 	_ = c.Close()
-	<-sent // fails, because it was closed
+	_ = <-sent // fails, because it was closed
 	return err
 }
 
