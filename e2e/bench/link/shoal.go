@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -221,7 +222,9 @@ func besideBulk(ctx context.Context, l p2p.Link, f func() error) error {
 	time.Sleep(200 * time.Millisecond)
 	err = f()
 	_ = c.Close()
-	_ = <-sent // fails, because it was closed
+	if ended := <-sent; err == nil && ended == nil { // it fails when it is closed
+		err = errors.New("a stream took all that there is to send")
+	}
 	return err
 }
 
