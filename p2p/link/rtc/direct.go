@@ -33,7 +33,10 @@ const (
 	maxDirectPassword  = 64
 )
 
-var errNoDirect = errors.New("no address of the Internet is known")
+var (
+	errNoDirect    = errors.New("no address of the Internet is known")
+	errClosedReach = errors.New("rtc: nobody can reach this node unasked")
+)
 
 // directDoor counts the handshakes without signalling that others have begun, and
 // knows whom not to try. The zero value is ready; it is guarded by Transport.mu.
@@ -77,7 +80,7 @@ func directTarget(b []byte) (server, client string, ok bool) {
 // knocked answers the first check of somebody who comes without signalling.
 func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 	server, client, ok := directTarget(b)
-	if !ok || virtualBlock.Contains(from.Addr()) || t.reached() == ReachClosed {
+	if !ok || virtualBlock.Contains(from.Addr()) {
 		return
 	}
 	house := householdOf(from.Addr())
@@ -92,7 +95,13 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 	}
 	go func() {
 		defer t.running.Done()
-		l, err := t.receive(server, client, from)
+		// Reach is asked for here: it lists the interfaces, too slow for who reads the
+		// socket.
+		var l p2p.Link
+		err := errClosedReach
+		if t.reached() != ReachClosed {
+			l, err = t.receive(server, client, from)
+		}
 		t.mu.Lock()
 		t.direct.leave(house)
 		t.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package rtc is p2p.Transport over WebRTC data channels, and the only package
-// that knows pion.
+// Package rtc is p2p.Transport over WebRTC data channels. Of pion it alone knows
+// ICE, DTLS and SCTP; package relay knows TURN.
 //
 // A node has one port: a UDP socket that carries the connections to all peers,
-// and, under the same number, a TCP listener whose only route is the WebSocket
-// /p2p/signal. A connection to a peer is what WebRTC calls a PeerConnection, with six
+// and, under the same number, a TCP listener that serves the WebSockets /p2p/signal
+// and /p2p/rendezvous, ICE over TCP, and TURN for other members. A connection to a peer is what WebRTC calls a PeerConnection, with six
 // channels that are agreed on beforehand; package link makes a [p2p.Link] of them.
 //
 // # What a packet goes through
@@ -60,6 +60,15 @@
 // end that answers sends to the other from then on, for ten minutes, while its author
 // looks for the chat to paste the answer into: its router is open when the other end
 // begins. These handshakes have slots and numbers of their own.
+//
+// # Where no packet passes
+//
+// The mux gives what is behind a TCP connection (stream.go) or a relay (relays.go) a
+// virtual address (tunnel.go), so that ICE and all above it see UDP only. A link over
+// one of these, or whose network has changed, restarts ICE over itself (restart.go)
+// and moves when a better pair answers. Nodes without a common member meet at a
+// rendezvous (rendezvous.go); a member that everybody can reach is entered by a
+// check of ICE alone, without signalling (direct.go).
 //
 // # Losses
 //

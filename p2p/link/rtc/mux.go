@@ -394,7 +394,7 @@ func (m *mux) send(b []byte, to netip.AddrPort) error {
 	r, ok := m.exitOf(to)
 	switch {
 	case !ok:
-		return errNoRoute
+		return errNoExit
 	case m.early(to, b):
 		return nil // lost; there will be more
 	}

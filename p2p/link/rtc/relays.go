@@ -37,8 +37,8 @@ type TURNServer struct {
 	TCP            bool // over TCP only; else UDP is tried first
 }
 
-// relays are this node's allocations at relays. Its mutex is never held while
-// another is taken.
+// relays are this node's allocations at relays. Its mutex comes before
+// those of the Transport and the mux, which are never held when it is taken.
 type relays struct {
 	t *Transport
 

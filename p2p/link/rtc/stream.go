@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -105,7 +106,7 @@ func (s *stream) send(b []byte, _ netip.AddrPort) error {
 	select {
 	case <-s.ctx.Done():
 		return p2p.ErrClosed
-	case s.out <- append(make([]byte, 0, len(b)+2), b...):
+	case s.out <- bytes.Clone(b):
 	default:
 	}
 	return nil
@@ -160,6 +161,7 @@ var errFrame = errors.New("rtc: a frame of no datagram")
 func (s *stream) read(c net.Conn, r *bufio.Reader) error {
 	var buf [maxPacket]byte
 	var set time.Time
+	settled := false
 	for {
 		if now := time.Now(); now.Sub(set) > time.Second {
 			set = now
@@ -179,8 +181,9 @@ func (s *stream) read(c net.Conn, r *bufio.Reader) error {
 			return err
 		}
 		s.m.arrive(s, buf[:n], s.peer)
-		if s.ctx.Err() == nil { // else nobody knows the first datagram
+		if !settled && s.ctx.Err() == nil { // else nobody knows the first datagram
 			settle(c)
+			settled = true
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // a TCP connection, or of a relay. ICE takes them for addresses as any other; the
 // mux knows what is behind them. They mean something in this process only. The
 // block is the one for benchmarks of network devices (RFC 2544), which no network
-// exits; its first half is the relays' own.
+// routes; its first half is the relays' own.
 var (
 	virtualBlock = netip.MustParsePrefix("198.18.0.0/15")
 	firstVirtual = netip.MustParseAddr("198.19.0.0")
@@ -18,8 +18,8 @@ var (
 
 // Bounds of virtual addresses at one time.
 const (
-	maxRoutes       = 8192
-	maxTunnelRoutes = 256 // of one tunnel
+	maxExits       = 8192
+	maxTunnelExits = 256 // of one tunnel
 )
 
 // tunnel carries datagrams to where the socket cannot send them. Tunnels are
@@ -53,8 +53,8 @@ type exitUse struct {
 }
 
 var (
-	errRoutes  = errors.New("rtc: too many ways through tunnels at once")
-	errNoRoute = errors.New("rtc: the way through a tunnel is closed")
+	errExits  = errors.New("rtc: too many ways through tunnels at once")
+	errNoExit = errors.New("rtc: the way through a tunnel is closed")
 )
 
 // hold returns the virtual address of r, which stands until drop.
@@ -63,8 +63,8 @@ func (rs *exits) hold(r exit) (netip.AddrPort, error) {
 		rs.byAddr[v].users++
 		return v, nil
 	}
-	if len(rs.byAddr) >= maxRoutes || rs.per[r.via] >= maxTunnelRoutes {
-		return netip.AddrPort{}, errRoutes
+	if len(rs.byAddr) >= maxExits || rs.per[r.via] >= maxTunnelExits {
+		return netip.AddrPort{}, errExits
 	}
 	if rs.byAddr == nil {
 		rs.byAddr, rs.addrs, rs.per = map[netip.AddrPort]*exitUse{}, map[exit]netip.AddrPort{}, map[tunnel]int{}

@@ -35,8 +35,8 @@ type way struct {
 
 // ways lists what can be tried to reach to, the likeliest first: members with
 // links to it, as it says itself, its own addresses, all other linked members,
-// the addresses of members that an invitation names, and the rendezvous. left are the addresses
-// that are left alone for now; with once, none are (see book.choose).
+// the addresses of members that an invitation names, and the rendezvous. left are
+// the addresses that are left alone for now; with once, none are (see book.choose).
 func (t *Transport) ways(to p2p.Contact, relays []p2p.Contact, once bool) (out []way, left attempts) {
 	calls := make(chan struct{}, maxCallsOpen)
 	own, now := t.own(), time.Now()
