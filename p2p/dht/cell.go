@@ -10,7 +10,7 @@ import (
 // network and clock; times are Unix milliseconds of the replica's own clock.
 type Cell struct {
 	Name    Name
-	Domain  Claim  // on (location, domain): shared by all cells of the domain
+	Domain  *Claim // on (location, domain), never nil: the cells of one domain share it
 	Entry   Claim  // on the name
 	Records []Held // by version, each once; tombstones and prepared versions too
 }

@@ -14,8 +14,7 @@ type Store interface {
 	// once, in one transaction that is durable when Change returns nil. decide is called
 	// once with all cells, in the order of names; a cell that there is not is empty but for
 	// its name, and for the claim on its domain. decide may change the cells' records and
-	// claims; cells of one domain share one claim, and decide leaves equal claims in them.
-	// An error of decide undoes all and is returned.
+	// claims. An error of decide undoes all and is returned.
 	Change(ctx context.Context, names []Name, decide func(cells []*Cell) error) error
 	// Read yields what the store has for a query, in the order that it wants, without
 	// applying its limit, its wish for heads only, and expiry; all of one name come together.
