@@ -1,0 +1,492 @@
+package dht
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// Found is what there is for one query.
+type Found struct {
+	Query Query
+	// Records are in the query's order; of each address the one that holds, of the heads of
+	// a name those that no other replica knows to be replaced.
+	Records  []Copy
+	Replicas []Answered // that were asked, nearest first
+	More     bool       // there are more than a replica returns at once: ask from the last one on
+}
+
+// Copy is a record that was found.
+type Copy struct {
+	Record
+	Left time.Duration // how long it has to live; 0: no end
+	Have []p2p.ID      // who returned it, nearest first
+}
+
+// Answered says what one replica had.
+type Answered struct {
+	ID      p2p.ID `json:"id"`
+	Name    string `json:"name"`
+	Status  Status `json:"status"`
+	Records int    `json:"records"`
+	Error   string `json:"error,omitempty"` // why it could not be asked
+}
+
+// ReadOptions say how much answers are trusted. The zero value takes the newest.
+type ReadOptions struct {
+	// Majority takes of each address the record that most replicas have, not the newest: for
+	// open networks, where some of them may lie.
+	Majority bool
+}
+
+// MultiGet gets all at once: each member that keeps some of it gets one message. The
+// results are in the order of queries. That nothing is there is no error.
+func (t *Table) MultiGet(ctx context.Context, queries []Query, o ReadOptions) ([]Found, Trace, error) {
+	return t.get(ctx, "get", queries, o)
+}
+
+// MultiDigest is MultiGet without values: what there is, and not what it says.
+func (t *Table) MultiDigest(ctx context.Context, queries []Query, o ReadOptions) ([]Found, Trace, error) {
+	bare := slices.Clone(queries)
+	for i := range bare {
+		bare[i].Bare = true
+	}
+	return t.get(ctx, "digest", bare, o)
+}
+
+// Get gets the records of one query.
+func (t *Table) Get(ctx context.Context, q Query, o ReadOptions) (Found, Trace, error) {
+	found, trace, err := t.MultiGet(ctx, []Query{q}, o)
+	if err != nil {
+		return Found{}, trace, err
+	}
+	return found[0], trace, nil
+}
+
+// getRounds is how often others are asked when some could not be.
+const getRounds = 3
+
+// getting is a query on its way.
+type getting struct {
+	query  Query
+	asked  map[p2p.ID]*Answered
+	order  []p2p.ID
+	copies map[p2p.ID][]copied // by who returned them
+	behind []edge
+	more   bool
+}
+
+func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOptions) ([]Found, Trace, error) {
+	op := t.begin(name)
+	all := make([]*getting, len(queries))
+	for i, q := range queries {
+		if err := q.check(); err != nil {
+			return nil, op.end(), fmt.Errorf("dht: %s: %w", name, err)
+		}
+		all[i] = &getting{query: q, asked: map[p2p.ID]*Answered{}, copies: map[p2p.ID][]copied{}}
+	}
+	v, want, names := t.view(), t.Replicas(), t.names()
+	for round := 1; round <= getRounds && ctx.Err() == nil; round++ {
+		batches := map[p2p.ID][]*getting{}
+		for _, g := range all {
+			for _, m := range g.next(v, want, names) {
+				batches[m.ID] = append(batches[m.ID], g)
+			}
+		}
+		if len(batches) == 0 {
+			break
+		}
+		t.collect(ctx, op, round, batches)
+	}
+	out, trace := make([]Found, len(all)), op.end()
+	answered := 0
+	for i, g := range all {
+		out[i] = g.merge(o)
+		for _, a := range g.asked {
+			if a.Status == StatusOK {
+				answered++
+				break
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return out, trace, fmt.Errorf("dht: %s: %w", name, err)
+	}
+	if answered == 0 && len(all) > 0 {
+		return out, trace, fmt.Errorf("dht: %s: %w", name, ErrNoReplica)
+	}
+	t.mend(all, out)
+	return out, trace, nil
+}
+
+// next returns whom to ask in the next round: the nearest, and one more for each that could
+// not be asked.
+func (g *getting) next(v view, want int, names map[p2p.ID]string) []Member {
+	var out []Member
+	useful := 0
+	for _, m := range v.replicas(g.query.Location, want+getRounds) {
+		if useful == want {
+			break
+		}
+		a := g.asked[m.ID]
+		if a != nil && a.Status != StatusOK {
+			continue
+		}
+		if a == nil {
+			g.asked[m.ID] = &Answered{ID: m.ID, Name: names[m.ID]}
+			g.order = append(g.order, m.ID)
+			out = append(out, m)
+		}
+		useful++
+	}
+	return out
+}
+
+// collect asks all members of a round and sorts what they say.
+func (t *Table) collect(ctx context.Context, op *operation, round int, batches map[p2p.ID][]*getting) {
+	type heard struct {
+		to  p2p.ID
+		of  *getting
+		got got
+		err error
+	}
+	answers := make(chan heard, 64)
+	go func() {
+		defer close(answers)
+		each(batches, func(to p2p.ID, batch []*getting) {
+			for some := range slices.Chunk(batch, MaxItems) {
+				for len(some) > 0 {
+					read, err := t.getFrom(ctx, op, round, to, some)
+					if err != nil {
+						for _, g := range some {
+							answers <- heard{to: to, of: g, err: err}
+						}
+						break
+					}
+					for i, r := range read {
+						answers <- heard{to: to, of: some[i], got: r}
+					}
+					some = some[len(read):]
+				}
+			}
+		})
+	}()
+	for h := range answers {
+		a := h.of.asked[h.to]
+		if h.err != nil {
+			a.Status, a.Error = StatusFailed, h.err.Error()
+			continue
+		}
+		a.Status, a.Records = h.got.status, len(h.got.copies)
+		h.of.copies[h.to] = h.got.copies
+		h.of.behind = append(h.of.behind, h.got.behind...)
+		h.of.more = h.of.more || h.got.more
+	}
+}
+
+// got is a replica's answer to one query.
+type got struct {
+	status Status
+	copies []copied
+	behind []edge
+	more   bool
+}
+
+// getFrom asks one member for as many of the queries as fit its answer: the result is of
+// the first ones, at least one.
+func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID, some []*getting) ([]got, error) {
+	limit := t.limit(to)
+	var req []byte
+	sent := 0
+	for _, g := range some {
+		q := g.query
+		// What was removed is needed to know what holds, also where nobody is to see it.
+		q.Tombstones = true
+		next, err := appendItem(req, q)
+		if err != nil {
+			return nil, fmt.Errorf("dht: get: %w", err)
+		}
+		if len(next) > limit && sent > 0 {
+			break
+		}
+		req = next
+		sent++
+	}
+	var out []got
+	err := op.ask(ctx, round, to, ProtoGet, sent, req, func(resp []byte) (string, error) {
+		var err error
+		if out, err = t.readAnswers(resp, some[:sent]); err != nil {
+			return "", err
+		}
+		records := 0
+		for _, g := range out {
+			records += len(g.copies)
+		}
+		return fmt.Sprintf("%d records", records), nil
+	})
+	return out, err
+}
+
+// readAnswers reads and checks what a member says. Of what is not as it should be nothing
+// is believed.
+func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
+	r := newItemReader(resp)
+	check := Checker{Network: t.o.Network()}
+	var out []got
+	for r.more() {
+		if len(out) == len(of) {
+			return nil, fmt.Errorf("dht: more answers than queries: %w", ErrMalformed)
+		}
+		var a answer
+		if err := r.read(&a); err != nil {
+			return nil, err
+		}
+		q := of[len(out)].query
+		if a.Records < 0 || a.Records > q.limit() || a.Edges < 0 || a.Edges > maxEdges {
+			return nil, fmt.Errorf("dht: %d records for a query of %d: %w", a.Records, q.limit(), ErrMalformed)
+		}
+		g := got{status: a.Status, more: a.More}
+		for range a.Records {
+			var c copied
+			if err := r.read(&c); err != nil {
+				return nil, err
+			}
+			if err := check.Check(c.Record); err != nil {
+				return nil, err
+			}
+			if !q.asksFor(c.Record) {
+				return nil, fmt.Errorf("dht: a record that nobody asked for: %w", ErrMalformed)
+			}
+			g.copies = append(g.copies, c)
+		}
+		for range a.Edges {
+			var e edge
+			if err := r.read(&e); err != nil {
+				return nil, err
+			}
+			g.behind = append(g.behind, e)
+		}
+		out = append(out, g)
+	}
+	if len(out) == 0 && len(of) > 0 {
+		return nil, fmt.Errorf("dht: no answer: %w", ErrMalformed)
+	}
+	return out, nil
+}
+
+// asksFor reports whether a record is one of those that q is about.
+func (q Query) asksFor(r Record) bool {
+	switch {
+	case r.Location != q.Location || !q.Domains && r.Domain != q.Domain:
+		return false
+	case len(q.Contents) > 0:
+		if _, ok := slices.BinarySearchFunc(q.Contents, r.Content, p2p.Key.Compare); !ok {
+			return false
+		}
+	case r.Content.Compare(q.From) < 0 || q.To != nil && r.Content.Compare(*q.To) > 0:
+		return false
+	}
+	if q.Versions && (r.Version.Compare(q.VersionFrom) < 0 || !q.VersionTo.IsZero() && r.Version.Compare(q.VersionTo) > 0) {
+		return false
+	}
+	return (!r.Prepared || q.Prepared) && (q.Bare || !r.IsHeader())
+}
+
+// merge makes one answer of all.
+func (g *getting) merge(o ReadOptions) Found {
+	f := Found{Query: g.query, More: g.more}
+	for _, id := range g.order {
+		f.Replicas = append(f.Replicas, *g.asked[id])
+	}
+	type candidate struct {
+		Copy
+		left uint64
+	}
+	byAddress := map[Address]map[[32]byte]*candidate{}
+	for _, id := range g.order {
+		for _, c := range g.copies[id] {
+			same := byAddress[c.Record.Address]
+			if same == nil {
+				same = map[[32]byte]*candidate{}
+				byAddress[c.Record.Address] = same
+			}
+			hash := c.Record.hash()
+			if same[hash] == nil {
+				same[hash] = &candidate{Copy: Copy{Record: c.Record}}
+			}
+			same[hash].Have = append(same[hash].Have, id)
+			same[hash].left = max(same[hash].left, c.Left)
+		}
+	}
+	holds := make(map[Address]*candidate, len(byAddress))
+	for address, same := range byAddress {
+		for _, c := range same {
+			if holds[address] == nil || preferred(c.Copy, holds[address].Copy, o) {
+				holds[address] = c
+			}
+		}
+	}
+	replaced := g.replaced(func(a Address) (Header, bool) {
+		c := holds[a]
+		if c == nil {
+			return Header{}, false
+		}
+		return c.Header, true
+	}, slices.Collect(maps.Keys(holds)))
+	for address, best := range holds {
+		if best.Kind == KindTombstone && !g.query.Tombstones || !g.query.Versions && replaced[address] {
+			continue
+		}
+		best.Left = time.Duration(best.left) * time.Millisecond
+		f.Records = append(f.Records, best.Copy)
+	}
+	slices.SortFunc(f.Records, func(a, b Copy) int {
+		if g.query.Descending {
+			a, b = b, a
+		}
+		return a.Compare(b.Address)
+	})
+	if limit := g.query.limit(); len(f.Records) > limit {
+		f.Records, f.More = f.Records[:limit], true
+	}
+	return f
+}
+
+// preferred reports whether a is to be believed rather than b, which is at the same address.
+func preferred(a, b Copy, o ReadOptions) bool {
+	if o.Majority && len(a.Have) != len(b.Have) {
+		return len(a.Have) > len(b.Have)
+	}
+	return a.Newer(b.Header)
+}
+
+// replaced returns the addresses of versions that another one replaces which has not been
+// removed: where a replica still has them as heads, it has not heard of what came later.
+// holds returns the header that holds at an address, if one was found.
+func (g *getting) replaced(holds func(Address) (Header, bool), found []Address) map[Address]bool {
+	out := map[Address]bool{}
+	replace := func(n Name, based []Version) {
+		for _, v := range based {
+			out[n.At(v)] = true
+		}
+	}
+	for _, e := range g.behind {
+		name := Name{g.query.Location, e.Domain, e.Content}
+		if h, ok := holds(name.At(e.Version)); !ok || h.Kind == KindValue {
+			replace(name, e.Based)
+		}
+	}
+	for _, a := range found {
+		if h, _ := holds(a); h.Kind == KindValue && !h.Prepared {
+			replace(a.Name(), h.Based)
+		}
+	}
+	return out
+}
+
+// mend sends replicas what they lack of what was found, in the background: reading repairs.
+func (t *Table) mend(all []*getting, found []Found) {
+	missing := map[p2p.ID][]Write{}
+	for i, g := range all {
+		if g.query.Bare || g.more {
+			continue
+		}
+		for _, c := range found[i].Records {
+			if c.Prepared {
+				continue
+			}
+			for _, id := range g.order {
+				if g.asked[id].Status != StatusOK || slices.Contains(c.Have, id) {
+					continue
+				}
+				missing[id] = append(missing[id], Write{Record: c.Record, Repair: true, Left: uint64(c.Left.Milliseconds())})
+			}
+		}
+	}
+	if len(missing) > 0 {
+		t.repair.deliver(missing)
+	}
+}
+
+// MultiRemove removes what queries ask for, from all replicas: each record is replaced by
+// a tombstone, which stops copies that come late. It returns what was removed, with values
+// unless the queries are bare, and what became of each tombstone in the same order.
+func (t *Table) MultiRemove(ctx context.Context, queries []Query) ([]Copy, []PutResult, Trace, error) {
+	found, trace, err := t.get(ctx, "remove", queries, ReadOptions{})
+	if err != nil {
+		return nil, nil, trace, err
+	}
+	var removed []Copy
+	var puts []Put
+	for _, f := range found {
+		for _, c := range f.Records {
+			if c.Kind == KindTombstone {
+				continue
+			}
+			removed = append(removed, c)
+			puts = append(puts, Put{Address: c.Address, TTL: max(TombstoneTTL, c.Left), tombstone: true, seq: c.Seq + 1})
+		}
+	}
+	if len(puts) == 0 {
+		return nil, nil, trace, nil
+	}
+	results, more, err := t.put(ctx, "remove", puts)
+	trace.add(more)
+	return removed, results, trace, err
+}
+
+// TombstoneTTL is how long replicas remember at least that something was removed: a copy
+// that comes back from a disk that was away for longer would be there again.
+const TombstoneTTL = 30 * 24 * time.Hour
+
+// MultiRenew gives records that are there a new TTL, without sending their values
+// again. Only who may write there can; the results are in the order of addresses, with
+// StatusNotFound where nothing is.
+func (t *Table) MultiRenew(ctx context.Context, addresses []Address, ttl time.Duration) ([]PutResult, Trace, error) {
+	return t.change(ctx, "renew", addresses, func(p *Put) { p.TTL = ttl })
+}
+
+// Transfer makes somebody else the owner of what the records at the addresses claim. Only
+// the present owner can.
+func (t *Table) Transfer(ctx context.Context, addresses []Address, to []byte) ([]PutResult, Trace, error) {
+	return t.change(ctx, "transfer", addresses, func(p *Put) { p.Owner = to })
+}
+
+// change changes headers of what is there.
+func (t *Table) change(ctx context.Context, name string, addresses []Address, change func(*Put)) ([]PutResult, Trace, error) {
+	queries := make([]Query, len(addresses))
+	for i, a := range addresses {
+		queries[i] = Query{Location: a.Location, Domain: a.Domain, Contents: []p2p.Key{a.Content}, Versions: true, VersionFrom: a.Version, VersionTo: a.Version, Bare: true}
+	}
+	found, trace, err := t.get(ctx, name, queries, ReadOptions{})
+	if err != nil {
+		return nil, trace, err
+	}
+	out := make([]PutResult, len(addresses))
+	var puts []Put
+	var of []int
+	for i, a := range addresses {
+		out[i] = PutResult{Header: Header{Address: a}, Status: StatusNotFound}
+		at := slices.IndexFunc(found[i].Records, func(c Copy) bool { return c.Address == a && c.Kind == KindValue })
+		if at < 0 {
+			continue
+		}
+		h := found[i].Records[at].Header
+		p := Put{Address: a, Protect: h.Protect, Owner: h.Owner, TTL: time.Duration(h.TTL) * time.Second, Renew: &h}
+		change(&p)
+		puts, of = append(puts, p), append(of, i)
+	}
+	if len(puts) == 0 {
+		return out, trace, nil
+	}
+	results, more, err := t.put(ctx, name, puts)
+	trace.add(more)
+	for i, r := range results {
+		out[of[i]] = r
+	}
+	return out, trace, err
+}

@@ -1,0 +1,259 @@
+package dht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// handlePut decides about what a member wants to be kept here.
+func (t *Table) handlePut(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
+	writes, err := readItems[Write](req)
+	if err != nil {
+		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+	}
+	results, err := t.keep(ctx, from, writes)
+	if err != nil {
+		return nil, err
+	}
+	var resp []byte
+	for _, r := range results {
+		if resp, err = appendItem(resp, r); err != nil {
+			return nil, err
+		}
+	}
+	return resp, nil
+}
+
+// keep stores what is signed, belongs here and is allowed; the result says of each write
+// what became of it. What it says is stored is durable.
+func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result, error) {
+	results := make([]result, len(writes))
+	admitted, err := t.admit(ctx, writes, results)
+	if err != nil {
+		return nil, err
+	}
+	now, rules := t.now(), t.Rules()
+	var names []Name
+	for _, i := range admitted {
+		names = append(names, writes[i].Record.Name())
+	}
+	slices.SortFunc(names, Name.Compare)
+	names = slices.Compact(names)
+	if len(names) > 0 {
+		err = t.o.Store.Change(ctx, names, func(cells []*Cell) error {
+			for _, i := range admitted {
+				at, _ := slices.BinarySearchFunc(cells, writes[i].Record.Name(), func(c *Cell, n Name) int { return c.Name.Compare(n) })
+				results[i].Status, results[i].Seq = cells[at].Put(writes[i], rules, now)
+			}
+			return nil
+		})
+	}
+	t.changes.Add(1)
+	if err != nil {
+		return nil, fmt.Errorf("dht: keep %d records: %w", len(admitted), err)
+	}
+	count := map[Status]int{}
+	for _, r := range results {
+		count[r.Status]++
+	}
+	if from != t.self {
+		t.o.Publish.Emit(Stored{From: from, Records: len(writes), Outcome: outcome(count)})
+	}
+	t.refused(from, count)
+	return results, nil
+}
+
+// refused logs what no honest member sends.
+func (t *Table) refused(from p2p.ID, count map[Status]int) {
+	for _, s := range []Status{StatusMalformed, StatusSignature, StatusProtected, StatusQuota, StatusNotResponsible} {
+		if count[s] > 0 {
+			t.o.Logger.Warn("records refused", "from", t.nameOf(from), "why", s.String(), "records", count[s])
+		}
+	}
+}
+
+func (t *Table) nameOf(id p2p.ID) string {
+	for _, m := range t.o.Members() {
+		if m.ID == id {
+			return m.Name
+		}
+	}
+	return id.Short()
+}
+
+// admit returns the indices of the writes that may go on to their cells, and says of the
+// others why not.
+func (t *Table) admit(ctx context.Context, writes []Write, results []result) ([]int, error) {
+	v, n := t.view(), t.Replicas()
+	check := Checker{Network: t.o.Network()}
+	near := map[p2p.Key]bool{}
+	members := map[p2p.ID]bool{}
+	for _, m := range v.members {
+		members[m.ID] = true
+	}
+	usage := map[p2p.ID]Usage{}
+	var admitted []int
+	for i, w := range writes {
+		r := w.Record
+		location := r.Location
+		if _, known := near[location]; !known {
+			near[location] = v.responsible(location, n)
+		}
+		author := p2p.IDOf(r.Author)
+		u, known := usage[author]
+		if !known && members[author] {
+			var err error
+			if u, err = t.o.Store.Usage(ctx, author); err != nil {
+				return nil, fmt.Errorf("dht: what %s has here: %w", author.Short(), err)
+			}
+		}
+		err := check.Check(r)
+		switch {
+		case errors.Is(err, ErrSignature):
+			results[i].Status = StatusSignature
+		case err != nil:
+			results[i].Status = StatusMalformed
+		case !members[author] && !w.Repair:
+			results[i].Status = StatusSignature // it is nobody's who may write here
+		case !near[location]:
+			results[i].Status = StatusNotResponsible
+		case r.Kind == KindValue && (u.Records >= t.o.Quota.Records || u.Bytes+int64(r.Size) > t.o.Quota.Bytes):
+			results[i].Status = StatusQuota
+		default:
+			u.Records++
+			u.Bytes += int64(r.Size)
+			admitted = append(admitted, i)
+		}
+		usage[author] = u
+	}
+	return admitted, nil
+}
+
+// handleGet answers queries, as many of the first ones as an answer can carry.
+func (t *Table) handleGet(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
+	queries, err := readItems[Query](req)
+	if err != nil {
+		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+	}
+	limit := t.limit(from)
+	var resp []byte
+	for i, q := range queries {
+		if err := q.check(); err != nil {
+			return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+		}
+		room := limit - len(resp)
+		part, full, err := t.answer(ctx, q, room)
+		if err != nil {
+			return nil, err
+		}
+		if full && i > 0 {
+			break // the rest is asked for again
+		}
+		resp = append(resp, part...)
+	}
+	return resp, nil
+}
+
+// answer returns the items for one query; full is true when they would need more room than
+// there is, and are cut to it.
+func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, full bool, err error) {
+	now := t.now()
+	w := answerWriter{q: q, room: room, answer: answer{Status: StatusOK}}
+	cell := Cell{Domain: &Claim{}}
+	for h, err := range t.o.Store.Read(ctx, q) {
+		if err != nil {
+			return nil, false, fmt.Errorf("dht: read: %w", err)
+		}
+		if h.Name() != cell.Name {
+			if err := w.take(&cell, now); err != nil {
+				return nil, false, err
+			}
+			if w.answer.More {
+				break
+			}
+			cell = Cell{Name: h.Name(), Domain: &Claim{}}
+		}
+		cell.Records = append(cell.Records, h)
+	}
+	if !w.answer.More {
+		if err := w.take(&cell, now); err != nil {
+			return nil, false, err
+		}
+	}
+	items, err = appendItem(nil, w.answer)
+	return slices.Concat(items, w.copies, w.edges), w.full, err
+}
+
+// answerWriter writes the answer to one query.
+type answerWriter struct {
+	q      Query
+	room   int // bytes
+	answer answer
+	copies []byte
+	edges  []byte
+	full   bool // there was not enough room
+}
+
+// maxEdges bounds the edges of one answer.
+const maxEdges = MaxResults
+
+// take adds what the query asks for of a cell, if all of it finds room, or as much of the
+// first cell as does.
+func (w *answerWriter) take(c *Cell, now int64) error {
+	first := w.answer.Records == 0
+	var edges []byte
+	if !w.q.Versions {
+		behind := c.behind(now)
+		for _, e := range behind {
+			var err error
+			if edges, err = appendItem(edges, e); err != nil {
+				return err
+			}
+		}
+		if w.answer.Edges+len(behind) > maxEdges {
+			w.answer.More = true
+			return nil
+		}
+		w.answer.Edges += len(behind)
+		w.edges = append(w.edges, edges...)
+	}
+	for _, h := range c.Select(w.q, now) {
+		if w.answer.Records == w.q.limit() {
+			w.answer.More = true
+			return nil
+		}
+		r := copied{Record: h.Record, Left: h.left(now)}
+		if w.q.Bare {
+			r.Record.Value = nil
+		}
+		next, err := appendItem(w.copies, r)
+		if err != nil {
+			return err
+		}
+		if len(next)+len(w.edges)+itemRoom > w.room && !(first && w.answer.Records == 0 && len(next) < w.room) {
+			w.answer.More, w.full = true, true
+			return nil
+		}
+		w.copies = next
+		w.answer.Records++
+	}
+	return nil
+}
+
+// itemRoom is kept for the item before the records.
+const itemRoom = 64
+
+// behind returns the edges of the versions that readers can see.
+func (c *Cell) behind(now int64) []edge {
+	var out []edge
+	for _, h := range c.Records {
+		if h.live(now) && h.Kind == KindValue && !h.Prepared && len(h.Based) > 0 {
+			out = append(out, edge{h.Domain, h.Content, h.Version, h.Based})
+		}
+	}
+	return out
+}

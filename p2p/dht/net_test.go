@@ -1,0 +1,168 @@
+package dht_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/sim"
+)
+
+// world is a network of tables in one process and in virtual time.
+type world struct {
+	t       testing.TB
+	calls   *sim.Calls
+	options dht.Options
+	members []dht.Member // admitted ones
+	nodes   []*testNode
+	ctx     context.Context
+}
+
+// testNode is one computer: what is on its disk outlives a crash.
+type testNode struct {
+	w        *world
+	identity p2p.Identity
+	member   dht.Member
+	store    dht.Store
+	table    *dht.Table
+	stop     context.CancelFunc
+}
+
+func newWorld(t testing.TB, n int, conditions sim.CallOptions, o dht.Options) *world {
+	w := &world{t: t, calls: sim.NewCalls(conditions), options: o, ctx: t.Context()}
+	for range n {
+		w.admit()
+	}
+	for _, node := range w.nodes {
+		node.start()
+	}
+	return w
+}
+
+// admit makes a member that is not running yet.
+func (w *world) admit() *testNode {
+	seed := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("node"), uint64(len(w.nodes))))
+	identity, err := p2p.IdentityFromSeed(seed[:])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := dht.Member{
+		ID: identity.ID(), Position: sha256.Sum256(append([]byte("position"), seed[:]...)), PublicKey: identity.PublicKey(),
+		Name: fmt.Sprintf("node %d", len(w.nodes)),
+	}
+	n := &testNode{w: w, identity: identity, member: m, store: dht.NewMemory()}
+	w.members = append(slices.Clone(w.members), m)
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+// start starts a node, or starts it again after a crash.
+func (n *testNode) start() {
+	o := n.w.options
+	o.Identity, o.Store = n.identity, n.store
+	o.Network = func() p2p.ID { return p2p.ID{1} }
+	o.Members = func() []dht.Member { return n.w.members }
+	o.Alive = n.w.calls.Up
+	random := rand.New(rand.NewPCG(1, binary.BigEndian.Uint64(n.member.ID[:])))
+	o.Jitter = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
+	o.Caller = n.w.calls.Add(n.member.ID, func(ctx context.Context, from p2p.ID, proto string, req []byte) ([]byte, error) {
+		return n.table.Handlers()[proto](ctx, from, req)
+	})
+	n.table = dht.New(o)
+	var ctx context.Context
+	ctx, n.stop = context.WithCancel(n.w.ctx)
+	go func() {
+		if err := n.table.Run(ctx); err != nil {
+			n.w.t.Error(err)
+		}
+	}()
+}
+
+// crash takes a node away.
+func (n *testNode) crash() {
+	n.w.calls.Crash(n.member.ID)
+	n.stop()
+	n.w.changed()
+}
+
+// changed tells all tables that somebody came or went.
+func (w *world) changed() {
+	for _, n := range w.nodes {
+		if w.calls.Up(n.member.ID) {
+			n.table.Changed()
+		}
+	}
+}
+
+// repair lets all nodes compare once, one after the other.
+func (w *world) repair() {
+	for _, n := range w.nodes {
+		if w.calls.Up(n.member.ID) {
+			if err := n.table.Repair(w.ctx); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// end stops all nodes, so that a bubble can end.
+func (w *world) end() {
+	for _, n := range w.nodes {
+		n.crash()
+	}
+	w.calls.Wait()
+}
+
+// copies counts the nodes that are up and have a live record with a value at an address.
+func (w *world) copies(a dht.Address, value string) int {
+	count := 0
+	for _, n := range w.nodes {
+		if !w.calls.Up(n.member.ID) {
+			continue
+		}
+		for h, err := range n.store.Read(w.ctx, dht.Query{Location: a.Location, Domain: a.Domain, Contents: []p2p.Key{a.Content}, Versions: true}) {
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if h.Address == a && h.Kind == dht.KindValue && string(h.Value) == value {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+func at(name string) dht.Address { return dht.Address{Location: dht.KeyOf(name)} }
+
+func (n *testNode) put(p dht.Put) dht.PutResult {
+	n.w.t.Helper()
+	r, _, err := n.table.Put(n.w.ctx, p)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	return r
+}
+
+func (n *testNode) get(q dht.Query) []string {
+	n.w.t.Helper()
+	f, _, err := n.table.Get(n.w.ctx, q, dht.ReadOptions{})
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	var out []string
+	for _, r := range f.Records {
+		out = append(out, string(r.Value))
+	}
+	return out
+}
+
+// inBubble runs a test in virtual time.
+func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }

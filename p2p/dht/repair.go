@@ -1,0 +1,265 @@
+package dht
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// How copies are kept where they should be.
+const (
+	repairEvery  = 5 * time.Minute // compare with the others, also if nothing seems to have changed
+	repairAfter  = time.Second     // wait for this long when somebody came or went: more may follow
+	expireEvery  = time.Minute     // delete what has expired at least so often: it is not served in any case
+	expireAtOnce = 1000
+	comparisons  = 4    // that run at once
+	maxOutbox    = 4096 // writes that wait to be sent in the background
+)
+
+// repairs is what is to be done in the background.
+type repairs struct {
+	changed chan struct{} // has room for one: somebody came or went
+	kicked  chan struct{} // has room for one: the outbox is not empty
+
+	mu     sync.Mutex // guards outbox
+	outbox map[p2p.ID][]Write
+	queued int
+
+	cache sharedCache
+}
+
+func (r *repairs) init() {
+	r.changed, r.kicked = make(chan struct{}, 1), make(chan struct{}, 1)
+	r.outbox = map[p2p.ID][]Write{}
+}
+
+// Changed makes Run look soon whether copies are where they should be: somebody came or
+// went.
+func (t *Table) Changed() { wake(t.repair.changed) }
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// deliver queues writes for members. What does not find room is left to the next
+// comparison.
+func (r *repairs) deliver(to map[p2p.ID][]Write) {
+	r.mu.Lock()
+	for id, writes := range to {
+		if r.queued+len(writes) <= maxOutbox {
+			r.outbox[id] = append(r.outbox[id], writes...)
+			r.queued += len(writes)
+		}
+	}
+	r.mu.Unlock()
+	wake(r.kicked)
+}
+
+// take empties the outbox.
+func (r *repairs) take() map[p2p.ID][]Write {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.outbox
+	r.outbox, r.queued = map[p2p.ID][]Write{}, 0
+	return out
+}
+
+// Run keeps copies where they should be, and deletes what has expired, until ctx ends.
+func (t *Table) Run(ctx context.Context) error {
+	repair, expire := time.NewTimer(repairAfter), time.NewTimer(0)
+	defer repair.Stop()
+	defer expire.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.repair.changed:
+			repair.Reset(repairAfter)
+		case <-t.repair.kicked:
+			t.sendOutbox(ctx)
+		case <-repair.C:
+			if err := t.Repair(ctx); err != nil && ctx.Err() == nil {
+				t.o.Logger.Warn("copies not compared", "error", err)
+			}
+			repair.Reset(repairEvery)
+		case <-expire.C:
+			expire.Reset(t.expire(ctx))
+		}
+	}
+}
+
+// expire deletes some of what has expired, and returns when to look again.
+func (t *Table) expire(ctx context.Context) time.Duration {
+	deleted, next, err := t.o.Store.Expire(ctx, t.now(), expireAtOnce)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		t.o.Logger.Error("expired records not deleted", "error", err)
+	case deleted == expireAtOnce:
+		return 10 * time.Millisecond
+	case next > 0:
+		return min(max(time.Duration(next-t.now())*time.Millisecond, time.Second), expireEvery)
+	}
+	return expireEvery
+}
+
+// sendOutbox sends what waits, one message to each member. Who cannot be asked gets it
+// with the next comparison.
+func (t *Table) sendOutbox(ctx context.Context) {
+	op := t.begin("repair")
+	each(t.repair.take(), func(to p2p.ID, writes []Write) {
+		if _, err := t.push(ctx, op, 1, to, writes); err != nil && ctx.Err() == nil {
+			t.o.Logger.Debug("copies not sent", "to", t.nameOf(to), "error", err)
+		}
+	})
+}
+
+// push sends copies to one member, and returns how many it has stored.
+func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (int, error) {
+	batch := make([]*putting, len(writes))
+	for i, w := range writes {
+		batch[i] = &putting{write: w}
+	}
+	stored := 0
+	for _, some := range split(batch, t.limit(to)) {
+		results, err := t.sendTo(ctx, op, round, to, some)
+		if err != nil {
+			return stored, err
+		}
+		for _, r := range results {
+			if r.Status.Stored() {
+				stored++
+			}
+		}
+	}
+	return stored, nil
+}
+
+// Repair compares what this node keeps with each member that is to keep the same, and
+// brings both in line. What this node need not keep any more goes to those who should,
+// and is dropped when all of them have it.
+func (t *Table) Repair(ctx context.Context) error {
+	return t.repairIn(ctx, t.view())
+}
+
+// Leave hands over what this node keeps to those who are to keep it when it is gone.
+func (t *Table) Leave(ctx context.Context) error {
+	v := t.view()
+	delete(v.alive, t.self)
+	if len(v.alive) == 0 {
+		return nil
+	}
+	sets, err := t.sets(ctx, v)
+	if err != nil {
+		return err
+	}
+	return t.handOver(ctx, v, sets.strays, false)
+}
+
+func (t *Table) repairIn(ctx context.Context, v view) error {
+	sets, err := t.sets(ctx, v)
+	if err != nil {
+		return err
+	}
+	limit := make(chan struct{}, comparisons)
+	others := map[p2p.ID][]LocationSum{}
+	for id := range v.alive {
+		if id != t.self {
+			others[id] = sets.shared[id]
+		}
+	}
+	each(others, func(peer p2p.ID, shared []LocationSum) {
+		limit <- struct{}{}
+		defer func() { <-limit }()
+		if err := t.compare(ctx, v, peer, shared); err != nil && ctx.Err() == nil {
+			t.o.Logger.Debug("copies not compared", "with", t.nameOf(peer), "error", err)
+		}
+	})
+	if err := t.handOver(ctx, v, sets.strays, true); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// locationSets sorts the locations that this node has records of.
+type locationSets struct {
+	shared map[p2p.ID][]LocationSum // by member that is to keep them too
+	strays []LocationSum            // that others should keep, and not this node
+}
+
+// sets sorts all locations once for all members.
+func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
+	out := locationSets{shared: map[p2p.ID][]LocationSum{}}
+	n := t.Replicas()
+	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
+		if err != nil {
+			return out, fmt.Errorf("dht: sums: %w", err)
+		}
+		replicas := v.replicas(sum.Location, n)
+		at := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
+		if at < 0 {
+			if len(replicas) > 0 {
+				out.strays = append(out.strays, sum)
+			}
+			continue
+		}
+		for i, m := range replicas {
+			if i != at && (t.o.Root == RootEvery || i == 0 || at == 0) {
+				out.shared[m.ID] = append(out.shared[m.ID], sum)
+			}
+		}
+	}
+	return out, nil
+}
+
+// handOver brings strays to those who should keep them. With drop, what all of them have is
+// deleted here.
+func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop bool) error {
+	if len(strays) == 0 {
+		return ctx.Err()
+	}
+	n := t.Replicas()
+	to := map[p2p.ID][]LocationSum{}
+	owed := map[p2p.Key]int{}
+	for _, s := range strays {
+		for _, m := range v.replicas(s.Location, n) {
+			to[m.ID] = append(to[m.ID], s)
+			owed[s.Location]++
+		}
+	}
+	var mu sync.Mutex // guards owed
+	each(to, func(peer p2p.ID, sums []LocationSum) {
+		same, err := t.giveAll(ctx, peer, sums)
+		if err != nil && ctx.Err() == nil {
+			t.o.Logger.Debug("copies not handed over", "to", t.nameOf(peer), "error", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, location := range same {
+			owed[location]--
+		}
+	})
+	if err := ctx.Err(); err != nil || !drop {
+		return err
+	}
+	var done []p2p.Key
+	for location, left := range owed {
+		if left == 0 {
+			done = append(done, location)
+		}
+	}
+	slices.SortFunc(done, p2p.Key.Compare)
+	if len(done) == 0 {
+		return nil
+	}
+	if err := t.o.Store.Drop(ctx, done); err != nil {
+		return fmt.Errorf("dht: drop what others keep: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,786 @@
+package dht
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"sync"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// Two replicas compare what both should keep without naming it all: the locations are the
+// leaves of a tree of 16 children a node, by the digits of their keys; of each node that
+// differs, the sums of its children are compared; where few locations are left they are
+// listed; and of the locations that differ, the records. What travels grows with the
+// differences and not with what there is.
+
+// Limits of one message.
+const (
+	fanOut        = 16
+	maxParts      = 128  // nodes of the tree
+	maxListed     = 512  // locations
+	maxHashes     = 4096 // records
+	listAt        = 48   // with so few locations at both ends they are listed
+	hashSize      = 8
+	maxPrefix     = 2 * len(p2p.Key{})
+	compareRounds = 256 // messages of one comparison, at most
+)
+
+type syncRequest struct {
+	View    *syncView `cbor:"1,keyasint,omitempty"`
+	Parts   []part    `cbor:"2,keyasint,omitempty"`
+	Lists   []list    `cbor:"3,keyasint,omitempty"`
+	Records []located `cbor:"4,keyasint,omitempty"`
+}
+
+// syncView is the view of who asks: both must sort locations alike.
+type syncView struct {
+	Roster   []byte `cbor:"1,keyasint"` // digest of the members
+	Alive    []byte `cbor:"2,keyasint"` // a bit for each, in the order of IDs
+	Replicas int    `cbor:"3,keyasint"`
+	Nearest  bool   `cbor:"4,keyasint,omitempty"` // RootNearest
+}
+
+// part is a node of the tree.
+type part struct {
+	Prefix []byte `cbor:"1,keyasint,omitempty"` // hexadecimal digits, one in a byte
+	Sums   []byte `cbor:"2,keyasint"`           // of its 16 children
+}
+
+// list is all that is below a node, or, where Only is set, some locations.
+type list struct {
+	Prefix    []byte `cbor:"1,keyasint,omitempty"`
+	Only      bool   `cbor:"2,keyasint,omitempty"`
+	Locations []byte `cbor:"3,keyasint,omitempty"` // of each the key, then the sum; in order
+}
+
+// located is what there is of a location, from one content key to another, both included.
+type located struct {
+	Location p2p.Key `cbor:"1,keyasint"`
+	From     p2p.Key `cbor:"2,keyasint"`
+	To       p2p.Key `cbor:"3,keyasint"`
+	Hashes   []byte  `cbor:"4,keyasint,omitempty"` // the first 8 bytes of each header's hash
+}
+
+type syncAnswer struct {
+	Stale   bool            `cbor:"1,keyasint,omitempty"` // the members differ: compare later
+	Parts   []partAnswer    `cbor:"2,keyasint,omitempty"`
+	Lists   []listAnswer    `cbor:"3,keyasint,omitempty"`
+	Records []locatedAnswer `cbor:"4,keyasint,omitempty"`
+}
+
+type partAnswer struct {
+	Mask   uint16   `cbor:"1,keyasint,omitempty"` // children that differ
+	Counts []uint32 `cbor:"2,keyasint,omitempty"` // locations that the answering node has in each of them
+}
+
+type listAnswer struct {
+	Differ []byte `cbor:"1,keyasint,omitempty"` // keys of locations
+}
+
+// locatedAnswer says which of the hashes are missing; so many copies follow of records that
+// were not among them.
+type locatedAnswer struct {
+	Missing []uint32 `cbor:"1,keyasint,omitempty"`
+	Copies  int      `cbor:"2,keyasint,omitempty"`
+	More    bool     `cbor:"3,keyasint,omitempty"` // there are more copies
+}
+
+// prefixOf returns the digits of a key.
+func prefixOf(k p2p.Key, n int) []byte {
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = k[i/2] >> (4 * (1 - i%2)) & 15
+	}
+	return out
+}
+
+// under returns the part of sums, which are in order, whose keys begin with the digits.
+func under(sums []LocationSum, prefix []byte) []LocationSum {
+	var low, high p2p.Key
+	for i := range high {
+		high[i] = 255
+	}
+	for i, d := range prefix {
+		shift := 4 * (1 - i%2)
+		low[i/2] |= d << shift
+		high[i/2] &^= 15 << shift
+		high[i/2] |= d << shift
+	}
+	from, _ := slices.BinarySearchFunc(sums, low, func(s LocationSum, k p2p.Key) int { return s.Location.Compare(k) })
+	to, found := slices.BinarySearchFunc(sums, high, func(s LocationSum, k p2p.Key) int { return s.Location.Compare(k) })
+	if found {
+		to++
+	}
+	return sums[from:to]
+}
+
+// children returns the sums of the 16 children of a node, one after the other.
+func children(sums []LocationSum, prefix []byte) []byte {
+	out := make([]byte, fanOut*len(Sum{}))
+	for _, s := range under(sums, prefix) {
+		child := int(s.Location[len(prefix)/2] >> (4 * (1 - len(prefix)%2)) & 15)
+		for i, b := range s.Sum {
+			out[child*len(Sum{})+i] ^= b
+		}
+	}
+	return out
+}
+
+// packSums writes locations for a list.
+func packSums(sums []LocationSum) []byte {
+	var b []byte
+	for _, s := range sums {
+		b = append(append(b, s.Location[:]...), s.Sum[:]...)
+	}
+	return b
+}
+
+// comparison is one side's part of comparing.
+type comparison struct {
+	t        *Table
+	op       *operation
+	peer     p2p.ID
+	view     *syncView
+	messages int
+	sent     int
+	received int
+}
+
+// compare brings this node and a peer in line over the locations that both should keep.
+func (t *Table) compare(ctx context.Context, v view, peer p2p.ID, shared []LocationSum) error {
+	c := &comparison{t: t, op: t.begin("repair"), peer: peer, view: t.syncView(v)}
+	differ, err := c.locations(ctx, shared)
+	if err == nil {
+		err = c.records(ctx, differ)
+	}
+	c.report()
+	return err
+}
+
+// report tells of differences that were found.
+func (c *comparison) report() {
+	if c.sent == 0 && c.received == 0 {
+		return
+	}
+	trace := c.op.end()
+	c.t.o.Publish.Emit(Repaired{With: c.peer, Sent: c.sent, Received: c.received, Messages: trace.Messages, Bytes: trace.Bytes})
+}
+
+// giveAll compares some locations with a peer that should keep them, brings it in line, and
+// returns those of which it has now all that is here.
+func (t *Table) giveAll(ctx context.Context, peer p2p.ID, sums []LocationSum) (same []p2p.Key, err error) {
+	c := &comparison{t: t, op: t.begin("hand_over"), peer: peer}
+	defer c.report()
+	for some := range slices.Chunk(sums, maxListed) {
+		a, _, err := c.ask(ctx, syncRequest{Lists: []list{{Only: true, Locations: packSums(some)}}})
+		if err != nil {
+			return same, err
+		}
+		differ, err := a.differing(0)
+		if err != nil {
+			return same, err
+		}
+		for _, s := range some {
+			if _, ok := slices.BinarySearchFunc(differ, s.Location, p2p.Key.Compare); !ok {
+				same = append(same, s.Location)
+			}
+		}
+		for _, location := range differ {
+			whole, err := c.location(ctx, location)
+			if err != nil {
+				return same, err
+			}
+			if whole {
+				same = append(same, location)
+			}
+		}
+	}
+	return same, nil
+}
+
+// ask sends one request, and returns the answer with the copies that follow.
+func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copies []copied, err error) {
+	if c.messages++; c.messages > compareRounds {
+		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: the rest comes later", c.peer.Short(), compareRounds)
+	}
+	r.View = c.view
+	req, err := appendItem(nil, r)
+	if err != nil {
+		return a, nil, err
+	}
+	err = c.op.ask(ctx, c.messages, c.peer, ProtoSync, len(r.Parts)+len(r.Lists)+len(r.Records), req, func(resp []byte) (string, error) {
+		items := newItemReader(resp)
+		if err := items.read(&a); err != nil {
+			return "", err
+		}
+		for items.more() {
+			var one copied
+			if err := items.read(&one); err != nil {
+				return "", err
+			}
+			copies = append(copies, one)
+		}
+		return a.check(r, len(copies))
+	})
+	return a, copies, err
+}
+
+// errRoster: two members know of different members; they will soon know of the same ones.
+var errRoster = errors.New("the other side knows other members")
+
+// check reports whether a is an answer to r, in words.
+func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
+	if a.Stale {
+		return "", errRoster
+	}
+	if len(a.Parts) != len(r.Parts) || len(a.Lists) != len(r.Lists) || len(a.Records) != len(r.Records) {
+		return "", fmt.Errorf("dht: an answer to something else: %w", ErrMalformed)
+	}
+	differ, announced := 0, 0
+	for _, p := range a.Parts {
+		if bits.OnesCount16(p.Mask) != len(p.Counts) {
+			return "", fmt.Errorf("dht: %d counts of %d children: %w", len(p.Counts), bits.OnesCount16(p.Mask), ErrMalformed)
+		}
+		differ += len(p.Counts)
+	}
+	for i := range a.Lists {
+		keys, err := a.differing(i)
+		if err != nil {
+			return "", err
+		}
+		differ += len(keys)
+	}
+	for i, l := range a.Records {
+		for _, m := range l.Missing {
+			if int(m) >= len(r.Records[i].Hashes)/hashSize {
+				return "", fmt.Errorf("dht: record %d of %d is missing: %w", m, len(r.Records[i].Hashes)/hashSize, ErrMalformed)
+			}
+		}
+		if l.Copies < 0 {
+			return "", fmt.Errorf("dht: %d copies: %w", l.Copies, ErrMalformed)
+		}
+		differ += len(l.Missing)
+		announced += l.Copies
+	}
+	if announced != copies {
+		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", copies, announced, ErrMalformed)
+	}
+	return fmt.Sprintf("%d differ, %d copies", differ, copies), nil
+}
+
+// differing returns the locations of a list that differ, in order.
+func (a syncAnswer) differing(i int) ([]p2p.Key, error) {
+	b := a.Lists[i].Differ
+	if len(b)%len(p2p.Key{}) != 0 {
+		return nil, fmt.Errorf("dht: %d bytes of locations: %w", len(b), ErrMalformed)
+	}
+	var out []p2p.Key
+	for k := range slices.Chunk(b, len(p2p.Key{})) {
+		out = append(out, p2p.Key(k))
+	}
+	if !slices.IsSortedFunc(out, p2p.Key.Compare) {
+		return nil, fmt.Errorf("dht: locations that are not in order: %w", ErrMalformed)
+	}
+	return out, nil
+}
+
+// locations finds the locations that differ.
+func (c *comparison) locations(ctx context.Context, mine []LocationSum) ([]p2p.Key, error) {
+	parts := []part{{Sums: children(mine, nil)}}
+	var lists []list
+	for len(parts) > 0 {
+		some := parts[:min(len(parts), maxParts)]
+		a, _, err := c.ask(ctx, syncRequest{Parts: some})
+		if err != nil {
+			return nil, err
+		}
+		parts = parts[len(some):]
+		for i, p := range some {
+			next := a.Parts[i].Counts
+			for d := range fanOut {
+				if a.Parts[i].Mask>>d&1 == 0 {
+					continue
+				}
+				theirs := next[0]
+				next = next[1:]
+				prefix := append(slices.Clone(p.Prefix), byte(d))
+				ours := under(mine, prefix)
+				if len(ours)+int(theirs) <= listAt || len(prefix) == maxPrefix {
+					lists = append(lists, list{Prefix: prefix, Locations: packSums(ours)})
+				} else {
+					parts = append(parts, part{Prefix: prefix, Sums: children(mine, prefix)})
+				}
+			}
+		}
+	}
+	return c.listed(ctx, lists)
+}
+
+// listed finds the locations of lists that differ.
+func (c *comparison) listed(ctx context.Context, lists []list) ([]p2p.Key, error) {
+	var differ []p2p.Key
+	for len(lists) > 0 {
+		n, locations := 0, 0
+		for n < len(lists) && n < maxParts && locations < maxListed {
+			locations += len(lists[n].Locations) / (len(p2p.Key{}) + len(Sum{}))
+			n++
+		}
+		a, _, err := c.ask(ctx, syncRequest{Lists: lists[:n]})
+		if err != nil {
+			return nil, err
+		}
+		for i := range n {
+			keys, err := a.differing(i)
+			if err != nil {
+				return nil, err
+			}
+			differ = append(differ, keys...)
+		}
+		lists = lists[n:]
+	}
+	return differ, nil
+}
+
+// records brings locations in line, many in one message where they are small.
+func (c *comparison) records(ctx context.Context, locations []p2p.Key) error {
+	for len(locations) > 0 {
+		var batch []stretch
+		n, hashes := 0, 0
+		for n < len(locations) && n < maxParts && hashes < maxHashes/2 {
+			all, err := c.stretches(ctx, locations[n])
+			if err != nil {
+				return err
+			}
+			if len(all) > 1 || len(all[0].held)+hashes > maxHashes {
+				break
+			}
+			batch = append(batch, all[0])
+			hashes += len(all[0].held)
+			n++
+		}
+		if n == 0 {
+			if _, err := c.location(ctx, locations[0]); err != nil {
+				return err
+			}
+			n = 1
+		} else if _, err := c.exchange(ctx, batch); err != nil {
+			return err
+		}
+		locations = locations[n:]
+	}
+	return nil
+}
+
+// location brings one location in line, and reports whether the peer has all now that was
+// here.
+func (c *comparison) location(ctx context.Context, location p2p.Key) (whole bool, err error) {
+	all, err := c.stretches(ctx, location)
+	if err != nil {
+		return false, err
+	}
+	whole = true
+	for _, s := range all {
+		ok, err := c.exchange(ctx, []stretch{s})
+		if err != nil {
+			return false, err
+		}
+		whole = whole && ok
+	}
+	return whole, nil
+}
+
+// stretch is what this node has of a location from one content key to another.
+type stretch struct {
+	located
+	held []Held
+}
+
+// stretches cuts a location into pieces of at most maxHashes records.
+func (c *comparison) stretches(ctx context.Context, location p2p.Key) ([]stretch, error) {
+	var all []Held
+	for h, err := range c.t.o.Store.Read(ctx, everything(location)) {
+		if err != nil {
+			return nil, fmt.Errorf("dht: read %x: %w", location[:4], err)
+		}
+		if h.live(c.t.now()) {
+			all = append(all, h)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Held) int { return a.Content.Compare(b.Content) })
+	out := []stretch{{located: located{Location: location}}}
+	for i, h := range all {
+		last := &out[len(out)-1]
+		if len(last.held) >= maxHashes-fanOut*MaxVersions && all[i-1].Content != h.Content {
+			last.To = all[i-1].Content
+			out = append(out, stretch{located: located{Location: location, From: after(last.To)}})
+			last = &out[len(out)-1]
+		}
+		hash := h.hash()
+		last.Hashes = append(last.Hashes, hash[:hashSize]...)
+		last.held = append(last.held, h)
+	}
+	for i := range out[len(out)-1].To {
+		out[len(out)-1].To[i] = 255
+	}
+	return out, nil
+}
+
+// everything asks for all that there is at a location.
+func everything(location p2p.Key) Query {
+	return Query{Location: location, Domains: true, Versions: true, Tombstones: true, Prepared: true}
+}
+
+// after returns the key behind k.
+func after(k p2p.Key) p2p.Key {
+	for i := len(k) - 1; i >= 0; i-- {
+		if k[i]++; k[i] != 0 {
+			break
+		}
+	}
+	return k
+}
+
+// exchange brings stretches in line, and reports whether the peer has now all that was here.
+func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool, err error) {
+	for {
+		r := syncRequest{Records: make([]located, len(batch))}
+		for i := range batch {
+			r.Records[i] = batch[i].located
+		}
+		a, copies, err := c.ask(ctx, r)
+		if err != nil {
+			return false, err
+		}
+		kept, err := c.take(ctx, copies)
+		if err != nil {
+			return false, err
+		}
+		var writes []Write
+		now, more := c.t.now(), false
+		for i, l := range a.Records {
+			for _, m := range l.Missing {
+				h := batch[i].held[m]
+				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.left(now)})
+			}
+			more = more || l.More
+		}
+		stored, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
+		c.sent += stored
+		if err != nil {
+			return false, err
+		}
+		if !more || kept == 0 {
+			return stored == len(writes), nil
+		}
+		for i := range batch {
+			again, err := c.stretches(ctx, batch[i].Location)
+			if err != nil {
+				return false, err
+			}
+			if len(again) > 1 {
+				return false, nil // it has grown: the next comparison goes on
+			}
+			batch[i] = again[0]
+		}
+	}
+}
+
+// take keeps the copies of a peer, and returns how many it has stored.
+func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
+	if len(copies) == 0 {
+		return 0, nil
+	}
+	writes := make([]Write, len(copies))
+	for i, one := range copies {
+		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left}
+	}
+	results, err := c.t.keep(ctx, c.peer, writes)
+	if err != nil {
+		return 0, err
+	}
+	kept := 0
+	for _, r := range results {
+		if r.Status.Stored() {
+			kept++
+		}
+	}
+	c.received += kept
+	return kept, nil
+}
+
+// syncView packs a view.
+func (t *Table) syncView(v view) *syncView {
+	ids := memberIDs(v.members)
+	s := &syncView{Roster: rosterDigest(ids), Alive: make([]byte, (len(ids)+7)/8), Replicas: t.Replicas(), Nearest: t.o.Root == RootNearest}
+	for i, id := range ids {
+		if v.alive[id] {
+			s.Alive[i/8] |= 1 << (i % 8)
+		}
+	}
+	return s
+}
+
+// unpack returns the view of another member; ok is false where it knows other members.
+func (s syncView) unpack(self p2p.ID, members []Member) (v view, ok bool) {
+	ids := memberIDs(members)
+	if !bytes.Equal(s.Roster, rosterDigest(ids)) || len(s.Alive) != (len(ids)+7)/8 {
+		return v, false
+	}
+	v = view{self: self, members: members, alive: map[p2p.ID]bool{}}
+	for i, id := range ids {
+		if s.Alive[i/8]>>(i%8)&1 == 1 {
+			v.alive[id] = true
+		}
+	}
+	return v, true
+}
+
+func memberIDs(members []Member) []p2p.ID {
+	ids := make([]p2p.ID, len(members))
+	for i, m := range members {
+		ids[i] = m.ID
+	}
+	slices.SortFunc(ids, p2p.ID.Compare)
+	return ids
+}
+
+// rosterDigest names a set of members.
+func rosterDigest(ids []p2p.ID) []byte {
+	h := sha256.New()
+	for _, id := range ids {
+		h.Write(id[:])
+	}
+	return h.Sum(nil)[:8]
+}
+
+// sharedCache remembers what was computed for the requests of a peer: one comparison asks
+// several times.
+type sharedCache struct {
+	mu     sync.Mutex // guards the following
+	key    [sha256.Size]byte
+	change uint64
+	sums   []LocationSum
+}
+
+// sharedWith returns the locations that this node and a peer should both keep, by the peer's
+// view.
+func (t *Table) sharedWith(ctx context.Context, peer p2p.ID, s syncView, v view) ([]LocationSum, error) {
+	b := append(append(peer[:len(peer):len(peer)], s.Alive...), s.Roster...)
+	key := sha256.Sum256(binary.BigEndian.AppendUint32(append(b, byte(s.Replicas)), uint32(len(s.Alive))))
+	cache := &t.repair.cache
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	change := t.changes.Load()
+	if cache.key == key && cache.change == change && cache.sums != nil {
+		return cache.sums, nil
+	}
+	out := []LocationSum{}
+	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
+		if err != nil {
+			return nil, fmt.Errorf("dht: sums: %w", err)
+		}
+		replicas := v.replicas(sum.Location, s.Replicas)
+		mine := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
+		theirs := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == peer })
+		if mine >= 0 && theirs >= 0 && (!s.Nearest || mine == 0 || theirs == 0) {
+			out = append(out, sum)
+		}
+	}
+	cache.key, cache.change, cache.sums = key, change, out
+	return out, nil
+}
+
+// handleSync is the other side of a comparison. It remembers nothing between two requests.
+func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
+	requests, err := readItems[syncRequest](req)
+	if err == nil && len(requests) != 1 {
+		err = fmt.Errorf("dht: %d requests in a message: %w", len(requests), ErrMalformed)
+	}
+	if err == nil {
+		err = requests[0].check()
+	}
+	if err != nil {
+		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+	}
+	r := requests[0]
+	a, copies, err := t.answerSync(ctx, from, r)
+	if err != nil {
+		return nil, err
+	}
+	head, err := appendItem(nil, a)
+	return append(head, copies...), err
+}
+
+// check reports what is wrong with a request.
+func (r syncRequest) check() error {
+	entry := len(p2p.Key{}) + len(Sum{})
+	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts {
+		return fmt.Errorf("dht: compare %d parts, %d lists, %d locations: %w", len(r.Parts), len(r.Lists), len(r.Records), p2p.ErrTooLarge)
+	}
+	if r.View == nil && (len(r.Parts) > 0 || slices.ContainsFunc(r.Lists, func(l list) bool { return !l.Only })) {
+		return fmt.Errorf("dht: compare without a view: %w", ErrMalformed)
+	}
+	if r.View != nil && (r.View.Replicas < 1 || r.View.Replicas > MaxReplicas) {
+		return fmt.Errorf("dht: compare %d replicas: %w", r.View.Replicas, ErrMalformed)
+	}
+	for _, p := range r.Parts {
+		if len(p.Prefix) >= maxPrefix || len(p.Sums) != fanOut*len(Sum{}) || !digits(p.Prefix) {
+			return fmt.Errorf("dht: compare a part of %d digits with %d bytes: %w", len(p.Prefix), len(p.Sums), ErrMalformed)
+		}
+	}
+	for _, l := range r.Lists {
+		if len(l.Prefix) > maxPrefix || len(l.Locations)%entry != 0 || !digits(l.Prefix) {
+			return fmt.Errorf("dht: compare a list of %d digits with %d bytes: %w", len(l.Prefix), len(l.Locations), ErrMalformed)
+		}
+	}
+	for _, l := range r.Records {
+		if len(l.Hashes)%hashSize != 0 {
+			return fmt.Errorf("dht: compare %d bytes of hashes: %w", len(l.Hashes), ErrMalformed)
+		}
+	}
+	return nil
+}
+
+func digits(prefix []byte) bool {
+	return !slices.ContainsFunc(prefix, func(d byte) bool { return d >= fanOut })
+}
+
+func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest) (a syncAnswer, copies []byte, err error) {
+	var mine []LocationSum
+	if r.View != nil {
+		v, ok := r.View.unpack(t.self, t.o.Members())
+		if !ok {
+			a.Stale = true
+			return a, nil, nil
+		}
+		if len(r.Parts)+len(r.Lists) > 0 {
+			if mine, err = t.sharedWith(ctx, from, *r.View, v); err != nil {
+				return a, nil, err
+			}
+		}
+	}
+	for _, p := range r.Parts {
+		a.Parts = append(a.Parts, p.answer(mine))
+	}
+	for _, l := range r.Lists {
+		b, err := t.answerList(ctx, l, mine)
+		if err != nil {
+			return a, nil, err
+		}
+		a.Lists = append(a.Lists, b)
+	}
+	room := t.limit(from) - answerRoom
+	for _, l := range r.Records {
+		var b locatedAnswer
+		if b, copies, err = t.answerRecords(ctx, l, copies, room); err != nil {
+			return a, nil, err
+		}
+		a.Records = append(a.Records, b)
+	}
+	return a, copies, nil
+}
+
+// answerRoom is kept for what stands before the copies.
+const answerRoom = 24 << 10
+
+// answer compares a node of the tree.
+func (p part) answer(mine []LocationSum) partAnswer {
+	var a partAnswer
+	ours := children(mine, p.Prefix)
+	for d := range fanOut {
+		at := d * len(Sum{})
+		if bytes.Equal(ours[at:at+len(Sum{})], p.Sums[at:at+len(Sum{})]) {
+			continue
+		}
+		a.Mask |= 1 << d
+		a.Counts = append(a.Counts, uint32(len(under(mine, append(slices.Clone(p.Prefix), byte(d))))))
+	}
+	return a
+}
+
+// answerList names the locations of a list that differ, and those that are missing in it.
+func (t *Table) answerList(ctx context.Context, l list, mine []LocationSum) (listAnswer, error) {
+	theirs := map[p2p.Key]Sum{}
+	for b := range slices.Chunk(l.Locations, len(p2p.Key{})+len(Sum{})) {
+		theirs[p2p.Key(b[:len(p2p.Key{})])] = Sum(b[len(p2p.Key{}):])
+	}
+	ours := under(mine, l.Prefix)
+	if l.Only {
+		ours = nil
+		for sum, err := range t.o.Store.Sums(ctx, t.now()) {
+			if err != nil {
+				return listAnswer{}, fmt.Errorf("dht: sums: %w", err)
+			}
+			if _, asked := theirs[sum.Location]; asked {
+				ours = append(ours, sum)
+			}
+		}
+	}
+	var differ []p2p.Key
+	for _, s := range ours {
+		if sum, ok := theirs[s.Location]; !ok || sum != s.Sum {
+			differ = append(differ, s.Location)
+		}
+		delete(theirs, s.Location)
+	}
+	for location := range theirs {
+		differ = append(differ, location)
+	}
+	slices.SortFunc(differ, p2p.Key.Compare)
+	var a listAnswer
+	for _, k := range differ[:min(len(differ), maxListed)] {
+		a.Differ = append(a.Differ, k[:]...)
+	}
+	return a, nil
+}
+
+// answerRecords compares the records of a location, and appends those that the other side
+// lacks to copies, as long as there is room.
+func (t *Table) answerRecords(ctx context.Context, l located, copies []byte, room int) (locatedAnswer, []byte, error) {
+	theirs := map[[hashSize]byte]uint32{}
+	for i := range len(l.Hashes) / hashSize {
+		theirs[[hashSize]byte(l.Hashes[i*hashSize:])] = uint32(i)
+	}
+	var a locatedAnswer
+	q, now := everything(l.Location), t.now()
+	q.From, q.To = l.From, &l.To
+	for h, err := range t.o.Store.Read(ctx, q) {
+		if err != nil {
+			return a, copies, fmt.Errorf("dht: read: %w", err)
+		}
+		if !h.live(now) {
+			continue
+		}
+		hash := h.hash()
+		key := [hashSize]byte(hash[:])
+		if _, has := theirs[key]; has {
+			delete(theirs, key)
+			continue
+		}
+		if a.More {
+			continue
+		}
+		next, err := appendItem(copies, copied{Record: h.Record, Left: h.left(now)})
+		if err != nil {
+			return a, copies, err
+		}
+		if len(next) > room {
+			a.More = true
+			continue
+		}
+		copies = next
+		a.Copies++
+	}
+	for _, i := range theirs {
+		a.Missing = append(a.Missing, i)
+	}
+	slices.Sort(a.Missing)
+	return a, copies, nil
+}

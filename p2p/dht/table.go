@@ -1,0 +1,250 @@
+package dht
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+)
+
+// DefaultReplicas is how many members keep each record.
+const DefaultReplicas = 3
+
+// DefaultQuota is what one author may have at one replica.
+var defaultQuota = Usage{Records: 500_000, Bytes: 256 << 20}
+
+// Caller asks members, over links or through others (package route).
+type Caller interface {
+	Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error)
+	// Limit is how many bytes a request to a member, or its answer, may have.
+	Limit(to p2p.ID) int
+}
+
+// Options of a table.
+type Options struct {
+	Identity p2p.Identity
+	Network  func() p2p.ID
+	// Members returns all members, this node among them, in any order but always the same.
+	// The slice is not changed later.
+	Members func() []Member
+	// Alive reports whether a member can be asked now, as far as is known.
+	Alive  func(p2p.ID) bool
+	Caller Caller
+	Store  Store
+	// Replicas is how many members are to keep each record. 0: DefaultReplicas.
+	Replicas int
+	// Root says who sees to it that there are enough copies.
+	Root Root
+	// Rules are those of protection.
+	Rules Rules
+	// Quota bounds what one author can have here. The zero value: 500,000 records, 256 MiB.
+	Quota Usage
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// Jitter returns a random time below its argument. Nil: rand.N.
+	Jitter func(time.Duration) time.Duration
+	// Publish receives steps and what came from others.
+	Publish p2p.Publish
+	Logger  *slog.Logger // nil: nothing is logged
+}
+
+// Root says which of the members that keep a record send copies to the others, as in
+// TomP2P.
+type Root string
+
+// The roots.
+const (
+	RootEvery   Root = ""     // n-root: each of them, with each other
+	RootNearest Root = "zero" // 0-root: the nearest one only
+)
+
+// Table is one node's part of the distributed table, and its view of the whole. Its
+// methods may be used by several goroutines at once.
+type Table struct {
+	o    Options
+	self p2p.ID
+
+	rules    atomic.Pointer[Rules]
+	replicas atomic.Int32
+	number   atomic.Uint64 // of the last operation
+	changes  atomic.Uint64 // of what is kept here
+	repair   repairs
+}
+
+// New returns a table. Its Run keeps copies where they should be.
+func New(o Options) *Table {
+	if o.Replicas == 0 {
+		o.Replicas = DefaultReplicas
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Quota == (Usage{}) {
+		o.Quota = defaultQuota
+	}
+	t := &Table{o: o, self: o.Identity.ID()}
+	t.rules.Store(&o.Rules)
+	t.replicas.Store(int32(o.Replicas))
+	t.repair.init()
+	return t
+}
+
+// Rules returns the rules of protection that hold at this node.
+func (t *Table) Rules() Rules { return *t.rules.Load() }
+
+// SetRules changes them, for what comes from now on.
+func (t *Table) SetRules(r Rules) { t.rules.Store(&r) }
+
+// Replicas returns how many members are to keep each record.
+func (t *Table) Replicas() int { return int(t.replicas.Load()) }
+
+// SetReplicas changes that; it is at least 1 and at most MaxReplicas. What there is
+// gets its copies with the next repair.
+func (t *Table) SetReplicas(n int) {
+	t.replicas.Store(int32(min(max(n, 1), MaxReplicas)))
+	t.Changed()
+}
+
+// MaxReplicas is how many copies a network can want.
+const MaxReplicas = 20
+
+// view returns who is there now.
+func (t *Table) view() view {
+	v := view{self: t.self, members: t.o.Members(), alive: map[p2p.ID]bool{}}
+	for _, m := range v.members {
+		if m.ID == t.self || t.o.Alive(m.ID) {
+			v.alive[m.ID] = true
+		}
+	}
+	return v
+}
+
+// Responsible returns the members that should keep records of a location, nearest first.
+func (t *Table) Responsible(location p2p.Key) []Member {
+	return t.view().replicas(location, t.Replicas())
+}
+
+// now is the time in Unix milliseconds.
+func (t *Table) now() int64 { return t.o.Now().UnixMilli() }
+
+// operation is one call of a method that asks others.
+type operation struct {
+	t     *Table
+	name  string
+	n     uint64
+	began time.Time
+
+	mu    sync.Mutex // guards trace
+	trace Trace
+}
+
+func (t *Table) begin(name string) *operation {
+	return &operation{t: t, name: name, n: t.number.Add(1), began: t.o.Now()}
+}
+
+// end returns how the operation went, its steps in order.
+func (o *operation) end() Trace {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.trace.Took = o.t.o.Now().Sub(o.began)
+	slices.SortStableFunc(o.trace.Steps, func(a, b Step) int {
+		if a.Round != b.Round {
+			return a.Round - b.Round
+		}
+		return a.To.Compare(b.To)
+	})
+	return o.trace
+}
+
+// ask sends one request and hands the answer to read, which says in words what it is.
+func (o *operation) ask(ctx context.Context, round int, to p2p.ID, proto string, items int, req []byte, read func(resp []byte) (string, error)) error {
+	s := Step{Operation: o.name, Number: o.n, Round: round, From: o.t.self, To: to, Proto: proto, Items: items, Out: len(req)}
+	started := o.t.o.Now()
+	resp, err := o.call(ctx, to, proto, req)
+	s.At, s.Took, s.In = started.Sub(o.began), o.t.o.Now().Sub(started), len(resp)
+	if err == nil {
+		s.Outcome, err = read(resp)
+	}
+	if err != nil {
+		s.Failed, s.Outcome = true, err.Error()
+	}
+	o.mu.Lock()
+	o.trace.Rounds = max(o.trace.Rounds, round)
+	if to != o.t.self {
+		o.trace.Messages++
+		o.trace.Bytes += s.Out + s.In
+	}
+	o.trace.Steps = append(o.trace.Steps, s)
+	o.mu.Unlock()
+	o.t.o.Publish.Emit(s)
+	return err
+}
+
+// call asks this node itself without a message.
+func (o *operation) call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	if to != o.t.self {
+		return o.t.o.Caller.Call(ctx, to, proto, req)
+	}
+	h := o.t.Handlers()[proto]
+	if h == nil {
+		return nil, fmt.Errorf("dht: %s: %w", proto, p2p.ErrNoProtocol)
+	}
+	return h(ctx, o.t.self, req)
+}
+
+// outcome counts statuses in words, the most frequent first.
+func outcome(count map[Status]int) string {
+	keys := slices.SortedFunc(maps.Keys(count), func(a, b Status) int {
+		if count[a] != count[b] {
+			return count[b] - count[a]
+		}
+		return int(a) - int(b)
+	})
+	var words []string
+	for _, s := range keys {
+		words = append(words, fmt.Sprintf("%d %s", count[s], s))
+	}
+	if words == nil {
+		return "nothing"
+	}
+	return strings.Join(words, ", ")
+}
+
+// Handler answers a request of a member, whichever way it came.
+type Handler func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error)
+
+// Handlers returns who answers the protocols of the table.
+func (t *Table) Handlers() map[string]Handler {
+	return map[string]Handler{ProtoPut: t.handlePut, ProtoGet: t.handleGet, ProtoSync: t.handleSync}
+}
+
+// each calls f for all members at once and returns when all have returned.
+func each[T any](of map[p2p.ID]T, f func(p2p.ID, T)) {
+	var wg sync.WaitGroup
+	for id, v := range of {
+		wg.Go(func() { f(id, v) })
+	}
+	wg.Wait()
+}
+
+// ErrNoReplica: nobody who should keep a location could be asked.
+var ErrNoReplica = errors.New("no replica can be asked")
+
+// key returns the public key under which this node writes.
+func (t *Table) key() ed25519.PublicKey { return t.o.Identity.PublicKey() }
