@@ -226,7 +226,7 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 			w.answer.More = true
 			return nil
 		}
-		r := copied{Record: h.Record, Left: h.left(now)}
+		r := copied{Record: h.Record, Left: h.Left(now)}
 		if w.q.Bare {
 			r.Record.Value = nil
 		}

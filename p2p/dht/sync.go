@@ -467,7 +467,7 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 		for i, l := range a.Records {
 			for _, m := range l.Missing {
 				h := batch[i].held[m]
-				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.left(now)})
+				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.Left(now)})
 			}
 			more = more || l.More
 		}
@@ -767,7 +767,7 @@ func (t *Table) answerRecords(ctx context.Context, l located, copies []byte, roo
 		if a.More {
 			continue
 		}
-		next, err := appendItem(copies, copied{Record: h.Record, Left: h.left(now)})
+		next, err := appendItem(copies, copied{Record: h.Record, Left: h.Left(now)})
 		if err != nil {
 			return a, copies, err
 		}
