@@ -1,0 +1,15 @@
+// Package route brings a request to a node, or to the nodes nearest to a key, over
+// links that exist. It never makes a link: over WebRTC that costs more than any
+// request is worth.
+//
+// A [Router] calls a member over the link to it, if there is one. Otherwise it signs
+// the request and hands it to the linked member whose position is nearest to the
+// member's, which does the same; each hop is strictly nearer than the one before, so
+// that no request goes in a circle (greedy routing on Kademlia's metric, Maymounkov
+// and Mazières 2002). The member signs its answer. Those in between can drop both,
+// and can do nothing else.
+//
+// What is decided is decided without goroutines, networks and clocks: which links to
+// keep ([Want]), who is near ([Table]), whom to ask next ([Lookup]), and whether a
+// request was served before (guard.go). The Router is the shell around that.
+package route
