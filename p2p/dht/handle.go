@@ -134,12 +134,11 @@ func (t *Table) admit(ctx context.Context, writes []Write, results []result) ([]
 }
 
 // handleGet answers queries, as many of the first ones as an answer can carry.
-func (t *Table) handleGet(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
-	queries, err := readItems[Query](req)
+func (t *Table) handleGet(ctx context.Context, _ p2p.ID, req []byte) ([]byte, error) {
+	limit, queries, err := readRequest[Query](req)
 	if err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
-	limit := t.limit(from)
 	var resp []byte
 	for i, q := range queries {
 		if err := q.check(); err != nil {
@@ -184,6 +183,7 @@ func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, fu
 			return nil, false, err
 		}
 	}
+	w.answer.Cut = w.full
 	items, err = appendItem(nil, w.answer)
 	return slices.Concat(items, w.copies, w.edges), w.full, err
 }

@@ -21,6 +21,32 @@ const (
 // MaxItems is how many writes or queries one message may carry.
 const MaxItems = 4096
 
+// room stands before the items of a request whose answer can be long: how many bytes of it
+// will arrive.
+type room struct {
+	Bytes int `cbor:"1,keyasint"`
+}
+
+// bytes returns how many bytes an answer may have.
+func (r room) bytes() int { return min(max(r.Bytes, maxCall), maxAnswer) }
+
+// maxAnswer bounds an answer, whatever room is offered.
+const maxAnswer = 4 << 20
+
+// beginRequest begins a request whose answer has so much room.
+func beginRequest(bytes int) ([]byte, error) { return appendItem(nil, room{bytes}) }
+
+// readRequest reads such a request.
+func readRequest[T any](message []byte) (bytes int, items []T, err error) {
+	r := newItemReader(message)
+	var offered room
+	if err := r.read(&offered); err != nil {
+		return 0, nil, err
+	}
+	items, err = readRest[T](r)
+	return offered.bytes(), items, err
+}
+
 // result is what one replica says of one write.
 type result struct {
 	Status Status `cbor:"1,keyasint"`
@@ -34,6 +60,7 @@ type answer struct {
 	Edges   int    `cbor:"2,keyasint,omitempty"`
 	More    bool   `cbor:"3,keyasint,omitempty"` // there are more than fit
 	Status  Status `cbor:"4,keyasint,omitempty"` // StatusOK, or why there is nothing
+	Cut     bool   `cbor:"5,keyasint,omitempty"` // more would fit an answer that can be longer
 }
 
 // edge says which versions a version replaces.
@@ -88,7 +115,11 @@ const maxRead = 16 * MaxItems
 
 // readItems reads a message of at most MaxItems items of one type.
 func readItems[T any](message []byte) ([]T, error) {
-	r := newItemReader(message)
+	return readRest[T](newItemReader(message))
+}
+
+// readRest reads what is left.
+func readRest[T any](r *itemReader) ([]T, error) {
 	var out []T
 	for r.more() {
 		if len(out) == MaxItems {

@@ -158,20 +158,22 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 	go func() {
 		defer close(answers)
 		each(batches, func(to p2p.ID, batch []*getting) {
-			for some := range slices.Chunk(batch, MaxItems) {
-				for len(some) > 0 {
-					read, err := t.getFrom(ctx, op, round, to, some)
-					if err != nil {
-						for _, g := range some {
-							answers <- heard{to: to, of: g, err: err}
-						}
-						break
-					}
-					for i, r := range read {
-						answers <- heard{to: to, of: some[i], got: r}
-					}
-					some = some[len(read):]
+			for len(batch) > 0 {
+				some := batch[:min(len(batch), MaxItems)]
+				read, err := t.getFrom(ctx, op, round, to, some, len(some) > shortGet)
+				if err == nil && read[0].cut && len(some) <= shortGet && t.limit(to) > maxCall {
+					read, err = t.getFrom(ctx, op, round, to, some, true)
 				}
+				if err != nil {
+					for _, g := range batch {
+						answers <- heard{to: to, of: g, err: err}
+					}
+					return
+				}
+				for i, r := range read {
+					answers <- heard{to: to, of: some[i], got: r}
+				}
+				batch = batch[len(read):]
 			}
 		})
 	}()
@@ -194,13 +196,30 @@ type got struct {
 	copies []copied
 	behind []edge
 	more   bool
+	cut    bool // because the answer had not enough room
+}
+
+// shortGet is how many queries are asked in a call, whose answer is short. More are asked, or
+// again, where there is room for a long one.
+const shortGet = 16
+
+// room returns how many bytes an answer has.
+func (t *Table) room(to p2p.ID, long bool) int {
+	if long {
+		return t.limit(to)
+	}
+	return maxCall
 }
 
 // getFrom asks one member for as many of the queries as fit its answer: the result is of
 // the first ones, at least one.
-func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID, some []*getting) ([]got, error) {
+func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID, some []*getting, long bool) ([]got, error) {
 	limit := t.limit(to)
-	var req []byte
+	long = long && limit > maxCall
+	req, err := beginRequest(t.room(to, long))
+	if err != nil {
+		return nil, err
+	}
 	sent := 0
 	for _, g := range some {
 		q := g.query
@@ -217,7 +236,7 @@ func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID
 		sent++
 	}
 	var out []got
-	err := op.ask(ctx, round, to, ProtoGet, sent, req, func(resp []byte) (string, error) {
+	err = op.ask(ctx, request{round: round, to: to, proto: ProtoGet, items: sent, message: req, long: long}, func(resp []byte) (string, error) {
 		var err error
 		if out, err = t.readAnswers(resp, some[:sent]); err != nil {
 			return "", err
@@ -249,7 +268,7 @@ func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 		if a.Records < 0 || a.Records > q.limit() || a.Edges < 0 || a.Edges > maxEdges {
 			return nil, fmt.Errorf("dht: %d records for a query of %d: %w", a.Records, q.limit(), ErrMalformed)
 		}
-		g := got{status: a.Status, more: a.More}
+		g := got{status: a.Status, more: a.More, cut: a.Cut}
 		for range a.Records {
 			var c copied
 			if err := r.read(&c); err != nil {

@@ -257,7 +257,7 @@ func (t *Table) sendTo(ctx context.Context, op *operation, round int, to p2p.ID,
 		}
 	}
 	var results []result
-	err := op.ask(ctx, round, to, ProtoPut, len(some), req, func(resp []byte) (string, error) {
+	err := op.ask(ctx, request{round: round, to: to, proto: ProtoPut, items: len(some), message: req}, func(resp []byte) (string, error) {
 		var err error
 		if results, err = readItems[result](resp); err != nil {
 			return "", err

@@ -211,11 +211,15 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: the rest comes later", c.peer.Short(), compareRounds)
 	}
 	r.View = c.view
-	req, err := appendItem(nil, r)
+	long := c.t.limit(c.peer) > maxCall && len(r.Records) > 0
+	req, err := beginRequest(c.t.room(c.peer, long))
+	if err == nil {
+		req, err = appendItem(req, r)
+	}
 	if err != nil {
 		return a, nil, err
 	}
-	err = c.op.ask(ctx, c.messages, c.peer, ProtoSync, len(r.Parts)+len(r.Lists)+len(r.Records), req, func(resp []byte) (string, error) {
+	err = c.op.ask(ctx, request{round: c.messages, to: c.peer, proto: ProtoSync, items: len(r.Parts) + len(r.Lists) + len(r.Records), message: req, long: long}, func(resp []byte) (string, error) {
 		items := newItemReader(resp)
 		if err := items.read(&a); err != nil {
 			return "", err
@@ -599,7 +603,7 @@ func (t *Table) sharedWith(ctx context.Context, peer p2p.ID, s syncView, v view)
 
 // handleSync is the other side of a comparison. It remembers nothing between two requests.
 func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
-	requests, err := readItems[syncRequest](req)
+	limit, requests, err := readRequest[syncRequest](req)
 	if err == nil && len(requests) != 1 {
 		err = fmt.Errorf("dht: %d requests in a message: %w", len(requests), ErrMalformed)
 	}
@@ -610,7 +614,7 @@ func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
 	r := requests[0]
-	a, copies, err := t.answerSync(ctx, from, r)
+	a, copies, err := t.answerSync(ctx, from, r, limit-answerRoom)
 	if err != nil {
 		return nil, err
 	}
@@ -652,7 +656,7 @@ func digits(prefix []byte) bool {
 	return !slices.ContainsFunc(prefix, func(d byte) bool { return d >= fanOut })
 }
 
-func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest) (a syncAnswer, copies []byte, err error) {
+func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room int) (a syncAnswer, copies []byte, err error) {
 	var mine []LocationSum
 	if r.View != nil {
 		v, ok := r.View.unpack(t.self, t.o.Members())
@@ -676,7 +680,6 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest) (a s
 		}
 		a.Lists = append(a.Lists, b)
 	}
-	room := t.limit(from) - answerRoom
 	for _, l := range r.Records {
 		var b locatedAnswer
 		if b, copies, err = t.answerRecords(ctx, l, copies, room); err != nil {

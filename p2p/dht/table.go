@@ -26,9 +26,16 @@ var defaultQuota = Usage{Records: 500_000, Bytes: 256 << 20}
 // Caller asks members, over links or through others (package route).
 type Caller interface {
 	Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error)
-	// Limit is how many bytes a request to a member, or its answer, may have.
+	// Exchange is Call for answers that may be long. Where there is no link, it fails with
+	// p2p.ErrUnreachable.
+	Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error)
+	// Limit is how many bytes a request to a member may have, and the answer of an exchange
+	// with it; without a link, of both in a call.
 	Limit(to p2p.ID) int
 }
+
+// maxCall is how long a request and its answer can be in any case.
+const maxCall = 56 << 10
 
 // Options of a table.
 type Options struct {
@@ -173,10 +180,10 @@ func (o *operation) end() Trace {
 }
 
 // ask sends one request and hands the answer to read, which says in words what it is.
-func (o *operation) ask(ctx context.Context, round int, to p2p.ID, proto string, items int, req []byte, read func(resp []byte) (string, error)) error {
-	s := Step{Operation: o.name, Number: o.n, Round: round, From: o.t.self, To: to, Proto: proto, Items: items, Out: len(req)}
+func (o *operation) ask(ctx context.Context, r request, read func(resp []byte) (string, error)) error {
+	s := Step{Operation: o.name, Number: o.n, Round: r.round, From: o.t.self, To: r.to, Proto: r.proto, Items: r.items, Out: len(r.message)}
 	started := o.t.o.Now()
-	resp, err := o.call(ctx, to, proto, req)
+	resp, err := o.call(ctx, r)
 	s.At, s.Took, s.In = started.Sub(o.began), o.t.o.Now().Sub(started), len(resp)
 	if err == nil {
 		s.Outcome, err = read(resp)
@@ -185,8 +192,8 @@ func (o *operation) ask(ctx context.Context, round int, to p2p.ID, proto string,
 		s.Failed, s.Outcome = true, err.Error()
 	}
 	o.mu.Lock()
-	o.trace.Rounds = max(o.trace.Rounds, round)
-	if to != o.t.self {
+	o.trace.Rounds = max(o.trace.Rounds, r.round)
+	if r.to != o.t.self {
 		o.trace.Messages++
 		o.trace.Bytes += s.Out + s.In
 	}
@@ -196,16 +203,30 @@ func (o *operation) ask(ctx context.Context, round int, to p2p.ID, proto string,
 	return err
 }
 
+// request is one message of an operation.
+type request struct {
+	round   int
+	to      p2p.ID
+	proto   string
+	items   int
+	message []byte
+	long    bool // the answer may be longer than that of a call
+}
+
 // call asks this node itself without a message.
-func (o *operation) call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
-	if to != o.t.self {
-		return o.t.o.Caller.Call(ctx, to, proto, req)
+func (o *operation) call(ctx context.Context, r request) ([]byte, error) {
+	switch {
+	case r.to == o.t.self:
+		h := o.t.Handlers()[r.proto]
+		if h == nil {
+			return nil, fmt.Errorf("dht: %s: %w", r.proto, p2p.ErrNoProtocol)
+		}
+		return h(ctx, o.t.self, r.message)
+	case r.long:
+		return o.t.o.Caller.Exchange(ctx, r.to, r.proto, r.message)
+	default:
+		return o.t.o.Caller.Call(ctx, r.to, r.proto, r.message)
 	}
-	h := o.t.Handlers()[proto]
-	if h == nil {
-		return nil, fmt.Errorf("dht: %s: %w", proto, p2p.ErrNoProtocol)
-	}
-	return h(ctx, o.t.self, req)
 }
 
 // outcome counts statuses in words, the most frequent first.

@@ -133,6 +133,11 @@ type CallEnd struct {
 // Limit implements the limit of bytes in one call, that of links.
 func (*CallEnd) Limit(p2p.ID) int { return 4 << 20 }
 
+// Exchange is Call: there is no difference between short and long ones.
+func (e *CallEnd) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	return e.Call(ctx, to, proto, req)
+}
+
 // trip is what one call meets.
 type trip struct {
 	there, back         time.Duration
