@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
-	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
 // Limits of a record. They are part of the protocol.
@@ -155,17 +154,8 @@ func (r Record) check() error {
 // SumOf returns the sum of a value, as it is in a header.
 func SumOf(value []byte) p2p.Key { return sha256.Sum256(value) }
 
-// encode returns the bytes of the header that are signed.
-func (h Header) encode() []byte {
-	b, err := wire.Marshal(h)
-	if err != nil {
-		panic("dht: a header cannot be encoded: " + err.Error()) // its fields are bounded
-	}
-	return b
-}
-
 // hash returns the leaf of the header in the tree that its author signs.
-func (h Header) hash() [sha256.Size]byte { return leafHash(h.encode()) }
+func (h *Header) hash() [sha256.Size]byte { return leafHash(h.encode()) }
 
 // TimeToLive returns how long the record may be served from when it was written, and
 // whether there is an end at all.
