@@ -61,9 +61,10 @@ func (k Claim) right(h Header, p Protect, mine, none, noMaster bool) right {
 
 // outranks reports whether an author need not look at the sequence number of old: it
 // owns what somebody else has written to. Otherwise whoever comes first could take the
-// largest number and keep the owner out for ever.
+// largest number and keep the owner out for ever. That old claims something for the
+// author does not make it the author's.
 func (r right) outranks(author ed25519.PublicKey, old Header) bool {
-	return r.owns && !bytes.Equal(old.Author, author) && !old.Claims(r.protect, author)
+	return r.owns && !bytes.Equal(old.Author, author)
 }
 
 // last returns when the last record of the cell ends that claims p for owner.
