@@ -263,3 +263,19 @@ func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop
 	}
 	return nil
 }
+
+// Clear deletes everything that is kept here: the network it was signed for is left.
+func (t *Table) Clear(ctx context.Context) error {
+	var all []p2p.Key
+	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
+		if err != nil {
+			return fmt.Errorf("dht: sums: %w", err)
+		}
+		all = append(all, sum.Location)
+	}
+	t.changes.Add(1)
+	if err := t.o.Store.Drop(ctx, all); err != nil {
+		return fmt.Errorf("dht: clear: %w", err)
+	}
+	return nil
+}

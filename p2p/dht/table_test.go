@@ -330,7 +330,7 @@ func TestRepairBytes(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 3, sim.CallOptions{}, dht.Options{})
 		defer w.end()
-		const all = 100_000
+		const all = 20_000
 		puts := make([]dht.Put, all)
 		for i := range puts {
 			puts[i] = dht.Put{Address: at(fmt.Sprint("key ", i)), Value: []byte("hello")}

@@ -50,6 +50,8 @@ type links struct {
 	// knows, or cares.
 	nearby func(p2p.ID) []netip.AddrPort
 	missed func()
+	// altered is told that a member's link came or went.
+	altered func()
 
 	// wg counts everything that was started for a link. It grows only from
 	// goroutines that it counts, or with mu held while closed is false, so never
@@ -82,7 +84,7 @@ type peer struct {
 func newLinks(self p2p.ID, log *slog.Logger, publish p2p.Publish) *links {
 	return &links{
 		self: self, log: log, publish: publish,
-		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{},
+		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{}, altered: func() {},
 	}
 }
 
@@ -290,6 +292,7 @@ func (ls *links) adopt(ctx context.Context, l p2p.Link) {
 	}
 	p.link, p.since, p.err, p.leaving, p.failures = l, time.Now(), nil, false, 0
 	p.kind, p.there = l.Path().Kind, said{}
+	ls.altered()
 	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: p.kind})
 	ls.wg.Go(func() { ls.greet(ctx, l) })
 	ls.wg.Go(func() {
@@ -324,6 +327,7 @@ func (ls *links) lost(l p2p.Link) {
 		if ls.missed != nil {
 			ls.missed()
 		}
+		ls.altered()
 		ls.publish.Emit(Lost{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Error: p.err.Error()})
 	}
 	ls.kick()

@@ -116,6 +116,9 @@ func (n *Node) Join(ctx context.Context, link string) (Joined, error) {
 	if already && j.Already {
 		return here, nil
 	}
+	if err := n.forgetTable(ctx); err != nil {
+		n.log.Error("joined, but", "error", err)
+	}
 	// The news of the admission can come before the answer that brings it.
 	return Joined{Network: j.Network, Members: j.Members, Words: j.Words[:]}, nil
 }

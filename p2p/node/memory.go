@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -18,6 +19,7 @@ type memory struct {
 	folder   folder.Store
 	replica  replica.Store
 	search   search.Store
+	dht      dht.Store
 }
 
 func newMemory() (*memory, error) {
@@ -25,7 +27,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory()}, nil
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), dht.NewMemory()}, nil
 }
 
 func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
@@ -33,3 +35,4 @@ func (m *memory) Member() member.Store                           { return m.memb
 func (m *memory) Folder() folder.Store                           { return m.folder }
 func (m *memory) Replica() replica.Store                         { return m.replica }
 func (m *memory) Search() search.Store                           { return m.search }
+func (m *memory) DHT() dht.Store                                 { return m.dht }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -23,6 +25,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/nat/portmap"
+	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -53,6 +56,9 @@ type Node struct {
 	sync      *exchange.Service
 	index     *search.Index
 	mesh      *search.Mesh
+	route     *route.Router
+	table     *dht.Table
+	suspects  suspects
 	network   *nat.Service
 	router    *portmap.Mapper // nil: no router is asked for anything
 	stun      *servers
@@ -131,6 +137,13 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
+	n.route = n.newRoute(identity, publish)
+	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return false }
+	n.table = n.newTable(identity, o, publish)
+	n.links.altered = n.table.Changed
+	for proto, h := range n.table.Handlers() {
+		n.route.Handle(proto, route.Handler(h))
+	}
 	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
 	n.folders, err = folder.Open(folder.Options{
 		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
@@ -157,6 +170,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.handlers[nat.Protocol] = n.network.Handle
 	n.handlers[pathProto] = n.paths.handle
+	maps.Copy(n.handlers, n.route.Handlers())
 	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.greet
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
@@ -216,6 +230,7 @@ func (n *Node) run() {
 		"offers":    n.watchOffers,
 		"access":    n.watchAccess,
 		"sources":   n.watchLinks,
+		"table":     n.table.Run,
 	}
 	if n.lan != nil {
 		parts["lan"] = n.lan.Run
@@ -256,6 +271,7 @@ func (n *Node) shutDown() error {
 	n.entry.Lock()
 	n.closed = true
 	n.entry.Unlock()
+	n.handOver()
 	n.stop()
 	n.running.Wait()
 	if err := n.transport.Close(); err != nil {
@@ -350,6 +366,8 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 			wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
 		case proto == exchange.IndexProtocol || proto == exchange.FilesProtocol:
 			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
+		case proto == route.ExchangeProtocol:
+			wg.Go(func() { n.route.ServeStream(ctx, l, conn) })
 		default:
 			reset(conn)
 		}

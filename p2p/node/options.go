@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -67,4 +68,5 @@ type Store interface {
 	Folder() folder.Store
 	Replica() replica.Store
 	Search() search.Store
+	DHT() dht.Store
 }

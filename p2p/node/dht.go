@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/route"
+)
+
+// leaveTimeout is how long a node that is closed hands over what it keeps.
+const leaveTimeout = 2 * time.Second
+
+// newRoute makes what carries requests to members, also to those without a link.
+func (n *Node) newRoute(identity p2p.Identity, publish p2p.Publish) *route.Router {
+	return route.New(route.Options{
+		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
+		Member: func(id p2p.ID) (route.Member, bool) {
+			m, ok := n.members.Member(id)
+			if !ok || !n.isMember(id) {
+				return route.Member{}, false
+			}
+			return route.Member{ID: m.ID, Position: m.Key, Key: m.Contact.PublicKey}, true
+		},
+		Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
+	})
+}
+
+// newTable makes this node's part of the distributed table.
+func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *dht.Table {
+	return dht.New(dht.Options{
+		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
+		Members: n.tableMembers, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
+		Store: o.Store.DHT(), Publish: publish, Logger: n.log,
+	})
+}
+
+// tableMembers returns those who keep records: all members.
+func (n *Node) tableMembers() []dht.Member {
+	if n.members.Self().Revoked {
+		return nil
+	}
+	all := n.members.Members()
+	out := make([]dht.Member, len(all))
+	for i, m := range all {
+		out[i] = dht.Member{ID: m.ID, Position: m.Key, PublicKey: m.Contact.PublicKey, Name: m.Name}
+	}
+	return out
+}
+
+// DHT returns this node's part of the distributed table. It is used within calls that Enter
+// has let in.
+func (n *Node) DHT() *dht.Table { return n.table }
+
+// Enter lets a call in that uses what a method of n has returned, unless the node is
+// closed; the call's context ends with the node, which waits for leave.
+func (n *Node) Enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	return n.enter(ctx)
+}
+
+// handOver gives others what this node keeps, before it goes.
+func (n *Node) handOver() {
+	ctx, cancel := context.WithTimeout(n.ctx, leaveTimeout)
+	defer cancel()
+	if err := n.table.Leave(ctx); err != nil {
+		n.log.Info("records not handed over", "error", err)
+	}
+}
+
+// forgetTable deletes the records of a network that this node has left: they are signed for
+// that one.
+func (n *Node) forgetTable(ctx context.Context) error {
+	if err := n.table.Clear(ctx); err != nil {
+		return fmt.Errorf("node: records of the former network: %w", err)
+	}
+	return nil
+}
+
+// suspects knows which members can be asked. Those with a link can; in a network that is
+// too large for links to everybody, so can others, unless a request has just failed.
+type suspects struct {
+	linked func(p2p.ID) bool
+	sparse func() bool // not everybody is linked to everybody
+	mu     sync.Mutex  // guards silent
+	silent map[p2p.ID]time.Time
+}
+
+// suspectFor is how long a member is not asked again that could not be reached.
+const suspectFor = 30 * time.Second
+
+func (s *suspects) alive(id p2p.ID) bool {
+	if s.linked(id) {
+		return true
+	}
+	if !s.sparse() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, silent := s.silent[id]
+	if silent && time.Since(since) > suspectFor {
+		delete(s.silent, id)
+		silent = false
+	}
+	return !silent
+}
+
+// heard notes whether a member could be reached.
+func (s *suspects) heard(id p2p.ID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(err, p2p.ErrUnreachable) {
+		if s.silent == nil {
+			s.silent = map[p2p.ID]time.Time{}
+		}
+		s.silent[id] = time.Now()
+	} else {
+		delete(s.silent, id)
+	}
+}
+
+// tableCaller asks members for the table, and remembers who could not be reached.
+type tableCaller struct {
+	route    *route.Router
+	suspects *suspects
+}
+
+// Call implements dht.Caller.
+func (c tableCaller) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	resp, err := c.route.Call(ctx, to, proto, req)
+	c.suspects.heard(to, err)
+	return resp, err
+}
+
+// Exchange implements dht.Caller.
+func (c tableCaller) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	resp, err := c.route.Exchange(ctx, to, proto, req)
+	c.suspects.heard(to, err)
+	return resp, err
+}
+
+// Limit implements dht.Caller.
+func (c tableCaller) Limit(to p2p.ID) int { return c.route.Limit(to) }
