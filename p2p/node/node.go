@@ -15,8 +15,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -58,7 +61,9 @@ type Node struct {
 	mesh      *search.Mesh
 	route     *route.Router
 	table     *dht.Table
+	direct    *direct.Service
 	suspects  suspects
+	steps     *rate.Limiter // of events of route and table
 	network   *nat.Service
 	router    *portmap.Mapper // nil: no router is asked for anything
 	stun      *servers
@@ -137,10 +142,13 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
-	n.route = n.newRoute(identity, publish)
+	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
+	n.route = n.newRoute(identity, n.publishSome)
 	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return false }
-	n.table = n.newTable(identity, o, publish)
+	n.table = n.newTable(identity, o, n.publishSome)
 	n.links.altered = n.table.Changed
+	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.to, Publish: publish})
+	n.route.Handle(direct.Proto, n.direct.HandleCall)
 	for proto, h := range n.table.Handlers() {
 		n.route.Handle(proto, route.Handler(h))
 	}
@@ -368,6 +376,8 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
 		case proto == route.ExchangeProtocol:
 			wg.Go(func() { n.route.ServeStream(ctx, l, conn) })
+		case proto == direct.StreamProto:
+			wg.Go(func() { n.direct.ServeStream(ctx, l.Peer(), conn) })
 		default:
 			reset(conn)
 		}
