@@ -355,7 +355,16 @@ func others() []any {
 	return []any{
 		nil, true, false, "", "text", 0, 1, -1, 1.5, json.Number("1.0"), json.Number("1e3"), json.Number("-0"), json.Number("1e-400"), json.Number("1e400"),
 		json.Number("9007199254740991"), json.Number("9007199254740992"), json.Number("9223372036854775807"), json.Number("9223372036854775808"), json.Number("18446744073709551616"),
-		[]any{}, []any{nil}, []any{1}, []any{1, 1}, []any{"a"}, []any{"a", "a"}, []any{[]any{}}, map[string]any{}, map[string]any{"x": nil}, map[string]any{"": 1},
+		[]any{},
+		[]any{nil},
+		[]any{1},
+		[]any{1, 1},
+		[]any{"a"},
+		[]any{"a", "a"},
+		[]any{[]any{}},
+		map[string]any{},
+		map[string]any{"x": nil},
+		map[string]any{"": 1},
 	}
 }
 

@@ -54,8 +54,10 @@ func told(t *testing.T, commands any, args []string) (code int, out string) {
 	p := Program{Version: "1", Serve: refuseToServe, Lab: refuseToRun}
 	dir := t.TempDir()
 	code = run(t.Context(), p, commands, args, Terminal{
-		Getenv: func(name string) string { return map[string]string{"SHOAL_DATA": dir, "SHOAL_HTTP": "127.0.0.1:1"}[name] },
-		Stdin:  strings.NewReader(""), Stdout: &b, Stderr: &b,
+		Getenv: func(name string) string {
+			return map[string]string{"SHOAL_DATA": dir, "SHOAL_HTTP": "127.0.0.1:1"}[name]
+		},
+		Stdin: strings.NewReader(""), Stdout: &b, Stderr: &b,
 	})
 	return code, strings.ReplaceAll(b.String(), dir, "DIR")
 }
