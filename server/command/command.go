@@ -123,28 +123,66 @@ func run(ctx context.Context, p Program, commands any, args []string, t Terminal
 	return ExitOK
 }
 
-// part is the grammar with no command but the one that args begin with. kong makes
-// a model of all flags of all commands, which is most of the time that a verb takes
-// which has little to do, and of which it needs a twentieth. A first argument that
-// is no command's name gets the whole grammar: it may be a flag, an argument of the
-// default command, or a mistake, for which other names are proposed.
+// part is the grammar with no commands but those that args begin with. kong makes a
+// model of all flags of all commands, which is most of the time that a verb takes
+// which has little to do, and of which it needs a twentieth. An argument that is no
+// command's name gets all that there are at its place: it may be a flag, an argument
+// of the default command, or a mistake, for which other names are proposed.
 func part(args []string) any {
-	if len(args) == 0 || args[0] == "" {
+	whole := reflect.TypeFor[grammar]()
+	command, ok := named(whole, args)
+	if !ok {
 		return new(grammar)
 	}
-	whole := reflect.TypeFor[grammar]()
-	global := whole.Field(0)
-	for i := 1; i < whole.NumField(); i++ {
-		command := whole.Field(i)
-		names := append(strings.Split(command.Tag.Get("aliases"), ","), strings.ToLower(command.Name))
-		if slices.Contains(names, args[0]) {
-			return reflect.New(reflect.StructOf([]reflect.StructField{
-				{Name: global.Name, Type: global.Type, Tag: `embed:""`},
-				{Name: command.Name, Type: command.Type, Tag: command.Tag},
-			})).Interface()
+	return reflect.New(reflect.StructOf([]reflect.StructField{
+		{Name: "Global", Type: reflect.TypeFor[Global](), Tag: `embed:""`}, command,
+	})).Interface()
+}
+
+// named returns the field of a group of commands that the first of args names. Of a
+// group in that, it is only what the second one names, and so on.
+func named(group reflect.Type, args []string) (reflect.StructField, bool) {
+	if len(args) == 0 || args[0] == "" {
+		return reflect.StructField{}, false
+	}
+	for i := range group.NumField() {
+		f := group.Field(i)
+		names := append(strings.Split(f.Tag.Get("aliases"), ","), strings.ToLower(f.Name))
+		if !isCommand(f) || !slices.Contains(names, args[0]) {
+			continue
+		}
+		if onlyCommands(f.Type) {
+			if inner, ok := named(f.Type, args[1:]); ok {
+				f.Type = reflect.StructOf([]reflect.StructField{plainField(inner)})
+			}
+		}
+		return plainField(f), true
+	}
+	return reflect.StructField{}, false
+}
+
+// plainField is f as a field of another struct.
+func plainField(f reflect.StructField) reflect.StructField {
+	return reflect.StructField{Name: f.Name, Type: f.Type, Tag: f.Tag}
+}
+
+func isCommand(f reflect.StructField) bool {
+	_, ok := f.Tag.Lookup("cmd")
+	return ok
+}
+
+// onlyCommands reports whether t has nothing else, such as flags of the group, that
+// would be lost with the type.
+func onlyCommands(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || t.NumField() == 0 || reflect.PointerTo(t).NumMethod() > 0 {
+		return false
+	}
+	for i := range t.NumField() {
+		if !isCommand(t.Field(i)) {
+			return false
 		}
 	}
-	return new(grammar)
+	return true
 }
 
 // globalOf returns the global flags in a grammar or a part of it.

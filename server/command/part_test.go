@@ -14,10 +14,9 @@ import (
 func TestPartIsTheWhole(t *testing.T) {
 	whole := reflect.TypeFor[grammar]()
 	var lines [][]string
-	for i := 1; i < whole.NumField(); i++ {
-		name := strings.ToLower(whole.Field(i).Name)
-		for _, rest := range []string{"--help", "-h", "--bogus", "--dta x", "--http", "x y z too many", "--data", "sgn", "lst", "--data /nowhere --json extra extra extra", "--block", "nothing --help", "--token a/b --bogus"} {
-			lines = append(lines, append([]string{name}, strings.Fields(rest)...))
+	for _, name := range names(whole) {
+		for _, rest := range []string{"--help", "--dta x", "--http", "x y z too many", "sgn", "--data /nowhere --json extra extra extra", "--token a/b --bogus"} {
+			lines = append(lines, append(strings.Fields(name), strings.Fields(rest)...))
 		}
 	}
 	for _, line := range []string{
@@ -41,6 +40,26 @@ func TestPartIsTheWhole(t *testing.T) {
 			t.Errorf("%q names no command, and only a part of the grammar is built", args)
 		}
 	}
+}
+
+// names are those of all commands of a group, with those in them.
+func names(group reflect.Type) (all []string) {
+	for i := range group.NumField() {
+		f := group.Field(i)
+		if !isCommand(f) {
+			continue
+		}
+		for _, alias := range append(strings.Split(f.Tag.Get("aliases"), ","), strings.ToLower(f.Name)) {
+			if alias == "" {
+				continue
+			}
+			all = append(all, alias)
+			for _, inner := range names(f.Type) {
+				all = append(all, alias+" "+inner)
+			}
+		}
+	}
+	return all
 }
 
 func refuseToServe(context.Context, Serve, Terminal) error { return errors.New("not here") }
