@@ -246,7 +246,7 @@ func TestRandomRequestsAsTheLibrary(t *testing.T) {
 		}
 		base := ways(described(t, rt))[0]
 		media := described(t, rt).Operation.RequestBody.Value.Content.Get("application/json")
-		for i := range 200 {
+		for i := range 100 {
 			value := random(rnd, media.Schema.Value, 3)
 			data, err := json.Marshal(value)
 			if err != nil {
