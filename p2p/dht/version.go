@@ -120,7 +120,7 @@ func (t *Table) tryVersion(ctx context.Context, w VPut, trace *Trace) (r VPutRes
 func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, error) {
 	q := Query{Location: w.Name.Location, Domain: w.Name.Domain, Contents: []p2p.Key{w.Name.Content}, Versions: w.Parents != nil}
 	found, more, err := t.get(ctx, "latest", []Query{q}, ReadOptions{})
-	trace.add(more)
+	trace.Add(more)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, erro
 // one puts one record as a part of something larger.
 func (t *Table) one(ctx context.Context, name string, p Put, trace *Trace) (PutResult, error) {
 	results, more, err := t.put(ctx, name, []Put{p})
-	trace.add(more)
+	trace.Add(more)
 	if err != nil {
 		return PutResult{}, err
 	}
