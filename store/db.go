@@ -60,11 +60,7 @@ var (
 	// back, the better.
 	dhtProfile = profile{
 		name: "dht", synchronous: "FULL", readers: 3,
-<<<<<<< HEAD
-		writeCache: 8 << 10, readCache: 2 << 10, autoCheckpoint: 4000, logLimit: 64 << 20,
-=======
 		writeCache: 16 << 10, readCache: 2 << 10, autoCheckpoint: 8000, logLimit: 64 << 20,
->>>>>>> wt-store
 	}
 	// What a scan of the folders builds again. Queries of the search index come
 	// several at a time, and its batches are large.

@@ -1,10 +1,6 @@
 package store
 
 import (
-<<<<<<< HEAD
-	"testing"
-
-=======
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/shoal-p2p/shoal/p2p"
->>>>>>> wt-store
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/dht/dhttest"
 )
@@ -24,8 +19,6 @@ func TestDHT(t *testing.T) {
 	dhttest.TestStore(t, func(t *testing.T) dht.Store { return open(t, t.TempDir()).DHT() })
 }
 
-<<<<<<< HEAD
-=======
 // putUntilKilled puts batches from several goroutines at once, and tells each that is
 // acknowledged. Each batch changes what the one before has put, and something new.
 func putUntilKilled(ctx context.Context, s dht.Store) error {
@@ -151,7 +144,6 @@ func checkPut(t *testing.T, s *Store, acked map[int]int) {
 	}
 }
 
->>>>>>> wt-store
 func openDHT(b *testing.B) dht.Store {
 	s, err := Open(b.Context(), b.TempDir(), Options{})
 	if err != nil {

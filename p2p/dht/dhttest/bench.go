@@ -4,13 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-<<<<<<< HEAD
-	"testing"
-=======
 	"syscall"
 	"testing"
 	"time"
->>>>>>> wt-store
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
@@ -32,10 +28,7 @@ func BenchmarkChange(b *testing.B, open func(b *testing.B) dht.Store) {
 				slices.SortFunc(records, func(a, b dht.Held) int { return a.Compare(b.Address) })
 				return records
 			}
-<<<<<<< HEAD
-=======
 			var cpu time.Duration // on a busy machine it says more than the time that went by
->>>>>>> wt-store
 			for b.Loop() {
 				b.StopTimer()
 				records := fresh()
@@ -43,10 +36,7 @@ func BenchmarkChange(b *testing.B, open func(b *testing.B) dht.Store) {
 				for i := range records {
 					names[i] = records[i].Name()
 				}
-<<<<<<< HEAD
-=======
 				before := cpuTime(b)
->>>>>>> wt-store
 				b.StartTimer()
 				err := s.Change(b.Context(), names, func(cells []*dht.Cell) error {
 					for i, c := range cells {
@@ -54,27 +44,19 @@ func BenchmarkChange(b *testing.B, open func(b *testing.B) dht.Store) {
 					}
 					return nil
 				})
-<<<<<<< HEAD
-=======
 				b.StopTimer()
 				cpu += cpuTime(b) - before
 				b.StartTimer()
->>>>>>> wt-store
 				if err != nil {
 					b.Fatal(err)
 				}
 			}
-<<<<<<< HEAD
-=======
 			b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N*n), "cpu-ns/record")
->>>>>>> wt-store
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
 		})
 	}
 }
 
-<<<<<<< HEAD
-=======
 // cpuTime returns how long the process has run on any core, for itself and in the kernel.
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
@@ -84,7 +66,6 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
->>>>>>> wt-store
 // fill returns a record with a value of 100 bytes that expires.
 func fill(n int, location, content p2p.Key) dht.Held {
 	value := make([]byte, 100)
