@@ -438,7 +438,7 @@ func (c *comparison) stretches(ctx context.Context, location p2p.Key) ([]stretch
 
 // everything asks for all that there is at a location.
 func everything(location p2p.Key) Query {
-	return Query{Location: location, Domains: true, Versions: true, Tombstones: true, Prepared: true}
+	return Query{Location: location, Domains: true, Versions: true, Tombstones: true}
 }
 
 // after returns the key behind k.
