@@ -53,7 +53,7 @@ func refusal(r dht.PutResult) error {
 		said = append(said, one)
 	}
 	if said == nil {
-		said = []string{"nobody could be asked"}
+		return err
 	}
 	return fmt.Errorf("%w (%s)", err, strings.Join(said, "; "))
 }

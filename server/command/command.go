@@ -70,6 +70,7 @@ type grammar struct {
 	Members   membersCmd   `cmd:"" help:"List who belongs to the network."`
 	Peers     peersCmd     `cmd:"" help:"List the other members and how they are linked."`
 	Netcheck  netcheckCmd  `cmd:"" help:"Find out how the node is seen from outside, and what its router does."`
+	Dht       dhtCmd       `cmd:"" help:"Use the table that all members keep together, and send messages."`
 	Delta     deltaCmd     `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
 	Lab       Lab          `cmd:"" help:"Run many nodes in one process, with sample documents."`
 	Health    healthCmd    `cmd:"" help:"Ask whether the node serves."`
