@@ -13,6 +13,9 @@ import (
 // ErrFork: other versions stand beside the one that was wanted.
 var ErrFork = errors.New("versions have forked")
 
+// ErrNoVersion: a parent that was named is not there.
+var ErrNoVersion = errors.New("no such version")
+
 // How a version is written.
 const (
 	prepareTTL  = 5 * time.Second        // a writer that dies blocks others for so long
@@ -137,7 +140,7 @@ func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, erro
 	if w.Parents != nil {
 		for _, v := range w.Parents {
 			if !slices.ContainsFunc(all, func(c Copy) bool { return c.Version == v }) {
-				return nil, fmt.Errorf("dht: parent %s: not found", v)
+				return nil, fmt.Errorf("dht: parent %s: %w", v, ErrNoVersion)
 			}
 		}
 		all = slices.DeleteFunc(all, func(c Copy) bool { return !slices.Contains(w.Parents, c.Version) })
