@@ -122,7 +122,7 @@ func (s *sim) checkOnce() string {
 	return ""
 }
 
-// worlds runs a simulation for many seeds and returns what went wrong.
+// worlds runs a simulation for many seeds, until a few have gone wrong, and returns those.
 func worlds(t *testing.T, n int, of func(seed uint64) settings) (failed []*sim, sum counts) {
 	t.Helper()
 	var mu sync.Mutex
@@ -131,6 +131,12 @@ func worlds(t *testing.T, n int, of func(seed uint64) settings) (failed []*sim, 
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for seed := range queue {
+				mu.Lock()
+				enough := len(failed) >= 5
+				mu.Unlock()
+				if enough {
+					return
+				}
 				s := &sim{settings: of(seed)}
 				s.run()
 				wrong := s.check()
@@ -194,6 +200,18 @@ func TestAnyWeather(t *testing.T) {
 	report(t, failed, sum)
 }
 
+// TestStorm: messages overtake each other all the time, every second one comes twice, and
+// everybody wants something at once.
+func TestStorm(t *testing.T) {
+	failed, sum := worlds(t, *seeds, func(seed uint64) settings {
+		return settings{
+			seed: seed, nodes: 5, people: 3, ops: 15, chaos: time.Minute, double: 0.5, storm: true,
+			loss: []float64{0, 0.1}[seed%2], crashes: seed%3 == 0, replace: seed%4 == 0,
+		}
+	})
+	report(t, failed, sum)
+}
+
 // TestAppenders: twenty people append to one value, while every minute a tenth of forty
 // nodes goes for ever and others come.
 func TestAppenders(t *testing.T) {
@@ -214,8 +232,8 @@ func TestViewsNeedTheDirectory(t *testing.T) {
 		failed, _ := worlds(t, 20, func(seed uint64) settings {
 			return settings{seed: seed, nodes: 8, people: 4, ops: 6, chaos: time.Second, views: true, noDir: noDir}
 		})
-		if noDir && len(failed) < 15 {
-			t.Errorf("without the directory %d of 20 worlds go wrong, want nearly all", len(failed))
+		if noDir && len(failed) < 5 {
+			t.Errorf("without the directory %d of 20 worlds go wrong", len(failed))
 		}
 		if !noDir {
 			report(t, failed, counts{})

@@ -339,6 +339,9 @@ func (p *Proposer) conflict(out *Output, from p2p.ID, r Reply) {
 	switch {
 	case r.Config.Epoch > p.config.Epoch:
 		p.adopt(out, r.Config)
+		if r.Promised.Epoch == r.Config.Epoch {
+			p.counter = min(r.Promised.Counter, MaxJump)
+		}
 		if p.task.failures++; p.task.failures == 1 {
 			p.start(out)
 		} else {

@@ -43,6 +43,7 @@ type settings struct {
 	loss      float64
 	double    float64 // messages that come twice
 	late      float64 // messages that come minutes late
+	storm     bool    // messages take up to half a second, and people do not rest
 	crashes   bool
 	cuts      bool
 	churn     time.Duration // a node goes for ever, and another one comes, every so often
@@ -150,6 +151,9 @@ func (s *sim) send(from, to *simNode, deliver func()) {
 			continue
 		}
 		delay := s.between(time.Millisecond, 40*time.Millisecond)
+		if s.storm && !s.calm {
+			delay = s.between(time.Millisecond, 500*time.Millisecond)
+		}
 		if !s.calm && s.chance(s.late) {
 			delay = s.between(time.Second, 3*time.Minute)
 		}
@@ -538,7 +542,11 @@ func (w *wish) end(out simOut) {
 		}
 		s.history = append(s.history, o)
 	}
-	s.after(s.between(0, 4*time.Second), p.next)
+	rest := 4 * time.Second
+	if s.storm {
+		rest = 50 * time.Millisecond
+	}
+	s.after(s.between(0, rest), p.next)
 }
 
 // operator replaces the acceptors by others, now and then.
