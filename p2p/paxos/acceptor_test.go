@@ -68,7 +68,7 @@ func TestAcceptor(t *testing.T) {
 		{name: "no kind of request", m: Request{Kind: KindPromise, Ballot: ballot(2, 1, 7), Config: two}, err: ErrMalformed},
 		{name: "a next that is not next", m: Request{Kind: KindAccept, Ballot: ballot(1, 20, 9), Config: one, Next: ballot(1, 30, 9)}, err: ErrMalformed},
 		{name: "too much", m: Request{Kind: KindAccept, Ballot: ballot(1, 20, 9), Config: one, Value: Value{Exists: true, Data: make([]byte, MaxData+1)}}, err: p2p.ErrTooLarge},
-		{name: "a memory that is too long", m: Request{Kind: KindAccept, Ballot: ballot(1, 20, 9), Config: one, Value: Value{Version: 99, Recent: make([]OpID, 99)}}, err: ErrMalformed},
+		{name: "a memory that is too long", m: Request{Kind: KindAccept, Ballot: ballot(1, 20, 9), Config: one, Value: Value{Version: Window + 1, Recent: make([]OpID, Window+1)}}, err: ErrMalformed},
 	}
 	var s State
 	for _, step := range steps {

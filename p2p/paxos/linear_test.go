@@ -3,7 +3,6 @@ package paxos
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -212,12 +211,12 @@ func TestStorm(t *testing.T) {
 	report(t, failed, sum)
 }
 
-// TestAppenders: twenty people append to one value, while every minute a tenth of forty
-// nodes goes for ever and others come.
+// TestAppenders: twenty people append to one value, while every minute a tenth of a
+// hundred nodes goes for ever and others come.
 func TestAppenders(t *testing.T) {
 	failed, sum := worlds(t, max(1, *seeds/20), func(seed uint64) settings {
 		return settings{
-			seed: seed, nodes: 40, people: 20, ops: 8, chaos: 4 * time.Minute, churn: 15 * time.Second, appending: true,
+			seed: seed, nodes: 100, people: 20, ops: 8, chaos: 4 * time.Minute, churn: 6 * time.Second, appending: true,
 			loss: 0.02, double: 0.05, late: 0.01, crashes: true, cuts: true, replace: true, views: true,
 		}
 	})
@@ -239,9 +238,4 @@ func TestViewsNeedTheDirectory(t *testing.T) {
 			report(t, failed, counts{})
 		}
 	}
-}
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(m.Run())
 }

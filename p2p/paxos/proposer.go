@@ -1,8 +1,10 @@
 package paxos
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -12,7 +14,7 @@ import (
 const (
 	RoundTimeout = 2 * time.Second       // how long a round waits for a majority
 	backoffFirst = 50 * time.Millisecond // at most so long after the first conflict, and twice that after each other one
-	backoffMost  = 5 * time.Second
+	backoffMost  = time.Second
 )
 
 // Proposer runs rounds for one register, one operation at a time, as a state machine:
@@ -66,7 +68,8 @@ type round struct {
 	ballot  Ballot
 	yes, no map[p2p.ID]bool // who has promised, or accepted; who never will
 	best    Ballot          // the greatest with which one of those who promised had accepted,
-	found   Value           // and what
+	found   Value           // and what;
+	same    int             // how many acceptors of this epoch had accepted that
 	value   Value           // proposed
 	result  Result          // of the task, once value is chosen,
 	err     error           // or the transform's error
@@ -163,7 +166,8 @@ func (p *Proposer) Fail(from p2p.ID, ballot Ballot) Output {
 // Receive takes an answer. What is malformed, late or comes twice changes nothing.
 func (p *Proposer) Receive(from p2p.ID, r Reply) Output {
 	var out Output
-	if !p.running() || r.check(p.round.ballot) != nil {
+	asked := slices.Contains(p.config.Acceptors, from) || slices.Contains(p.config.Joint, from)
+	if !p.running() || !asked || r.check(p.round.ballot) != nil {
 		return out
 	}
 	switch {
@@ -184,7 +188,7 @@ func (p *Proposer) running() bool { return p.round.phase == preparing || p.round
 func (p *Proposer) start(out *Output) {
 	if l := p.lease; l != nil {
 		p.lease = nil
-		p.round = round{ballot: l.ballot, best: l.last, found: l.value}
+		p.round = round{ballot: l.ballot, best: l.last, found: l.value, same: majority(len(p.config.Acceptors))}
 		p.propose(out)
 		return
 	}
@@ -215,7 +219,10 @@ func (p *Proposer) promised(out *Output, from p2p.ID, r Reply) {
 	}
 	p.round.yes[from] = true
 	if p.round.best.Less(r.Accepted) {
-		p.round.best, p.round.found = r.Accepted, r.Value
+		p.round.best, p.round.found, p.round.same = r.Accepted, r.Value, 0
+	}
+	if p.round.best == r.Accepted && slices.Contains(p.config.Acceptors, from) {
+		p.round.same++
 	}
 	if p.prepared() {
 		p.propose(out)
@@ -271,6 +278,11 @@ func (p *Proposer) apply(t *task, r *round) {
 		changed, r.result.Again, r.err = r.value.apply(t.op, t.change)
 		if r.err == nil && !r.result.Again {
 			t.sent = true
+			if r.best.Epoch == p.config.Epoch && r.same >= majority(len(p.config.Acceptors)) {
+				// What was found was chosen and has not got the change. So whatever is chosen from now
+				// on descends from it, and has the change in a later version or not at all.
+				t.op.From = changed.Version
+			}
 		}
 		r.value = changed
 	case t.replace != nil:
@@ -310,7 +322,7 @@ func (p *Proposer) accepted(out *Output, from p2p.ID) {
 	}
 	p.lease = &lease{r.ballot.next(), r.ballot, r.value}
 	result := r.result
-	result.Data, result.Exists, result.Version = r.value.Data, r.value.Exists, r.value.Version
+	result.Data, result.Exists, result.Version = bytes.Clone(r.value.Data), r.value.Exists, r.value.Version
 	result.Ballot, result.Config = r.ballot, p.config
 	p.finish(out, result, r.err)
 }
@@ -337,6 +349,8 @@ func (p *Proposer) adopt(out *Output, c Config) {
 // conflict learns from a refusal: "fast-forwards its counter".
 func (p *Proposer) conflict(out *Output, from p2p.ID, r Reply) {
 	switch {
+	case r.Config.Epoch > p.config.Epoch && r.Config.Epoch-p.config.Epoch > MaxJump:
+		return // nobody has decided that
 	case r.Config.Epoch > p.config.Epoch:
 		p.adopt(out, r.Config)
 		if r.Promised.Epoch == r.Config.Epoch {
@@ -375,10 +389,13 @@ func (p *Proposer) giveUp(out *Output) {
 }
 
 // backOff waits for a random time before the next round, so that of several proposers
-// one is alone for long enough.
+// one is alone for long enough. Others go on meanwhile, perhaps one round trip for each
+// ballot. So that its own next ballot is not again below theirs, a proposer that has
+// failed several times leaves some out.
 func (p *Proposer) backOff(out *Output) {
 	t := p.task
 	most := min(backoffFirst<<min(t.failures, 10), backoffMost)
+	p.counter += 1<<min(t.failures, 10) - 1
 	t.failures++
 	p.round = round{phase: waiting}
 	out.Timer = 1 + time.Duration(p.random.Int64N(int64(most)))

@@ -90,7 +90,7 @@ func (r *Register) Config(ctx context.Context) (Config, error) {
 // whomever, are as if they happened one after the other, each between its call and its
 // return (linearizable).
 //
-// op is from NewOp. If Update returns ErrUnknown, because ctx ended, the change may have
+// op is from NewOp, or zero. If Update returns ErrUnknown, because ctx ended, the change may have
 // been made, or may yet be: call Update again with the same op, and it is made once, or
 // found to have been (Result.Again), or Update returns ErrForgotten. Update sets op.From
 // before anything is sent that has the change. Who wants to try again after a restart
@@ -99,6 +99,9 @@ func (r *Register) Config(ctx context.Context) (Config, error) {
 // Errors of f and p2p.ErrTooLarge mean that nothing has been changed by op, and nothing
 // will be.
 func (r *Register) Update(ctx context.Context, op *Op, f Transform) (Result, error) {
+	if op.ID == (OpID{}) {
+		op.ID = NewOp().ID
+	}
 	result, err := r.run(ctx, func(p *Proposer) Output { return p.Update(op, f) })
 	if err != nil {
 		return result, fmt.Errorf("paxos: update register %x: %w", r.key[:6], err)

@@ -106,6 +106,41 @@ func TestOneRoundTrip(t *testing.T) {
 	})
 }
 
+// TestEvents: what is told of a change and of new acceptors.
+func TestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		told := map[string]int{}
+		client := NewClient(id(10), newMesh(4), func(e p2p.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			told[e.Topic()]++
+		})
+		t.Cleanup(client.Close)
+		r, err := client.Open(p2p.Key{7}, config(t, 1, 2, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		update(t, r, appendWord("a"))
+		if _, err := r.Replace(t.Context(), func(Config) ([]p2p.ID, error) { return []p2p.ID{id(4)}, nil }); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		want := map[string]int{"paxos.prepare": 3 + 4, "paxos.accept": 3 + 3 + 1, "paxos.chosen": 3, "paxos.epoch": 1}
+		for topic, n := range want {
+			if told[topic] != n {
+				t.Errorf("%s is told %d times, want %d", topic, told[topic], n)
+			}
+		}
+		for topic, least := range map[string]int{"paxos.promise": 2 + 3, "paxos.accepted": 2 + 2 + 1} {
+			if told[topic] < least {
+				t.Errorf("%s is told %d times, want at least %d", topic, told[topic], least)
+			}
+		}
+	})
+}
+
 // TestCounters: ten nodes count at the same time, one of five acceptors is off.
 func TestCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -307,4 +342,35 @@ func TestTwoBeginnings(t *testing.T) {
 			t.Errorf("another beginning: %v, want ErrConfig", err)
 		}
 	})
+}
+
+// BenchmarkUpdate is one change after the other, by one proposer and three acceptors in
+// the same process.
+func BenchmarkUpdate(b *testing.B) {
+	acceptors := direct{}
+	for i := byte(1); i <= 3; i++ {
+		acceptors[id(i)] = Acceptor{Self: id(i), Store: &Memory{}}
+	}
+	client := NewClient(id(9), acceptors, nil)
+	defer client.Close()
+	r, err := client.Open(p2p.Key{7}, config(b, 1, 2, 3))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		op := NewOp()
+		if _, err := r.Update(b.Context(), &op, func([]byte, bool) ([]byte, error) { return []byte("value"), nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type direct map[p2p.ID]Acceptor
+
+func (d direct) Ask(ctx context.Context, to p2p.ID, m Request) (Reply, error) {
+	replies, err := d[to].Answer(ctx, m.Ballot.Proposer, []Request{m})
+	if err != nil {
+		return Reply{}, err
+	}
+	return replies[0], nil
 }

@@ -11,7 +11,7 @@ import (
 // Limits of a value. They are part of the protocol.
 const (
 	MaxData = 8 << 10 // bytes: the whole value travels with each change
-	Window  = 64      // changes that a value remembers
+	Window  = 128     // changes that a value remembers
 )
 
 // Value is the state of a register, the value of the paper. It is never changed in
@@ -27,10 +27,11 @@ type Value struct {
 	Next *Config `cbor:"5,keyasint,omitempty"`
 }
 
-// OpID names a change, so that one that is tried again is not made twice.
-type OpID [16]byte
+// OpID names a change, so that one that is tried again is not made twice. It is random;
+// no two of Window changes have the same one.
+type OpID [8]byte
 
-// Op is a change that may have to be tried again. The zero Op changes nothing: it reads.
+// Op is a change that may have to be tried again.
 type Op struct {
 	ID OpID
 	// From is the first version that can be this change's: one more than the register had

@@ -28,6 +28,5 @@ what it has missed.
 400: A joins B
 400: A joins C
 405: A waits
-450: B waits
 520: B beats
 600: end
