@@ -13,7 +13,8 @@ import (
 
 var breakIt = flag.Bool("paxos.mutants", false, "break the code in many ways and see that the simulation finds each (takes minutes)")
 
-// mutants are ways to get it wrong. Each replaces a text that is in the file once.
+// mutants are ways to get it wrong. Each replaces a text that is in the file once. Those
+// that are about a short memory make it so short that it matters in the simulation.
 var mutants = []struct {
 	name, file, old, new string
 }{
@@ -32,7 +33,8 @@ var mutants = []struct {
 	{"a closed epoch goes on", "proposer.go", "if r.value.Next == nil { // the epoch is open", "if true {"},
 	{"the old acceptors retire before the new ones have the value", "proposer.go", "p.adopt(out, *r.value.Next)\n", "p.adopt(out, *r.value.Next)\n\t\tr.ballot = Ballot{p.config.Epoch, 1, p.self, p.run}\n\t\tp.send(out, p.config.leaving(), Request{Kind: KindRetire})\n"},
 	{"a read is served by one acceptor", "proposer.go", "\tif p.prepared() {", "\tif p.task.change == nil && p.task.replace == nil && !r.Accepted.IsZero() {\n\t\tp.finish(out, Result{Data: r.Value.Data, Exists: r.Value.Exists, Version: r.Value.Version}, nil)\n\t\treturn\n\t}\n\tif p.prepared() {"},
-	{"what was found is taken for chosen", "proposer.go", "r.same >= majority(len(p.config.Acceptors))", "r.same >= 0"},
+	{"short: what was found is taken for chosen", "proposer.go", "r.same >= majority(len(p.config.Acceptors))", "r.same >= 0"},
+	{"short: a change is made though it is too late to tell", "value.go", "v.Version >= op.From+Window", "v.Version >= op.From+100000"},
 	{"an error is believed before the value is chosen", "proposer.go", "\tnext := r.ballot.next()\n", "\tif r.err != nil {\n\t\tp.finish(out, Result{}, r.err)\n\t\treturn\n\t}\n\tnext := r.ballot.next()\n"},
 	{"a change that was made is made again", "value.go", "if slices.Contains(v.Recent, op.ID) {", "if false && slices.Contains(v.Recent, op.ID) {"},
 	{"a promise is not on the disk", "sim_test.go", "n.disk[m.Register] = state", "if m.Kind != KindPrepare {\n\t\t\t\tn.disk[m.Register] = state\n\t\t\t}"},
@@ -45,34 +47,23 @@ var failedSeed = regexp.MustCompile(`seed (\d+): ([^\n]*)`)
 // what is wrong.
 func TestMutants(t *testing.T) {
 	for _, m := range mutants {
-		source, err := os.ReadFile(m.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(source), m.old); n != 1 {
+		sources := map[string]string{m.file: read(t, m.file)}
+		if n := strings.Count(sources[m.file], m.old); n != 1 {
 			t.Fatalf("%s: %s has %q %d times", m.name, m.file, m.old, n)
 		}
 		if !*breakIt {
 			continue
 		}
-		dir := t.TempDir()
-		broken := filepath.Join(dir, m.file)
-		if err := os.WriteFile(broken, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
+		sources[m.file] = strings.Replace(sources[m.file], m.old, m.new, 1)
+		if strings.HasPrefix(m.name, "short: ") {
+			if sources["value.go"] == "" {
+				sources["value.go"] = read(t, "value.go")
+			}
+			sources["value.go"] = strings.Replace(sources["value.go"], "Window  = 128", "Window  = 5", 1)
 		}
-		whole, err := filepath.Abs(m.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		overlay, err := json.Marshal(map[string]map[string]string{"Replace": {whole: broken}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		overlay := overlayOf(t, sources)
 		for _, n := range []string{"100", "1000", "4000"} {
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", filepath.Join(dir, "overlay.json"),
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay,
 				"-run", "TestAnyWeather|TestStorm|TestAppenders", "-paxos.seeds", n, ".")
 			out, err := cmd.CombinedOutput()
 			found := failedSeed.FindAllStringSubmatch(string(out), -1)
@@ -89,4 +80,38 @@ func TestMutants(t *testing.T) {
 			break
 		}
 	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+// overlayOf returns a file that lets the go command read other texts in place of files.
+func overlayOf(t *testing.T, sources map[string]string) string {
+	t.Helper()
+	dir, replace := t.TempDir(), map[string]string{}
+	write := func(name string, text []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, text := range sources {
+		whole, err := filepath.Abs(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace[whole] = write(name, []byte(text))
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write("overlay.json", overlay)
 }
