@@ -54,6 +54,18 @@ func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *
 	})
 }
 
+// newRegisters makes this node's part of what all agree upon.
+func (n *Node) newRegisters(o Options, publish p2p.Publish) *dht.Registers {
+	return dht.NewRegisters(dht.RegistersOptions{
+		Table: n.table, Caller: tableCaller{n.route, &n.suspects}, Store: o.Store.Registers(),
+		Founder: n.members.Founder, Publish: publish, Logger: n.log,
+	})
+}
+
+// Registers returns the values that all members agree upon. Like DHT's it is used within
+// calls that Enter has let in.
+func (n *Node) Registers() *dht.Registers { return n.registers }
+
 // tableMembers returns those who keep records: all members.
 func (n *Node) tableMembers() []dht.Member {
 	if n.members.Self().Revoked {

@@ -61,6 +61,7 @@ type Node struct {
 	mesh      *search.Mesh
 	route     *route.Router
 	table     *dht.Table
+	registers *dht.Registers
 	direct    *direct.Service
 	suspects  suspects
 	steps     *rate.Limiter // of events of route and table
@@ -149,8 +150,11 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.links.altered = n.table.Changed
 	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.to, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)
-	for proto, h := range n.table.Handlers() {
-		n.route.Handle(proto, route.Handler(h))
+	n.registers = n.newRegisters(o, n.publishSome)
+	for _, all := range []map[string]dht.Handler{n.table.Handlers(), n.registers.Handlers()} {
+		for proto, h := range all {
+			n.route.Handle(proto, route.Handler(h))
+		}
 	}
 	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
 	n.folders, err = folder.Open(folder.Options{
@@ -282,6 +286,7 @@ func (n *Node) shutDown() error {
 	n.handOver()
 	n.stop()
 	n.running.Wait()
+	n.registers.Close()
 	if err := n.transport.Close(); err != nil {
 		return fmt.Errorf("node: close: %w", err)
 	}
