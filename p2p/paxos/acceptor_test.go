@@ -98,18 +98,18 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := c.MarshalBinary()
+	b, err := c.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var back Config
-	if err := back.UnmarshalBinary(b); err != nil || !back.Equal(c) {
+	if err := back.Decode(b); err != nil || !back.Equal(c) {
 		t.Errorf("%v became %v, %v", c, back, err)
 	}
 }
 
 func FuzzConfig(f *testing.F) {
-	b, err := config(f, 3, 1, 2).MarshalBinary()
+	b, err := config(f, 3, 1, 2).Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -117,10 +117,10 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c Config
-		if c.UnmarshalBinary(b) != nil {
+		if c.Decode(b) != nil {
 			return
 		}
-		again, err := c.MarshalBinary()
+		again, err := c.Encode()
 		if err != nil || string(again) != string(b) {
 			t.Errorf("%x became %x, %v", b, again, err)
 		}

@@ -102,9 +102,9 @@ func within(set []p2p.ID, group map[p2p.ID]bool) int {
 	return n
 }
 
-// MarshalBinary returns the form in which a directory keeps a configuration: the epoch,
+// Encode returns the form in which a directory keeps a configuration: the epoch,
 // the two numbers of acceptors, then their IDs.
-func (c Config) MarshalBinary() ([]byte, error) {
+func (c Config) Encode() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -118,8 +118,8 @@ func (c Config) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary reads that form. Errors: ErrMalformed.
-func (c *Config) UnmarshalBinary(b []byte) error {
+// Decode reads that form. Errors: ErrMalformed.
+func (c *Config) Decode(b []byte) error {
 	const head = 8 + 2
 	if len(b) < head || len(b) != head+len(p2p.ID{})*(int(b[8])+int(b[9])) {
 		return fmt.Errorf("%w: a configuration of %d bytes", ErrMalformed, len(b))

@@ -30,7 +30,7 @@ func Establish(initial Config) Transform {
 		if initial.Epoch != 1 {
 			return nil, fmt.Errorf("%w: a register begins in epoch 1, not %d", ErrMalformed, initial.Epoch)
 		}
-		return initial.MarshalBinary()
+		return initial.Encode()
 	}
 }
 
@@ -41,13 +41,13 @@ func Advance(c Config) Transform {
 		if !exists {
 			return nil, fmt.Errorf("%w: epoch %d of a register that nobody has established", ErrConfig, c.Epoch)
 		}
-		if err := known.UnmarshalBinary(old); err != nil {
+		if err := known.Decode(old); err != nil {
 			return nil, err
 		}
 		if known.Epoch >= c.Epoch {
 			return old, nil
 		}
-		return c.MarshalBinary()
+		return c.Encode()
 	}
 }
 
@@ -87,7 +87,7 @@ func (d Directory) write(ctx context.Context, register p2p.Key, f Transform) (Co
 		return Config{}, err
 	}
 	var c Config
-	if err := c.UnmarshalBinary(result.Data); err != nil {
+	if err := c.Decode(result.Data); err != nil {
 		return Config{}, err
 	}
 	return c, nil
