@@ -24,7 +24,6 @@ var mutants = []struct {
 	{"an acceptor does not promise for the next ballot", "acceptor.go", "s.Promised = m.Next", "s.Promised = m.Ballot"},
 	{"an acceptor that retires forgets the epoch", "acceptor.go", "s = State{Config: m.Config, Promised: s.Promised, Retired: true}", "s = State{}"},
 	{"one less than a majority", "config.go", "return n/2 + 1", "return max(1, n/2)"},
-	{"ballots of a new epoch are not greater", "ballot.go", "cmp.Compare(b.Epoch, o.Epoch), cmp.Compare(b.Counter, o.Counter)", "cmp.Compare(b.Counter, o.Counter), cmp.Compare(b.Epoch, o.Epoch)"},
 	{"a ballot is used again after a crash", "proposer.go", "run: random.Uint64()", "run: random.Uint64() & 0"},
 	{"the first value is taken, not that of the greatest ballot", "proposer.go", "if p.round.best.Less(r.Accepted) {", "if p.round.best.IsZero() {"},
 	{"the joint majority is skipped", "proposer.go", "return p.config.Epoch == 1 || p.round.best.Epoch == p.config.Epoch ||", "return p.config.Epoch >= 1 || p.round.best.Epoch == p.config.Epoch ||"},
@@ -33,7 +32,6 @@ var mutants = []struct {
 	{"a closed epoch goes on", "proposer.go", "if r.value.Next == nil { // the epoch is open", "if true {"},
 	{"the old acceptors retire before the new ones have the value", "proposer.go", "p.adopt(out, *r.value.Next)\n", "p.adopt(out, *r.value.Next)\n\t\tr.ballot = Ballot{p.config.Epoch, 1, p.self, p.run}\n\t\tp.send(out, p.config.leaving(), Request{Kind: KindRetire})\n"},
 	{"a read is served by one acceptor", "proposer.go", "\tif p.prepared() {", "\tif p.task.change == nil && p.task.replace == nil && !r.Accepted.IsZero() {\n\t\tp.finish(out, Result{Data: r.Value.Data, Exists: r.Value.Exists, Version: r.Value.Version}, nil)\n\t\treturn\n\t}\n\tif p.prepared() {"},
-	{"short: what was found is taken for chosen", "proposer.go", "r.same >= majority(len(p.config.Acceptors))", "r.same >= 0"},
 	{"short: a change is made though it is too late to tell", "value.go", "v.Version >= op.From+Window", "v.Version >= op.From+100000"},
 	{"an error is believed before the value is chosen", "proposer.go", "\tnext := r.ballot.next()\n", "\tif r.err != nil {\n\t\tp.finish(out, Result{}, r.err)\n\t\treturn\n\t}\n\tnext := r.ballot.next()\n"},
 	{"a change that was made is made again", "value.go", "if slices.Contains(v.Recent, op.ID) {", "if false && slices.Contains(v.Recent, op.ID) {"},
@@ -62,7 +60,7 @@ func TestMutants(t *testing.T) {
 			sources["value.go"] = strings.Replace(sources["value.go"], "Window  = 128", "Window  = 5", 1)
 		}
 		overlay := overlayOf(t, sources)
-		for _, n := range []string{"100", "1000", "4000"} {
+		for _, n := range []string{"100", "1000", "3000"} {
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay,
 				"-run", "TestAnyWeather|TestStorm|TestAppenders", "-paxos.seeds", n, ".")
 			out, err := cmd.CombinedOutput()
@@ -72,7 +70,7 @@ func TestMutants(t *testing.T) {
 				t.Logf("%s: found, with seed %s: %.70s", m.name, found[0][1], found[0][2])
 			case err != nil:
 				t.Errorf("%s: %v\n%s", m.name, err, out)
-			case n == "4000":
+			case n == "3000":
 				t.Errorf("%s: not found", m.name)
 			default:
 				continue

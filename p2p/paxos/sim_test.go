@@ -601,13 +601,19 @@ func (s *sim) nemesis() {
 	if s.calm {
 		return
 	}
-	s.after(s.between(500*time.Millisecond, 8*time.Second), s.nemesis)
+	off, kind := 20*time.Second, s.random.IntN(4)
+	if s.storm {
+		off, kind = 200*time.Millisecond, 0
+		s.after(s.between(50*time.Millisecond, time.Second), s.nemesis)
+	} else {
+		s.after(s.between(500*time.Millisecond, 8*time.Second), s.nemesis)
+	}
 	n, m := s.nodes[s.random.IntN(len(s.nodes))], s.nodes[s.random.IntN(len(s.nodes))]
-	switch s.random.IntN(4) {
+	switch kind {
 	case 0:
 		if s.crashes && n.up {
 			n.crash()
-			s.after(s.between(100*time.Millisecond, 20*time.Second), n.restart)
+			s.after(s.between(time.Millisecond, off), n.restart)
 		}
 	case 1, 2:
 		if s.cuts && n != m {
@@ -706,7 +712,7 @@ func (s *sim) run() {
 			n.restart()
 		}
 	})
-	end := s.chaos + 20*time.Minute
+	end := s.chaos + 6*time.Minute
 	for len(s.queue) > 0 && s.now < end {
 		e := heap.Pop(&s.queue).(event)
 		s.now = e.at
@@ -720,7 +726,7 @@ func (s *sim) run() {
 			s.wrong = append(s.wrong, fmt.Sprintf("person %d still waits, %v after the end of the bad luck", p.name, s.now-s.chaos))
 		}
 	}
-	s.last(end + 20*time.Minute)
+	s.last(end + 10*time.Minute)
 }
 
 // last reads the value, as somebody who comes anew.
