@@ -319,7 +319,7 @@ func (s *sim) write(n *simNode, f Transform, found func(Config)) {
 		func(p *Proposer) Output { return p.Update(&op, f) },
 		func(o Output) {
 			var c Config
-			if o.Err == nil && c.UnmarshalBinary(o.Result.Data) == nil {
+			if o.Err == nil && c.Decode(o.Result.Data) == nil {
 				found(c)
 			}
 		})
@@ -677,7 +677,7 @@ func (s *sim) canLose(lost *simNode) bool {
 		}
 		// The directory may still lead to older ones: one of those must be left.
 		var c Config
-		if v := n.disk[DirectoryKey(theRegister)].Value; v.Exists && c.UnmarshalBinary(v.Data) == nil && !fits(c.Acceptors) {
+		if v := n.disk[DirectoryKey(theRegister)].Value; v.Exists && c.Decode(v.Data) == nil && !fits(c.Acceptors) {
 			return false
 		}
 	}
