@@ -23,6 +23,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -52,12 +53,14 @@ var (
 	errInviter       = errors.New("the inviting computer cannot be reached")
 	errPeerRefused   = errors.New("the member refuses it")
 	errPeerFailed    = errors.New("the member could not do it")
+	errDiffers       = errors.New("the register has something else")
+	errNoNumber      = errors.New("the register has no whole number")
 	errCursor        = errors.New("not a cursor of this list")
 	errInternal      = errors.New("the node met an error that it has no name for; its log tells more")
 )
 
 // packages are those whose errors begin with their name.
-var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson", "dht", "route", "direct"}
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson", "dht", "route", "direct", "paxos"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -150,6 +153,12 @@ var failures = [...]failure{
 	{errTooBig, http.StatusRequestEntityTooLarge, "dht_value_too_large", "Value too large", "Share a file in a folder, and put its name into the table."},
 	{errNoValue, http.StatusNotFound, "dht_not_found", "Nothing is there", ""},
 	{errNotStored, http.StatusServiceUnavailable, "dht_failed", "Not stored", "Too few of the computers that should keep it could do so; try again in a moment."},
+	{errDiffers, http.StatusConflict, "register_differs", "The register has something else", "Read it, and decide again."},
+	{paxos.ErrVersion, http.StatusConflict, "register_differs", "The register has another version", "Read it, and decide again."},
+	{errNoNumber, http.StatusConflict, "register_no_number", "Not a whole number", "Only a whole number can be added to."},
+	{paxos.ErrUnknown, http.StatusGatewayTimeout, "register_unknown", "It is not known whether the change was made", "Ask again with the same op: then it is made once."},
+	{paxos.ErrFull, http.StatusInsufficientStorage, "register_full", "No room for another register", "Use a register that there is."},
+	{dht.ErrFounder, http.StatusServiceUnavailable, "register_no_founder", "A new register cannot be made now", "Start the computer that made the network; registers that exist go on without it."},
 	{errCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{dht.ErrNoReplica, http.StatusServiceUnavailable, "dht_no_replica", "Nobody who keeps this can be asked", "Are the other computers on?"},
 	{dht.ErrMalformed, http.StatusBadRequest, "request_invalid", "Request not understood", ""},

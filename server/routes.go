@@ -119,6 +119,8 @@ func routes() []route {
 		{method: post, path: "/api/dht/renew", op: "renewValue", access: changing, body: 64 * kib, limit: long, strict: (*w).RenewValue},
 		{method: get, path: "/api/dht/versions", op: "listVersions", access: safe, limit: long, strict: (*w).ListVersions},
 		{method: post, path: "/api/dht/versions", op: "putVersion", access: changing, body: 256 * kib, limit: long, strict: (*w).PutVersion},
+		{method: get, path: "/api/dht/registers", op: "getRegister", access: safe, limit: long, strict: (*w).GetRegister},
+		{method: post, path: "/api/dht/registers", op: "updateRegister", access: changing, body: 64 * kib, limit: long, strict: (*w).UpdateRegister},
 		{method: get, path: "/api/dht/records", op: "listRecords", access: safe, limit: short, strict: (*w).ListRecords},
 		{method: post, path: "/api/dht/repair", op: "repairDht", access: changing, limit: long, strict: (*w).RepairDht},
 		{method: post, path: "/api/dht/send", op: "sendData", access: changing, body: 256 * kib, limit: long, strict: (*w).SendData},

@@ -63,6 +63,7 @@ type Registers struct {
 
 	mu     sync.Mutex // guards all following fields
 	open   map[p2p.Key]*paxos.Register
+	ears   map[p2p.Key][]*ear
 	absent map[p2p.ID]time.Time // since when acceptors of some register cannot be asked
 }
 
@@ -71,10 +72,65 @@ func NewRegisters(o RegistersOptions) *Registers {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, absent: map[p2p.ID]time.Time{}}
-	r.client = paxos.NewClient(r.self, r, o.Publish)
+	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
+	r.client = paxos.NewClient(r.self, r, r.tell)
 	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store}
 	return r
+}
+
+// ear hears what happens to a register while somebody listens.
+type ear struct{ hear func(p2p.Event) }
+
+// Listen calls hear with each event of a register at this node, one at a time, until stop
+// is called: how a change came about. hear must not wait.
+func (r *Registers) Listen(key p2p.Key, hear func(p2p.Event)) (stop func()) {
+	e := &ear{hear}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ears[key] = append(r.ears[key], e)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ears[key] = slices.DeleteFunc(r.ears[key], func(o *ear) bool { return o == e })
+		if len(r.ears[key]) == 0 {
+			delete(r.ears, key)
+		}
+	}
+}
+
+// tell publishes an event, and tells those who listen.
+func (r *Registers) tell(e p2p.Event) {
+	r.o.Publish.Emit(e)
+	key, ok := registerOf(e)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ear := range r.ears[key] {
+		ear.hear(e)
+	}
+}
+
+// registerOf returns the register that an event is about.
+func registerOf(e p2p.Event) (p2p.Key, bool) {
+	switch e := e.(type) {
+	case paxos.Prepared:
+		return e.Register, true
+	case paxos.Promised:
+		return e.Register, true
+	case paxos.Proposed:
+		return e.Register, true
+	case paxos.Accepted:
+		return e.Register, true
+	case paxos.Conflicted:
+		return e.Register, true
+	case paxos.Chosen:
+		return e.Register, true
+	case paxos.Moved:
+		return e.Register, true
+	}
+	return p2p.Key{}, false
 }
 
 // Close gives up what is on its way. No operation may run or follow.

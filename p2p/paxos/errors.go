@@ -10,6 +10,8 @@ var (
 	// ErrForgotten: a change that is tried again, so late that the register cannot tell
 	// whether it was made. It is an ErrUnknown.
 	ErrForgotten = forgotten{}
+	// ErrVersion: the register has another version than the change was for (Op.Exact).
+	ErrVersion = errors.New("the register has another version")
 	// ErrConfig: acceptors of one register and epoch know different configurations.
 	ErrConfig = errors.New("two configurations of one epoch")
 	// ErrNotAcceptor: the request is for a register of others.

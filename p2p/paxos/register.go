@@ -96,7 +96,7 @@ func (r *Register) Config(ctx context.Context) (Config, error) {
 // before anything is sent that has the change. Who wants to try again after a restart
 // sets it before, to one more than the version of a Read, and keeps op on disk.
 //
-// Errors of f and p2p.ErrTooLarge mean that nothing has been changed by op, and nothing
+// Errors of f, ErrVersion and p2p.ErrTooLarge mean that nothing has been changed by op, and nothing
 // will be.
 func (r *Register) Update(ctx context.Context, op *Op, f Transform) (Result, error) {
 	if op.ID == (OpID{}) {

@@ -37,6 +37,9 @@ type Op struct {
 	// From is the first version that can be this change's: one more than the register had
 	// when it was tried first. 0: it has not been tried.
 	From uint64
+	// Exact: the change is made only as version From, which the caller sets: if the register
+	// has had other changes since the version before, Update returns ErrVersion.
+	Exact bool
 }
 
 // Transform computes the new data of a register from the old, the change function of
@@ -45,10 +48,13 @@ type Op struct {
 type Transform func(old []byte, exists bool) (data []byte, err error)
 
 // apply makes a change, unless it has been made. The result of f is only used once.
-// Errors: ErrForgotten, p2p.ErrTooLarge, those of f; then the value is as before.
+// Errors: ErrForgotten, ErrVersion, p2p.ErrTooLarge, those of f; then the value is as before.
 func (v Value) apply(op *Op, f Transform) (changed Value, again bool, err error) {
 	if slices.Contains(v.Recent, op.ID) {
 		return v, true, nil
+	}
+	if op.Exact && op.From != v.Version+1 {
+		return v, false, fmt.Errorf("%w: it has version %d", ErrVersion, v.Version)
 	}
 	if op.From == 0 {
 		op.From = v.Version + 1

@@ -1133,6 +1133,58 @@ type DhtRecordList struct {
 	Next  *string   `json:"next"`
 }
 
+// DhtRegister defines model for DhtRegister.
+type DhtRegister struct {
+	Acceptors []struct {
+		Id   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"acceptors"`
+
+	// Again The change had been made by an earlier attempt
+	Again bool `json:"again"`
+
+	// Epoch Counts the changes of the acceptors
+	Epoch  int64 `json:"epoch"`
+	Exists bool  `json:"exists"`
+
+	// Key 64 hexadecimal digits
+	Key string `json:"key"`
+
+	// Trace What was said
+	Trace []struct {
+		Member *string `json:"member,omitempty"`
+		Text   string  `json:"text"`
+		Topic  string  `json:"topic"`
+	} `json:"trace"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 *[]byte `json:"value_base64,omitempty"`
+
+	// Version Counts the changes, deletions too
+	Version int64 `json:"version"`
+}
+
+// DhtRegisterChange defines model for DhtRegisterChange.
+type DhtRegisterChange struct {
+	// Add Add to a whole number; nothing counts as 0
+	Add *int64 `json:"add,omitempty"`
+
+	// Append Add a text to the end
+	Append  *string `json:"append,omitempty"`
+	Delete  *bool   `json:"delete,omitempty"`
+	IfValue *string `json:"if_value,omitempty"`
+
+	// IfVersion 0: only if it has never been changed
+	IfVersion *int64 `json:"if_version,omitempty"`
+
+	// Key Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Key DhtName `json:"key"`
+
+	// Op 16 hexadecimal digits that name this change, a colon, and the version from which on it can be there; as a refusal gives it
+	Op          *string `json:"op,omitempty"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 *string `json:"value_base64,omitempty"`
+}
+
 // DhtRemoved defines model for DhtRemoved.
 type DhtRemoved struct {
 	Items   []DhtRecord     `json:"items"`
@@ -2610,6 +2662,11 @@ type ListRecordsParams struct {
 	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetRegisterParams defines parameters for GetRegister.
+type GetRegisterParams struct {
+	Key DhtKey `form:"key" json:"key"`
+}
+
 // ListResponsibleParams defines parameters for ListResponsible.
 type ListResponsibleParams struct {
 	Key DhtKey `form:"key" json:"key"`
@@ -2728,6 +2785,9 @@ type BatchDhtJSONRequestBody = DhtBatch
 
 // ReplyDataJSONRequestBody defines body for ReplyData for application/json ContentType.
 type ReplyDataJSONRequestBody = DataReply
+
+// UpdateRegisterJSONRequestBody defines body for UpdateRegister for application/json ContentType.
+type UpdateRegisterJSONRequestBody = DhtRegisterChange
 
 // RemoveValuesJSONRequestBody defines body for RemoveValues for application/json ContentType.
 type RemoveValuesJSONRequestBody = DhtQuery
@@ -2936,6 +2996,12 @@ type ServerInterface interface {
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx echo.Context, params ListRecordsParams) error
+	// GetRegister What all members agree that a register has
+	// (GET /api/dht/registers)
+	GetRegister(ctx echo.Context, params GetRegisterParams) error
+	// UpdateRegister Compare and swap
+	// (POST /api/dht/registers)
+	UpdateRegister(ctx echo.Context) error
 	// RemoveValues Remove what a query finds
 	// (POST /api/dht/remove)
 	RemoveValues(ctx echo.Context) error
@@ -3170,6 +3236,33 @@ func (w *ServerInterfaceWrapper) ListRecords(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListRecords(ctx, params)
+	return err
+}
+
+// GetRegister converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRegister(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetRegisterParams
+	// ------------- Required query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRegister(ctx, params)
+	return err
+}
+
+// UpdateRegister converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateRegister(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateRegister(ctx)
 	return err
 }
 
@@ -4129,6 +4222,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/dht/renew", wrapper.RenewValue, options.OperationMiddlewares["renewValue"]...)
 	router.GET(options.BaseURL+"/api/dht/versions", wrapper.ListVersions, options.OperationMiddlewares["listVersions"]...)
 	router.POST(options.BaseURL+"/api/dht/versions", wrapper.PutVersion, options.OperationMiddlewares["putVersion"]...)
+	router.GET(options.BaseURL+"/api/dht/registers", wrapper.GetRegister, options.OperationMiddlewares["getRegister"]...)
+	router.POST(options.BaseURL+"/api/dht/registers", wrapper.UpdateRegister, options.OperationMiddlewares["updateRegister"]...)
 	router.GET(options.BaseURL+"/api/dht/records", wrapper.ListRecords, options.OperationMiddlewares["listRecords"]...)
 	router.POST(options.BaseURL+"/api/dht/repair", wrapper.RepairDht, options.OperationMiddlewares["repairDht"]...)
 	router.POST(options.BaseURL+"/api/dht/send", wrapper.SendData, options.OperationMiddlewares["sendData"]...)
@@ -4389,6 +4484,84 @@ type ListRecordsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRecordsdefaultApplicationProblemPlusJSONResponse) VisitListRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegisterRequestObject struct {
+	Params GetRegisterParams
+}
+
+type GetRegisterResponseObject interface {
+	VisitGetRegisterResponse(w http.ResponseWriter) error
+}
+
+type GetRegister200JSONResponse DhtRegister
+
+func (response GetRegister200JSONResponse) VisitGetRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegisterdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRegisterdefaultApplicationProblemPlusJSONResponse) VisitGetRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRegisterRequestObject struct {
+	Body *UpdateRegisterJSONRequestBody
+}
+
+type UpdateRegisterResponseObject interface {
+	VisitUpdateRegisterResponse(w http.ResponseWriter) error
+}
+
+type UpdateRegister200JSONResponse DhtRegister
+
+func (response UpdateRegister200JSONResponse) VisitUpdateRegisterResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateRegisterdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateRegisterdefaultApplicationProblemPlusJSONResponse) VisitUpdateRegisterResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6557,6 +6730,12 @@ type StrictServerInterface interface {
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx context.Context, request ListRecordsRequestObject) (ListRecordsResponseObject, error)
+	// GetRegister What all members agree that a register has
+	// (GET /api/dht/registers)
+	GetRegister(ctx context.Context, request GetRegisterRequestObject) (GetRegisterResponseObject, error)
+	// UpdateRegister Compare and swap
+	// (POST /api/dht/registers)
+	UpdateRegister(ctx context.Context, request UpdateRegisterRequestObject) (UpdateRegisterResponseObject, error)
 	// RemoveValues Remove what a query finds
 	// (POST /api/dht/remove)
 	RemoveValues(ctx context.Context, request RemoveValuesRequestObject) (RemoveValuesResponseObject, error)
@@ -6929,6 +7108,77 @@ func (sh *strictHandler) ListRecords(ctx echo.Context, params ListRecordsParams)
 		return err
 	} else if validResponse, ok := response.(ListRecordsResponseObject); ok {
 		return validResponse.VisitListRecordsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRegister operation middleware
+func (sh *strictHandler) GetRegister(ctx echo.Context, params GetRegisterParams) error {
+	var request GetRegisterRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRegister(ctx.Request().Context(), request.(GetRegisterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRegister")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRegisterResponseObject); ok {
+		return validResponse.VisitGetRegisterResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateRegister operation middleware
+func (sh *strictHandler) UpdateRegister(ctx echo.Context) error {
+	var request UpdateRegisterRequestObject
+
+	var body UpdateRegisterJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateRegister(ctx.Request().Context(), request.(UpdateRegisterRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateRegister")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateRegisterResponseObject); ok {
+		return validResponse.VisitUpdateRegisterResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

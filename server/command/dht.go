@@ -26,6 +26,7 @@ type dhtCmd struct {
 	Renew       dhtRenewCmd       `cmd:"" help:"Give a value another time to live, or another owner."`
 	Vput        dhtVputCmd        `cmd:"" help:"Write a new version of a value beside the old ones."`
 	Versions    dhtVersionsCmd    `cmd:"" help:"Show the versions of a value, and which replaces which."`
+	Cas         dhtCasCmd         `cmd:"" help:"Read or change a register, on which all members agree (compare and swap)."`
 	Responsible dhtResponsibleCmd `cmd:"" aliases:"who" help:"Show which members keep a key."`
 	Status      dhtStatusCmd      `cmd:"" help:"Show what this node keeps, the rules and the members."`
 	Records     dhtRecordsCmd     `cmd:"" help:"List the records that this node keeps."`

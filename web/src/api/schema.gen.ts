@@ -845,6 +845,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dht/registers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What all members agree that a register has
+         * @description A register is changed by one after the other, whoever does so at the same time (linearizable, by CASPaxos). Reading it is a round as well. A majority of its acceptors has to be there.
+         */
+        get: operations["getRegister"];
+        put?: never;
+        /**
+         * Compare and swap
+         * @description One of value, append, add and delete says what is to be there; if_version and if_value say what must be there now, or the refusal is `register_differs`. Without an answer in time the refusal is `register_unknown`: the change may have been made. Ask again with the same `op`, and it is made once.
+         */
+        post: operations["updateRegister"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dht/records": {
         parameters: {
             query?: never;
@@ -1474,6 +1498,58 @@ export interface components {
             copies: number;
             replicas: components["schemas"]["DhtReplica"][];
             trace: components["schemas"]["DhtTrace"];
+        };
+        DhtRegister: {
+            /** @description 64 hexadecimal digits */
+            key: string;
+            exists: boolean;
+            value?: string;
+            /** Format: byte */
+            value_base64?: string;
+            /**
+             * Format: int64
+             * @description Counts the changes, deletions too
+             */
+            version: number;
+            /** @description The change had been made by an earlier attempt */
+            again: boolean;
+            /**
+             * Format: int64
+             * @description Counts the changes of the acceptors
+             */
+            epoch: number;
+            acceptors: {
+                id: string;
+                name: string;
+            }[];
+            /** @description What was said */
+            trace: {
+                topic: string;
+                member?: string;
+                text: string;
+            }[];
+        };
+        DhtRegisterChange: {
+            key: components["schemas"]["DhtName"];
+            value?: string;
+            value_base64?: string;
+            /** @description Add a text to the end */
+            append?: string;
+            /**
+             * Format: int64
+             * @description Add to a whole number; nothing counts as 0
+             */
+            add?: number;
+            /** @default false */
+            delete: boolean;
+            /**
+             * Format: int64
+             * @description 0: only if it has never been changed
+             */
+            if_version?: number;
+            if_value?: string;
+            /** @description 16 hexadecimal digits that name this change, a colon, and the version from which on it can be there; as a refusal gives it */
+            op?: string;
         };
         DhtKept: {
             record: components["schemas"]["DhtRecord"];
@@ -3914,6 +3990,61 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DhtVersionStored"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getRegister: {
+        parameters: {
+            query: {
+                /** @example greeting */
+                key: components["parameters"]["DhtKey"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The register */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtRegister"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateRegister: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "counter",
+                 *       "add": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["DhtRegisterChange"];
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtRegister"];
                 };
             };
             default: components["responses"]["Problem"];
