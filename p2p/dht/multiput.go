@@ -207,8 +207,18 @@ func (p *putting) next(v view, want int, names map[p2p.ID]string) []Member {
 	return out
 }
 
-// retries reports whether a put is to be signed again when a replica has something newer.
-func (p *putting) retries() bool { return !p.put.Absent }
+// retries reports whether a put is to be signed again with a larger sequence number since a
+// replica has something newer: a record, or the tombstone of one, which only stands in the
+// way of what was written before it. The clock of who has removed it may be ahead.
+func (p *putting) retries(s Status) bool {
+	switch s {
+	case StatusStale:
+		return !p.put.Absent
+	case StatusDeleted:
+		return p.put.Renew == nil && !p.put.tombstone
+	}
+	return false
+}
 
 // send sends a round of batches.
 func (t *Table) send(ctx context.Context, op *operation, round int, batches map[p2p.ID][]*putting) {
@@ -241,7 +251,7 @@ func (t *Table) send(ctx context.Context, op *operation, round int, batches map[
 		if h.err != nil {
 			r.Status, r.Error = StatusFailed, h.err.Error()
 		}
-		if r.Status == StatusStale && p.retries() {
+		if p.retries(r.Status) {
 			p.stale, p.resign = max(p.stale, h.res.Seq), true
 		}
 	}

@@ -120,25 +120,31 @@ func (t *Table) sendOutbox(ctx context.Context) {
 	})
 }
 
-// push sends copies to one member, and returns how many it has stored.
-func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (int, error) {
+// pushed says what became of copies: so many has the other side stored, and of so many more
+// it has something newer, so that nobody needs them any more.
+type pushed struct{ stored, superseded int }
+
+// push sends copies to one member.
+func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (p pushed, err error) {
 	batch := make([]*putting, len(writes))
 	for i, w := range writes {
 		batch[i] = &putting{write: w}
 	}
-	stored := 0
 	for _, some := range split(batch, t.limit(to)) {
 		results, err := t.sendTo(ctx, op, round, to, some)
 		if err != nil {
-			return stored, err
+			return p, err
 		}
 		for _, r := range results {
-			if r.Status.Stored() {
-				stored++
+			switch {
+			case r.Status.Stored():
+				p.stored++
+			case r.Status == StatusStale, r.Status == StatusDeleted:
+				p.superseded++
 			}
 		}
 	}
-	return stored, nil
+	return p, nil
 }
 
 // Repair compares what this node keeps with each member that is to keep the same, and

@@ -451,7 +451,9 @@ func after(k p2p.Key) p2p.Key {
 	return k
 }
 
-// exchange brings stretches in line, and reports whether the peer has now all that was here.
+// exchange brings stretches in line, and reports whether the peer has now all that was here,
+// or something newer. That it does must not depend on whether this node takes the newer ones:
+// it does not where it is too far away to keep them.
 func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool, err error) {
 	for {
 		r := syncRequest{Records: make([]located, len(batch))}
@@ -475,13 +477,13 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 			}
 			more = more || l.More
 		}
-		stored, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
-		c.sent += stored
+		pushed, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
+		c.sent += pushed.stored
 		if err != nil {
 			return false, err
 		}
 		if !more || kept == 0 {
-			return stored == len(writes), nil
+			return pushed.stored+pushed.superseded == len(writes), nil
 		}
 		for i := range batch {
 			again, err := c.stretches(ctx, batch[i].Location)
