@@ -44,6 +44,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 	slices.SortFunc(names, Name.Compare)
 	names = slices.Compact(names)
 	if len(names) > 0 {
+		t.repair.keeping.RLock()
 		err = t.o.Store.Change(ctx, names, func(cells []*Cell) error {
 			for _, i := range admitted {
 				at, _ := slices.BinarySearchFunc(cells, writes[i].Record.Name(), func(c *Cell, n Name) int { return c.Name.Compare(n) })
@@ -51,6 +52,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 			}
 			return nil
 		})
+		t.repair.keeping.RUnlock()
 	}
 	t.changes.Add(1)
 	if err != nil {

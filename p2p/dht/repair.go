@@ -30,6 +30,10 @@ type repairs struct {
 	queued int
 
 	cache sharedCache
+
+	// keeping is held for reading by who stores records, so that none comes while it is
+	// decided that what is here may go.
+	keeping sync.RWMutex
 }
 
 func (r *repairs) init() {
@@ -154,7 +158,12 @@ func (t *Table) Repair(ctx context.Context) error {
 	return t.repairIn(ctx, t.view())
 }
 
-// Leave hands over what this node keeps to those who are to keep it when it is gone.
+// leaveTries is how often a node that goes offers what it keeps.
+const leaveTries = 3
+
+// Leave hands over what this node keeps to those who are to keep it when it is gone. It is
+// an error if there are records that nobody has taken: they would be gone with this node. What
+// some of the replicas have they bring to the others themselves.
 func (t *Table) Leave(ctx context.Context) error {
 	v := t.view()
 	delete(v.alive, t.self)
@@ -165,7 +174,25 @@ func (t *Table) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.handOver(ctx, v, sets.strays, false)
+	strays, alone := sets.strays, 0
+	for try := 0; try < leaveTries && len(strays) > 0; try++ {
+		given := t.give(ctx, v, strays)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("dht: hand over %d locations: %w", len(strays), err)
+		}
+		alone = 0
+		strays = slices.DeleteFunc(strays, func(s LocationSum) bool {
+			g := given[s.Location]
+			if g.has == 0 {
+				alone++
+			}
+			return g.has == g.of
+		})
+	}
+	if alone > 0 {
+		return fmt.Errorf("dht: hand over %d locations: %w", alone, ErrNoReplica)
+	}
+	return nil
 }
 
 func (t *Table) repairIn(ctx context.Context, v view) error {
@@ -187,7 +214,7 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 			t.o.Logger.Debug("copies not compared", "with", t.nameOf(peer), "error", err)
 		}
 	})
-	if err := t.handOver(ctx, v, sets.strays, true); err != nil {
+	if err := t.handOver(ctx, v, sets.strays); err != nil {
 		return err
 	}
 	return ctx.Err()
@@ -224,22 +251,22 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	return out, nil
 }
 
-// handOver brings strays to those who should keep them. With drop, what all of them have is
-// deleted here.
-func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop bool) error {
-	if len(strays) == 0 {
-		return ctx.Err()
-	}
+// given says how many of those who should keep a location have all of it that is here.
+type given struct{ of, has int }
+
+// give brings strays to those who should keep them.
+func (t *Table) give(ctx context.Context, v view, strays []LocationSum) map[p2p.Key]given {
 	n := t.Replicas()
 	to := map[p2p.ID][]LocationSum{}
-	owed := map[p2p.Key]int{}
+	out := map[p2p.Key]given{}
 	for _, s := range strays {
-		for _, m := range v.replicas(s.Location, n) {
+		replicas := v.replicas(s.Location, n)
+		for _, m := range replicas {
 			to[m.ID] = append(to[m.ID], s)
-			owed[s.Location]++
 		}
+		out[s.Location] = given{of: len(replicas)}
 	}
-	var mu sync.Mutex // guards owed
+	var mu sync.Mutex // guards out
 	each(to, func(peer p2p.ID, sums []LocationSum) {
 		same, err := t.giveAll(ctx, peer, sums)
 		if err != nil && ctx.Err() == nil {
@@ -248,26 +275,65 @@ func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop
 		mu.Lock()
 		defer mu.Unlock()
 		for _, location := range same {
-			owed[location]--
+			g := out[location]
+			g.has++
+			out[location] = g
 		}
 	})
-	if err := ctx.Err(); err != nil || !drop {
+	return out
+}
+
+// handOver brings strays to those who should keep them, and deletes here what all of them
+// have.
+func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum) error {
+	if len(strays) == 0 {
+		return ctx.Err()
+	}
+	given := t.give(ctx, v, strays)
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// What has come since then others may lack: it was stored here because they could not be
+	// asked, perhaps, and whoever did so was told that it is safe.
+	t.repair.keeping.Lock()
+	defer t.repair.keeping.Unlock()
 	var done []p2p.Key
-	for location, left := range owed {
-		if left == 0 {
-			done = append(done, location)
+	for _, s := range strays {
+		if g := given[s.Location]; g.has < g.of {
+			continue
+		}
+		sum, err := t.sumOf(ctx, s.Location)
+		if err != nil {
+			return err
+		}
+		if sum == s.Sum {
+			done = append(done, s.Location)
 		}
 	}
 	slices.SortFunc(done, p2p.Key.Compare)
 	if len(done) == 0 {
 		return nil
 	}
+	t.changes.Add(1)
 	if err := t.o.Store.Drop(ctx, done); err != nil {
 		return fmt.Errorf("dht: drop what others keep: %w", err)
 	}
 	return nil
+}
+
+// sumOf returns the sum over what is live here of a location.
+func (t *Table) sumOf(ctx context.Context, location p2p.Key) (sum Sum, err error) {
+	q, now := everything(location), t.now()
+	q.Bare = true
+	for h, err := range t.o.Store.Read(ctx, q) {
+		if err != nil {
+			return sum, fmt.Errorf("dht: read %x: %w", location[:4], err)
+		}
+		if h.live(now) {
+			sum.Add(h.Header)
+		}
+	}
+	return sum, nil
 }
 
 // Clear deletes everything that is kept here: the network it was signed for is left.

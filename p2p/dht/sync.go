@@ -579,7 +579,11 @@ type sharedCache struct {
 // view.
 func (t *Table) sharedWith(ctx context.Context, peer p2p.ID, s syncView, v view) ([]LocationSum, error) {
 	b := append(append(peer[:len(peer):len(peer)], s.Alive...), s.Roster...)
-	key := sha256.Sum256(binary.BigEndian.AppendUint32(append(b, byte(s.Replicas)), uint32(len(s.Alive))))
+	b = append(b, byte(s.Replicas), 0)
+	if s.Nearest {
+		b[len(b)-1] = 1
+	}
+	key := sha256.Sum256(binary.BigEndian.AppendUint32(b, uint32(len(s.Alive))))
 	cache := &t.repair.cache
 	cache.mu.Lock()
 	defer cache.mu.Unlock()

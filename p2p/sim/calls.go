@@ -32,9 +32,9 @@ type Calls struct {
 	mu      sync.Mutex
 	options CallOptions
 	nodes   map[p2p.ID]*callNode
-	cuts  map[pairKey]bool // from the first to the second
-	calls map[pairKey]uint64
-	stats CallStats
+	cuts    map[pairKey]bool // from the first to the second
+	calls   map[pairKey]uint64
+	stats   CallStats
 	// running counts calls that have arrived: duplicates outlive who asked.
 	running sync.WaitGroup
 }
