@@ -90,6 +90,7 @@ type putting struct {
 	asked    map[p2p.ID]*Replica
 	order    []p2p.ID // of those that were asked, nearest first
 	stale    uint64   // the largest sequence number that a replica has
+	clock    uint64   // of replicas to which the sequence number was from the future
 	resign   bool     // it is to be signed before it is sent
 	again    bool     // it was signed, and no replica has it so
 	replicas int      // that are wanted
@@ -132,6 +133,15 @@ func (t *Table) put(ctx context.Context, name string, puts []Put) ([]PutResult, 
 
 // sign signs what is to be signed, or signed again, in one batch.
 func (t *Table) sign(ctx context.Context, all []*putting) error {
+	for _, p := range all {
+		// Where nobody has it the clock of this node is ahead, or once was. Replicas say what would
+		// do; at those that have it already, it would only be stale.
+		if p.clock > 0 && !p.stored() {
+			p.resign = true
+		} else {
+			p.clock = 0
+		}
+	}
 	var again []*putting
 	least := uint64(t.o.Now().UnixMicro())
 	for _, p := range all {
@@ -152,12 +162,16 @@ func (t *Table) sign(ctx context.Context, all []*putting) error {
 	}
 	records := make([]Record, len(again))
 	for i, p := range again {
-		records[i] = p.put.record(first + uint64(i))
+		seq := first + uint64(i)
+		if p.clock > 0 {
+			seq = max(p.clock, p.stale+1, p.put.seq)
+		}
+		records[i] = p.put.record(seq)
 	}
 	Sign(t.o.Identity, t.o.Network(), records)
 	for i, p := range again {
 		p.write = Write{Record: records[i], Absent: p.put.Absent, Fork: p.put.Fork}
-		p.resign, p.again = false, true
+		p.resign, p.again, p.clock = false, true, 0
 	}
 	return nil
 }
@@ -214,8 +228,20 @@ func (p *putting) retries(s Status) bool {
 	switch s {
 	case StatusStale:
 		return !p.put.Absent
+	case StatusExpired:
+		return true // this node's clock is far behind
 	case StatusDeleted:
 		return p.put.Renew == nil && !p.put.tombstone
+	}
+	return false
+}
+
+// stored reports whether some replica has it.
+func (p *putting) stored() bool {
+	for _, r := range p.asked {
+		if r.Status.Stored() {
+			return true
+		}
 	}
 	return false
 }
@@ -250,6 +276,9 @@ func (t *Table) send(ctx context.Context, op *operation, round int, batches map[
 		r.Status, r.Error = h.res.Status, ""
 		if h.err != nil {
 			r.Status, r.Error = StatusFailed, h.err.Error()
+		}
+		if r.Status == StatusFuture {
+			p.clock = max(p.clock, h.res.Seq)
 		}
 		if p.retries(r.Status) {
 			p.stale, p.resign = max(p.stale, h.res.Seq), true

@@ -2,9 +2,11 @@ package dht
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -75,26 +77,66 @@ func (r *repairs) take() map[p2p.ID][]Write {
 	return out
 }
 
-// Run keeps copies where they should be, and deletes what has expired, until ctx ends.
+// hurries is how often in a row the rest of a comparison follows at once: a member that
+// always has more must not keep this node busy.
+const hurries = 16
+
+// Run keeps copies where they should be, and deletes what has expired, until ctx ends. A
+// member that is slow delays what is sent to it and compared with it only.
 func (t *Table) Run(ctx context.Context) error {
-	repair, expire := time.NewTimer(repairAfter), time.NewTimer(0)
-	defer repair.Stop()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { t.runRepair(ctx) })
+	running.Go(func() { t.runOutbox(ctx) })
+	expire := time.NewTimer(0)
 	defer expire.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.repair.changed:
-			repair.Reset(repairAfter)
-		case <-t.repair.kicked:
-			t.sendOutbox(ctx)
-		case <-repair.C:
-			if err := t.Repair(ctx); err != nil && ctx.Err() == nil {
-				t.o.Logger.Warn("copies not compared", "error", err)
-			}
-			repair.Reset(repairEvery)
 		case <-expire.C:
 			expire.Reset(t.expire(ctx))
+		}
+	}
+}
+
+// runOutbox sends what waits.
+func (t *Table) runOutbox(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.repair.kicked:
+			t.sendOutbox(ctx)
+		}
+	}
+}
+
+// runRepair compares from time to time, and when somebody came or went.
+func (t *Table) runRepair(ctx context.Context) {
+	repair := time.NewTimer(repairAfter)
+	defer repair.Stop()
+	hurried := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.repair.changed:
+			repair.Reset(repairAfter)
+		case <-repair.C:
+			err := t.Repair(ctx)
+			next := repairEvery
+			switch {
+			case errors.Is(err, errRest) && hurried < hurries:
+				hurried++
+				next = repairAfter
+			case err != nil && ctx.Err() == nil && !errors.Is(err, errRest):
+				t.o.Logger.Warn("copies not compared", "error", err)
+				hurried = 0
+			default:
+				hurried = 0
+			}
+			repair.Reset(next)
 		}
 	}
 }
@@ -207,17 +249,23 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 			others[id] = sets.shared[id]
 		}
 	}
+	var rest atomic.Bool
 	each(others, func(peer p2p.ID, shared []LocationSum) {
 		limit <- struct{}{}
 		defer func() { <-limit }()
-		if err := t.compare(ctx, v, peer, shared); err != nil && ctx.Err() == nil {
+		if err := t.compare(ctx, v, peer, shared); errors.Is(err, errRest) {
+			rest.Store(true)
+		} else if err != nil && ctx.Err() == nil {
 			t.o.Logger.Debug("copies not compared", "with", t.nameOf(peer), "error", err)
 		}
 	})
 	if err := t.handOver(ctx, v, sets.strays); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil || !rest.Load() {
+		return err
+	}
+	return fmt.Errorf("dht: compare: %w", errRest)
 }
 
 // locationSets sorts the locations that this node has records of.

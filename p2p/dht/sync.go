@@ -10,6 +10,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -29,8 +30,12 @@ const (
 	listAt        = 48   // with so few locations at both ends they are listed
 	hashSize      = 8
 	maxPrefix     = 2 * len(p2p.Key{})
-	compareRounds = 256 // messages of one comparison, at most
+	compareRounds = 256     // messages of one comparison, at most
+	maxPending    = 1 << 16 // nodes of the tree that wait to be compared
 )
+
+// compareTimeout is how long a comparison may take: others wait for their turn.
+const compareTimeout = 5 * time.Minute
 
 type syncRequest struct {
 	View    *syncView `cbor:"1,keyasint,omitempty"`
@@ -156,13 +161,19 @@ type comparison struct {
 // compare brings this node and a peer in line over the locations that both should keep.
 func (t *Table) compare(ctx context.Context, v view, peer p2p.ID, shared []LocationSum) error {
 	c := &comparison{t: t, op: t.begin("repair"), peer: peer, view: t.syncView(v)}
-	differ, err := c.locations(ctx, shared)
-	if err == nil {
-		err = c.records(ctx, differ)
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, errRest)
+	defer cancel()
+	err := c.locations(ctx, shared)
 	c.report()
+	if c.sent+c.received > 0 && (errors.Is(err, errRest) || errors.Is(context.Cause(ctx), errRest)) {
+		return errRest
+	}
+	t.suspect(peer, err)
 	return err
 }
+
+// errRest: a comparison has got somewhere, and had to end before all was compared.
+var errRest = errors.New("the rest comes later")
 
 // report tells of differences that were found.
 func (c *comparison) report() {
@@ -208,7 +219,7 @@ func (t *Table) giveAll(ctx context.Context, peer p2p.ID, sums []LocationSum) (s
 // ask sends one request, and returns the answer with the copies that follow.
 func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copies []copied, err error) {
 	if c.messages++; c.messages > compareRounds {
-		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: the rest comes later", c.peer.Short(), compareRounds)
+		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: %w", c.peer.Short(), compareRounds, errRest)
 	}
 	r.View = c.view
 	long := c.t.limit(c.peer) > maxCall && len(r.Records) > 0
@@ -231,7 +242,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 			}
 			copies = append(copies, one)
 		}
-		return a.check(r, len(copies))
+		return a.check(r, copies)
 	})
 	return a, copies, err
 }
@@ -240,7 +251,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 var errRoster = errors.New("the other side knows other members")
 
 // check reports whether a is an answer to r, in words.
-func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
+func (a syncAnswer) check(r syncRequest, copies []copied) (string, error) {
 	if a.Stale {
 		return "", errRoster
 	}
@@ -260,6 +271,9 @@ func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
 			return "", err
 		}
 		differ += len(keys)
+		if n := len(r.Lists[i].Locations) / listEntry; len(keys) > max(maxListed, n) {
+			return "", fmt.Errorf("dht: %d locations of a list differ: %w", len(keys), ErrMalformed)
+		}
 	}
 	for i, l := range a.Records {
 		for _, m := range l.Missing {
@@ -273,11 +287,24 @@ func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
 		differ += len(l.Missing)
 		announced += l.Copies
 	}
-	if announced != copies {
-		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", copies, announced, ErrMalformed)
+	if announced != len(copies) {
+		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", len(copies), announced, ErrMalformed)
 	}
-	return fmt.Sprintf("%d differ, %d copies", differ, copies), nil
+	for _, one := range copies {
+		if !slices.ContainsFunc(r.Records, func(l located) bool { return l.spans(one.Record.Address) }) {
+			return "", fmt.Errorf("dht: a copy that nobody asked for: %w", ErrMalformed)
+		}
+	}
+	return fmt.Sprintf("%d differ, %d copies", differ, len(copies)), nil
 }
+
+// spans reports whether an address is one of those that l is about.
+func (l located) spans(a Address) bool {
+	return a.Location == l.Location && l.From.Compare(a.Content) <= 0 && a.Content.Compare(l.To) <= 0
+}
+
+// listEntry is how many bytes a location has in a list.
+const listEntry = len(p2p.Key{}) + len(Sum{})
 
 // differing returns the locations of a list that differ, in order.
 func (a syncAnswer) differing(i int) ([]p2p.Key, error) {
@@ -295,18 +322,25 @@ func (a syncAnswer) differing(i int) ([]p2p.Key, error) {
 	return out, nil
 }
 
-// locations finds the locations that differ.
-func (c *comparison) locations(ctx context.Context, mine []LocationSum) ([]p2p.Key, error) {
-	parts := []part{{Sums: children(mine, nil)}}
+// locations finds the locations that differ, and brings them in line as it finds them: with
+// many differences one comparison does not see all of the tree, and has to get somewhere all
+// the same. It goes down before it goes on, so that few nodes wait.
+func (c *comparison) locations(ctx context.Context, mine []LocationSum) error {
+	prefixes := [][]byte{nil}
 	var lists []list
-	for len(parts) > 0 {
-		some := parts[:min(len(parts), maxParts)]
-		a, _, err := c.ask(ctx, syncRequest{Parts: some})
-		if err != nil {
-			return nil, err
+	for len(prefixes) > 0 {
+		n := min(len(prefixes), maxParts)
+		some := prefixes[len(prefixes)-n:]
+		parts := make([]part, n)
+		for i, prefix := range some {
+			parts[i] = part{Prefix: prefix, Sums: children(mine, prefix)}
 		}
-		parts = parts[len(some):]
-		for i, p := range some {
+		a, _, err := c.ask(ctx, syncRequest{Parts: parts})
+		if err != nil {
+			return err
+		}
+		prefixes = prefixes[:len(prefixes)-n]
+		for i, p := range parts {
 			next := a.Parts[i].Counts
 			for d := range fanOut {
 				if a.Parts[i].Mask>>d&1 == 0 {
@@ -316,40 +350,52 @@ func (c *comparison) locations(ctx context.Context, mine []LocationSum) ([]p2p.K
 				next = next[1:]
 				prefix := append(slices.Clone(p.Prefix), byte(d))
 				ours := under(mine, prefix)
-				if len(ours)+int(theirs) <= listAt || len(prefix) == maxPrefix {
+				if uint64(len(ours))+uint64(theirs) <= listAt || len(prefix) == maxPrefix {
 					lists = append(lists, list{Prefix: prefix, Locations: packSums(ours)})
 				} else {
-					parts = append(parts, part{Prefix: prefix, Sums: children(mine, prefix)})
+					prefixes = append(prefixes, prefix)
 				}
 			}
+		}
+		if len(prefixes) > maxPending {
+			return fmt.Errorf("dht: compare: a tree of more than %d nodes: %w", maxPending, p2p.ErrTooLarge)
+		}
+		if len(lists) >= maxParts {
+			if err := c.listed(ctx, lists); err != nil {
+				return err
+			}
+			lists = nil
 		}
 	}
 	return c.listed(ctx, lists)
 }
 
-// listed finds the locations of lists that differ.
-func (c *comparison) listed(ctx context.Context, lists []list) ([]p2p.Key, error) {
-	var differ []p2p.Key
+// listed brings in line the locations of lists that differ.
+func (c *comparison) listed(ctx context.Context, lists []list) error {
 	for len(lists) > 0 {
 		n, locations := 0, 0
 		for n < len(lists) && n < maxParts && locations < maxListed {
-			locations += len(lists[n].Locations) / (len(p2p.Key{}) + len(Sum{}))
+			locations += len(lists[n].Locations) / listEntry
 			n++
 		}
 		a, _, err := c.ask(ctx, syncRequest{Lists: lists[:n]})
 		if err != nil {
-			return nil, err
+			return err
 		}
+		var differ []p2p.Key
 		for i := range n {
 			keys, err := a.differing(i)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			differ = append(differ, keys...)
 		}
+		if err := c.records(ctx, differ); err != nil {
+			return err
+		}
 		lists = lists[n:]
 	}
-	return differ, nil
+	return nil
 }
 
 // records brings locations in line, many in one message where they are small.
@@ -630,7 +676,6 @@ func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte
 
 // check reports what is wrong with a request.
 func (r syncRequest) check() error {
-	entry := len(p2p.Key{}) + len(Sum{})
 	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts {
 		return fmt.Errorf("dht: compare %d parts, %d lists, %d locations: %w", len(r.Parts), len(r.Lists), len(r.Records), p2p.ErrTooLarge)
 	}
@@ -646,14 +691,28 @@ func (r syncRequest) check() error {
 		}
 	}
 	for _, l := range r.Lists {
-		if len(l.Prefix) > maxPrefix || len(l.Locations)%entry != 0 || !digits(l.Prefix) {
+		if len(l.Prefix) > maxPrefix || len(l.Locations)%listEntry != 0 || !digits(l.Prefix) {
 			return fmt.Errorf("dht: compare a list of %d digits with %d bytes: %w", len(l.Prefix), len(l.Locations), ErrMalformed)
 		}
 	}
-	for _, l := range r.Records {
+	only, listed, hashes := 0, 0, 0
+	for _, l := range r.Lists {
+		listed += len(l.Locations) / listEntry
+		if l.Only {
+			only++
+		}
+	}
+	for i, l := range r.Records {
+		hashes += len(l.Hashes) / hashSize
 		if len(l.Hashes)%hashSize != 0 {
 			return fmt.Errorf("dht: compare %d bytes of hashes: %w", len(l.Hashes), ErrMalformed)
 		}
+		if i > 0 && slices.ContainsFunc(r.Records[:i], func(o located) bool { return o.Location == l.Location }) {
+			return fmt.Errorf("dht: compare a location twice: %w", ErrMalformed)
+		}
+	}
+	if only > 1 || listed > 2*maxListed+listAt || hashes > 32*maxHashes {
+		return fmt.Errorf("dht: compare %d lists of locations, %d locations, %d records: %w", only, listed, hashes, p2p.ErrTooLarge)
 	}
 	return nil
 }

@@ -86,6 +86,9 @@ type Table struct {
 	number   atomic.Uint64 // of the last operation
 	changes  atomic.Uint64 // of what is kept here
 	repair   repairs
+
+	strangers strangers
+	gate      gate
 }
 
 // New returns a table. Its Run keeps copies where they should be.
@@ -252,7 +255,7 @@ type Handler func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error)
 
 // Handlers returns who answers the protocols of the table.
 func (t *Table) Handlers() map[string]Handler {
-	return map[string]Handler{ProtoPut: t.handlePut, ProtoGet: t.handleGet, ProtoSync: t.handleSync}
+	return map[string]Handler{ProtoPut: t.guard(t.handlePut), ProtoGet: t.guard(t.handleGet), ProtoSync: t.guard(t.handleSync)}
 }
 
 // each calls f for all members at once and returns when all have returned.
