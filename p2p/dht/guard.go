@@ -47,6 +47,15 @@ func (c *Cell) timely(h Header, now int64) (Status, uint64) {
 	return StatusOK, 0
 }
 
+// replace forgets the record at an address that is to be written by somebody whose number is
+// in order, if it can only be from a time when this node's clock was wrong: nobody believes it,
+// and nothing would be newer.
+func (c *Cell) replace(h Header, now int64) {
+	if i, found := c.find(h.Version); found && !c.Records[i].ended(now, 0) && !c.Records[i].credible(now) {
+		c.Records = slices.Delete(c.Records, i, i+1)
+	}
+}
+
 // credible reports whether a reader can believe in the numbers of a record: what an honest
 // replica has taken, whose clock is as wrong as can be.
 func (h Header) credible(now int64) bool {

@@ -49,6 +49,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 			for _, i := range admitted {
 				at, _ := slices.BinarySearchFunc(cells, writes[i].Record.Name(), func(c *Cell, n Name) int { return c.Name.Compare(n) })
 				if results[i].Status, results[i].Seq = cells[at].timely(writes[i].Record.Header, now); results[i].Status == StatusOK {
+					cells[at].replace(writes[i].Record.Header, now)
 					results[i].Status, results[i].Seq = cells[at].Put(writes[i], rules, now)
 				}
 			}

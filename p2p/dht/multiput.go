@@ -91,6 +91,7 @@ type putting struct {
 	order    []p2p.ID // of those that were asked, nearest first
 	stale    uint64   // the largest sequence number that a replica has
 	clock    uint64   // of replicas to which the sequence number was from the future
+	latest   uint64   // what they would take; 0: not known
 	resign   bool     // it is to be signed before it is sent
 	again    bool     // it was signed, and no replica has it so
 	replicas int      // that are wanted
@@ -134,8 +135,8 @@ func (t *Table) put(ctx context.Context, name string, puts []Put) ([]PutResult, 
 // sign signs what is to be signed, or signed again, in one batch.
 func (t *Table) sign(ctx context.Context, all []*putting) error {
 	for _, p := range all {
-		// Where nobody has it the clock of this node is ahead, or once was. Replicas say what would
-		// do; at those that have it already, it would only be stale.
+		// The clock of this node is ahead, or once was. Replicas say what would do; where a
+		// majority has it already, it would only be stale.
 		if p.clock > 0 && !p.stored() {
 			p.resign = true
 		} else {
@@ -236,14 +237,15 @@ func (p *putting) retries(s Status) bool {
 	return false
 }
 
-// stored reports whether some replica has it.
+// stored reports whether the majority has it.
 func (p *putting) stored() bool {
+	n := 0
 	for _, r := range p.asked {
 		if r.Status.Stored() {
-			return true
+			n++
 		}
 	}
-	return false
+	return 2*n > p.replicas
 }
 
 // send sends a round of batches.
@@ -279,8 +281,9 @@ func (t *Table) send(ctx context.Context, op *operation, round int, batches map[
 		}
 		if r.Status == StatusFuture {
 			p.clock = max(p.clock, h.res.Seq)
+			p.latest = max(p.latest, beyond(h.res.Seq))
 		}
-		if p.retries(r.Status) {
+		if p.retries(r.Status) && (p.latest == 0 || h.res.Seq <= p.latest) {
 			p.stale, p.resign = max(p.stale, h.res.Seq), true
 		}
 	}
