@@ -62,8 +62,13 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 		return nil, fmt.Errorf("dht: keep %d records: %w", len(admitted), err)
 	}
 	count := map[Status]int{}
-	for _, r := range results {
+	copies := false
+	for i, r := range results {
 		count[r.Status]++
+		copies = copies || writes[i].Repair && r.Status == StatusOK
+	}
+	if copies && from != t.self && t.o.Root == RootNearest {
+		t.Changed() // the others have it from the nearest one only, and that may be this node
 	}
 	if from != t.self {
 		t.o.Publish.Emit(Stored{From: from, Records: len(writes), Outcome: outcome(count)})

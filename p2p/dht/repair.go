@@ -81,13 +81,16 @@ func (r *repairs) take() map[p2p.ID][]Write {
 // always has more must not keep this node busy.
 const hurries = 16
 
-// Run keeps copies where they should be, and deletes what has expired, until ctx ends. A
+// Run keeps copies where they should be, refreshes what was asked for (Refresh), chooses the
+// number of replicas (Auto), and deletes what has expired, until ctx ends. A
 // member that is slow delays what is sent to it and compared with it only.
 func (t *Table) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { t.runRepair(ctx) })
 	running.Go(func() { t.runOutbox(ctx) })
+	running.Go(func() { t.runRefresh(ctx) })
+	running.Go(func() { t.runAuto(ctx) })
 	expire := time.NewTimer(0)
 	defer expire.Stop()
 	for {
@@ -114,15 +117,22 @@ func (t *Table) runOutbox(ctx context.Context) {
 
 // runRepair compares from time to time, and when somebody came or went.
 func (t *Table) runRepair(ctx context.Context) {
-	repair := time.NewTimer(repairAfter)
+	repair, due := time.NewTimer(repairAfter), time.Now().Add(repairAfter)
 	defer repair.Stop()
+	in := func(d time.Duration) {
+		due = time.Now().Add(d)
+		repair.Reset(d)
+	}
 	hurried := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.repair.changed:
-			repair.Reset(repairAfter)
+			// Where somebody always comes or goes it is not put off.
+			if time.Until(due) > repairAfter {
+				in(repairAfter)
+			}
 		case <-repair.C:
 			err := t.Repair(ctx)
 			next := repairEvery
@@ -136,7 +146,7 @@ func (t *Table) runRepair(ctx context.Context) {
 			default:
 				hurried = 0
 			}
-			repair.Reset(next)
+			in(next)
 		}
 	}
 }
@@ -278,6 +288,11 @@ type locationSets struct {
 func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	out := locationSets{shared: map[p2p.ID][]LocationSum{}}
 	n := t.Replicas()
+	keep := n
+	if t.o.Auto.Reliability > 0 {
+		keep = t.observer.most(n, t.o.Now())
+		t.observer.look(t.view())
+	}
 	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 		if err != nil {
 			return out, fmt.Errorf("dht: sums: %w", err)
@@ -285,7 +300,8 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 		replicas := v.replicas(sum.Location, n)
 		at := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
 		if at < 0 {
-			if len(replicas) > 0 {
+			wanted := keep > n && slices.ContainsFunc(v.replicas(sum.Location, keep), func(m Member) bool { return m.ID == t.self })
+			if len(replicas) > 0 && !wanted {
 				out.strays = append(out.strays, sum)
 			}
 			continue

@@ -729,6 +729,7 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 			a.Stale = true
 			return a, nil, nil
 		}
+		t.observer.hear(from, r.View.Replicas, t.o.Now())
 		if len(r.Parts)+len(r.Lists) > 0 {
 			if mine, err = t.sharedWith(ctx, from, *r.View, v); err != nil {
 				return a, nil, err

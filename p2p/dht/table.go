@@ -50,6 +50,8 @@ type Options struct {
 	Store  Store
 	// Replicas is how many members are to keep each record. 0: DefaultReplicas.
 	Replicas int
+	// Auto raises Replicas where many members leave.
+	Auto Auto
 	// Root says who sees to it that there are enough copies.
 	Root Root
 	// Rules are those of protection.
@@ -89,6 +91,8 @@ type Table struct {
 
 	strangers strangers
 	gate      gate
+	refreshes refreshes
+	observer  observer
 }
 
 // New returns a table. Its Run keeps copies where they should be.
@@ -105,6 +109,9 @@ func New(o Options) *Table {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Auto.Window == 0 {
+		o.Auto.Window = autoWindow
+	}
 	if o.Quota == (Usage{}) {
 		o.Quota = defaultQuota
 	}
@@ -112,6 +119,7 @@ func New(o Options) *Table {
 	t.rules.Store(&o.Rules)
 	t.replicas.Store(int32(o.Replicas))
 	t.repair.init()
+	t.refreshes.changed, t.refreshes.all = make(chan struct{}, 1), map[uint64]*Refreshed{}
 	return t
 }
 
