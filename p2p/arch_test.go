@@ -37,6 +37,7 @@ var rules = []rule{
 	{packages: "p2p/link/rtc/repair", must: []string{"."}, why: "pure: what to do about losses is decided without sockets"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/route", only: []string{"p2p", "p2p/wire"}, why: "requests travel over any links, and are not read on the way"},
+	{packages: "p2p/dht", except: []string{"p2p/dht/dhttest"}, only: []string{"p2p", "p2p/wire", "p2p/delta", "p2p/paxos"}, why: "the table knows who is there and asks them, over whatever links"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
 	{packages: "p2p/folder/reconcile", only: []string{"p2p"}, why: "pure: what happens to a folder is decided without disks and networks"},

@@ -32,6 +32,9 @@ func (t *Table) handlePut(ctx context.Context, from p2p.ID, req []byte) ([]byte,
 // what became of it. What it says is stored is durable.
 func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result, error) {
 	results := make([]result, len(writes))
+	if err := t.expand(ctx, writes, results); err != nil {
+		return nil, err
+	}
 	admitted, err := t.admit(ctx, from, writes, results)
 	if err != nil {
 		return nil, err
@@ -128,6 +131,9 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 			if u, err = t.o.Store.Usage(ctx, author); err != nil {
 				return nil, fmt.Errorf("dht: what %s has here: %w", author.Short(), err)
 			}
+		}
+		if results[i].Status != StatusFailed {
+			continue // it was a difference
 		}
 		if bad == maxBad { // nobody spends more time on who sends this
 			results[i].Status = StatusSignature

@@ -67,6 +67,8 @@ type answer struct {
 type copied struct {
 	Record Record `cbor:"1,keyasint"`
 	Left   uint64 `cbor:"2,keyasint,omitempty"` // milliseconds that it has to live; 0: no end
+	Base   []byte `cbor:"3,keyasint,omitempty"` // the sum of the value that Delta is to
+	Delta  []byte `cbor:"4,keyasint,omitempty"` // instead of the value of the record
 }
 
 // appendItem appends an item to a message.

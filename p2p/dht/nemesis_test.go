@@ -193,6 +193,9 @@ func (w *tormented) operate(running *sync.WaitGroup) {
 	}
 	w.serial++
 	text := fmt.Sprintf("%s #%d by %s", f.name, w.serial, n.member.Name)
+	if w.random.IntN(6) == 0 { // large: differences travel
+		text += strings.Repeat(" and so on", 1000)
+	}
 	var ttl time.Duration
 	if w.random.IntN(3) == 0 {
 		ttl = time.Duration(20+w.random.IntN(200)) * time.Second
@@ -221,10 +224,10 @@ func (w *tormented) operate(running *sync.WaitGroup) {
 func (w *tormented) write(n *testNode, a dht.Address, f *fate, text string, ttl time.Duration) {
 	began := time.Now()
 	r, _, err := n.table.Put(w.ctx, dht.Put{Address: a, Value: []byte(text), TTL: ttl})
-	w.log("%s puts %q for %v, began %v: %s", n.member.Name, text, ttl, began.Sub(w.began).Round(time.Millisecond), told(r, err))
+	w.log("%s puts %.40q for %v, began %v: %s", n.member.Name, text, ttl, began.Sub(w.began).Round(time.Millisecond), told(r, err))
 	w.wrote(f, written{text, r.Header.Seq, err == nil && r.Stored(), began, time.Now(), ttl})
 	if err == nil && !r.Stored() && r.Status != dht.StatusFailed {
-		w.fault("%q: %v, and nobody else writes there", text, r.Status)
+		w.fault("%.40q: %v, and nobody else writes there", text, r.Status)
 	}
 }
 
@@ -240,7 +243,7 @@ func told(r dht.PutResult, err error) string {
 // tell names what was found.
 func tell(f dht.Found) (out []string) {
 	for _, c := range f.Records {
-		out = append(out, fmt.Sprintf("%q seq %d", c.Value, c.Seq))
+		out = append(out, fmt.Sprintf("%.40q seq %d", c.Value, c.Seq))
 	}
 	return out
 }
@@ -262,7 +265,7 @@ func (w *tormented) remove(n *testNode, a dht.Address, f *fate) {
 		w.log("%s removes %s: nothing, %v", n.member.Name, f.name, err)
 		return
 	}
-	w.log("%s removes %q: %s", n.member.Name, removed[0].Value, told(results[0], err))
+	w.log("%s removes %.40q: %s", n.member.Name, removed[0].Value, told(results[0], err))
 	w.wrote(f, written{"", results[0].Header.Seq, err == nil && results[0].Stored(), began, time.Now(), time.Duration(results[0].Header.TTL) * time.Second})
 }
 
@@ -280,7 +283,7 @@ func (w *tormented) renew(n *testNode, a dht.Address, f *fate, ttl time.Duration
 			text = one.value
 		}
 	}
-	w.log("%s renews %q for %v: %s", n.member.Name, text, ttl, told(results[0], err))
+	w.log("%s renews %.40q for %v: %s", n.member.Name, text, ttl, told(results[0], err))
 	if text == "" {
 		w.fault("%s: something was renewed that nobody has written", f.name)
 		return
@@ -324,10 +327,10 @@ func (w *tormented) served(f *fate, value string) {
 	case !known:
 		// Somebody may read what is being written.
 		if !f.busy {
-			w.fault("%q was served, and nobody wrote it", value)
+			w.fault("%.40q was served, and nobody wrote it", value)
 		}
 	case !for_ever && time.Since(ends) > w.slack:
-		w.fault("%q was served %v after its end", value, time.Since(ends))
+		w.fault("%.40q was served %v after its end", value, time.Since(ends))
 	}
 }
 
@@ -485,8 +488,8 @@ func (w *tormented) rest() {
 	time.Sleep(2 * time.Minute) // what was on its way twice arrives
 	for range 3 {
 		w.repair()
+		time.Sleep(time.Minute)
 	}
-	time.Sleep(time.Minute)
 }
 
 // judge checks what the records have become.
@@ -528,7 +531,7 @@ func (w *tormented) judge() {
 			for h, err := range n.store.Read(w.ctx, q) {
 				now := time.Now().Add(n.clock).UnixMilli()
 				if err == nil && !dht.Expired(h.Expires, now) {
-					has += fmt.Sprintf("%q seq %d until %d, ", h.Value, h.Seq, h.Expires)
+					has += fmt.Sprintf("%.40q seq %d until %d, ", h.Value, h.Seq, h.Expires)
 				}
 			}
 			if has != "" != (is && len(first.Records) > 0) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,10 @@ type repairs struct {
 
 	cache sharedCache
 
+	offered offered
+
+	fetching sync.Map // of addresses of large records that a comparison is fetching
+
 	// keeping is held for reading by who stores records, so that none comes while it is
 	// decided that what is here may go.
 	keeping sync.RWMutex
@@ -52,6 +57,42 @@ func wake(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// offered remembers of which locations others have asked whether this node has them all, to
+// leave them to it: who goes does so, while this node may still see that one as a replica,
+// and itself as none.
+type offered struct {
+	mu sync.Mutex // guards at
+	at map[p2p.Key]time.Time
+}
+
+const (
+	offeredFor = 10 * time.Second // longer than it takes to learn that who has handed over is gone
+	maxOffered = 1 << 16
+)
+
+// note remembers that locations were offered.
+func (o *offered) note(locations []p2p.Key, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at == nil {
+		o.at = map[p2p.Key]time.Time{}
+	}
+	if len(o.at)+len(locations) > maxOffered {
+		maps.DeleteFunc(o.at, func(_ p2p.Key, at time.Time) bool { return now.Sub(at) > offeredFor })
+	}
+	for _, l := range locations[:min(len(locations), max(maxOffered-len(o.at), 0))] {
+		o.at[l] = now
+	}
+}
+
+// lately reports whether a location was offered a short time ago.
+func (o *offered) lately(location p2p.Key, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at, is := o.at[location]
+	return is && now.Sub(at) <= offeredFor
 }
 
 // deliver queues writes for members. What does not find room is left to the next
@@ -178,7 +219,10 @@ func (t *Table) sendOutbox(ctx context.Context) {
 
 // pushed says what became of copies: so many has the other side stored, and of so many more
 // it has something newer, so that nobody needs them any more.
-type pushed struct{ stored, superseded int }
+type pushed struct {
+	stored, superseded int
+	results            []result // in the order of the copies
+}
 
 // push sends copies to one member.
 func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (p pushed, err error) {
@@ -191,6 +235,7 @@ func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, w
 		if err != nil {
 			return p, err
 		}
+		p.results = append(p.results, results...)
 		for _, r := range results {
 			switch {
 			case r.Status.Stored():
@@ -370,7 +415,11 @@ func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum) erro
 		if err != nil {
 			return err
 		}
-		if sum == s.Sum {
+		switch {
+		case sum != s.Sum:
+		case t.repair.offered.lately(s.Location, time.Now()):
+			t.Changed() // and look again
+		default:
 			done = append(done, s.Location)
 		}
 	}

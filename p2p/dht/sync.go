@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"sync"
@@ -42,6 +43,8 @@ type syncRequest struct {
 	Parts   []part    `cbor:"2,keyasint,omitempty"`
 	Lists   []list    `cbor:"3,keyasint,omitempty"`
 	Records []located `cbor:"4,keyasint,omitempty"`
+	Wants   []want    `cbor:"5,keyasint,omitempty"`
+	Offers  []Address `cbor:"6,keyasint,omitempty"` // of large records that follow: what are they to be made from?
 }
 
 // syncView is the view of who asks: both must sort locations alike.
@@ -78,6 +81,8 @@ type syncAnswer struct {
 	Parts   []partAnswer    `cbor:"2,keyasint,omitempty"`
 	Lists   []listAnswer    `cbor:"3,keyasint,omitempty"`
 	Records []locatedAnswer `cbor:"4,keyasint,omitempty"`
+	Wanted  int             `cbor:"5,keyasint,omitempty"` // so many copies follow of what is wanted
+	Offered []blocks        `cbor:"6,keyasint,omitempty"`
 }
 
 type partAnswer struct {
@@ -90,7 +95,7 @@ type listAnswer struct {
 }
 
 // locatedAnswer says which of the hashes are missing; so many copies follow of records that
-// were not among them.
+// were not among them; large ones without their values.
 type locatedAnswer struct {
 	Missing []uint32 `cbor:"1,keyasint,omitempty"`
 	Copies  int      `cbor:"2,keyasint,omitempty"`
@@ -222,7 +227,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: %w", c.peer.Short(), compareRounds, errRest)
 	}
 	r.View = c.view
-	long := c.t.limit(c.peer) > maxCall && len(r.Records) > 0
+	long := c.t.limit(c.peer) > maxCall && len(r.Records)+len(r.Wants) > 0
 	req, err := beginRequest(c.t.room(c.peer, long))
 	if err == nil {
 		req, err = appendItem(req, r)
@@ -230,7 +235,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 	if err != nil {
 		return a, nil, err
 	}
-	err = c.op.ask(ctx, request{round: c.messages, to: c.peer, proto: ProtoSync, items: len(r.Parts) + len(r.Lists) + len(r.Records), message: req, long: long}, func(resp []byte) (string, error) {
+	err = c.op.ask(ctx, request{round: c.messages, to: c.peer, proto: ProtoSync, items: len(r.Parts) + len(r.Lists) + len(r.Records) + len(r.Wants) + len(r.Offers), message: req, long: long}, func(resp []byte) (string, error) {
 		items := newItemReader(resp)
 		if err := items.read(&a); err != nil {
 			return "", err
@@ -255,7 +260,7 @@ func (a syncAnswer) check(r syncRequest, copies []copied) (string, error) {
 	if a.Stale {
 		return "", errRoster
 	}
-	if len(a.Parts) != len(r.Parts) || len(a.Lists) != len(r.Lists) || len(a.Records) != len(r.Records) {
+	if len(a.Parts) != len(r.Parts) || len(a.Lists) != len(r.Lists) || len(a.Records) != len(r.Records) || len(a.Offered) != len(r.Offers) {
 		return "", fmt.Errorf("dht: an answer to something else: %w", ErrMalformed)
 	}
 	differ, announced := 0, 0
@@ -287,11 +292,12 @@ func (a syncAnswer) check(r syncRequest, copies []copied) (string, error) {
 		differ += len(l.Missing)
 		announced += l.Copies
 	}
-	if announced != len(copies) {
+	if announced += a.Wanted; a.Wanted < 0 || a.Wanted > len(r.Wants) || announced != len(copies) {
 		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", len(copies), announced, ErrMalformed)
 	}
 	for _, one := range copies {
-		if !slices.ContainsFunc(r.Records, func(l located) bool { return l.spans(one.Record.Address) }) {
+		if !slices.ContainsFunc(r.Records, func(l located) bool { return l.spans(one.Record.Address) }) &&
+			!slices.ContainsFunc(r.Wants, func(w want) bool { return w.Address == one.Record.Address }) {
 			return "", fmt.Errorf("dht: a copy that nobody asked for: %w", ErrMalformed)
 		}
 	}
@@ -510,20 +516,36 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 		if err != nil {
 			return false, err
 		}
-		kept, err := c.take(ctx, copies)
+		var bare []copied
+		theirs := map[Address]Header{} // what the peer has where this node has something else
+		for _, one := range copies {
+			theirs[one.Record.Address] = one.Record.Header
+			if one.Record.IsHeader() && !newerThan(batch, one.Record.Header) {
+				bare = append(bare, one)
+			}
+		}
+		kept, err := c.take(ctx, slices.DeleteFunc(copies, func(one copied) bool { return one.Record.IsHeader() }))
 		if err != nil {
 			return false, err
 		}
+		fetched, err := c.fetch(ctx, bare)
+		if err != nil {
+			return false, err
+		}
+		kept += fetched
 		var writes []Write
 		now, more := c.t.now(), false
 		for i, l := range a.Records {
 			for _, m := range l.Missing {
 				h := batch[i].held[m]
+				if their, is := theirs[h.Address]; is && their.Newer(h.Header) {
+					continue // it needs not have what is here
+				}
 				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.Left(now)})
 			}
 			more = more || l.More
 		}
-		pushed, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
+		pushed, err := c.push(ctx, writes)
 		c.sent += pushed.stored
 		if err != nil {
 			return false, err
@@ -544,6 +566,43 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 	}
 }
 
+// newerThan reports whether what is here holds where a peer's record is too.
+func newerThan(batch []stretch, theirs Header) bool {
+	for _, s := range batch {
+		if s.Location != theirs.Location {
+			continue
+		}
+		return slices.ContainsFunc(s.held, func(h Held) bool { return h.Address == theirs.Address && h.Newer(theirs) })
+	}
+	return false
+}
+
+// push sends copies to the peer, of large ones the difference to what it has, where it has
+// something.
+func (c *comparison) push(ctx context.Context, writes []Write) (pushed, error) {
+	whole, err := c.shrink(ctx, writes)
+	if err != nil {
+		return pushed{}, err
+	}
+	p, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
+	if err != nil || len(whole) == 0 {
+		return p, err
+	}
+	var again []Write
+	for i, r := range p.results {
+		if w, is := whole[i]; is && (r.Status == StatusNotFound || r.Status == StatusMalformed) {
+			again = append(again, w)
+		}
+	}
+	if len(again) == 0 {
+		return p, nil
+	}
+	more, err := c.t.push(ctx, c.op, c.messages+1, c.peer, again)
+	p.stored += more.stored
+	p.superseded += more.superseded
+	return p, err
+}
+
 // take keeps the copies of a peer, and returns how many it has stored.
 func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
 	if len(copies) == 0 {
@@ -551,7 +610,7 @@ func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
 	}
 	writes := make([]Write, len(copies))
 	for i, one := range copies {
-		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left}
+		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left, Base: one.Base, Delta: one.Delta}
 	}
 	results, err := c.t.keep(ctx, c.peer, writes)
 	if err != nil {
@@ -676,7 +735,7 @@ func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte
 
 // check reports what is wrong with a request.
 func (r syncRequest) check() error {
-	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts {
+	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts || len(r.Wants) > maxDeltas || len(r.Offers) > maxDeltas {
 		return fmt.Errorf("dht: compare %d parts, %d lists, %d locations: %w", len(r.Parts), len(r.Lists), len(r.Records), p2p.ErrTooLarge)
 	}
 	if r.View == nil && (len(r.Parts) > 0 || slices.ContainsFunc(r.Lists, func(l list) bool { return !l.Only })) {
@@ -753,7 +812,18 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 		}
 		a.Records = append(a.Records, b)
 	}
-	return a, copies, nil
+	for _, o := range r.Offers {
+		b, err := t.blocksFor(ctx, o)
+		if err != nil {
+			return a, nil, err
+		}
+		a.Offered = append(a.Offered, b)
+	}
+	if len(r.Wants) > 0 {
+		// All of the room is for them.
+		a.Wanted, copies, err = t.answerWants(ctx, r.Wants, copies, room+answerRoom-1<<10)
+	}
+	return a, copies, err
 }
 
 // answerRoom is kept for what stands before the copies.
@@ -782,6 +852,7 @@ func (t *Table) answerList(ctx context.Context, l list, mine []LocationSum) (lis
 	}
 	ours := under(mine, l.Prefix)
 	if l.Only {
+		t.repair.offered.note(slices.Collect(maps.Keys(theirs)), time.Now())
 		ours = nil
 		for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 			if err != nil {
@@ -835,6 +906,9 @@ func (t *Table) answerRecords(ctx context.Context, l located, copies []byte, roo
 		}
 		if a.More {
 			continue
+		}
+		if h.large() {
+			h.Value = nil
 		}
 		next, err := appendItem(copies, copied{Record: h.Record, Left: h.Left(now)})
 		if err != nil {
