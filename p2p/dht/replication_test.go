@@ -3,6 +3,7 @@ package dht_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -198,6 +199,54 @@ func TestLeaveAlone(t *testing.T) {
 		}
 		if err := holder.table.Leave(t.Context()); err != nil || w.copies(a, "hello") != 2 {
 			t.Errorf("%v, %d copies", err, w.copies(a, "hello"))
+		}
+	})
+}
+
+// TestLateCopy: what comes to a stray while it hands over is not deleted with what it has
+// handed over.
+func TestLateCopy(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, lan, dht.Options{Replicas: 2})
+		defer w.end()
+		a := at("greeting")
+		w.admitAt(a.Location)
+		w.admitAt(a.Location)
+		w.admitAt(low(1))
+		w.admitAt(low(2))
+		w.members[1].Position[31]++
+		stray := w.nodes[2]
+		late := a
+		late.Content = p2p.Key{1}
+		writes := []dht.Record{value(a, "hello", now()), value(late, "late", now())}
+		dht.Sign(w.nodes[3].identity, p2p.ID{1}, writes)
+		keep := func(i int) {
+			if _, err := stray.table.Handlers()[dht.ProtoPut](t.Context(), w.nodes[3].member.ID, message(t, dht.Write{Record: writes[i]})); err != nil {
+				t.Error(err)
+			}
+		}
+		var once sync.Once
+		handed := 0
+		w.options.Publish = func(e p2p.Event) {
+			if s, is := e.(dht.Step); is && s.Operation == "hand_over" && s.From == stray.member.ID {
+				if handed++; handed == 4 { // both were asked, and have got it
+					once.Do(func() { keep(1) })
+				}
+			}
+		}
+		for _, n := range w.nodes {
+			n.start()
+		}
+		keep(0)
+		time.Sleep(1500 * time.Millisecond)
+		if n := w.copies(late, "late"); n == 0 {
+			t.Errorf("what came late is lost; %d steps", handed)
+		}
+		time.Sleep(time.Second)
+		w.repair()
+		w.repair()
+		if got := []int{w.copies(a, "hello"), w.copies(late, "late")}; !slices.Equal(got, []int{2, 2}) {
+			t.Errorf("%v copies", got)
 		}
 	})
 }
