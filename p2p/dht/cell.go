@@ -78,6 +78,10 @@ type Write struct {
 	// replaced already, and wants it beside the other. It is of no use with a prepared
 	// version, which is there to find out that nobody else is writing.
 	Fork bool `cbor:"5,keyasint,omitempty"`
+	// Delta is on its way instead of the record's value: the difference to the value with the
+	// sum Base. A replica that does not have that answers StatusNotFound.
+	Base  []byte `cbor:"6,keyasint,omitempty"`
+	Delta []byte `cbor:"7,keyasint,omitempty"`
 }
 
 // Rules say who may claim what: the settings of a network. The zero value is the

@@ -32,7 +32,10 @@ func (t *Table) handlePut(ctx context.Context, from p2p.ID, req []byte) ([]byte,
 // what became of it. What it says is stored is durable.
 func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result, error) {
 	results := make([]result, len(writes))
-	admitted, err := t.admit(ctx, writes, results)
+	if err := t.expand(ctx, writes, results); err != nil {
+		return nil, err
+	}
+	admitted, err := t.admit(ctx, from, writes, results)
 	if err != nil {
 		return nil, err
 	}
@@ -44,21 +47,31 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 	slices.SortFunc(names, Name.Compare)
 	names = slices.Compact(names)
 	if len(names) > 0 {
+		t.repair.keeping.RLock()
 		err = t.o.Store.Change(ctx, names, func(cells []*Cell) error {
 			for _, i := range admitted {
 				at, _ := slices.BinarySearchFunc(cells, writes[i].Record.Name(), func(c *Cell, n Name) int { return c.Name.Compare(n) })
-				results[i].Status, results[i].Seq = cells[at].Put(writes[i], rules, now)
+				if results[i].Status, results[i].Seq = cells[at].timely(writes[i].Record.Header, now); results[i].Status == StatusOK {
+					cells[at].replace(writes[i].Record.Header, now)
+					results[i].Status, results[i].Seq = cells[at].Put(writes[i], rules, now)
+				}
 			}
 			return nil
 		})
+		t.repair.keeping.RUnlock()
 	}
 	t.changes.Add(1)
 	if err != nil {
 		return nil, fmt.Errorf("dht: keep %d records: %w", len(admitted), err)
 	}
 	count := map[Status]int{}
-	for _, r := range results {
+	copies := false
+	for i, r := range results {
 		count[r.Status]++
+		copies = copies || writes[i].Repair && r.Status == StatusOK
+	}
+	if copies && from != t.self && t.o.Root == RootNearest {
+		t.Changed() // the others have it from the nearest one only, and that may be this node
 	}
 	if from != t.self {
 		t.o.Publish.Emit(Stored{From: from, Records: len(writes), Outcome: outcome(count)})
@@ -69,7 +82,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 
 // refused logs what no honest member sends.
 func (t *Table) refused(from p2p.ID, count map[Status]int) {
-	for _, s := range []Status{StatusMalformed, StatusSignature, StatusProtected, StatusQuota, StatusNotResponsible} {
+	for _, s := range []Status{StatusMalformed, StatusSignature, StatusProtected, StatusQuota, StatusNotResponsible, StatusFuture, StatusExpired} {
 		if count[s] > 0 {
 			t.o.Logger.Warn("records refused", "from", t.nameOf(from), "why", s.String(), "records", count[s])
 		}
@@ -87,7 +100,7 @@ func (t *Table) nameOf(id p2p.ID) string {
 
 // admit returns the indices of the writes that may go on to their cells, and says of the
 // others why not.
-func (t *Table) admit(ctx context.Context, writes []Write, results []result) ([]int, error) {
+func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results []result) ([]int, error) {
 	v, n := t.view(), t.Replicas()
 	check := Checker{Network: t.o.Network()}
 	near := map[p2p.Key]bool{}
@@ -96,6 +109,11 @@ func (t *Table) admit(ctx context.Context, writes []Write, results []result) ([]
 		members[m.ID] = true
 	}
 	usage := map[p2p.ID]Usage{}
+	strange, err := t.strangers.usage(ctx, from, t.o.Store)
+	if err != nil {
+		return nil, err
+	}
+	bad := 0
 	var admitted []int
 	for i, w := range writes {
 		r := w.Record
@@ -105,32 +123,60 @@ func (t *Table) admit(ctx context.Context, writes []Write, results []result) ([]
 		}
 		author := p2p.IDOf(r.Author)
 		u, known := usage[author]
-		if !known && members[author] {
+		stranger := !members[author]
+		if stranger {
+			u = strange
+		} else if !known {
 			var err error
 			if u, err = t.o.Store.Usage(ctx, author); err != nil {
 				return nil, fmt.Errorf("dht: what %s has here: %w", author.Short(), err)
 			}
 		}
+		if results[i].Status != StatusFailed {
+			continue // it was a difference
+		}
+		if bad == maxBad { // nobody spends more time on who sends this
+			results[i].Status = StatusSignature
+			continue
+		}
 		err := check.Check(r)
 		switch {
 		case errors.Is(err, ErrSignature):
 			results[i].Status = StatusSignature
+			bad++
 		case err != nil:
 			results[i].Status = StatusMalformed
-		case !members[author] && !w.Repair:
+		case stranger && !w.Repair:
 			results[i].Status = StatusSignature // it is nobody's who may write here
 		case !near[location]:
 			results[i].Status = StatusNotResponsible
-		case r.Kind == KindValue && (u.Records >= t.o.Quota.Records || u.Bytes+int64(r.Size) > t.o.Quota.Bytes):
+		case !t.fits(r.Header, u), stranger && from != t.self && !t.strangers.brings(from, author):
 			results[i].Status = StatusQuota
 		default:
 			u.Records++
 			u.Bytes += int64(r.Size)
 			admitted = append(admitted, i)
 		}
-		usage[author] = u
+		if stranger {
+			strange = u
+		} else {
+			usage[author] = u
+		}
 	}
 	return admitted, nil
+}
+
+// maxBad is how many wrong signatures of a message are looked at. No honest member sends one:
+// a member checks what it keeps.
+const maxBad = 16
+
+// fits reports whether an author who has u here may have one record more. Who has as much as
+// it may have can still remove as many records.
+func (t *Table) fits(h Header, u Usage) bool {
+	if h.Kind == KindTombstone {
+		return u.Records < 2*t.o.Quota.Records
+	}
+	return u.Records < t.o.Quota.Records && u.Bytes+int64(h.Size) <= t.o.Quota.Bytes
 }
 
 // handleGet answers queries, as many of the first ones as an answer can carry.
@@ -247,12 +293,15 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 // itemRoom is kept for the item before the records.
 const itemRoom = 64
 
-// behind returns the edges of the versions that readers can see.
-func (c *Cell) behind(now int64) []edge {
-	var out []edge
-	for _, h := range c.Records {
-		if h.live(now) && h.Kind == KindValue && !h.Prepared && len(h.Based) > 0 {
-			out = append(out, edge{h.Domain, h.Content, h.Version, h.Based})
+// behind returns the headers of versions that readers could see, that replace others, and that
+// are no heads: those come as records.
+func (c *Cell) behind(now int64) []copied {
+	var out []copied
+	marks := c.replaced(now)
+	for i, h := range c.Records {
+		if marks[i] && h.live(now) && h.Kind == KindValue && !h.Prepared && len(h.Based) > 0 {
+			h.Value = nil
+			out = append(out, copied{Record: h.Record})
 		}
 	}
 	return out

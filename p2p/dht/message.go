@@ -63,18 +63,12 @@ type answer struct {
 	Cut     bool   `cbor:"5,keyasint,omitempty"` // more would fit an answer that can be longer
 }
 
-// edge says which versions a version replaces.
-type edge struct {
-	Domain  p2p.Key   `cbor:"1,keyasint"`
-	Content p2p.Key   `cbor:"2,keyasint"`
-	Version Version   `cbor:"3,keyasint"`
-	Based   []Version `cbor:"4,keyasint,omitempty"`
-}
-
 // copied is a record of an answer.
 type copied struct {
 	Record Record `cbor:"1,keyasint"`
 	Left   uint64 `cbor:"2,keyasint,omitempty"` // milliseconds that it has to live; 0: no end
+	Base   []byte `cbor:"3,keyasint,omitempty"` // the sum of the value that Delta is to
+	Delta  []byte `cbor:"4,keyasint,omitempty"` // instead of the value of the record
 }
 
 // appendItem appends an item to a message.

@@ -76,7 +76,7 @@ type getting struct {
 	asked  map[p2p.ID]*Answered
 	order  []p2p.ID
 	copies map[p2p.ID][]copied // by who returned them
-	behind []edge
+	behind []Record            // headers that were not checked
 	more   bool
 }
 
@@ -103,9 +103,9 @@ func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOpt
 		t.collect(ctx, op, round, batches)
 	}
 	out, trace := make([]Found, len(all)), op.end()
-	answered := 0
+	answered, check := 0, Checker{Network: t.o.Network()}
 	for i, g := range all {
-		out[i] = g.merge(o)
+		out[i] = g.merge(o, &check)
 		for _, a := range g.asked {
 			if a.Status == StatusOK {
 				answered++
@@ -165,6 +165,7 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 					read, err = t.getFrom(ctx, op, round, to, some, true)
 				}
 				if err != nil {
+					t.suspect(to, err)
 					for _, g := range batch {
 						answers <- heard{to: to, of: g, err: err}
 					}
@@ -194,7 +195,7 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 type got struct {
 	status Status
 	copies []copied
-	behind []edge
+	behind []Record
 	more   bool
 	cut    bool // because the answer had not enough room
 }
@@ -254,7 +255,7 @@ func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID
 // is believed.
 func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 	r := newItemReader(resp)
-	check := Checker{Network: t.o.Network()}
+	check, now := Checker{Network: t.o.Network()}, t.now()
 	var out []got
 	for r.more() {
 		if len(out) == len(of) {
@@ -280,14 +281,18 @@ func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 			if !q.asksFor(c.Record) {
 				return nil, fmt.Errorf("dht: a record that nobody asked for: %w", ErrMalformed)
 			}
+			if !c.Record.credible(now) {
+				return nil, fmt.Errorf("dht: a record of another time: %w", ErrMalformed)
+			}
+			c.Left = c.Record.left(c.Left)
 			g.copies = append(g.copies, c)
 		}
 		for range a.Edges {
-			var e edge
+			var e copied
 			if err := r.read(&e); err != nil {
 				return nil, err
 			}
-			g.behind = append(g.behind, e)
+			g.behind = append(g.behind, e.Record)
 		}
 		out = append(out, g)
 	}
@@ -295,6 +300,19 @@ func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 		return nil, fmt.Errorf("dht: no answer: %w", ErrMalformed)
 	}
 	return out, nil
+}
+
+// left returns how many milliseconds a record has to live of which somebody says how many.
+func (h Header) left(said uint64) uint64 {
+	ttl, ends := h.TimeToLive()
+	switch most := uint64(ttl.Milliseconds()); {
+	case !ends:
+		return 0
+	case said == 0:
+		return most
+	default:
+		return min(said, most)
+	}
 }
 
 // asksFor reports whether a record is one of those that q is about.
@@ -316,7 +334,7 @@ func (q Query) asksFor(r Record) bool {
 }
 
 // merge makes one answer of all.
-func (g *getting) merge(o ReadOptions) Found {
+func (g *getting) merge(o ReadOptions, check *Checker) Found {
 	f := Found{Query: g.query, More: g.more}
 	for _, id := range g.order {
 		f.Replicas = append(f.Replicas, *g.asked[id])
@@ -355,7 +373,7 @@ func (g *getting) merge(o ReadOptions) Found {
 			return Header{}, false
 		}
 		return c.Header, true
-	}, slices.Collect(maps.Keys(holds)))
+	}, slices.Collect(maps.Keys(holds)), check)
 	for address, best := range holds {
 		if best.Kind == KindTombstone && !g.query.Tombstones || !g.query.Versions && replaced[address] {
 			continue
@@ -385,23 +403,26 @@ func preferred(a, b Copy, o ReadOptions) bool {
 
 // replaced returns the addresses of versions that another one replaces which has not been
 // removed: where a replica still has them as heads, it has not heard of what came later.
-// holds returns the header that holds at an address, if one was found.
-func (g *getting) replaced(holds func(Address) (Header, bool), found []Address) map[Address]bool {
+// holds returns the header that holds at an address, if one was found. What is behind heads
+// is checked only where it makes a difference.
+func (g *getting) replaced(holds func(Address) (Header, bool), found []Address, check *Checker) map[Address]bool {
 	out := map[Address]bool{}
-	replace := func(n Name, based []Version) {
-		for _, v := range based {
-			out[n.At(v)] = true
+	for _, a := range found {
+		if h, _ := holds(a); h.Kind == KindValue && !h.Prepared {
+			for _, v := range h.Based {
+				out[a.Name().At(v)] = true
+			}
 		}
 	}
 	for _, e := range g.behind {
-		name := Name{g.query.Location, e.Domain, e.Content}
-		if h, ok := holds(name.At(e.Version)); !ok || h.Kind == KindValue {
-			replace(name, e.Based)
+		if h, ok := holds(e.Address); ok && h.Kind != KindValue || e.Kind != KindValue || e.Prepared || e.Location != g.query.Location {
+			continue
 		}
-	}
-	for _, a := range found {
-		if h, _ := holds(a); h.Kind == KindValue && !h.Prepared {
-			replace(a.Name(), h.Based)
+		for _, v := range e.Based {
+			a := e.Name().At(v)
+			if _, is := holds(a); is && !out[a] && check.Check(e) == nil {
+				out[a] = true
+			}
 		}
 	}
 	return out

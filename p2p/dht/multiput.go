@@ -90,6 +90,8 @@ type putting struct {
 	asked    map[p2p.ID]*Replica
 	order    []p2p.ID // of those that were asked, nearest first
 	stale    uint64   // the largest sequence number that a replica has
+	clock    uint64   // of replicas to which the sequence number was from the future
+	latest   uint64   // what they would take; 0: not known
 	resign   bool     // it is to be signed before it is sent
 	again    bool     // it was signed, and no replica has it so
 	replicas int      // that are wanted
@@ -132,6 +134,15 @@ func (t *Table) put(ctx context.Context, name string, puts []Put) ([]PutResult, 
 
 // sign signs what is to be signed, or signed again, in one batch.
 func (t *Table) sign(ctx context.Context, all []*putting) error {
+	for _, p := range all {
+		// The clock of this node is ahead, or once was. Replicas say what would do; where a
+		// majority has it already, it would only be stale.
+		if p.clock > 0 && !p.stored() {
+			p.resign = true
+		} else {
+			p.clock = 0
+		}
+	}
 	var again []*putting
 	least := uint64(t.o.Now().UnixMicro())
 	for _, p := range all {
@@ -152,12 +163,16 @@ func (t *Table) sign(ctx context.Context, all []*putting) error {
 	}
 	records := make([]Record, len(again))
 	for i, p := range again {
-		records[i] = p.put.record(first + uint64(i))
+		seq := first + uint64(i)
+		if p.clock > 0 {
+			seq = max(p.clock, p.stale+1, p.put.seq)
+		}
+		records[i] = p.put.record(seq)
 	}
 	Sign(t.o.Identity, t.o.Network(), records)
 	for i, p := range again {
 		p.write = Write{Record: records[i], Absent: p.put.Absent, Fork: p.put.Fork}
-		p.resign, p.again = false, true
+		p.resign, p.again, p.clock = false, true, 0
 	}
 	return nil
 }
@@ -207,8 +222,31 @@ func (p *putting) next(v view, want int, names map[p2p.ID]string) []Member {
 	return out
 }
 
-// retries reports whether a put is to be signed again when a replica has something newer.
-func (p *putting) retries() bool { return !p.put.Absent }
+// retries reports whether a put is to be signed again with a larger sequence number since a
+// replica has something newer: a record, or the tombstone of one, which only stands in the
+// way of what was written before it. The clock of who has removed it may be ahead.
+func (p *putting) retries(s Status) bool {
+	switch s {
+	case StatusStale:
+		return !p.put.Absent
+	case StatusExpired:
+		return true // this node's clock is far behind
+	case StatusDeleted:
+		return p.put.Renew == nil && !p.put.tombstone
+	}
+	return false
+}
+
+// stored reports whether the majority has it.
+func (p *putting) stored() bool {
+	n := 0
+	for _, r := range p.asked {
+		if r.Status.Stored() {
+			n++
+		}
+	}
+	return 2*n > p.replicas
+}
 
 // send sends a round of batches.
 func (t *Table) send(ctx context.Context, op *operation, round int, batches map[p2p.ID][]*putting) {
@@ -241,7 +279,11 @@ func (t *Table) send(ctx context.Context, op *operation, round int, batches map[
 		if h.err != nil {
 			r.Status, r.Error = StatusFailed, h.err.Error()
 		}
-		if r.Status == StatusStale && p.retries() {
+		if r.Status == StatusFuture {
+			p.clock = max(p.clock, h.res.Seq)
+			p.latest = max(p.latest, beyond(h.res.Seq))
+		}
+		if p.retries(r.Status) && (p.latest == 0 || h.res.Seq <= p.latest) {
 			p.stale, p.resign = max(p.stale, h.res.Seq), true
 		}
 	}
@@ -300,7 +342,7 @@ func split(batch []*putting, limit int) [][]*putting {
 // writeSize bounds the encoding of a write.
 func writeSize(w Write) int {
 	r := w.Record
-	return 320 + len(r.Value) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + 34*len(r.Proof.Path)
+	return 320 + len(r.Value) + len(w.Base) + len(w.Delta) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + 34*len(r.Proof.Path)
 }
 
 // result says what the replicas agree upon: what a majority of those that are wanted has

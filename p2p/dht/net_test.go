@@ -33,6 +33,7 @@ type testNode struct {
 	member   dht.Member
 	store    dht.Store
 	table    *dht.Table
+	clock    time.Duration // how far its clock is ahead
 	stop     context.CancelFunc
 }
 
@@ -68,6 +69,9 @@ func (w *world) admit() *testNode {
 func (n *testNode) start() {
 	o := n.w.options
 	o.Identity, o.Store = n.identity, n.store
+	if n.clock != 0 {
+		o.Now = func() time.Time { return time.Now().Add(n.clock) }
+	}
 	o.Network = func() p2p.ID { return p2p.ID{1} }
 	o.Members = func() []dht.Member { return n.w.members }
 	o.Alive = n.w.calls.Up

@@ -58,7 +58,7 @@ func (c *Cell) Put(w Write, rules Rules, now int64) (Status, uint64) {
 		outranks = outranks || found && right.outranks(r.Author, old.Header)
 	}
 	switch {
-	case found && old.Kind == KindValue && w.Absent:
+	case found && old.Kind == KindValue && w.Absent && !(bytes.Equal(old.Author, r.Author) && r.refreshes(old.Header)):
 		return StatusNotAbsent, old.Seq
 	case found && old.Kind == KindTombstone && (r.IsHeader() || !outranks && !r.Newer(old.Header)):
 		return StatusDeleted, old.Seq

@@ -2,9 +2,12 @@ package dht
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -30,6 +33,14 @@ type repairs struct {
 	queued int
 
 	cache sharedCache
+
+	offered offered
+
+	fetching sync.Map // of addresses of large records that a comparison is fetching
+
+	// keeping is held for reading by who stores records, so that none comes while it is
+	// decided that what is here may go.
+	keeping sync.RWMutex
 }
 
 func (r *repairs) init() {
@@ -46,6 +57,42 @@ func wake(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// offered remembers of which locations others have asked whether this node has them all, to
+// leave them to it: who goes does so, while this node may still see that one as a replica,
+// and itself as none.
+type offered struct {
+	mu sync.Mutex // guards at
+	at map[p2p.Key]time.Time
+}
+
+const (
+	offeredFor = 10 * time.Second // longer than it takes to learn that who has handed over is gone
+	maxOffered = 1 << 16
+)
+
+// note remembers that locations were offered.
+func (o *offered) note(locations []p2p.Key, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.at == nil {
+		o.at = map[p2p.Key]time.Time{}
+	}
+	if len(o.at)+len(locations) > maxOffered {
+		maps.DeleteFunc(o.at, func(_ p2p.Key, at time.Time) bool { return now.Sub(at) > offeredFor })
+	}
+	for _, l := range locations[:min(len(locations), max(maxOffered-len(o.at), 0))] {
+		o.at[l] = now
+	}
+}
+
+// lately reports whether a location was offered a short time ago.
+func (o *offered) lately(location p2p.Key, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at, is := o.at[location]
+	return is && now.Sub(at) <= offeredFor
 }
 
 // deliver queues writes for members. What does not find room is left to the next
@@ -71,26 +118,76 @@ func (r *repairs) take() map[p2p.ID][]Write {
 	return out
 }
 
-// Run keeps copies where they should be, and deletes what has expired, until ctx ends.
+// hurries is how often in a row the rest of a comparison follows at once: a member that
+// always has more must not keep this node busy.
+const hurries = 16
+
+// Run keeps copies where they should be, refreshes what was asked for (Refresh), chooses the
+// number of replicas (Auto), and deletes what has expired, until ctx ends. A
+// member that is slow delays what is sent to it and compared with it only.
 func (t *Table) Run(ctx context.Context) error {
-	repair, expire := time.NewTimer(repairAfter), time.NewTimer(0)
-	defer repair.Stop()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { t.runRepair(ctx) })
+	running.Go(func() { t.runOutbox(ctx) })
+	running.Go(func() { t.runRefresh(ctx) })
+	running.Go(func() { t.runAuto(ctx) })
+	expire := time.NewTimer(0)
 	defer expire.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.repair.changed:
-			repair.Reset(repairAfter)
-		case <-t.repair.kicked:
-			t.sendOutbox(ctx)
-		case <-repair.C:
-			if err := t.Repair(ctx); err != nil && ctx.Err() == nil {
-				t.o.Logger.Warn("copies not compared", "error", err)
-			}
-			repair.Reset(repairEvery)
 		case <-expire.C:
 			expire.Reset(t.expire(ctx))
+		}
+	}
+}
+
+// runOutbox sends what waits.
+func (t *Table) runOutbox(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.repair.kicked:
+			t.sendOutbox(ctx)
+		}
+	}
+}
+
+// runRepair compares from time to time, and when somebody came or went.
+func (t *Table) runRepair(ctx context.Context) {
+	repair, due := time.NewTimer(repairAfter), time.Now().Add(repairAfter)
+	defer repair.Stop()
+	in := func(d time.Duration) {
+		due = time.Now().Add(d)
+		repair.Reset(d)
+	}
+	hurried := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.repair.changed:
+			// Where somebody always comes or goes it is not put off.
+			if time.Until(due) > repairAfter {
+				in(repairAfter)
+			}
+		case <-repair.C:
+			err := t.Repair(ctx)
+			next := repairEvery
+			switch {
+			case errors.Is(err, errRest) && hurried < hurries:
+				hurried++
+				next = repairAfter
+			case err != nil && ctx.Err() == nil && !errors.Is(err, errRest):
+				t.o.Logger.Warn("copies not compared", "error", err)
+				hurried = 0
+			default:
+				hurried = 0
+			}
+			in(next)
 		}
 	}
 }
@@ -120,25 +217,35 @@ func (t *Table) sendOutbox(ctx context.Context) {
 	})
 }
 
-// push sends copies to one member, and returns how many it has stored.
-func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (int, error) {
+// pushed says what became of copies: so many has the other side stored, and of so many more
+// it has something newer, so that nobody needs them any more.
+type pushed struct {
+	stored, superseded int
+	results            []result // in the order of the copies
+}
+
+// push sends copies to one member.
+func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, writes []Write) (p pushed, err error) {
 	batch := make([]*putting, len(writes))
 	for i, w := range writes {
 		batch[i] = &putting{write: w}
 	}
-	stored := 0
 	for _, some := range split(batch, t.limit(to)) {
 		results, err := t.sendTo(ctx, op, round, to, some)
 		if err != nil {
-			return stored, err
+			return p, err
 		}
+		p.results = append(p.results, results...)
 		for _, r := range results {
-			if r.Status.Stored() {
-				stored++
+			switch {
+			case r.Status.Stored():
+				p.stored++
+			case r.Status == StatusStale, r.Status == StatusDeleted:
+				p.superseded++
 			}
 		}
 	}
-	return stored, nil
+	return p, nil
 }
 
 // Repair compares what this node keeps with each member that is to keep the same, and
@@ -148,7 +255,12 @@ func (t *Table) Repair(ctx context.Context) error {
 	return t.repairIn(ctx, t.view())
 }
 
-// Leave hands over what this node keeps to those who are to keep it when it is gone.
+// leaveTries is how often a node that goes offers what it keeps.
+const leaveTries = 3
+
+// Leave hands over what this node keeps to those who are to keep it when it is gone. It is
+// an error if there are records that nobody has taken: they would be gone with this node. What
+// some of the replicas have they bring to the others themselves.
 func (t *Table) Leave(ctx context.Context) error {
 	v := t.view()
 	delete(v.alive, t.self)
@@ -159,7 +271,25 @@ func (t *Table) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.handOver(ctx, v, sets.strays, false)
+	strays, alone := sets.strays, 0
+	for try := 0; try < leaveTries && len(strays) > 0; try++ {
+		given := t.give(ctx, v, strays)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("dht: hand over %d locations: %w", len(strays), err)
+		}
+		alone = 0
+		strays = slices.DeleteFunc(strays, func(s LocationSum) bool {
+			g := given[s.Location]
+			if g.has == 0 {
+				alone++
+			}
+			return g.has == g.of
+		})
+	}
+	if alone > 0 {
+		return fmt.Errorf("dht: hand over %d locations: %w", alone, ErrNoReplica)
+	}
+	return nil
 }
 
 func (t *Table) repairIn(ctx context.Context, v view) error {
@@ -174,17 +304,23 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 			others[id] = sets.shared[id]
 		}
 	}
+	var rest atomic.Bool
 	each(others, func(peer p2p.ID, shared []LocationSum) {
 		limit <- struct{}{}
 		defer func() { <-limit }()
-		if err := t.compare(ctx, v, peer, shared); err != nil && ctx.Err() == nil {
+		if err := t.compare(ctx, v, peer, shared); errors.Is(err, errRest) {
+			rest.Store(true)
+		} else if err != nil && ctx.Err() == nil {
 			t.o.Logger.Debug("copies not compared", "with", t.nameOf(peer), "error", err)
 		}
 	})
-	if err := t.handOver(ctx, v, sets.strays, true); err != nil {
+	if err := t.handOver(ctx, v, sets.strays); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil || !rest.Load() {
+		return err
+	}
+	return fmt.Errorf("dht: compare: %w", errRest)
 }
 
 // locationSets sorts the locations that this node has records of.
@@ -197,6 +333,11 @@ type locationSets struct {
 func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	out := locationSets{shared: map[p2p.ID][]LocationSum{}}
 	n := t.Replicas()
+	keep := n
+	if t.o.Auto.Reliability > 0 {
+		keep = t.observer.most(n, t.o.Now())
+		t.observer.look(t.view())
+	}
 	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 		if err != nil {
 			return out, fmt.Errorf("dht: sums: %w", err)
@@ -204,7 +345,8 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 		replicas := v.replicas(sum.Location, n)
 		at := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
 		if at < 0 {
-			if len(replicas) > 0 {
+			wanted := keep > n && slices.ContainsFunc(v.replicas(sum.Location, keep), func(m Member) bool { return m.ID == t.self })
+			if len(replicas) > 0 && !wanted {
 				out.strays = append(out.strays, sum)
 			}
 			continue
@@ -218,22 +360,22 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	return out, nil
 }
 
-// handOver brings strays to those who should keep them. With drop, what all of them have is
-// deleted here.
-func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop bool) error {
-	if len(strays) == 0 {
-		return ctx.Err()
-	}
+// given says how many of those who should keep a location have all of it that is here.
+type given struct{ of, has int }
+
+// give brings strays to those who should keep them.
+func (t *Table) give(ctx context.Context, v view, strays []LocationSum) map[p2p.Key]given {
 	n := t.Replicas()
 	to := map[p2p.ID][]LocationSum{}
-	owed := map[p2p.Key]int{}
+	out := map[p2p.Key]given{}
 	for _, s := range strays {
-		for _, m := range v.replicas(s.Location, n) {
+		replicas := v.replicas(s.Location, n)
+		for _, m := range replicas {
 			to[m.ID] = append(to[m.ID], s)
-			owed[s.Location]++
 		}
+		out[s.Location] = given{of: len(replicas)}
 	}
-	var mu sync.Mutex // guards owed
+	var mu sync.Mutex // guards out
 	each(to, func(peer p2p.ID, sums []LocationSum) {
 		same, err := t.giveAll(ctx, peer, sums)
 		if err != nil && ctx.Err() == nil {
@@ -242,26 +384,69 @@ func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum, drop
 		mu.Lock()
 		defer mu.Unlock()
 		for _, location := range same {
-			owed[location]--
+			g := out[location]
+			g.has++
+			out[location] = g
 		}
 	})
-	if err := ctx.Err(); err != nil || !drop {
+	return out
+}
+
+// handOver brings strays to those who should keep them, and deletes here what all of them
+// have.
+func (t *Table) handOver(ctx context.Context, v view, strays []LocationSum) error {
+	if len(strays) == 0 {
+		return ctx.Err()
+	}
+	given := t.give(ctx, v, strays)
+	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// What has come since then others may lack: it was stored here because they could not be
+	// asked, perhaps, and whoever did so was told that it is safe.
+	t.repair.keeping.Lock()
+	defer t.repair.keeping.Unlock()
 	var done []p2p.Key
-	for location, left := range owed {
-		if left == 0 {
-			done = append(done, location)
+	for _, s := range strays {
+		if g := given[s.Location]; g.has < g.of {
+			continue
+		}
+		sum, err := t.sumOf(ctx, s.Location)
+		if err != nil {
+			return err
+		}
+		switch {
+		case sum != s.Sum:
+		case t.repair.offered.lately(s.Location, time.Now()):
+			t.Changed() // and look again
+		default:
+			done = append(done, s.Location)
 		}
 	}
 	slices.SortFunc(done, p2p.Key.Compare)
 	if len(done) == 0 {
 		return nil
 	}
+	t.changes.Add(1)
 	if err := t.o.Store.Drop(ctx, done); err != nil {
 		return fmt.Errorf("dht: drop what others keep: %w", err)
 	}
 	return nil
+}
+
+// sumOf returns the sum over what is live here of a location.
+func (t *Table) sumOf(ctx context.Context, location p2p.Key) (sum Sum, err error) {
+	q, now := everything(location), t.now()
+	q.Bare = true
+	for h, err := range t.o.Store.Read(ctx, q) {
+		if err != nil {
+			return sum, fmt.Errorf("dht: read %x: %w", location[:4], err)
+		}
+		if h.live(now) {
+			sum.Add(h.Header)
+		}
+	}
+	return sum, nil
 }
 
 // Clear deletes everything that is kept here: the network it was signed for is left.

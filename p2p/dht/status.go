@@ -22,12 +22,15 @@ const (
 	StatusMalformed                    // see ErrMalformed
 	StatusSignature                    // see ErrSignature
 	StatusTooLarge                     // a limit of the replica: of values at one name, say
+	StatusFuture                       // its number is from the future: the author's clock is wrong, or it wants to stay for ever
+	StatusExpired                      // its time was over long ago
 	statuses
 )
 
 var statusTexts = [statuses]string{
 	"failed", "ok", "ok_unchanged", "ok_prepared", "stale", "not_absent", "protected", "version_fork", "not_found",
 	"deleted", "not_responsible", "quota", "malformed", "bad_signature", "too_large",
+	"from_the_future", "expired",
 }
 
 // String returns the stable text.

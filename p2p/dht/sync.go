@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -29,14 +31,20 @@ const (
 	listAt        = 48   // with so few locations at both ends they are listed
 	hashSize      = 8
 	maxPrefix     = 2 * len(p2p.Key{})
-	compareRounds = 256 // messages of one comparison, at most
+	compareRounds = 256     // messages of one comparison, at most
+	maxPending    = 1 << 16 // nodes of the tree that wait to be compared
 )
+
+// compareTimeout is how long a comparison may take: others wait for their turn.
+const compareTimeout = 5 * time.Minute
 
 type syncRequest struct {
 	View    *syncView `cbor:"1,keyasint,omitempty"`
 	Parts   []part    `cbor:"2,keyasint,omitempty"`
 	Lists   []list    `cbor:"3,keyasint,omitempty"`
 	Records []located `cbor:"4,keyasint,omitempty"`
+	Wants   []want    `cbor:"5,keyasint,omitempty"`
+	Offers  []Address `cbor:"6,keyasint,omitempty"` // of large records that follow: what are they to be made from?
 }
 
 // syncView is the view of who asks: both must sort locations alike.
@@ -73,6 +81,8 @@ type syncAnswer struct {
 	Parts   []partAnswer    `cbor:"2,keyasint,omitempty"`
 	Lists   []listAnswer    `cbor:"3,keyasint,omitempty"`
 	Records []locatedAnswer `cbor:"4,keyasint,omitempty"`
+	Wanted  int             `cbor:"5,keyasint,omitempty"` // so many copies follow of what is wanted
+	Offered []blocks        `cbor:"6,keyasint,omitempty"`
 }
 
 type partAnswer struct {
@@ -85,7 +95,7 @@ type listAnswer struct {
 }
 
 // locatedAnswer says which of the hashes are missing; so many copies follow of records that
-// were not among them.
+// were not among them; large ones without their values.
 type locatedAnswer struct {
 	Missing []uint32 `cbor:"1,keyasint,omitempty"`
 	Copies  int      `cbor:"2,keyasint,omitempty"`
@@ -156,13 +166,19 @@ type comparison struct {
 // compare brings this node and a peer in line over the locations that both should keep.
 func (t *Table) compare(ctx context.Context, v view, peer p2p.ID, shared []LocationSum) error {
 	c := &comparison{t: t, op: t.begin("repair"), peer: peer, view: t.syncView(v)}
-	differ, err := c.locations(ctx, shared)
-	if err == nil {
-		err = c.records(ctx, differ)
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, errRest)
+	defer cancel()
+	err := c.locations(ctx, shared)
 	c.report()
+	if c.sent+c.received > 0 && (errors.Is(err, errRest) || errors.Is(context.Cause(ctx), errRest)) {
+		return errRest
+	}
+	t.suspect(peer, err)
 	return err
 }
+
+// errRest: a comparison has got somewhere, and had to end before all was compared.
+var errRest = errors.New("the rest comes later")
 
 // report tells of differences that were found.
 func (c *comparison) report() {
@@ -208,10 +224,10 @@ func (t *Table) giveAll(ctx context.Context, peer p2p.ID, sums []LocationSum) (s
 // ask sends one request, and returns the answer with the copies that follow.
 func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copies []copied, err error) {
 	if c.messages++; c.messages > compareRounds {
-		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: the rest comes later", c.peer.Short(), compareRounds)
+		return a, nil, fmt.Errorf("dht: compare with %s: more than %d messages: %w", c.peer.Short(), compareRounds, errRest)
 	}
 	r.View = c.view
-	long := c.t.limit(c.peer) > maxCall && len(r.Records) > 0
+	long := c.t.limit(c.peer) > maxCall && len(r.Records)+len(r.Wants) > 0
 	req, err := beginRequest(c.t.room(c.peer, long))
 	if err == nil {
 		req, err = appendItem(req, r)
@@ -219,7 +235,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 	if err != nil {
 		return a, nil, err
 	}
-	err = c.op.ask(ctx, request{round: c.messages, to: c.peer, proto: ProtoSync, items: len(r.Parts) + len(r.Lists) + len(r.Records), message: req, long: long}, func(resp []byte) (string, error) {
+	err = c.op.ask(ctx, request{round: c.messages, to: c.peer, proto: ProtoSync, items: len(r.Parts) + len(r.Lists) + len(r.Records) + len(r.Wants) + len(r.Offers), message: req, long: long}, func(resp []byte) (string, error) {
 		items := newItemReader(resp)
 		if err := items.read(&a); err != nil {
 			return "", err
@@ -231,7 +247,7 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 			}
 			copies = append(copies, one)
 		}
-		return a.check(r, len(copies))
+		return a.check(r, copies)
 	})
 	return a, copies, err
 }
@@ -240,11 +256,11 @@ func (c *comparison) ask(ctx context.Context, r syncRequest) (a syncAnswer, copi
 var errRoster = errors.New("the other side knows other members")
 
 // check reports whether a is an answer to r, in words.
-func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
+func (a syncAnswer) check(r syncRequest, copies []copied) (string, error) {
 	if a.Stale {
 		return "", errRoster
 	}
-	if len(a.Parts) != len(r.Parts) || len(a.Lists) != len(r.Lists) || len(a.Records) != len(r.Records) {
+	if len(a.Parts) != len(r.Parts) || len(a.Lists) != len(r.Lists) || len(a.Records) != len(r.Records) || len(a.Offered) != len(r.Offers) {
 		return "", fmt.Errorf("dht: an answer to something else: %w", ErrMalformed)
 	}
 	differ, announced := 0, 0
@@ -260,6 +276,9 @@ func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
 			return "", err
 		}
 		differ += len(keys)
+		if n := len(r.Lists[i].Locations) / listEntry; len(keys) > max(maxListed, n) {
+			return "", fmt.Errorf("dht: %d locations of a list differ: %w", len(keys), ErrMalformed)
+		}
 	}
 	for i, l := range a.Records {
 		for _, m := range l.Missing {
@@ -273,11 +292,25 @@ func (a syncAnswer) check(r syncRequest, copies int) (string, error) {
 		differ += len(l.Missing)
 		announced += l.Copies
 	}
-	if announced != copies {
-		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", copies, announced, ErrMalformed)
+	if announced += a.Wanted; a.Wanted < 0 || a.Wanted > len(r.Wants) || announced != len(copies) {
+		return "", fmt.Errorf("dht: %d copies, %d were announced: %w", len(copies), announced, ErrMalformed)
 	}
-	return fmt.Sprintf("%d differ, %d copies", differ, copies), nil
+	for _, one := range copies {
+		if !slices.ContainsFunc(r.Records, func(l located) bool { return l.spans(one.Record.Address) }) &&
+			!slices.ContainsFunc(r.Wants, func(w want) bool { return w.Address == one.Record.Address }) {
+			return "", fmt.Errorf("dht: a copy that nobody asked for: %w", ErrMalformed)
+		}
+	}
+	return fmt.Sprintf("%d differ, %d copies", differ, len(copies)), nil
 }
+
+// spans reports whether an address is one of those that l is about.
+func (l located) spans(a Address) bool {
+	return a.Location == l.Location && l.From.Compare(a.Content) <= 0 && a.Content.Compare(l.To) <= 0
+}
+
+// listEntry is how many bytes a location has in a list.
+const listEntry = len(p2p.Key{}) + len(Sum{})
 
 // differing returns the locations of a list that differ, in order.
 func (a syncAnswer) differing(i int) ([]p2p.Key, error) {
@@ -295,18 +328,25 @@ func (a syncAnswer) differing(i int) ([]p2p.Key, error) {
 	return out, nil
 }
 
-// locations finds the locations that differ.
-func (c *comparison) locations(ctx context.Context, mine []LocationSum) ([]p2p.Key, error) {
-	parts := []part{{Sums: children(mine, nil)}}
+// locations finds the locations that differ, and brings them in line as it finds them: with
+// many differences one comparison does not see all of the tree, and has to get somewhere all
+// the same. It goes down before it goes on, so that few nodes wait.
+func (c *comparison) locations(ctx context.Context, mine []LocationSum) error {
+	prefixes := [][]byte{nil}
 	var lists []list
-	for len(parts) > 0 {
-		some := parts[:min(len(parts), maxParts)]
-		a, _, err := c.ask(ctx, syncRequest{Parts: some})
-		if err != nil {
-			return nil, err
+	for len(prefixes) > 0 {
+		n := min(len(prefixes), maxParts)
+		some := prefixes[len(prefixes)-n:]
+		parts := make([]part, n)
+		for i, prefix := range some {
+			parts[i] = part{Prefix: prefix, Sums: children(mine, prefix)}
 		}
-		parts = parts[len(some):]
-		for i, p := range some {
+		a, _, err := c.ask(ctx, syncRequest{Parts: parts})
+		if err != nil {
+			return err
+		}
+		prefixes = prefixes[:len(prefixes)-n]
+		for i, p := range parts {
 			next := a.Parts[i].Counts
 			for d := range fanOut {
 				if a.Parts[i].Mask>>d&1 == 0 {
@@ -316,40 +356,52 @@ func (c *comparison) locations(ctx context.Context, mine []LocationSum) ([]p2p.K
 				next = next[1:]
 				prefix := append(slices.Clone(p.Prefix), byte(d))
 				ours := under(mine, prefix)
-				if len(ours)+int(theirs) <= listAt || len(prefix) == maxPrefix {
+				if uint64(len(ours))+uint64(theirs) <= listAt || len(prefix) == maxPrefix {
 					lists = append(lists, list{Prefix: prefix, Locations: packSums(ours)})
 				} else {
-					parts = append(parts, part{Prefix: prefix, Sums: children(mine, prefix)})
+					prefixes = append(prefixes, prefix)
 				}
 			}
+		}
+		if len(prefixes) > maxPending {
+			return fmt.Errorf("dht: compare: a tree of more than %d nodes: %w", maxPending, p2p.ErrTooLarge)
+		}
+		if len(lists) >= maxParts {
+			if err := c.listed(ctx, lists); err != nil {
+				return err
+			}
+			lists = nil
 		}
 	}
 	return c.listed(ctx, lists)
 }
 
-// listed finds the locations of lists that differ.
-func (c *comparison) listed(ctx context.Context, lists []list) ([]p2p.Key, error) {
-	var differ []p2p.Key
+// listed brings in line the locations of lists that differ.
+func (c *comparison) listed(ctx context.Context, lists []list) error {
 	for len(lists) > 0 {
 		n, locations := 0, 0
 		for n < len(lists) && n < maxParts && locations < maxListed {
-			locations += len(lists[n].Locations) / (len(p2p.Key{}) + len(Sum{}))
+			locations += len(lists[n].Locations) / listEntry
 			n++
 		}
 		a, _, err := c.ask(ctx, syncRequest{Lists: lists[:n]})
 		if err != nil {
-			return nil, err
+			return err
 		}
+		var differ []p2p.Key
 		for i := range n {
 			keys, err := a.differing(i)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			differ = append(differ, keys...)
 		}
+		if err := c.records(ctx, differ); err != nil {
+			return err
+		}
 		lists = lists[n:]
 	}
-	return differ, nil
+	return nil
 }
 
 // records brings locations in line, many in one message where they are small.
@@ -451,7 +503,9 @@ func after(k p2p.Key) p2p.Key {
 	return k
 }
 
-// exchange brings stretches in line, and reports whether the peer has now all that was here.
+// exchange brings stretches in line, and reports whether the peer has now all that was here,
+// or something newer. That it does must not depend on whether this node takes the newer ones:
+// it does not where it is too far away to keep them.
 func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool, err error) {
 	for {
 		r := syncRequest{Records: make([]located, len(batch))}
@@ -462,26 +516,42 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 		if err != nil {
 			return false, err
 		}
-		kept, err := c.take(ctx, copies)
+		var bare []copied
+		theirs := map[Address]Header{} // what the peer has where this node has something else
+		for _, one := range copies {
+			theirs[one.Record.Address] = one.Record.Header
+			if one.Record.IsHeader() && !newerThan(batch, one.Record.Header) {
+				bare = append(bare, one)
+			}
+		}
+		kept, err := c.take(ctx, slices.DeleteFunc(copies, func(one copied) bool { return one.Record.IsHeader() }))
 		if err != nil {
 			return false, err
 		}
+		fetched, err := c.fetch(ctx, bare)
+		if err != nil {
+			return false, err
+		}
+		kept += fetched
 		var writes []Write
 		now, more := c.t.now(), false
 		for i, l := range a.Records {
 			for _, m := range l.Missing {
 				h := batch[i].held[m]
+				if their, is := theirs[h.Address]; is && their.Newer(h.Header) {
+					continue // it needs not have what is here
+				}
 				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.Left(now)})
 			}
 			more = more || l.More
 		}
-		stored, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
-		c.sent += stored
+		pushed, err := c.push(ctx, writes)
+		c.sent += pushed.stored
 		if err != nil {
 			return false, err
 		}
 		if !more || kept == 0 {
-			return stored == len(writes), nil
+			return pushed.stored+pushed.superseded == len(writes), nil
 		}
 		for i := range batch {
 			again, err := c.stretches(ctx, batch[i].Location)
@@ -496,6 +566,43 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 	}
 }
 
+// newerThan reports whether what is here holds where a peer's record is too.
+func newerThan(batch []stretch, theirs Header) bool {
+	for _, s := range batch {
+		if s.Location != theirs.Location {
+			continue
+		}
+		return slices.ContainsFunc(s.held, func(h Held) bool { return h.Address == theirs.Address && h.Newer(theirs) })
+	}
+	return false
+}
+
+// push sends copies to the peer, of large ones the difference to what it has, where it has
+// something.
+func (c *comparison) push(ctx context.Context, writes []Write) (pushed, error) {
+	whole, err := c.shrink(ctx, writes)
+	if err != nil {
+		return pushed{}, err
+	}
+	p, err := c.t.push(ctx, c.op, c.messages+1, c.peer, writes)
+	if err != nil || len(whole) == 0 {
+		return p, err
+	}
+	var again []Write
+	for i, r := range p.results {
+		if w, is := whole[i]; is && (r.Status == StatusNotFound || r.Status == StatusMalformed) {
+			again = append(again, w)
+		}
+	}
+	if len(again) == 0 {
+		return p, nil
+	}
+	more, err := c.t.push(ctx, c.op, c.messages+1, c.peer, again)
+	p.stored += more.stored
+	p.superseded += more.superseded
+	return p, err
+}
+
 // take keeps the copies of a peer, and returns how many it has stored.
 func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
 	if len(copies) == 0 {
@@ -503,7 +610,7 @@ func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
 	}
 	writes := make([]Write, len(copies))
 	for i, one := range copies {
-		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left}
+		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left, Base: one.Base, Delta: one.Delta}
 	}
 	results, err := c.t.keep(ctx, c.peer, writes)
 	if err != nil {
@@ -577,7 +684,11 @@ type sharedCache struct {
 // view.
 func (t *Table) sharedWith(ctx context.Context, peer p2p.ID, s syncView, v view) ([]LocationSum, error) {
 	b := append(append(peer[:len(peer):len(peer)], s.Alive...), s.Roster...)
-	key := sha256.Sum256(binary.BigEndian.AppendUint32(append(b, byte(s.Replicas)), uint32(len(s.Alive))))
+	b = append(b, byte(s.Replicas), 0)
+	if s.Nearest {
+		b[len(b)-1] = 1
+	}
+	key := sha256.Sum256(binary.BigEndian.AppendUint32(b, uint32(len(s.Alive))))
 	cache := &t.repair.cache
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
@@ -624,8 +735,7 @@ func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte
 
 // check reports what is wrong with a request.
 func (r syncRequest) check() error {
-	entry := len(p2p.Key{}) + len(Sum{})
-	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts {
+	if len(r.Parts) > maxParts || len(r.Lists) > maxParts || len(r.Records) > maxParts || len(r.Wants) > maxDeltas || len(r.Offers) > maxDeltas {
 		return fmt.Errorf("dht: compare %d parts, %d lists, %d locations: %w", len(r.Parts), len(r.Lists), len(r.Records), p2p.ErrTooLarge)
 	}
 	if r.View == nil && (len(r.Parts) > 0 || slices.ContainsFunc(r.Lists, func(l list) bool { return !l.Only })) {
@@ -640,14 +750,28 @@ func (r syncRequest) check() error {
 		}
 	}
 	for _, l := range r.Lists {
-		if len(l.Prefix) > maxPrefix || len(l.Locations)%entry != 0 || !digits(l.Prefix) {
+		if len(l.Prefix) > maxPrefix || len(l.Locations)%listEntry != 0 || !digits(l.Prefix) {
 			return fmt.Errorf("dht: compare a list of %d digits with %d bytes: %w", len(l.Prefix), len(l.Locations), ErrMalformed)
 		}
 	}
-	for _, l := range r.Records {
+	only, listed, hashes := 0, 0, 0
+	for _, l := range r.Lists {
+		listed += len(l.Locations) / listEntry
+		if l.Only {
+			only++
+		}
+	}
+	for i, l := range r.Records {
+		hashes += len(l.Hashes) / hashSize
 		if len(l.Hashes)%hashSize != 0 {
 			return fmt.Errorf("dht: compare %d bytes of hashes: %w", len(l.Hashes), ErrMalformed)
 		}
+		if i > 0 && slices.ContainsFunc(r.Records[:i], func(o located) bool { return o.Location == l.Location }) {
+			return fmt.Errorf("dht: compare a location twice: %w", ErrMalformed)
+		}
+	}
+	if only > 1 || listed > 2*maxListed+listAt || hashes > 32*maxHashes {
+		return fmt.Errorf("dht: compare %d lists of locations, %d locations, %d records: %w", only, listed, hashes, p2p.ErrTooLarge)
 	}
 	return nil
 }
@@ -664,6 +788,7 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 			a.Stale = true
 			return a, nil, nil
 		}
+		t.observer.hear(from, r.View.Replicas, t.o.Now())
 		if len(r.Parts)+len(r.Lists) > 0 {
 			if mine, err = t.sharedWith(ctx, from, *r.View, v); err != nil {
 				return a, nil, err
@@ -687,7 +812,18 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 		}
 		a.Records = append(a.Records, b)
 	}
-	return a, copies, nil
+	for _, o := range r.Offers {
+		b, err := t.blocksFor(ctx, o)
+		if err != nil {
+			return a, nil, err
+		}
+		a.Offered = append(a.Offered, b)
+	}
+	if len(r.Wants) > 0 {
+		// All of the room is for them.
+		a.Wanted, copies, err = t.answerWants(ctx, r.Wants, copies, room+answerRoom-1<<10)
+	}
+	return a, copies, err
 }
 
 // answerRoom is kept for what stands before the copies.
@@ -716,6 +852,7 @@ func (t *Table) answerList(ctx context.Context, l list, mine []LocationSum) (lis
 	}
 	ours := under(mine, l.Prefix)
 	if l.Only {
+		t.repair.offered.note(slices.Collect(maps.Keys(theirs)), time.Now())
 		ours = nil
 		for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 			if err != nil {
@@ -769,6 +906,9 @@ func (t *Table) answerRecords(ctx context.Context, l located, copies []byte, roo
 		}
 		if a.More {
 			continue
+		}
+		if h.large() {
+			h.Value = nil
 		}
 		next, err := appendItem(copies, copied{Record: h.Record, Left: h.Left(now)})
 		if err != nil {

@@ -50,6 +50,8 @@ type Options struct {
 	Store  Store
 	// Replicas is how many members are to keep each record. 0: DefaultReplicas.
 	Replicas int
+	// Auto raises Replicas where many members leave.
+	Auto Auto
 	// Root says who sees to it that there are enough copies.
 	Root Root
 	// Rules are those of protection.
@@ -86,6 +88,11 @@ type Table struct {
 	number   atomic.Uint64 // of the last operation
 	changes  atomic.Uint64 // of what is kept here
 	repair   repairs
+
+	strangers strangers
+	gate      gate
+	refreshes refreshes
+	observer  observer
 }
 
 // New returns a table. Its Run keeps copies where they should be.
@@ -102,6 +109,9 @@ func New(o Options) *Table {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Auto.Window == 0 {
+		o.Auto.Window = autoWindow
+	}
 	if o.Quota == (Usage{}) {
 		o.Quota = defaultQuota
 	}
@@ -109,6 +119,7 @@ func New(o Options) *Table {
 	t.rules.Store(&o.Rules)
 	t.replicas.Store(int32(o.Replicas))
 	t.repair.init()
+	t.refreshes.changed, t.refreshes.all = make(chan struct{}, 1), map[uint64]*Refreshed{}
 	return t
 }
 
@@ -252,7 +263,7 @@ type Handler func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error)
 
 // Handlers returns who answers the protocols of the table.
 func (t *Table) Handlers() map[string]Handler {
-	return map[string]Handler{ProtoPut: t.handlePut, ProtoGet: t.handleGet, ProtoSync: t.handleSync}
+	return map[string]Handler{ProtoPut: t.guard(t.handlePut), ProtoGet: t.guard(t.handleGet), ProtoSync: t.guard(t.handleSync)}
 }
 
 // each calls f for all members at once and returns when all have returned.

@@ -353,3 +353,34 @@ func TestRepairBytes(t *testing.T) {
 		}
 	})
 }
+
+// TestManyDifferences: a node that has lost more than one comparison can bring in line has all of
+// it soon.
+func TestManyDifferences(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 2, sim.CallOptions{}, dht.Options{Replicas: 2})
+		defer w.end()
+		const all = 36_000 // 128 locations in a message, at most 256 messages
+		puts := make([]dht.Put, all)
+		for i := range puts {
+			puts[i] = dht.Put{Address: at(fmt.Sprint("key ", i)), Value: []byte("hello")}
+		}
+		n := w.nodes[1]
+		n.crash()
+		if _, _, err := w.nodes[0].table.MultiPut(t.Context(), puts); err != nil {
+			t.Fatal(err)
+		}
+		n.start()
+		time.Sleep(time.Minute)
+		there := 0
+		for sum, err := range n.store.Sums(t.Context(), time.Now().UnixMilli()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			there += sum.Records
+		}
+		if there != all {
+			t.Errorf("%d records after a minute, want %d", there, all)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -91,6 +92,9 @@ func (t *Table) tryVersion(ctx context.Context, w VPut, trace *Trace) (r VPutRes
 		number = max(number, p.Version.Number())
 		r.Parents = append(r.Parents, p.Version)
 	}
+	if number == math.MaxUint64 {
+		return r, fmt.Errorf("dht: no number follows that of version %s: %w", parents[0].Version, ErrMalformed)
+	}
 	slices.SortFunc(r.Parents, Version.Compare)
 	r.Version = NewVersion(number+1, value)
 	put := Put{Address: w.Name.At(r.Version), Value: value, Based: r.Parents, TTL: w.TTL}
@@ -106,14 +110,14 @@ func (t *Table) tryVersion(ctx context.Context, w VPut, trace *Trace) (r VPutRes
 	}
 	if prepared.Status != StatusPrepared {
 		r.PutResult = prepared
-		return r, t.reject(ctx, prepared, trace)
+		return r, t.reject(ctx, prepared, rejectTTL, trace)
 	}
 	confirm := Put{Address: put.Address, Renew: &prepared.Header, TTL: w.TTL}
 	if r.PutResult, err = t.one(ctx, "confirm", confirm, trace); err != nil {
 		return r, err
 	}
 	if !r.Stored() {
-		return r, t.reject(ctx, r.PutResult, trace)
+		return r, t.reject(ctx, r.PutResult, TombstoneTTL, trace)
 	}
 	t.complete(r.PutResult, value)
 	return r, nil
@@ -166,16 +170,18 @@ func (t *Table) one(ctx context.Context, name string, p Put, trace *Trace) (PutR
 // was prepared can be on its way.
 const rejectTTL = time.Minute
 
-// reject takes back what some replicas have prepared.
-func (t *Table) reject(ctx context.Context, r PutResult, trace *Trace) error {
+// reject takes back what some replicas have prepared or, perhaps, confirmed: those whose
+// answers are missing too. A confirmed version does not go away by itself, so that the
+// tombstone has to last.
+func (t *Table) reject(ctx context.Context, r PutResult, ttl time.Duration, trace *Trace) error {
 	why := fmt.Errorf("dht: version %s: %s: %w", r.Header.Version, r.Status, ErrFork)
 	if r.Status != StatusFork && r.Status != StatusPrepared && !r.Status.Stored() {
 		why = fmt.Errorf("dht: version %s: %s", r.Header.Version, r.Status)
 	}
-	if r.Copies == 0 {
+	if r.Copies == 0 && !slices.ContainsFunc(r.Replicas, func(o Replica) bool { return o.Status == StatusFailed }) {
 		return why
 	}
-	_, err := t.one(ctx, "reject", Put{Address: r.Header.Address, TTL: rejectTTL, tombstone: true, seq: r.Header.Seq + 1}, trace)
+	_, err := t.one(ctx, "reject", Put{Address: r.Header.Address, TTL: ttl, tombstone: true, seq: r.Header.Seq + 1}, trace)
 	return errors.Join(why, err)
 }
 

@@ -28,14 +28,13 @@ type CallOptions struct {
 // of testing/synctest. What a call meets on its way depends only on the seed, on the two
 // nodes and how many calls went before between them.
 type Calls struct {
-	options CallOptions
-
 	// mu guards all following fields.
-	mu    sync.Mutex
-	nodes map[p2p.ID]*callNode
-	cuts  map[pairKey]bool // from the first to the second
-	calls map[pairKey]uint64
-	stats CallStats
+	mu      sync.Mutex
+	options CallOptions
+	nodes   map[p2p.ID]*callNode
+	cuts    map[pairKey]bool // from the first to the second
+	calls   map[pairKey]uint64
+	stats   CallStats
 	// running counts calls that have arrived: duplicates outlive who asked.
 	running sync.WaitGroup
 }
@@ -58,10 +57,21 @@ type callNode struct {
 
 // NewCalls returns a network without nodes.
 func NewCalls(o CallOptions) *Calls {
+	return &Calls{options: o.defaults(), nodes: map[p2p.ID]*callNode{}, cuts: map[pairKey]bool{}, calls: map[pairKey]uint64{}}
+}
+
+func (o CallOptions) defaults() CallOptions {
 	if o.Timeout == 0 {
 		o.Timeout = 2 * time.Second
 	}
-	return &Calls{options: o, nodes: map[p2p.ID]*callNode{}, cuts: map[pairKey]bool{}, calls: map[pairKey]uint64{}}
+	return o
+}
+
+// Change makes o the conditions of the calls that are made from now on.
+func (c *Calls) Change(o CallOptions) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.options = o.defaults()
 }
 
 // Add connects a node to the network. One with the same ID that is there already is crashed
@@ -140,6 +150,7 @@ func (e *CallEnd) Exchange(ctx context.Context, to p2p.ID, proto string, req []b
 
 // trip is what one call meets.
 type trip struct {
+	timeout             time.Duration
 	there, back         time.Duration
 	lostThere, lostBack bool
 	twice               time.Duration // 0: it arrives once
@@ -152,18 +163,19 @@ func (c *Calls) draw(from, to p2p.ID) trip {
 	nth := c.calls[key]
 	c.calls[key]++
 	c.stats.Calls++
+	o := c.options
 	c.mu.Unlock()
 	a, b := binary.BigEndian.Uint64(from[:]), binary.BigEndian.Uint64(to[:])
-	r := rand.New(rand.NewPCG(c.options.Seed^a, b+nth*0x9e3779b97f4a7c15))
+	r := rand.New(rand.NewPCG(o.Seed^a, b+nth*0x9e3779b97f4a7c15))
 	late := func() time.Duration {
-		if c.options.Jitter == 0 {
-			return c.options.Latency
+		if o.Jitter == 0 {
+			return o.Latency
 		}
-		return c.options.Latency + time.Duration(r.Int64N(int64(c.options.Jitter)))
+		return o.Latency + time.Duration(r.Int64N(int64(o.Jitter)))
 	}
-	t := trip{there: late(), back: late()}
-	t.lostThere, t.lostBack = r.Float64() < c.options.Loss, r.Float64() < c.options.Loss
-	if r.Float64() < c.options.Duplicate {
+	t := trip{timeout: o.Timeout, there: late(), back: late()}
+	t.lostThere, t.lostBack = r.Float64() < o.Loss, r.Float64() < o.Loss
+	if r.Float64() < o.Duplicate {
 		t.twice = time.Duration(1 + r.Int64N(int64(time.Minute)))
 	}
 	return t
@@ -172,10 +184,10 @@ func (c *Calls) draw(from, to p2p.ID) trip {
 // Call asks another node. Errors: p2p.ErrUnreachable when nothing comes back in time, and
 // those of who answers.
 func (e *CallEnd) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.calls.options.Timeout)
+	t := e.calls.draw(e.id, to)
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	defer context.AfterFunc(e.ctx, cancel)()
-	t := e.calls.draw(e.id, to)
 	if t.twice > 0 {
 		e.calls.running.Go(func() {
 			if pause(e.ctx, t.twice) == nil {
