@@ -16,7 +16,15 @@ import (
 )
 
 func TestDHT(t *testing.T) {
-	dhttest.TestStore(t, func(t *testing.T) dht.Store { return open(t, t.TempDir()).DHT() })
+	for _, fresh := range []int{maxFresh, 1, 7} {
+		t.Run(fmt.Sprint("fresh ", fresh), func(t *testing.T) {
+			dhttest.TestStore(t, func(t *testing.T) dht.Store {
+				s := open(t, t.TempDir())
+				s.table.maxFresh = fresh
+				return s.table
+			})
+		})
+	}
 }
 
 // putUntilKilled puts batches from several goroutines at once, and tells each that is
