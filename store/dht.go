@@ -35,9 +35,11 @@ type dhtStore struct {
 
 // dhtStatements are those over many rows.
 type dhtStatements struct {
-	locations, cells, bare, claims, rows, bareRows, headers wide
-	putRecords, putCells, putLocations, putClaims          wide
-	cutRecords, cutCells, cutClaims, countAuthors, authors wide
+	locations, cells, bare, claims                wide
+	rows, bareRows, headers                       wide
+	putRecords, putCells, putLocations, putClaims wide
+	cutRecords, cutCells, cutClaims               wide
+	countAuthors, cutAuthors                      wide
 }
 
 // dhtChange is a call of Change.
@@ -78,7 +80,7 @@ func newDHTStore(db, state *DB) *dhtStore {
 			cutClaims:    in(`DELETE FROM dht_claim WHERE at`),
 			countAuthors: newWide(`INSERT INTO dht_author (author, records, bytes) VALUES `, `(?, ?, ?)`,
 				` ON CONFLICT (author) DO UPDATE SET records = records + excluded.records, bytes = bytes + excluded.bytes`),
-			authors: newWide(`DELETE FROM dht_author WHERE records <= 0 AND author IN (`, "?", ")"),
+			cutAuthors: newWide(`DELETE FROM dht_author WHERE records <= 0 AND author IN (`, "?", ")"),
 		},
 		maxFresh: maxFresh,
 		fresh:    fresh{locations: map[p2p.Key]*dhtLocation{}},
@@ -182,20 +184,21 @@ func (s *dhtStore) write(ctx context.Context, fn func(w *dhtWriter) error) error
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
-		return s.writeInTurn(ctx, fn)
+		return s.writeInTurn(context.WithoutCancel(ctx), fn)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// writeInTurn calls fn in a transaction, for who has the turn.
+// writeInTurn calls fn in a transaction, for who has the turn. ctx must not end: whether it
+// was committed would not be known.
 func (s *dhtStore) writeInTurn(ctx context.Context, fn func(w *dhtWriter) error) error {
 	var w *dhtWriter
 	done := func(committed bool) {}
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		w = &dhtWriter{
-			ctx: context.WithoutCancel(ctx), tx: tx, store: s, s: &s.statements,
-			locations: map[p2p.Key]*dhtLocation{}, authors: map[p2p.ID]dht.Usage{},
+			ctx: ctx, tx: tx, store: s, s: &s.statements,
+			locations: map[p2p.Key]*dhtLocation{}, authors: map[p2p.ID]*dht.Usage{},
 		}
 		err := fn(w)
 		if err == nil {

@@ -23,11 +23,12 @@ import (
 // What readers find follows from this: a row of dht_cell, here or in the table, whose
 // record is gone, or not yet there in what a reader sees of the database, leads
 // nowhere. So rows are added here before their records are committed and removed
-// afterwards, and the number of a record is never used again (see dhtStore.last).
+// afterwards, when readers begin again who may have looked for them (see read), and the
+// number of a record is never used again (see dhtStore.last).
 type fresh struct {
 	mu        sync.RWMutex
 	locations map[p2p.Key]*dhtLocation // never changed, only replaced
-	written   int                      // how often all has been written to the table
+	gone      int                      // how often rows have gone from here
 }
 
 // dhtLocation is the row of a location, and those rows of its records that are not in
@@ -95,14 +96,16 @@ func (l *dhtLocation) remove(at []byte) bool {
 	return found
 }
 
-// maxFresh is how many locations and records wait to be written. Larger is faster, but a
-// change waits until all are written, and each takes 200 bytes.
-const maxFresh = 32768
+// maxFresh is how many rows, of locations and of records, wait to be written. With more
+// of them they share more pages, but they take memory, 100 bytes each, and the change that
+// makes them too many waits until all are written.
+const maxFresh = 65536
 
 // publish shows readers the rows that w has added, before it is committed, and returns what
 // is to be called afterwards.
 func (f *fresh) publish(w *dhtWriter) (done func(committed bool)) {
 	before := make(map[p2p.Key]*dhtLocation, len(w.locations))
+	removed := false
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for at, l := range w.locations {
@@ -113,6 +116,7 @@ func (f *fresh) publish(w *dhtWriter) (done func(committed bool)) {
 		before[at] = old
 		shown := l
 		if l.removed && old != nil {
+			removed = true
 			union := *l
 			union.cells = merge(old.cells, l.cells)
 			shown = &union
@@ -123,9 +127,12 @@ func (f *fresh) publish(w *dhtWriter) (done func(committed bool)) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if committed && w.wroteAll {
-			f.written++
+			f.gone++
 			clear(f.locations)
 			return
+		}
+		if removed {
+			f.gone++
 		}
 		for at, old := range before {
 			switch {
@@ -140,16 +147,17 @@ func (f *fresh) publish(w *dhtWriter) (done func(committed bool)) {
 	}
 }
 
-// errAgain: what was fresh has been written while a reader looked.
+// errAgain: rows have gone while a reader looked.
 var errAgain = errors.New("again")
 
-// read calls fn with a snapshot of the database, and what look has found among the fresh
-// rows of that moment or later.
+// read calls fn with a snapshot of the database, and look with what is fresh once the
+// snapshot is made: it has all rows that were added by what the snapshot sees. If rows
+// have gone from there since before the snapshot, it begins again.
 func (s *dhtStore) read(ctx context.Context, look func(locations map[p2p.Key]*dhtLocation), fn func(q Queryer) error) error {
 	for {
 		err := s.db.Read(ctx, func(q Queryer) error {
 			s.fresh.mu.RLock()
-			written := s.fresh.written
+			gone := s.fresh.gone
 			s.fresh.mu.RUnlock()
 			// A snapshot begins with the first query, not with the transaction.
 			var complete bool
@@ -158,7 +166,7 @@ func (s *dhtStore) read(ctx context.Context, look func(locations map[p2p.Key]*dh
 			}
 			s.fresh.mu.RLock()
 			look(s.fresh.locations)
-			again := written != s.fresh.written
+			again := gone != s.fresh.gone
 			s.fresh.mu.RUnlock()
 			if again {
 				return errAgain

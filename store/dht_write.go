@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"fmt"
 	"maps"
@@ -22,7 +23,9 @@ type dhtWriter struct {
 	store     *dhtStore
 	s         *dhtStatements
 	locations map[p2p.Key]*dhtLocation
-	authors   map[p2p.ID]dht.Usage // what is more than before, or less
+	authors   map[p2p.ID]*dht.Usage // what is more than before, or less
+	author    *dht.Usage            // of the last one that was counted
+	authorKey ed25519.PublicKey
 
 	// Arguments of statements.
 	putRecords, putClaims       []any
@@ -240,11 +243,21 @@ func (w *dhtWriter) count(l *dhtLocation, h *dht.Header, encoded []byte, n int) 
 	l.sum.Merge(dht.SumOfHeader(encoded))
 	l.records += int64(n)
 	l.changed = true
-	author := p2p.IDOf(h.Author)
+	if w.author == nil || !bytes.Equal(w.authorKey, h.Author) {
+		w.author, w.authorKey = w.usage(p2p.IDOf(h.Author)), h.Author
+	}
+	w.author.Records += n
+	w.author.Bytes += int64(n) * int64(h.Size)
+}
+
+// usage returns where what an author has is counted.
+func (w *dhtWriter) usage(author p2p.ID) *dht.Usage {
 	u := w.authors[author]
-	u.Records += n
-	u.Bytes += int64(n) * int64(h.Size)
-	w.authors[author] = u
+	if u == nil {
+		u = new(dht.Usage)
+		w.authors[author] = u
+	}
+	return u
 }
 
 // claim notes how a claim has changed.
@@ -407,7 +420,7 @@ func (w *dhtWriter) end() error {
 	var count, less []any
 	for _, author := range slices.SortedFunc(maps.Keys(w.authors), func(a, b p2p.ID) int { return bytes.Compare(a[:], b[:]) }) {
 		u := w.authors[author]
-		if u == (dht.Usage{}) {
+		if *u == (dht.Usage{}) {
 			continue
 		}
 		count = append(count, author[:], u.Records, u.Bytes)
@@ -418,7 +431,7 @@ func (w *dhtWriter) end() error {
 	if err := w.s.countAuthors.exec(w.ctx, w.tx, count); err != nil {
 		return err
 	}
-	if err := w.s.authors.exec(w.ctx, w.tx, less); err != nil {
+	if err := w.s.cutAuthors.exec(w.ctx, w.tx, less); err != nil {
 		return err
 	}
 	for _, l := range w.locations {
