@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,7 +150,7 @@ func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Lin
 // asked are not there at all.
 func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, error) {
 	peer := to.ID()
-	at, ok := directAddr(to.Addrs, t.loopback())
+	at, ok := directAddr(to.Addrs, t.own())
 	if !ok {
 		return nil, errNoDirect
 	}
@@ -170,10 +171,11 @@ func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, e
 	return l, nil
 }
 
-// directAddr picks the address at which a node may be reached unasked.
-func directAddr(addrs []netip.AddrPort, loopback bool) (netip.AddrPort, bool) {
+// directAddr picks the address at which a node may be reached unasked from those of own.
+func directAddr(addrs, own []netip.AddrPort) (netip.AddrPort, bool) {
+	loopback := onLoopback(own)
 	for _, a := range addrs {
-		if reachable(a, loopback) && !privileged(a.Port()) && (loopback || public(a.Addr())) {
+		if reachable(a, loopback) && !privileged(a.Port()) && (loopback || public(a.Addr())) && slices.ContainsFunc(own, sameFamily(a)) {
 			return a, true
 		}
 	}

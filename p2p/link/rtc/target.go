@@ -66,6 +66,7 @@ func (t *Transport) candidates() []candidate {
 // unroute. A TCP connection may be silent for as long as idle.
 func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 	var out []target
+	var plain []netip.AddrPort
 	now := time.Now()
 	through := func(via tunnel, to netip.AddrPort, c candidate, wait time.Duration) {
 		if v, err := t.mux.virtual(via, to, now.Add(wait)); err == nil {
@@ -85,6 +86,7 @@ func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 				through(r, c.Addr, c, relayGrace)
 			}
 		default:
+			plain = append(plain, c.Addr)
 			out = append(out, target{c, c.Addr})
 			for _, r := range t.relays.foreign() {
 				if public(c.Addr.Addr()) {
@@ -95,6 +97,7 @@ func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 			}
 		}
 	}
+	t.meets(plain)
 	return out
 }
 

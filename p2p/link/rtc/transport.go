@@ -110,6 +110,7 @@ type Transport struct {
 	handLife    time.Duration
 	reach       Reach
 	mapped      []netip.AddrPort // what routers forward to the p2p port
+	apart       time.Time        // when a peer was met that has no protocol in common with this node
 	relayServer *relay.Server    // nil while this node does not relay
 	failures    failures
 }
@@ -341,11 +342,12 @@ func (t *Transport) own() []netip.AddrPort {
 	return out
 }
 
-// bases are the first own address of each family.
+// bases are the first own address of each family. What is behind tunnels has addresses
+// of IPv4, so that there has to be one of that where there is no IPv4, too.
 func (t *Transport) bases() []netip.AddrPort {
 	var out []netip.AddrPort
-	for _, a := range t.own() {
-		if !slices.ContainsFunc(out, func(b netip.AddrPort) bool { return b.Addr().Is4() == a.Addr().Is4() }) {
+	for _, a := range append(t.own(), netip.AddrPortFrom(virtualBase, t.Port())) {
+		if !slices.ContainsFunc(out, sameFamily(a)) {
 			out = append(out, a)
 		}
 	}
