@@ -254,8 +254,7 @@ func (t *Transport) allocate(ctx context.Context, r *relayed, at door, g grant) 
 	proto := "udp"
 	if at.tcp {
 		proto = "tcp"
-		d := net.Dialer{}
-		conn, err := d.DialContext(ctx, "tcp", at.addr.String())
+		conn, err := t.mux.dial(ctx, "tcp", at.addr.String())
 		if err != nil {
 			return nil, nil, fmt.Errorf("rtc: relay at %s over TCP: %w", at.addr, err)
 		}
