@@ -275,10 +275,13 @@ func ipv6(l *Lab) error {
 		stack Stack
 		nat   NAT
 	}{
-		{"four-public", IPv4, None}, {"six-public", IPv6, None},
+		{"four-public", IPv4, None},
+		{"six-public", IPv6, None},
 		{"four-home", IPv4, PortRestricted},
-		{"six-home-a", IPv6, Firewall}, {"six-home-b", IPv6, Firewall},
-		{"dual-home-a", Dual, PortRestricted}, {"dual-home-b", Dual, Symmetric},
+		{"six-home-a", IPv6, Firewall},
+		{"six-home-b", IPv6, Firewall},
+		{"dual-home-a", Dual, PortRestricted},
+		{"dual-home-b", Dual, Symmetric},
 	} {
 		l.stack = h.stack
 		if _, err := l.Home(h.name, h.nat); err != nil {
