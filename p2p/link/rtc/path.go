@@ -44,10 +44,15 @@ func (s *session) rtt() time.Duration {
 	return rtt
 }
 
-// pair is the selected pair of addresses.
+// pair is the selected pair of addresses. While ICE looks for another one, it is that by
+// which datagrams go.
 func (p *peer) pair() (local, remote netip.AddrPort) {
 	pair, err := p.agent.GetSelectedCandidatePair()
 	if err != nil || pair == nil {
+		if r := p.path.Load(); r != nil && r.conn != nil {
+			a := p.mux.sock.LocalAddr().(*net.UDPAddr).AddrPort()
+			return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), r.to
+		}
 		return local, remote
 	}
 	return candidateAddr(pair.Local), candidateAddr(pair.Remote)

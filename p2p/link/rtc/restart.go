@@ -104,6 +104,10 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 	if err != nil {
 		return err
 	}
+	// The peer has given up what it offered before it answered. Copies may still come.
+	t.mu.Lock()
+	t.floors.set(peer, max(t.floors.get(peer), reply.Issued))
+	t.mu.Unlock()
 	remote.Candidates = usable(remote.Candidates, t.loopback())
 	s.trace.answered(remote.Candidates)
 	return s.resume(remote)

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -98,6 +99,34 @@ func TestRestartGlare(t *testing.T) {
 		here, there := a.session(b.id).names(), b.session(a.id).names()
 		return here.own == there.peers && here.peers == there.own
 	})
+}
+
+// An offer that its author has given up for the other end's is of no use when it comes
+// late: nobody waits for the answer.
+func TestRestartOfferComesLate(t *testing.T) {
+	t.Parallel()
+	a, b, la, _ := linkedPair(t)
+	s := b.session(a.id)
+	d := s.local
+	d.Setup = "actpass"
+	msg, err := seal(b.identity, envelope{Kind: offer, To: a.id, Network: testNetwork, Issued: b.number(0), SDP: d.sdp(), Restart: s.origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, err := open(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mustRestart(t, b.id, true)
+	reply, err := a.answer(t.Context(), late, msg, courier{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := openReply(reply, msg, a.id, b.id)
+	if err != nil || !errors.Is(replyError(e), errStale) {
+		t.Errorf("%v, %v; want a refusal", replyError(e), err)
+	}
+	mustEcho(t, la)
 }
 
 // What was sent into a path that has gone arrives as soon as there is another one, and
