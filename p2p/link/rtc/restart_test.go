@@ -129,6 +129,30 @@ func TestRestartOfferComesLate(t *testing.T) {
 	mustEcho(t, la)
 }
 
+// An offer that finds no way gives way to that of a peer which has found one, although its
+// author's ID is the smaller one.
+func TestRestartWithoutAWay(t *testing.T) {
+	t.Parallel()
+	a, b, la, lb := linkedPair(t)
+	if a.id.Compare(b.id) > 0 {
+		a, b = b, a
+	}
+	s := a.session(b.id)
+	<-s.turn
+	var once sync.Once
+	a.Transport.mu.Lock()
+	s.yield, s.offered = func() { once.Do(func() { s.turn <- struct{}{} }) }, time.Now()
+	a.Transport.mu.Unlock()
+	before := a.session(b.id).peer.path.Load()
+	b.mustRestart(t, a.id, true)
+	a.Transport.mu.Lock()
+	s.yield = nil
+	a.Transport.mu.Unlock()
+	eventually(t, "another path", func() bool { return s.peer.path.Load().conn != before.conn })
+	mustEcho(t, la)
+	mustEcho(t, lb)
+}
+
 // What was sent into a path that has gone arrives as soon as there is another one, and
 // not when SCTP's patience has ended.
 func TestRestartSendsTheTailAgain(t *testing.T) {

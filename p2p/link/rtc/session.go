@@ -40,6 +40,7 @@ type session struct {
 	roam     roam          // guarded by Transport.mu
 	answered int           // restarts of the peer; guarded by Transport.mu
 	yield    func()        // gives up the restart that is under way; guarded by Transport.mu
+	offered  time.Time     // when that began; guarded by Transport.mu
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
