@@ -1,10 +1,13 @@
 package rtc
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -116,5 +119,24 @@ func TestStreamWithoutIPv4(t *testing.T) {
 	}
 	if i := slices.IndexFunc(p.Tried, func(c p2p.Candidate) bool { return virtualBlock.Contains(c.Local.Addr()) }); i >= 0 {
 		t.Errorf("%s is shown for an address of this computer", p.Tried[i].Local)
+	}
+}
+
+// Where nobody relays, people are told what is missing.
+func TestApartIsExplained(t *testing.T) {
+	t.Parallel()
+	if c, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
+		t.Skip("there is no IPv6 here: ", err)
+	} else if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sys := thisComputer()
+	sys.dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.ErrUnsupported }
+	four := newAnyNode(t, 1, silence, nil, sys)
+	six := newAnyNode(t, 2, silence, func(o *Options) { o.Listen = "[::1]:0" }, sys)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := four.Dial(ctx, six.contact(), nil); !errors.Is(err, errApart) || !errors.Is(err, p2p.ErrUnreachable) {
+		t.Errorf("%v", err)
 	}
 }

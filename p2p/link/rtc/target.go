@@ -66,7 +66,6 @@ func (t *Transport) candidates() []candidate {
 // unroute. A TCP connection may be silent for as long as idle.
 func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 	var out []target
-	var plain []netip.AddrPort
 	now := time.Now()
 	through := func(via tunnel, to netip.AddrPort, c candidate, wait time.Duration) {
 		if v, err := t.mux.virtual(via, to, now.Add(wait)); err == nil {
@@ -86,7 +85,6 @@ func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 				through(r, c.Addr, c, relayGrace)
 			}
 		default:
-			plain = append(plain, c.Addr)
 			out = append(out, target{c, c.Addr})
 			for _, r := range t.relays.foreign() {
 				if public(c.Addr.Addr()) {
@@ -97,7 +95,17 @@ func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 			}
 		}
 	}
-	t.meets(plain)
+	t.meets(plain(offered))
+	return out
+}
+
+// plain are the addresses of a peer to which datagrams go without a tunnel or a relay.
+func plain(offered []candidate) (out []netip.AddrPort) {
+	for _, c := range offered {
+		if !c.TCP && c.Kind != p2p.PathRelayed {
+			out = append(out, c.Addr)
+		}
+	}
 	return out
 }
 
