@@ -44,23 +44,26 @@ var (
 type directDoor struct {
 	all   int
 	per   map[netip.Prefix]int
+	names map[string]bool      // by which they are known: a check is repeated until it is answered
 	later map[p2p.ID]time.Time // not before
 }
 
-func (d *directDoor) enter(from netip.Prefix) bool {
-	if d.all >= maxDirect || d.per[from] >= maxHouseholdDirect {
+func (d *directDoor) enter(from netip.Prefix, name string) bool {
+	if d.all >= maxDirect || d.per[from] >= maxHouseholdDirect || d.names[name] {
 		return false
 	}
 	if d.per == nil {
-		d.per = map[netip.Prefix]int{}
+		d.per, d.names = map[netip.Prefix]int{}, map[string]bool{}
 	}
 	d.all++
 	d.per[from]++
+	d.names[name] = true
 	return true
 }
 
-func (d *directDoor) leave(from netip.Prefix) {
+func (d *directDoor) leave(from netip.Prefix, name string) {
 	d.all--
+	delete(d.names, name)
 	if d.per[from]--; d.per[from] == 0 {
 		delete(d.per, from)
 	}
@@ -86,7 +89,7 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 	}
 	house := householdOf(from.Addr())
 	t.mu.Lock()
-	free := !t.closed && t.direct.enter(house)
+	free := !t.closed && t.direct.enter(house, server)
 	if free {
 		t.running.Add(1)
 	}
@@ -104,7 +107,7 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 			l, err = t.receive(server, client, from)
 		}
 		t.mu.Lock()
-		t.direct.leave(house)
+		t.direct.leave(house, server)
 		t.mu.Unlock()
 		if err != nil {
 			t.log.Debug("a handshake without signalling failed", "from", from, "error", err)

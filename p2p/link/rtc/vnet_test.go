@@ -158,7 +158,8 @@ func (w *virtualNet) node(t *testing.T, i byte, kind natKind) *testNode {
 }
 
 // join links a node to the relay without signalling, which there is none of yet, and
-// waits until it knows how it is seen and, at home, has a relayed address.
+// waits until the relay has taken the link, and the node, at home, knows how it is seen and
+// has a relayed address.
 func (w *virtualNet) join(t *testing.T, n, relay *testNode, home bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), handshakeTimeout)
 	defer cancel()
@@ -168,10 +169,10 @@ func (w *virtualNet) join(t *testing.T, n, relay *testNode, home bool) {
 		return
 	}
 	n.keep(l)
-	for home && (len(n.Reflexive()) == 0 || len(n.relays.addrs(1)) == 0) {
+	for !slices.Contains(relay.linked(), n.id) || home && (len(n.Reflexive()) == 0 || len(n.relays.addrs(1)) == 0) {
 		select {
 		case <-ctx.Done():
-			t.Errorf("%v: seen at %v, relayed at %v", n.Addrs(), n.Reflexive(), n.relays.addrs(1))
+			t.Errorf("%v: linked %v, seen at %v, relayed at %v", n.Addrs(), slices.Contains(relay.linked(), n.id), n.Reflexive(), n.relays.addrs(1))
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
