@@ -161,9 +161,12 @@ func (w *virtualNet) node(t *testing.T, i byte, kind natKind) *testNode {
 // waits until the relay has taken the link, and the node, at home, knows how it is seen and
 // has a relayed address.
 func (w *virtualNet) join(t *testing.T, n, relay *testNode, home bool) {
-	ctx, cancel := context.WithTimeout(t.Context(), handshakeTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*handshakeTimeout)
 	defer cancel()
 	l, err := n.knock(ctx, relay.id, relay.Addrs()[0])
+	for err != nil && ctx.Err() == nil { // its patience is short, and this computer may be busy
+		l, err = n.knock(ctx, relay.id, relay.Addrs()[0])
+	}
 	if err != nil {
 		t.Errorf("%v: %v", n.Addrs(), err)
 		return
