@@ -38,31 +38,37 @@ func TestFlip(t *testing.T) {
 		{"the computer went to another network", func() error { return mover.Move(l.Host("cafe")) }},
 	}
 	for _, flip := range flips {
-		if err := flip.do(); err != nil {
-			t.Fatal(err)
-		}
-		took := make([]time.Duration, len(probes))
-		errs := make([]error, len(probes))
-		var wg sync.WaitGroup
-		for i, p := range probes {
-			wg.Go(func() { took[i], errs[i] = p.again(flipLimit) })
-		}
-		wg.Wait()
-		for i, p := range probes {
-			switch {
-			case errs[i] != nil:
-				t.Errorf("%s: %s does not reach %s within %v: %v\n%s", flip.what, p.from.Name, p.to.Name, flipLimit, errs[i], n.Pair(p.from.Name, p.to.Name).Explain())
-			case took[i] > flipGoal:
-				t.Logf("%s: %s reaches %s again after %.1f s, which is MORE THAN THE GOAL of %v", flip.what, p.from.Name, p.to.Name, took[i].Seconds(), flipGoal)
-			default:
-				t.Logf("%s: %s reaches %s again after %.1f s", flip.what, p.from.Name, p.to.Name, took[i].Seconds())
-			}
-		}
-		if t.Failed() {
-			return
-		}
+		again(t, n, probes, flip.what, flip.do)
 	}
 	linked(t, n)
+}
+
+// again changes something and fails if a probe is not answered again soon.
+func again(t *testing.T, n *lab.Network, probes []probe, what string, change func() error) {
+	t.Helper()
+	if err := change(); err != nil {
+		t.Fatal(err)
+	}
+	took := make([]time.Duration, len(probes))
+	errs := make([]error, len(probes))
+	var wg sync.WaitGroup
+	for i, p := range probes {
+		wg.Go(func() { took[i], errs[i] = p.again(flipLimit) })
+	}
+	wg.Wait()
+	for i, p := range probes {
+		switch {
+		case errs[i] != nil:
+			t.Errorf("%s: %s does not reach %s within %v: %v\n%s", what, p.from.Name, p.to.Name, flipLimit, errs[i], n.Pair(p.from.Name, p.to.Name).Explain())
+		case took[i] > flipGoal:
+			t.Logf("%s: %s reaches %s again after %.1f s, which is MORE THAN THE GOAL of %v", what, p.from.Name, p.to.Name, took[i].Seconds(), flipGoal)
+		default:
+			t.Logf("%s: %s reaches %s again after %.1f s", what, p.from.Name, p.to.Name, took[i].Seconds())
+		}
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 // probe is a question that takes a working link to answer: a document of the other node.

@@ -11,8 +11,12 @@ import (
 type report struct {
 	Mapping   string
 	Filtering string
+	IPv4      bool
+	IPv6      bool
 	External  any
-	DoubleNAT *bool `json:"double_nat"` // nil: not told
+	Reachable any                   // nil: not told
+	Forwarded struct{ Manual bool } `json:"port_mapping"`
+	DoubleNAT *bool                 `json:"double_nat"` // nil: not told
 }
 
 func (r report) String() string {

@@ -314,7 +314,7 @@ func (s *Service) observe(ctx context.Context) Observations {
 	}
 	o.Port = port.Bound()
 	t := trial{sys: s.sys, port: &s.waiting, send: port.Send}
-	if t.witnesses, o.Scope = witnesses(links, s.addrsOf, servers); len(t.witnesses) > 0 {
+	if t.witnesses, o.Scope = witnesses(links, s.addrsOf, servers, o.Own); len(t.witnesses) > 0 {
 		t.observe(ctx, &o)
 	}
 	return o

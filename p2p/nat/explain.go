@@ -13,7 +13,7 @@ func explain(o Observations, r Report) []Finding {
 		{"udp", o.sayUDP()},
 		{"tcp", say(o.TCP, o.nobody(), "TCP works: a connection to another member came up.", "No TCP connection to another member came up.")},
 		{"ipv4", say(o.IPv4, o.nobody(), "IPv4 works.", "Nothing came back over IPv4.")},
-		{"ipv6", say(o.IPv6, "No member has an IPv6 address to try.", "IPv6 works.", "Nothing came back over IPv6.")},
+		{"ipv6", say(o.IPv6, "No member could be asked over IPv6.", "IPv6 works.", "Nothing came back over IPv6.")},
 		{"external", o.sayExternal(r)},
 		{"mapping", o.sayMapping(r)},
 		{"filtering", o.sayFiltering(r)},

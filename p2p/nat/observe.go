@@ -106,7 +106,7 @@ func (t *trial) look(ctx context.Context, ear *ear, o *Observations) {
 		if w.addr.Addr().Is4() {
 			family = &o.IPv4
 		}
-		if *family != Came {
+		if *family != Came && (answered || !w.guess) { // where nobody may be, silence says nothing
 			*family = outcome(answered || w.proto == "udp")
 		}
 		if t.seen[i].IsValid() {
@@ -364,8 +364,10 @@ func (t *trial) note(err error) {
 	}
 }
 
-// witnesses finds who can be asked now: the peers of links, and STUN servers.
-func witnesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort, servers []netip.AddrPort) ([]witness, Scope) {
+// witnesses finds who can be asked now: the peers of links, and STUN servers. Those of
+// the same links are few who say that they are on the Internet with a protocol, IPv4 or
+// IPv6, that own has and no link goes over.
+func witnesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort, servers []netip.AddrPort, own []netip.Addr) ([]witness, Scope) {
 	var all []witness
 	for _, l := range links {
 		if w, ok := witnessOf(l, addrs(l.Peer())); ok {
@@ -377,5 +379,34 @@ func witnesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort, servers []
 			all = append(all, witness{addr: a, kind: p2p.PathDirect})
 		}
 	}
-	return choose(all)
+	chosen, scope := choose(all)
+	if scope != ScopePublic {
+		return chosen, scope
+	}
+	for _, v4 := range []bool{true, false} {
+		have := slices.ContainsFunc(own, func(a netip.Addr) bool { return a.Is4() == v4 && scopeOf(a) != "" && scopeOf(a) != ScopeLoopback })
+		used := slices.ContainsFunc(chosen, func(w witness) bool { return w.addr.Addr().Is4() == v4 })
+		if have && !used {
+			chosen = append(chosen, guesses(links, addrs, v4)...)
+		}
+	}
+	return chosen, scope
+}
+
+// maxGuesses bounds the addresses that are asked because members name them.
+const maxGuesses = 3
+
+// guesses are members where they say that they are.
+func guesses(links []p2p.Link, addrs func(p2p.ID) []netip.AddrPort, v4 bool) (out []witness) {
+	for _, l := range links {
+		all := addrs(l.Peer())
+		i := slices.IndexFunc(all, func(a netip.AddrPort) bool {
+			a = unmap(a)
+			return a.Addr().Is4() == v4 && scopeOf(a.Addr()) == ScopePublic && a.Port() >= 1024
+		})
+		if i >= 0 && len(out) < maxGuesses {
+			out = append(out, witness{addr: unmap(all[i]), kind: p2p.PathDirect, guess: true})
+		}
+	}
+	return out
 }

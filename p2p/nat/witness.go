@@ -13,13 +13,15 @@ import (
 const maxWitnesses = 8
 
 // witness is who can say how it sees this node: a member, or a STUN server, which
-// has no link and can do nothing else.
+// has no link and can do nothing else; or a member at another address than that of its
+// link, if it is there.
 type witness struct {
 	link  p2p.Link
 	addr  netip.AddrPort // of its p2p port
 	kind  p2p.PathKind
 	proto string
 	rtt   time.Duration
+	guess bool // nobody has answered there before
 }
 
 // witnessOf makes a witness of a link; addrs are where the member says that its

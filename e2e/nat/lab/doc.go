@@ -15,5 +15,5 @@
 //
 // Every packet is a datagram of its own (no segmentation offload beyond a computer's
 // interface), so that a rule which drops one packet in three drops that, not a batch.
-// There is no IPv6, and no delay.
+// There is no delay. Routers advertise no prefixes of IPv6: the lab gives out the addresses.
 package lab

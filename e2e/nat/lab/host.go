@@ -30,9 +30,12 @@ type Host struct {
 	Name   string
 	NAT    NAT     // behind which it is, as it was built
 	Router *Router // its home's; nil: it has a public address
-	Addr   netip.Addr
-	ID     string   // of the node, once it serves
-	Flags  []string // of the node, at each start
+	Stack  Stack
+	Addr   netip.Addr // of IPv4; invalid: none
+	Addr6  netip.Addr // of IPv6, the one that others see; invalid: none
+	Local6 netip.Addr // of IPv6, and of the home only; invalid: none
+	ID     string     // of the node, once it serves
+	Flags  []string   // of the node, at each start
 
 	lab    *Lab
 	space  space
@@ -229,8 +232,12 @@ func (h *Host) Received() (uint64, error) { return h.space.received(hostLink) }
 
 // ListenUDP opens a socket on the computer.
 func (h *Host) ListenUDP(port int) (c *net.UDPConn, err error) {
+	network := "udp4"
+	if h.Stack == IPv6 {
+		network = "udp6"
+	}
 	err = h.space.inside(func() error {
-		c, err = net.ListenUDP("udp4", &net.UDPAddr{Port: port})
+		c, err = net.ListenUDP(network, &net.UDPAddr{Port: port})
 		return err
 	})
 	return c, err
@@ -272,8 +279,22 @@ func (h *Host) Move(to *Host) error {
 	}
 	h.moves++
 	h.Router, h.NAT = to.Router, to.NAT
-	h.Addr = to.Router.inner.at(20 + h.moves)
-	return to.Router.inner.plug(h.space, hostLink, h.Addr)
+	return h.plug(to.Router.inner, 20+h.moves)
+}
+
+// plug connects the computer to a segment, where it gets the n-th addresses.
+func (h *Host) plug(s *Segment, n int) error {
+	h.Addr, h.Addr6, h.Local6 = netip.Addr{}, netip.Addr{}, netip.Addr{}
+	if h.Stack&IPv4 != 0 {
+		h.Addr = s.at(n)
+	}
+	if h.Stack&IPv6 != 0 {
+		h.Addr6 = s.at6(n)
+		if len(s.prefix6) > 1 {
+			h.Local6 = nth(s.prefix6[1], n)
+		}
+	}
+	return s.plug(h.space, hostLink, n, h.Stack)
 }
 
 // Enter is the command that opens a shell on the computer from outside of the lab,

@@ -18,17 +18,37 @@ var (
 	Routable = netip.MustParsePrefix("80.100.100.0/24")
 )
 
+// The addresses of IPv6: those of the public part, those that homes have besides, which
+// mean nothing outside and are the same in all homes, and that of every way out.
+var (
+	public6 = netip.MustParsePrefix("2001:db8::/64")
+	local6  = netip.MustParsePrefix("fd00::/64")
+	wayOut6 = netip.MustParseAddr("fe80::1")
+)
+
+// Stack is which protocols a network has.
+type Stack int
+
+// The stacks.
+const (
+	IPv4 Stack = 1 << iota
+	IPv6
+	Dual = IPv4 | IPv6
+)
+
 // Options of a lab.
 type Options struct {
 	Dir     string       // for data and logs; it must exist
 	Program string       // shoal
 	Prefix  string       // of the names of its namespaces, where there are several labs
 	Public  netip.Prefix // a /24; TestNet if not given
+	IPv6    bool         // there is IPv6 besides
 }
 
 // Lab is an internet. Its methods that build may not be called at the same time.
 type Lab struct {
 	o       Options
+	stack   Stack // of what is added from now on
 	wan     *Segment
 	homes   int // that were numbered
 	lans    int
@@ -42,17 +62,33 @@ type Lab struct {
 
 // Segment is what computers are plugged into: a bridge with the gateway's address.
 type Segment struct {
-	space   space  // where the bridge is
-	bridge  string // its interface, with the first address of prefix
-	prefix  netip.Prefix
+	space   space          // where the bridge is
+	bridge  string         // its interface, with the first address of each prefix
+	prefix  netip.Prefix   // of IPv4; invalid: there is none
+	prefix6 []netip.Prefix // of IPv6, the first as others see it
 	plugged int
 }
 
-// at is the n-th address of the segment.
-func (s *Segment) at(n int) netip.Addr {
-	a := s.prefix.Addr().As4()
-	a[3] = byte(n)
-	return netip.AddrFrom4(a)
+// at is the n-th address of the segment, or none.
+func (s *Segment) at(n int) netip.Addr { return nth(s.prefix, n) }
+
+// at6 is the n-th address of IPv6 that others see, or none.
+func (s *Segment) at6(n int) netip.Addr {
+	if len(s.prefix6) == 0 {
+		return netip.Addr{}
+	}
+	return nth(s.prefix6[0], n)
+}
+
+// nth is the address in a prefix that ends in n.
+func nth(p netip.Prefix, n int) netip.Addr {
+	if !p.IsValid() {
+		return netip.Addr{}
+	}
+	b := p.Addr().AsSlice()
+	b[len(b)-1] = byte(n)
+	a, _ := netip.AddrFromSlice(b) // as long as an address is
+	return a
 }
 
 // New makes an internet with nobody in it.
@@ -60,12 +96,18 @@ func New(o Options) (*Lab, error) {
 	if !o.Public.IsValid() {
 		o.Public = TestNet
 	}
-	l := &Lab{o: o}
+	l := &Lab{o: o, stack: IPv4}
 	s, err := l.space("internet")
 	if err != nil {
 		return l, err
 	}
 	l.wan = &Segment{space: s, bridge: "br0", prefix: o.Public}
+	if o.IPv6 {
+		l.wan.prefix6 = []netip.Prefix{public6}
+		if err := errors.Join(s.enable6(), s.set("ipv6/conf/all/forwarding", "1")); err != nil {
+			return l, err
+		}
+	}
 	return l, l.wan.up()
 }
 
@@ -77,35 +119,50 @@ func (l *Lab) space(name string) (space, error) {
 }
 
 func (s *Segment) up() error {
-	return s.space.ip(
-		"link add "+s.bridge+" type bridge",
-		fmt.Sprintf("addr add %s/%d dev %s", s.at(1), s.prefix.Bits(), s.bridge),
-		"link set "+s.bridge+" up",
-	)
+	lines := append([]string{"link add " + s.bridge + " type bridge"}, s.take(1, s.bridge, Dual)...)
+	if len(s.prefix6) > 0 {
+		lines = append(lines, fmt.Sprintf("addr add %s/64 dev %s nodad", wayOut6, s.bridge))
+	}
+	return s.space.ip(append(lines, "link set "+s.bridge+" up")...)
 }
 
-// plug gives who an interface at an address of the segment, and the way out.
-func (s *Segment) plug(who space, iface string, addr netip.Addr) error {
+// take is how an interface takes the n-th addresses, as far as it has the protocols.
+func (s *Segment) take(n int, iface string, stack Stack) (lines []string) {
+	if stack&IPv4 != 0 && s.prefix.IsValid() {
+		lines = append(lines, fmt.Sprintf("addr add %s/%d dev %s", s.at(n), s.prefix.Bits(), iface))
+	}
+	for _, p := range s.prefix6 {
+		if stack&IPv6 != 0 {
+			lines = append(lines, fmt.Sprintf("addr add %s/%d dev %s nodad", nth(p, n), p.Bits(), iface))
+		}
+	}
+	return lines
+}
+
+// plug gives who an interface at the n-th addresses of the segment, and the way out.
+func (s *Segment) plug(who space, iface string, n int, stack Stack) error {
 	s.plugged++
 	port := fmt.Sprintf("p%d", s.plugged)
 	err := run("", "ip", "link", "add", iface, "netns", string(who), "type", "veth", "peer", "name", port, "netns", string(s.space))
 	if err != nil {
 		return err
 	}
-	// Multicast does not cross an internet.
+	// Multicast does not cross an internet. IPv6 finds neighbours by it, though.
 	err = s.space.ip("link set "+port+" master "+s.bridge, "link set "+port+" up")
-	if err == nil && s.bridge == "br0" {
+	if err == nil && s.bridge == "br0" && len(s.prefix6) == 0 {
 		err = s.space.ip("link set " + port + " type bridge_slave mcast_flood off")
 	}
 	if err != nil {
 		return err
 	}
-	return who.ip(
-		"link set "+iface+" gso_max_segs 1",
-		fmt.Sprintf("addr add %s/%d dev %s", addr, s.prefix.Bits(), iface),
-		"link set "+iface+" up",
-		fmt.Sprintf("route add default via %s dev %s", s.at(1), iface),
-	)
+	lines := append([]string{"link set " + iface + " gso_max_segs 1", "link set " + iface + " up"}, s.take(n, iface, stack)...)
+	if stack&IPv4 != 0 && s.prefix.IsValid() {
+		lines = append(lines, fmt.Sprintf("route add default via %s dev %s", s.at(1), iface))
+	}
+	if stack&IPv6 != 0 && len(s.prefix6) > 0 {
+		lines = append(lines, fmt.Sprintf("route add ::/0 via %s dev %s", wayOut6, iface))
+	}
+	return who.ip(lines...)
 }
 
 // Public adds a computer with the public address that ends in n.
@@ -149,10 +206,15 @@ func (l *Lab) host(name string, nat NAT, r *Router, s *Segment, n int) (*Host, e
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{Name: name, NAT: nat, Router: r, Addr: s.at(n), lab: l, space: sp}
+	h := &Host{Name: name, NAT: nat, Router: r, Stack: l.stack, lab: l, space: sp}
 	h.client = newClient(sp)
 	l.hosts = append(l.hosts, h)
-	return h, s.plug(sp, hostLink, h.Addr)
+	if h.Stack&IPv6 != 0 {
+		if err := sp.enable6(); err != nil {
+			return nil, err
+		}
+	}
+	return h, h.plug(s, n)
 }
 
 // Hosts are all computers in the order in which they were added, without routers.

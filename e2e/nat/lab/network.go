@@ -119,7 +119,7 @@ func (h *Host) has(addr string) bool {
 	if err != nil {
 		return false
 	}
-	if a.Addr() == h.Addr {
+	if a.Addr() == h.Addr || a.Addr() == h.Addr6 || a.Addr() == h.Local6 {
 		return true
 	}
 	for r := h.Router; r != nil; r = h.lab.routerOf(r.outer) {
@@ -229,7 +229,7 @@ func AllLinked(pairs []Pair) bool {
 // Table is one line for each pair of NATs and for each thing that was seen of it.
 func Table(pairs []Pair) string {
 	order := map[NAT]int{}
-	for i, k := range NATs() {
+	for i, k := range append(NATs(), Firewall) {
 		order[k] = i
 	}
 	type line struct {

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -21,9 +22,11 @@ const (
 	AddressRestricted NAT = "address-restricted" // independent, address dependent
 	PortRestricted    NAT = "port-restricted"    // independent, address and port dependent
 	Symmetric         NAT = "symmetric"          // both address and port dependent
+	// Firewall translates nothing and lets in only answers: what homes have with IPv6.
+	Firewall NAT = "firewall"
 )
 
-// NATs are all kinds.
+// NATs are all kinds, without Firewall.
 func NATs() []NAT { return []NAT{None, FullCone, AddressRestricted, PortRestricted, Symmetric} }
 
 // Behaviour is the mapping and filtering that GET /api/network is to report.
@@ -38,6 +41,8 @@ func (n NAT) Behaviour() (mapping, filtering string) {
 		return independent, port
 	case Symmetric:
 		return port, port
+	case Firewall:
+		return "none", port
 	}
 	return "none", "open"
 }
@@ -56,7 +61,8 @@ type Router struct {
 	space  space
 	outer  *Segment
 	inner  *Segment
-	addr   netip.Addr // in outer
+	addr   netip.Addr // in outer, of IPv4; invalid: none
+	number int        // of the addresses in outer
 	rules  Rules
 	daemon *process // that forwards ports
 }
@@ -69,6 +75,7 @@ type Rules struct {
 	NAT      NAT
 	BlockUDP bool   // no UDP passes, as in some offices
 	Forward  string // ports forwarded on request: "", "upnp", "nat_pmp", "pcp" or "all"
+	Open     uint16 // a port to which everybody gets over IPv6, on all computers; 0: none
 }
 
 func (l *Lab) router(name string, nat NAT, outer *Segment, n int, inside string) (*Router, error) {
@@ -76,16 +83,27 @@ func (l *Lab) router(name string, nat NAT, outer *Segment, n int, inside string)
 	if err != nil {
 		return nil, err
 	}
-	r := &Router{
-		Name: name, lab: l, space: s, outer: outer, addr: outer.at(n),
-		inner: &Segment{space: s, bridge: "l1", prefix: netip.MustParsePrefix(inside)},
+	r := &Router{Name: name, lab: l, space: s, outer: outer, number: n, inner: &Segment{space: s, bridge: "l1"}}
+	if l.stack&IPv4 != 0 {
+		r.addr, r.inner.prefix = outer.at(n), netip.MustParsePrefix(inside)
 	}
 	l.routers = append(l.routers, r)
+	if l.stack&IPv6 != 0 {
+		if err := errors.Join(s.enable6(), s.set("ipv6/conf/all/forwarding", "1")); err != nil {
+			return nil, err
+		}
+		r.inner.prefix6 = []netip.Prefix{l.prefix6(), local6}
+	}
 	if err := r.inner.up(); err != nil {
 		return nil, err
 	}
-	if err := outer.plug(s, "w0", r.addr); err != nil {
+	if err := outer.plug(s, "w0", n, l.stack); err != nil {
 		return nil, err
+	}
+	if l.stack&IPv6 != 0 {
+		if err := outer.space.ip(r.delegated("add")); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.set("ipv4/ip_forward", "1"); err != nil {
 		return nil, err
@@ -129,6 +147,53 @@ func (r *Router) Readdress(n int) error {
 	return r.space.forget()
 }
 
+// prefix6 is a prefix that no home has yet.
+func (l *Lab) prefix6() netip.Prefix {
+	b := public6.Addr().As16()
+	b[5] = byte(l.lan())
+	return netip.PrefixFrom(netip.AddrFrom16(b), 64)
+}
+
+// delegated adds or deletes the way from outside to the home's prefix.
+func (r *Router) delegated(verb string) string {
+	return fmt.Sprintf("route %s %s via %s dev %s", verb, r.inner.prefix6[0], r.outer.at6(r.number), r.outer.bridge)
+}
+
+// Renumber gives the home another prefix of IPv6, which some providers do every day.
+// Those inside are told: they have a new address, and the old one is for what began with
+// it only (it is deprecated), although nothing comes there any more.
+func (r *Router) Renumber() error {
+	old := r.inner.prefix6[0]
+	if err := r.outer.space.ip(r.delegated("del")); err != nil {
+		return err
+	}
+	r.inner.prefix6[0] = r.lab.prefix6()
+	if err := r.outer.space.ip(r.delegated("add")); err != nil {
+		return err
+	}
+	if err := r.space.ip(
+		fmt.Sprintf("addr del %s/64 dev l1", nth(old, 1)),
+		fmt.Sprintf("addr add %s/64 dev l1 nodad", r.inner.at6(1)),
+	); err != nil {
+		return err
+	}
+	for _, h := range r.lab.hosts {
+		if h.Router != r || h.Stack&IPv6 == 0 {
+			continue
+		}
+		was := h.Addr6
+		b := was.As16()
+		h.Addr6 = r.inner.at6(int(b[15]))
+		if err := h.space.ip(
+			fmt.Sprintf("addr change %s/64 dev %s preferred_lft 0 valid_lft 7200", was, hostLink),
+			fmt.Sprintf("addr add %s/64 dev %s nodad", h.Addr6, hostLink),
+		); err != nil {
+			return err
+		}
+	}
+	return r.space.forget()
+}
+
 // text is the rules as nft reads them. What comes in on w0 for the router itself is
 // dropped: otherwise an early packet of a peer makes a connection with the router,
 // which then keeps the computer behind it from being mapped to that port.
@@ -137,13 +202,17 @@ func (r Rules) text() string {
 	if r.BlockUDP {
 		udp = `meta l4proto udp drop;`
 	}
+	open := ""
+	if r.Open != 0 {
+		open = fmt.Sprintf(`meta nfproto ipv6 meta l4proto { tcp, udp } th dport %d accept;`, r.Open)
+	}
 	nat := r.NAT.text()
 	if r.Forward != "" {
 		nat = forwarding // which masquerades too
 	}
 	return nat + `
 table inet f {
- chain forwarding { type filter hook forward priority 0; policy drop; ` + udp + ` iifname "l1" accept; ct state established,related accept; ct status dnat accept; }
+ chain forwarding { type filter hook forward priority 0; policy drop; ` + udp + ` iifname "l1" accept; ct state established,related accept; ct status dnat accept; ` + open + ` }
  chain incoming { type filter hook input priority 0; policy accept; iifname "w0" ct state new drop; ` + r.onlyOne() + ` }
 }
 `

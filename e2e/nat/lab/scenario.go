@@ -13,6 +13,7 @@ type Scenario struct {
 	Name   string
 	About  string
 	Public netip.Prefix // TestNet if not given
+	IPv6   bool         // there is IPv6 besides
 	Needs  []string     // programs that only some scenarios need
 	build  func(l *Lab) error
 }
@@ -32,6 +33,10 @@ func Scenarios() []Scenario {
 		{Name: "twins", About: "two homes with the same private addresses, and two computers in one of them", build: twins},
 		{Name: "flip", About: "a home whose uplink changes, a home to move to, and one that stays", build: flip},
 		{Name: "carrier", About: "two homes behind one carrier's NAT, whose own routers forward ports, and one elsewhere", Needs: []string{"miniupnpd"}, build: carrier},
+		{Name: "ipv6", About: "computers and homes with IPv4, IPv6 or both, where IPv6 is behind firewalls and not translated", IPv6: true, build: ipv6},
+		{Name: "ipv6-blocked", About: "two homes with IPv6 only where no UDP passes, and one where it does", IPv6: true, build: ipv6Blocked},
+		{Name: "ipv6-flip", About: "a home with IPv6 only whose prefix changes, a second computer in it, and a home that stays", IPv6: true, build: ipv6Flip},
+		{Name: "ipv6-pinned", About: "two homes with IPv6 only, one of which has opened a port, and nobody else", IPv6: true, build: ipv6Pinned},
 	}
 }
 
@@ -50,7 +55,7 @@ func Find(name string) (Scenario, error) {
 // Build builds the internet. No node runs yet. What was built is returned with an
 // error too, to be closed.
 func (s Scenario) Build(o Options) (*Lab, error) {
-	o.Public = s.Public
+	o.Public, o.IPv6 = s.Public, s.IPv6
 	l, err := New(o)
 	if err == nil {
 		err = s.build(l)
@@ -258,4 +263,75 @@ func carrier(l *Lab) error {
 	}
 	_, err = l.Home("elsewhere", PortRestricted)
 	return err
+}
+
+func ipv6(l *Lab) error {
+	l.stack = Dual
+	if err := public(l); err != nil {
+		return err
+	}
+	for _, h := range []struct {
+		name  string
+		stack Stack
+		nat   NAT
+	}{
+		{"four-public", IPv4, None},
+		{"six-public", IPv6, None},
+		{"four-home", IPv4, PortRestricted},
+		{"six-home-a", IPv6, Firewall},
+		{"six-home-b", IPv6, Firewall},
+		{"dual-home-a", Dual, PortRestricted},
+		{"dual-home-b", Dual, Symmetric},
+	} {
+		l.stack = h.stack
+		if _, err := l.Home(h.name, h.nat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ipv6Blocked(l *Lab) error {
+	l.stack = Dual
+	if err := public(l); err != nil {
+		return err
+	}
+	l.stack = IPv6
+	for _, name := range []string{"office-a", "office-b", "home"} {
+		h, err := l.Home(name, Firewall)
+		if err != nil {
+			return err
+		}
+		if err := h.Router.Set(Rules{NAT: Firewall, BlockUDP: name != "home"}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ipv6Flip(l *Lab) error {
+	l.stack = Dual
+	if err := public(l); err != nil {
+		return err
+	}
+	l.stack = IPv6
+	mover, err := l.Home("mover", Firewall)
+	if err != nil {
+		return err
+	}
+	if _, err := l.host("sister", Firewall, mover.Router, mover.Router.inner, 3); err != nil {
+		return err
+	}
+	_, err = l.Home("stayer", Firewall)
+	return err
+}
+
+func ipv6Pinned(l *Lab) error {
+	l.stack = IPv6
+	for _, name := range []string{"pinned", "guest"} {
+		if _, err := l.Home(name, Firewall); err != nil {
+			return err
+		}
+	}
+	return l.Host("pinned").Router.Set(Rules{NAT: Firewall, Open: 4747})
 }

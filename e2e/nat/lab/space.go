@@ -33,7 +33,7 @@ type space string
 
 func (s space) path() string { return "/run/netns/" + string(s) }
 
-// add makes the namespace, with nothing but IPv4 and a loopback interface.
+// add makes the namespace, with a loopback interface, and without IPv6.
 func (s space) add() error {
 	if err := run("", "ip", "netns", "add", string(s)); err != nil {
 		return err
@@ -42,6 +42,18 @@ func (s space) add() error {
 		return err
 	}
 	return s.ip("link set lo up")
+}
+
+// enable6 gives the namespace IPv6. Addresses can be used at once, and are given by hand.
+func (s space) enable6() error {
+	for _, which := range []string{"all", "default"} {
+		for _, v := range [][2]string{{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"accept_ra", "0"}} {
+			if err := s.set("ipv6/conf/"+which+"/"+v[0], v[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // ip runs lines of ip's commands in the namespace.

@@ -62,6 +62,19 @@ func virtual(name string) bool {
 	return false
 }
 
+// sameFamily tells addresses of a's protocol, IPv4 or IPv6.
+func sameFamily(a netip.AddrPort) func(netip.AddrPort) bool {
+	return func(b netip.AddrPort) bool { return a.Addr().Unmap().Is4() == b.Addr().Unmap().Is4() }
+}
+
+// apart reports whether theirs, if there are any, are all of a protocol that no address
+// of own has: IPv6 only here, and IPv4 only there, or the other way round.
+func apart(own, theirs []netip.AddrPort) bool {
+	return len(theirs) > 0 && !slices.ContainsFunc(theirs, func(a netip.AddrPort) bool {
+		return slices.ContainsFunc(own, sameFamily(a))
+	})
+}
+
 // reachable reports whether a peer may send this node to addr: never to a whole
 // network, to whatever hangs on the same wire, or to this computer itself unless
 // that is where the node lives.

@@ -215,6 +215,7 @@ func (t *Transport) turn(ctx context.Context, d *dial, yield func()) error {
 // offer makes one offer with a number above least. With errStale, the next one's
 // number has to be above the returned one.
 func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2p.Pass, relays []p2p.Contact, least int64) (p2p.Link, int64, error) {
+	t.meets(to.Addrs)
 	t.lookAround(ctx, addrsOf(to, relays), observeWait)
 	s, err := t.newSession(ctx, nil)
 	if err != nil {
@@ -249,14 +250,22 @@ func (t *Transport) offer(ctx context.Context, d *dial, to p2p.Contact, pass *p2
 }
 
 // offerAgain gives up the offers that have found no path and name no relay: there is
-// one now.
+// one now. Those that are new get the time to find one.
 func (t *Transport) offerAgain() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	young := false
 	for _, d := range t.dials {
-		if !d.relayed && d.answered != 0 && d.yield != nil && time.Since(d.offered) > relayGrace {
+		switch {
+		case d.relayed || d.offered.IsZero() || d.yield == nil:
+		case d.answered == 0 || time.Since(d.offered) < relayGrace:
+			young = true
+		default:
 			d.yield()
 		}
+	}
+	if young && !t.closed {
+		time.AfterFunc(relayGrace/2, t.offerAgain)
 	}
 }
 

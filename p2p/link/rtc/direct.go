@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,23 +44,26 @@ var (
 type directDoor struct {
 	all   int
 	per   map[netip.Prefix]int
+	names map[string]bool      // by which they are known: a check is repeated until it is answered
 	later map[p2p.ID]time.Time // not before
 }
 
-func (d *directDoor) enter(from netip.Prefix) bool {
-	if d.all >= maxDirect || d.per[from] >= maxHouseholdDirect {
+func (d *directDoor) enter(from netip.Prefix, name string) bool {
+	if d.all >= maxDirect || d.per[from] >= maxHouseholdDirect || d.names[name] {
 		return false
 	}
 	if d.per == nil {
-		d.per = map[netip.Prefix]int{}
+		d.per, d.names = map[netip.Prefix]int{}, map[string]bool{}
 	}
 	d.all++
 	d.per[from]++
+	d.names[name] = true
 	return true
 }
 
-func (d *directDoor) leave(from netip.Prefix) {
+func (d *directDoor) leave(from netip.Prefix, name string) {
 	d.all--
+	delete(d.names, name)
 	if d.per[from]--; d.per[from] == 0 {
 		delete(d.per, from)
 	}
@@ -85,7 +89,7 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 	}
 	house := householdOf(from.Addr())
 	t.mu.Lock()
-	free := !t.closed && t.direct.enter(house)
+	free := !t.closed && t.direct.enter(house, server)
 	if free {
 		t.running.Add(1)
 	}
@@ -103,7 +107,7 @@ func (t *Transport) knocked(b []byte, from netip.AddrPort) {
 			l, err = t.receive(server, client, from)
 		}
 		t.mu.Lock()
-		t.direct.leave(house)
+		t.direct.leave(house, server)
 		t.mu.Unlock()
 		if err != nil {
 			t.log.Debug("a handshake without signalling failed", "from", from, "error", err)
@@ -149,7 +153,7 @@ func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Lin
 // asked are not there at all.
 func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, error) {
 	peer := to.ID()
-	at, ok := directAddr(to.Addrs, t.loopback())
+	at, ok := directAddr(to.Addrs, t.own())
 	if !ok {
 		return nil, errNoDirect
 	}
@@ -170,10 +174,11 @@ func (t *Transport) dialDirect(ctx context.Context, to p2p.Contact) (p2p.Link, e
 	return l, nil
 }
 
-// directAddr picks the address at which a node may be reached unasked.
-func directAddr(addrs []netip.AddrPort, loopback bool) (netip.AddrPort, bool) {
+// directAddr picks the address at which a node may be reached unasked from those of own.
+func directAddr(addrs, own []netip.AddrPort) (netip.AddrPort, bool) {
+	loopback := onLoopback(own)
 	for _, a := range addrs {
-		if reachable(a, loopback) && !privileged(a.Port()) && (loopback || public(a.Addr())) {
+		if reachable(a, loopback) && !privileged(a.Port()) && (loopback || public(a.Addr())) && slices.ContainsFunc(own, sameFamily(a)) {
 			return a, true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,23 @@ func TestDirectFlood(t *testing.T) {
 	a.mustDial(t, b.contact())
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("an honest node took %v", took)
+	}
+}
+
+// Who repeats a check before it is answered begins one handshake, and no other that would
+// take the first one's name and end with it.
+func TestDirectRepeated(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 1, nil)
+	from := netip.MustParseAddrPort("127.0.0.1:9")
+	b := firstCheck(directPrefix + strings.Repeat("p", 22) + ":abcd")
+	for range 3 {
+		n.knocked(b, from)
+	}
+	n.Transport.mu.Lock()
+	defer n.Transport.mu.Unlock()
+	if n.direct.all != 1 {
+		t.Errorf("%d handshakes were begun", n.direct.all)
 	}
 }
 

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"slices"
@@ -33,6 +34,8 @@ const (
 type mux struct {
 	sock  socket
 	bases func() []netip.AddrPort
+	// dial makes the TCP connections of tunnels; set before run.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// stun, if there is one, answers STUN that is for no agent; set before run.
 	stun func(b []byte, from netip.AddrPort) (answer []byte)
 	// stranger, if there is one, gets the checks that are for no agent; set before run.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
 )
 
 const (
@@ -154,16 +156,29 @@ func (t *Transport) observeNow(ctx context.Context, servers []netip.AddrPort) (a
 }
 
 // servers are those whom this node asks how they see it: the ones that its owner
-// names, and peers on the Internet, or at least not on loopback.
+// names, and peers on the Internet, or at least not on loopback. Links over IPv6 say
+// nothing about a router that translates IPv4; then peers are asked where they say that
+// they are.
 func (t *Transport) servers() []netip.AddrPort {
 	var peers []netip.AddrPort
+	var ids []p2p.ID
 	t.mu.Lock()
-	for _, s := range t.current {
+	for id, s := range t.current {
+		ids = append(ids, id)
 		if to, via := s.heading(); via == nil && to.IsValid() && !to.Addr().IsLoopback() {
 			peers = append(peers, to)
 		}
 	}
 	t.mu.Unlock()
+	if t.o.Contact != nil {
+		translated, blind := unseen(t.own(), peers)
+		for _, id := range ids[:min(len(ids), maxServers)] {
+			c, _ := t.o.Contact(id)
+			if i := slices.IndexFunc(c.Addrs, func(a netip.AddrPort) bool { return asks(a) && translated(a) }); blind && i >= 0 {
+				peers = append(peers, c.Addrs[i])
+			}
+		}
+	}
 	slices.SortFunc(peers, func(a, b netip.AddrPort) int {
 		if pa, pb := public(a.Addr()), public(b.Addr()); pa != pb {
 			if pa {
@@ -176,17 +191,33 @@ func (t *Transport) servers() []netip.AddrPort {
 	return append(slices.Clone(t.stunServers()), peers...)
 }
 
+// unseen tells addresses of the protocol that routers translate, if any does, which is IPv4
+// for those who have it; and whether nobody knows how: this computer has no address of it
+// on the Internet, and there is none in seen.
+func unseen(own, seen []netip.AddrPort) (translated func(netip.AddrPort) bool, blind bool) {
+	four := slices.ContainsFunc(own, func(a netip.AddrPort) bool { return a.Addr().Is4() })
+	translated = func(a netip.AddrPort) bool { return a.Addr().Unmap().Is4() == four }
+	return translated, len(own) > 0 && !slices.ContainsFunc(seen, translated) &&
+		!slices.ContainsFunc(own, func(a netip.AddrPort) bool { return translated(a) && public(a.Addr()) })
+}
+
+// asks reports whether a may be asked how it sees this node because somebody names it.
+func asks(a netip.AddrPort) bool {
+	return reachable(a, false) && public(a.Addr()) && !privileged(a.Port())
+}
+
 // lookAround asks those at addrs how they see this node, if it has no idea how
 // anybody does, and waits for the first answer, but no longer than wait. A node that dials for the
 // first time, from behind a router, has no other way to say where it is.
 func (t *Transport) lookAround(ctx context.Context, addrs []netip.AddrPort, wait time.Duration) {
 	own := t.own()
-	if onLoopback(own) || len(t.seen.addrs(time.Now(), 1)) > 0 || slices.ContainsFunc(own, func(a netip.AddrPort) bool { return public(a.Addr()) }) {
+	translated, blind := unseen(own, t.seen.addrs(time.Now(), 4*maxServers))
+	if onLoopback(own) || !blind {
 		return
 	}
 	var servers []netip.AddrPort
 	for _, a := range append(slices.Clone(t.stunServers()), addrs...) {
-		if reachable(a, false) && public(a.Addr()) && !slices.Contains(servers, a) {
+		if reachable(a, false) && public(a.Addr()) && translated(a) && !slices.Contains(servers, a) {
 			servers = append(servers, a)
 		}
 	}

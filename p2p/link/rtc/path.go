@@ -44,10 +44,15 @@ func (s *session) rtt() time.Duration {
 	return rtt
 }
 
-// pair is the selected pair of addresses.
+// pair is the selected pair of addresses. While ICE looks for another one, it is that by
+// which datagrams go.
 func (p *peer) pair() (local, remote netip.AddrPort) {
 	pair, err := p.agent.GetSelectedCandidatePair()
 	if err != nil || pair == nil {
+		if r := p.path.Load(); r != nil && r.conn != nil {
+			a := p.mux.sock.LocalAddr().(*net.UDPAddr).AddrPort()
+			return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), r.to
+		}
 		return local, remote
 	}
 	return candidateAddr(pair.Local), candidateAddr(pair.Remote)
@@ -125,7 +130,16 @@ func (s *session) roundabout() bool {
 
 // pathOf explains the selected pair, given how the peer's candidates were tried.
 func (t *Transport) pathOf(targets []target, local, remote netip.AddrPort, pairs []tried) p2p.Path {
-	p := p2p.Path{Proto: "udp", Local: local, Remote: remote}
+	own := func(a netip.AddrPort) netip.AddrPort {
+		if a.Addr() != virtualBase {
+			return a
+		}
+		if all := t.own(); len(all) > 0 {
+			return all[0] // what is sent into a tunnel leaves by one of these
+		}
+		return netip.AddrPort{}
+	}
+	p := p2p.Path{Proto: "udp", Local: own(local), Remote: remote}
 	c, _ := t.reveal(targets, remote)
 	p.Kind, p.Remote = c.Kind, c.Addr
 	if c.TCP {
@@ -136,8 +150,11 @@ func (t *Transport) pathOf(targets []target, local, remote netip.AddrPort, pairs
 		p.Remote, p.Proto = via.where()
 	}
 	for _, pair := range pairs {
+		if pair.local.Addr() == virtualBase && !virtualBlock.Contains(pair.remote.Addr()) {
+			continue // this computer cannot send there
+		}
 		c, _ := t.reveal(targets, pair.remote)
-		out := p2p.Candidate{Local: pair.local, Remote: c.Addr, Kind: c.Kind, Proto: "udp", Relay: c.Relay}
+		out := p2p.Candidate{Local: own(pair.local), Remote: c.Addr, Kind: c.Kind, Proto: "udp", Relay: c.Relay}
 		if c.TCP {
 			out.Proto = "tcp"
 		}

@@ -64,8 +64,9 @@ const (
 )
 
 // SetReach tells what was found out about this node's reach. As long as nothing
-// is known, a node with an address on the Internet takes itself for reachable, and
-// one without, unless it lives on loopback, does not.
+// is known, a node with an address of IPv4 on the Internet takes itself for reachable, and
+// one without any, unless it lives on loopback, does not. An address of IPv6 says nothing:
+// homes have those too, behind firewalls.
 func (t *Transport) SetReach(r Reach) {
 	t.mu.Lock()
 	changed := t.reach != r
@@ -84,19 +85,48 @@ func (t *Transport) reached() Reach {
 	if r != ReachUnknown {
 		return r
 	}
-	own := t.own()
-	if slices.ContainsFunc(own, func(a netip.AddrPort) bool { return public(a.Addr()) }) || len(t.announced()) > 0 {
+	return guessReach(t.own(), len(t.announced()) > 0)
+}
+
+// guessReach guesses the reach of a node with some addresses, or with one that somebody
+// forwards.
+func guessReach(own []netip.AddrPort, announced bool) Reach {
+	onInternet := func(a netip.AddrPort) bool { return public(a.Addr()) }
+	switch {
+	case announced || slices.ContainsFunc(own, func(a netip.AddrPort) bool { return onInternet(a) && a.Addr().Is4() }):
 		return ReachOpen
-	}
-	if onLoopback(own) || len(own) == 0 {
+	case onLoopback(own), len(own) == 0, slices.ContainsFunc(own, onInternet):
 		return ReachUnknown
 	}
 	return ReachClosed
 }
 
-// sheltered reports whether this node needs relays.
+// sheltered reports whether this node needs relays: because nobody reaches it unasked, as
+// far as is known, or because there are peers that cannot send to it at all.
 func (t *Transport) sheltered() bool {
-	return t.o.Linked != nil && t.o.Caller != nil && t.reached() == ReachClosed
+	t.mu.Lock()
+	met := !t.apart.IsZero() && time.Since(t.apart) < apartFor
+	t.mu.Unlock()
+	if t.o.Linked == nil || t.o.Caller == nil {
+		return false
+	}
+	own := t.own()
+	return met || t.reached() != ReachOpen && len(own) > 0 && !onLoopback(own)
+}
+
+// apartFor is for how long a node keeps relays for a peer that has no protocol in common
+// with it. It is longer than the longest pause between two restarts of a relayed link.
+const apartFor = 3 * longestUpgrade
+
+// meets notes where a peer says that it is.
+func (t *Transport) meets(addrs []netip.AddrPort) {
+	if !apart(t.own(), addrs) {
+		return
+	}
+	t.mu.Lock()
+	t.apart = time.Now()
+	t.mu.Unlock()
+	signal(t.sheltering)
 }
 
 // openRelay begins to relay, or ends it, as the reach of this node says.

@@ -254,8 +254,7 @@ func (t *Transport) allocate(ctx context.Context, r *relayed, at door, g grant) 
 	proto := "udp"
 	if at.tcp {
 		proto = "tcp"
-		d := net.Dialer{}
-		conn, err := d.DialContext(ctx, "tcp", at.addr.String())
+		conn, err := t.mux.dial(ctx, "tcp", at.addr.String())
 		if err != nil {
 			return nil, nil, fmt.Errorf("rtc: relay at %s over TCP: %w", at.addr, err)
 		}
@@ -438,13 +437,25 @@ func (rs *relays) ask(ctx context.Context, now time.Time) {
 			start := time.Now()
 			told, err := rs.t.askRelay(ctx, id, relayAsk{})
 			o := relayOffer{open: err == nil && told.Open, at: now}
-			o.ID, o.RTT, o.Used, o.Total = id, time.Since(start), told.Used, told.Total
+			o.ID, o.RTT, o.Used, o.Total, o.Dual = id, time.Since(start), told.Used, told.Total, rs.t.dual(id)
 			rs.mu.Lock()
 			defer rs.mu.Unlock()
 			rs.offers[id] = o
 		})
 	}
 	asking.Wait()
+}
+
+// dual reports whether a member says that it is on the Internet with IPv4 and IPv6.
+func (t *Transport) dual(id p2p.ID) bool {
+	if t.o.Contact == nil {
+		return false
+	}
+	c, _ := t.o.Contact(id)
+	with := func(v4 bool) bool {
+		return slices.ContainsFunc(c.Addrs, func(a netip.AddrPort) bool { return public(a.Addr()) && a.Addr().Unmap().Is4() == v4 })
+	}
+	return with(true) && with(false)
 }
 
 // uses reports whether a tunnel has any address in use.

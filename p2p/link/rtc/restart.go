@@ -38,8 +38,14 @@ func (t *Transport) restart(ctx context.Context, s *session, peer p2p.ID, alive 
 	}
 }
 
-// restartGlare is how long the offer of a peer that has said that it comes may take.
-const restartGlare = 500 * time.Millisecond
+const (
+	// restartGlare is how long the offer of a peer that has said that it comes may take.
+	restartGlare = 500 * time.Millisecond
+	// restartPriority is for how long the smaller ID's offer beats the other one's. It has
+	// to end: it may find no way to a peer whose own offer did find one, as when that peer
+	// is behind a router that has another address now.
+	restartPriority = 2 * restartGlare
+)
 
 func (t *Transport) answeredRestarts(s *session) int {
 	t.mu.Lock()
@@ -59,7 +65,7 @@ func (t *Transport) tryRestart(ctx context.Context, s *session, peer p2p.ID, ali
 	try, yield := context.WithCancel(ctx)
 	defer yield()
 	t.mu.Lock()
-	s.yield, answered = yield, s.answered
+	s.yield, s.offered, answered = yield, time.Now(), s.answered
 	t.mu.Unlock()
 	err = t.offerRestart(try, s, peer, alive)
 	t.mu.Lock()
@@ -104,6 +110,10 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 	if err != nil {
 		return err
 	}
+	// The peer has given up what it offered before it answered. Copies may still come.
+	t.mu.Lock()
+	t.floors.set(peer, max(t.floors.get(peer), reply.Issued))
+	t.mu.Unlock()
 	remote.Candidates = usable(remote.Candidates, t.loopback())
 	s.trace.answered(remote.Candidates)
 	return s.resume(remote)
@@ -132,7 +142,7 @@ func (t *Transport) answerRestart(e envelope, remote description, hash [32]byte,
 	from := p2p.IDOf(e.From)
 	t.mu.Lock()
 	s, floor := t.current[from], t.floors.get(from)
-	glare := s != nil && s.yield != nil && t.id.Compare(from) < 0
+	glare := s != nil && s.yield != nil && t.id.Compare(from) < 0 && time.Since(s.offered) < restartPriority
 	if s != nil && e.Issued > floor && !glare {
 		t.floors.set(from, e.Issued)
 		if s.yield != nil {

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -98,6 +99,58 @@ func TestRestartGlare(t *testing.T) {
 		here, there := a.session(b.id).names(), b.session(a.id).names()
 		return here.own == there.peers && here.peers == there.own
 	})
+}
+
+// An offer that its author has given up for the other end's is of no use when it comes
+// late: nobody waits for the answer.
+func TestRestartOfferComesLate(t *testing.T) {
+	t.Parallel()
+	a, b, la, _ := linkedPair(t)
+	s := b.session(a.id)
+	d := s.local
+	d.Setup = "actpass"
+	msg, err := seal(b.identity, envelope{Kind: offer, To: a.id, Network: testNetwork, Issued: b.number(0), SDP: d.sdp(), Restart: s.origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, err := open(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mustRestart(t, b.id, true)
+	reply, err := a.answer(t.Context(), late, msg, courier{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := openReply(reply, msg, a.id, b.id)
+	if err != nil || !errors.Is(replyError(e), errStale) {
+		t.Errorf("%v, %v; want a refusal", replyError(e), err)
+	}
+	mustEcho(t, la)
+}
+
+// An offer that finds no way gives way to that of a peer which has found one, although its
+// author's ID is the smaller one.
+func TestRestartWithoutAWay(t *testing.T) {
+	t.Parallel()
+	a, b, la, lb := linkedPair(t)
+	if a.id.Compare(b.id) > 0 {
+		a, b = b, a
+	}
+	s := a.session(b.id)
+	<-s.turn
+	var once sync.Once
+	a.Transport.mu.Lock()
+	s.yield, s.offered = func() { once.Do(func() { s.turn <- struct{}{} }) }, time.Now()
+	a.Transport.mu.Unlock()
+	before := a.session(b.id).peer.path.Load()
+	b.mustRestart(t, a.id, true)
+	a.Transport.mu.Lock()
+	s.yield = nil
+	a.Transport.mu.Unlock()
+	eventually(t, "another path", func() bool { return s.peer.path.Load().conn != before.conn })
+	mustEcho(t, la)
+	mustEcho(t, lb)
 }
 
 // What was sent into a path that has gone arrives as soon as there is another one, and

@@ -53,16 +53,18 @@ func newNode(t testing.TB, i byte, change func(*Options)) *testNode {
 // newQuietNode is newNode with another patience.
 func newQuietNode(t testing.TB, i byte, q quiet, change func(*Options)) *testNode {
 	t.Helper()
-	return newAnyNode(t, i, q, change, func(s socket) socket { return s })
+	return newAnyNode(t, i, q, change, thisComputer())
 }
 
 // newFarNode is newNode with something in front of its socket.
 func newFarNode(t testing.TB, i byte, far func(socket) socket) *testNode {
 	t.Helper()
-	return newAnyNode(t, i, silence, nil, far)
+	sys := thisComputer()
+	sys.wrap = far
+	return newAnyNode(t, i, silence, nil, sys)
 }
 
-func newAnyNode(t testing.TB, i byte, q quiet, change func(*Options), far func(socket) socket) *testNode {
+func newAnyNode(t testing.TB, i byte, q quiet, change func(*Options), sys system) *testNode {
 	t.Helper()
 	n := &testNode{identity: newIdentity(t, i), links: map[p2p.ID]p2p.Link{}, accepted: make(chan p2p.Link, 100)}
 	o := Options{
@@ -78,10 +80,12 @@ func newAnyNode(t testing.TB, i byte, q quiet, change func(*Options), far func(s
 	if change != nil {
 		change(&o)
 	}
-	tr, err := listen(context.Background(), o, q, func(s socket) socket {
-		n.sock.socket = far(s)
+	wrap := sys.wrap
+	sys.wrap = func(s socket) socket {
+		n.sock.socket = wrap(s)
 		return &n.sock
-	})
+	}
+	tr, err := listen(context.Background(), o, q, sys)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type session struct {
 	roam     roam          // guarded by Transport.mu
 	answered int           // restarts of the peer; guarded by Transport.mu
 	yield    func()        // gives up the restart that is under way; guarded by Transport.mu
+	offered  time.Time     // when that began; guarded by Transport.mu
 
 	opened  chan struct{} // closed when all channels are
 	ended   chan struct{} // closed when why is set
@@ -141,7 +142,11 @@ func (s *session) connect(ctx context.Context) (*carrier, error) {
 	case <-s.ended:
 		return nil, s.cause()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("rtc: connect: %w", context.Cause(ctx))
+		err := context.Cause(ctx)
+		if s.apart() {
+			err = fmt.Errorf("%w: %w", errApart, err)
+		}
+		return nil, fmt.Errorf("rtc: connect: %w", err)
 	}
 	local, remote := s.t.fingerprint, s.peer.remoteCertificate()
 	if remote != s.remote.Fingerprint && !s.unsigned {
@@ -149,6 +154,16 @@ func (s *session) connect(ctx context.Context) (*carrier, error) {
 	}
 	return newCarrier(s, local, remote), nil
 }
+
+// apart reports whether the peer has named addresses, and none to which this computer
+// could send.
+func (s *session) apart() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return apart(s.t.own(), plain(s.remote.Candidates))
+}
+
+var errApart = fmt.Errorf("one of the two computers has IPv4 only and the other IPv6 only, and no member that has both relays for them: %w", p2p.ErrUnreachable)
 
 // cause says why the session ended.
 func (s *session) cause() error {

@@ -125,8 +125,7 @@ func (s *stream) close() {
 }
 
 func (s *stream) dial() {
-	d := net.Dialer{Timeout: 5 * time.Second}
-	c, err := d.DialContext(s.ctx, "tcp", s.peer.String())
+	c, err := s.m.dial(s.ctx, "tcp", s.peer.String())
 	s.mu.Lock()
 	switch {
 	case err != nil:

@@ -95,6 +95,17 @@ func (t *Transport) route(offered []candidate, idle time.Duration) []target {
 			}
 		}
 	}
+	t.meets(plain(offered))
+	return out
+}
+
+// plain are the addresses of a peer to which datagrams go without a tunnel or a relay.
+func plain(offered []candidate) (out []netip.AddrPort) {
+	for _, c := range offered {
+		if !c.TCP && c.Kind != p2p.PathRelayed {
+			out = append(out, c.Addr)
+		}
+	}
 	return out
 }
 

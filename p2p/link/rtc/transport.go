@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -63,6 +64,7 @@ type Options struct {
 // Transport makes links over WebRTC. It implements p2p.Transport.
 type Transport struct {
 	o           Options
+	sys         system
 	id          p2p.ID
 	log         *slog.Logger
 	port        port
@@ -110,6 +112,7 @@ type Transport struct {
 	handLife    time.Duration
 	reach       Reach
 	mapped      []netip.AddrPort // what routers forward to the p2p port
+	apart       time.Time        // when a peer was met that has no protocol in common with this node
 	relayServer *relay.Server    // nil while this node does not relay
 	failures    failures
 }
@@ -119,12 +122,27 @@ var _ p2p.Transport = (*Transport)(nil)
 // Listen binds the p2p port and serves it. An error that wraps
 // syscall.EADDRINUSE says that the port is taken.
 func Listen(ctx context.Context, o Options) (*Transport, error) {
-	return listen(ctx, o, silence, func(s socket) socket { return s })
+	return listen(ctx, o, silence, thisComputer())
 }
 
-// listen is Listen with another patience with peers that are silent, and with
-// something between the mux and its socket.
-func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (*Transport, error) {
+// system is what a transport needs of the computer besides a port.
+type system struct {
+	wrap       func(socket) socket // what stands between the mux and its socket
+	interfaces func() ([]netInterface, error)
+	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // for tunnels
+}
+
+func thisComputer() system {
+	return system{
+		wrap:       func(s socket) socket { return s },
+		interfaces: readInterfaces,
+		dial:       (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+	}
+}
+
+// listen is Listen with another patience with peers that are silent, and another
+// computer.
+func listen(ctx context.Context, o Options, q quiet, sys system) (*Transport, error) {
 	if o.Local.Identity.IsZero() || o.Local.Network == nil {
 		return nil, errors.New("rtc: listen: an identity and a network are needed")
 	}
@@ -140,7 +158,7 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		return nil, err
 	}
 	t := &Transport{
-		o: o, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, fingerprint: fingerprint,
+		o: o, sys: sys, id: o.Local.Identity.ID(), log: o.Local.Logger, port: p, fingerprint: fingerprint,
 		wildcard: p.addr().Addr().IsUnspecified(),
 		arrived:  make(chan p2p.Link, maxHandshakes), book: newBook(),
 		perHousehold: buckets[netip.Prefix]{rate: 10, burst: 50},
@@ -157,8 +175,8 @@ func listen(ctx context.Context, o Options, q quiet, wrap func(socket) socket) (
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	t.mux = newMux(wrap(newSocket(p.udp)), t.bases)
-	t.mux.stun, t.mux.stranger = t.stun, t.knocked
+	t.mux = newMux(sys.wrap(newSocket(p.udp)), t.bases)
+	t.mux.dial, t.mux.stun, t.mux.stranger = sys.dial, t.stun, t.knocked
 	t.engine = newEngine(t.mux, cert, t.log, q)
 	t.patient = t.engine.patient(handLife)
 	t.server = t.newServer()
@@ -330,7 +348,7 @@ func (t *Transport) own() []netip.AddrPort {
 	var interfaces []netInterface
 	if t.wildcard {
 		var err error
-		if interfaces, err = readInterfaces(); err != nil {
+		if interfaces, err = t.sys.interfaces(); err != nil {
 			t.log.Warn("interfaces cannot be listed", "error", err)
 		}
 	}
@@ -341,11 +359,12 @@ func (t *Transport) own() []netip.AddrPort {
 	return out
 }
 
-// bases are the first own address of each family.
+// bases are the first own address of each family. What is behind tunnels has addresses
+// of IPv4, so that there has to be one of that where there is no IPv4, too.
 func (t *Transport) bases() []netip.AddrPort {
 	var out []netip.AddrPort
-	for _, a := range t.own() {
-		if !slices.ContainsFunc(out, func(b netip.AddrPort) bool { return b.Addr().Is4() == a.Addr().Is4() }) {
+	for _, a := range append(t.own(), netip.AddrPortFrom(virtualBase, t.Port())) {
+		if !slices.ContainsFunc(out, sameFamily(a)) {
 			out = append(out, a)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 var (
 	virtualBlock = netip.MustParsePrefix("198.18.0.0/15")
 	firstVirtual = netip.MustParseAddr("198.19.0.0")
+	// virtualBase is the own end of all of them for a node that has no IPv4.
+	virtualBase = netip.MustParseAddr("198.18.0.2")
 )
 
 // Bounds of virtual addresses at one time.

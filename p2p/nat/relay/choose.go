@@ -17,7 +17,8 @@ const (
 type Offer struct {
 	ID          p2p.ID
 	RTT         time.Duration
-	Used, Total int // allocations
+	Used, Total int  // allocations
+	Dual        bool // it has IPv4 and IPv6, so that any two nodes meet there
 }
 
 // cost is what a relay is worth, the less the better: the time that a packet
@@ -31,7 +32,9 @@ func (o Offer) cost() time.Duration {
 
 // Choose picks the relays to use, at most MaxInUse, best first. Those that are in
 // use stay unless another is better by half: with a relay that is given up goes
-// an address that others know. Full ones are for those who use them already.
+// an address that others know. Full ones are for those who use them already. One of
+// those that have IPv4 and IPv6 is among them, if there is any: a relay that the other
+// end cannot reach is of no use.
 func Choose(offers []Offer, using []p2p.ID) []p2p.ID {
 	offers = slices.DeleteFunc(slices.Clone(offers), func(o Offer) bool {
 		return o.Used >= o.Total && !slices.Contains(using, o.ID)
@@ -48,6 +51,9 @@ func Choose(offers []Offer, using []p2p.ID) []p2p.ID {
 		}
 		return a.ID.Compare(b.ID)
 	})
+	if best := slices.IndexFunc(offers, func(o Offer) bool { return o.Dual }); best >= MaxInUse {
+		offers[MaxInUse-1] = offers[best]
+	}
 	var out []p2p.ID
 	for _, o := range offers[:min(len(offers), MaxInUse)] {
 		out = append(out, o.ID)

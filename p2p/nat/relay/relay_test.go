@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,9 +25,9 @@ func loggers() logging.LoggerFactory {
 	return f
 }
 
-func listenUDP(t *testing.T) *net.UDPConn {
+func listenUDP(t *testing.T, loopback netip.Addr) *net.UDPConn {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: loopback.AsSlice()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ type station struct {
 
 func newStation(t *testing.T, change func(*ServerOptions)) station {
 	t.Helper()
-	c := listenUDP(t)
+	c := listenUDP(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	o := ServerOptions{Packets: c, Loggers: loggers()}
 	if change != nil {
 		change(&o)
@@ -75,7 +76,7 @@ func (s station) client(t *testing.T, id p2p.ID) caller {
 
 func newCaller(t *testing.T, server netip.AddrPort, user, password string) caller {
 	t.Helper()
-	sock, got := listenUDP(t), make(chan string, 100)
+	sock, got := listenUDP(t, server.Addr()), make(chan string, 100)
 	c, err := NewClient(ClientOptions{
 		Server: server, User: user, Password: password, Conn: sock, Loggers: loggers(),
 		Receive: func(b []byte, from netip.AddrPort) { got <- from.String() + " " + string(b) },
@@ -238,11 +239,54 @@ fc00::1 fd00::1 fd00:ec2::254 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 2002:7f00:1:: 2
 ::ffff:0:127.0.0.1 100::1 3fff::1 5f00::1 ::2 0.255.255.255 127.1.2.3`
 
 func TestAllocateIsCancelled(t *testing.T) {
-	nobody := listenUDP(t)
+	nobody := listenUDP(t, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	c := newCaller(t, nobody.LocalAddr().(*net.UDPAddr).AddrPort(), "x", "y")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := c.Allocate(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("allocating at a server that is silent: %v", err)
+	}
+}
+
+// What is relayed has addresses of the switch, whichever protocol leads to the relay.
+func TestRelayOverIPv6(t *testing.T) {
+	c, err := net.ListenPacket("udp", "[::]:0")
+	if err != nil {
+		t.Skip("there is no IPv6 here: ", err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	s := newStation(t, func(o *ServerOptions) { o.Packets = c })
+	port := uint16(c.LocalAddr().(*net.UDPAddr).Port)
+	join := func(id byte, server string) caller {
+		user, password := s.Credentials(p2p.ID{id})
+		return newCaller(t, netip.AddrPortFrom(netip.MustParseAddr(server), port), user, password)
+	}
+	six, four := join(1, "::1"), join(2, "127.0.0.1")
+	at, bt := six.mustAllocate(t), four.mustAllocate(t)
+	if !exchanged(t, six, four, bt, at, "hello") || !exchanged(t, four, six, at, bt, "and back") {
+		t.Error("a client with IPv6 and one with IPv4 do not meet at a relay that has both")
+	}
+}
+
+func TestChoose(t *testing.T) {
+	id := func(i byte) p2p.ID { return p2p.ID{i} }
+	offer := func(i byte, rtt time.Duration, used int, dual bool) Offer {
+		return Offer{ID: id(i), RTT: rtt * time.Millisecond, Used: used, Total: 10, Dual: dual}
+	}
+	for name, c := range map[string]struct {
+		offers []Offer
+		using  []p2p.ID
+		want   []p2p.ID
+	}{
+		"none":                    {nil, nil, nil},
+		"the nearest":             {[]Offer{offer(1, 30, 0, false), offer(2, 10, 0, false), offer(3, 20, 0, false)}, nil, []p2p.ID{id(2), id(3)}},
+		"not the full one":        {[]Offer{offer(1, 10, 10, true), offer(2, 20, 0, false)}, nil, []p2p.ID{id(2)}},
+		"the one in use":          {[]Offer{offer(1, 10, 0, false), offer(2, 12, 0, false), offer(3, 15, 10, false)}, []p2p.ID{id(3)}, []p2p.ID{id(1), id(2)}},
+		"one with both protocols": {[]Offer{offer(1, 10, 0, false), offer(2, 20, 0, false), offer(3, 300, 0, true), offer(4, 400, 0, true)}, nil, []p2p.ID{id(1), id(3)}},
+		"one of those is enough":  {[]Offer{offer(1, 10, 0, true), offer(2, 20, 0, false), offer(3, 300, 0, true)}, nil, []p2p.ID{id(1), id(2)}},
+	} {
+		if got := Choose(c.offers, c.using); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }

@@ -76,6 +76,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 	config := turn.ServerConfig{
 		Realm: realm, AuthHandler: s.auth, QuotaHandler: s.quota,
 		LoggerFactory: o.Loggers, AllocationLifetime: allocationLife,
+		StrictAddressFamily: true, // the switch has an address of IPv4, also for who comes over IPv6
 	}
 	if o.Packets != nil {
 		config.PacketConnConfigs = []turn.PacketConnConfig{{
