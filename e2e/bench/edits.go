@@ -81,7 +81,7 @@ func measureEdits(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return withBench(ctx, o.program, func(b *bench) error {
+	return withBench(ctx, o.program, "", func(b *bench) error {
 		if !o.alone {
 			cmd, err := aloneCommand(ctx, append([]string{"edits", "-alone", "-program", b.binary}, args...))
 			if err == nil {

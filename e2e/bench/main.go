@@ -2,7 +2,8 @@
 //
 //	go run ./e2e/bench            # everything, about four minutes
 //	go run ./e2e/bench start search
-//	go run ./e2e/bench sync       # a folder on two nodes; --with-syncthing beside Syncthing
+//	go run ./e2e/bench sync       # a folder on two nodes; --with-syncthing beside Syncthing,
+//	                              # --profile DIR: what the nodes' time goes into
 //	go run ./e2e/bench edits      # what small edits of a large file cost on the wire
 //
 // It prints one line for each figure. The figures of record are in BENCHMARKS.md.
@@ -75,7 +76,7 @@ func exit(err error) {
 }
 
 func measure(ctx context.Context, wanted []string) error {
-	return withBench(ctx, "", func(b *bench) error {
+	return withBench(ctx, "", "", func(b *bench) error {
 		fmt.Printf("%s, %d cores, %s\n", runtime.Version(), runtime.NumCPU(), time.Now().Format(time.DateOnly))
 		for _, s := range suites {
 			if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
@@ -89,8 +90,9 @@ func measure(ctx context.Context, wanted []string) error {
 	})
 }
 
-// withBench builds the program, unless there is one, and runs f. All that it leaves is deleted only then.
-func withBench(ctx context.Context, program string, f func(*bench) error) (err error) {
+// withBench builds the program with some tags, unless there is one, and runs f. All that it leaves
+// is deleted only then.
+func withBench(ctx context.Context, program, tags string, f func(*bench) error) (err error) {
 	dir, err := os.MkdirTemp("", "shoal-bench-")
 	if err != nil {
 		return err
@@ -102,7 +104,7 @@ func withBench(ctx context.Context, program string, f func(*bench) error) (err e
 		b.binary = program
 		return f(b)
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.binary, ".")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", b.binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build (run this from the root of the repository): %w: %s", err, out)
 	}

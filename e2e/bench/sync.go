@@ -17,6 +17,7 @@ type syncOptions struct {
 	runs      int    // of the groups that are not long
 	asJSON    bool
 	program   string // measure this one, which somebody has built; empty: built from here
+	profile   string // directory for profiles of both nodes; empty: none are made
 }
 
 // syncGroup is steps that build on each other, on a fresh pair of nodes.
@@ -43,6 +44,7 @@ type round struct {
 	seed     uint64
 	content  tree // what both folders must have
 	outcomes []outcome
+	profiler *profiler // nil: nothing is profiled
 }
 
 // measureSync measures how a folder is kept the same on two nodes.
@@ -51,7 +53,15 @@ func measureSync(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return withBench(ctx, o.program, func(b *bench) error {
+	var p *profiler
+	tags := ""
+	if o.profile != "" {
+		if p, err = newProfiler(o.profile); err != nil {
+			return err
+		}
+		tags = "profile"
+	}
+	return withBench(ctx, o.program, tags, func(b *bench) error {
 		opens := []func(context.Context, *bench) (pair, error){openShoal}
 		names := []string{"shoal"}
 		if o.syncthing {
@@ -71,7 +81,7 @@ func measureSync(ctx context.Context, args []string) error {
 				// In turn, so that what else the machine does meets both.
 				for k, open := range opens {
 					fmt.Fprintf(os.Stderr, "%s, %s, run %d\n", g.name, names[k], i+1)
-					got, err := b.round(ctx, g, names[k], uint64(i), open)
+					got, err := b.round(ctx, g, names[k], uint64(i), open, p)
 					if err != nil {
 						return fmt.Errorf("%s: %s: %w", g.name, names[k], err)
 					}
@@ -79,7 +89,11 @@ func measureSync(ctx context.Context, args []string) error {
 				}
 			}
 		}
-		return printSync(summarise(all), fmt.Sprintf("load average %s before, %s after", load, loadAverage()), o.asJSON)
+		err := printSync(summarise(all), fmt.Sprintf("load average %s before, %s after", load, loadAverage()), o.asJSON)
+		if err != nil || p == nil {
+			return err
+		}
+		return p.print(ctx, b.binary)
 	})
 }
 
@@ -100,6 +114,7 @@ func syncFlags(args []string) (o syncOptions, err error) {
 	f.StringVar(&o.only, "only", "", "one of "+strings.Join(names, ", "))
 	f.IntVar(&o.runs, "runs", 3, "how often; what takes long runs once")
 	f.StringVar(&o.program, "program", "", "the shoal to measure (default: built from the sources here)")
+	f.StringVar(&o.profile, "profile", "", "have both shoal nodes write CPU profiles into this directory, and print what their time went into (a program given must be built with -tags profile)")
 	f.BoolVar(&o.asJSON, "json", false, "print JSON")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -115,7 +130,7 @@ func syncFlags(args []string) (o syncOptions, err error) {
 
 // round runs a group. Its files stay until the end: on ext4 it is slow to make files
 // soon after many were deleted.
-func (b *bench) round(ctx context.Context, g syncGroup, who string, seed uint64, open func(context.Context, *bench) (pair, error)) (got []outcome, err error) {
+func (b *bench) round(ctx context.Context, g syncGroup, who string, seed uint64, open func(context.Context, *bench) (pair, error), prof *profiler) (got []outcome, err error) {
 	dir, err := os.MkdirTemp(b.dir, "work-")
 	if err != nil {
 		return nil, err
@@ -124,7 +139,7 @@ func (b *bench) round(ctx context.Context, g syncGroup, who string, seed uint64,
 	if err != nil {
 		return nil, err
 	}
-	r := &round{pair: p, who: who, dir: dir, seed: seed, content: tree{}}
+	r := &round{pair: p, who: who, dir: dir, seed: seed, content: tree{}, profiler: prof}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	if err := g.run(r, ctx); err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func syncGoals() map[string]goal {
 		"100 of them edited":                 {value: 1},
 		"rename a directory of 10,000 files": {value: 1},
 		"rename a file of 256 MiB":           {value: .5},
-		"2 files of 256 MiB, fresh":          {value: 60, atLeast: true},
+		"2 files of 256 MiB, fresh":          {value: 150, atLeast: true},
 		"one edit, median":                   {value: 300},
 		"most resident memory meanwhile":     {value: 200},
 		"state.db, the larger one":           {value: 300},

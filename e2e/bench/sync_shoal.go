@@ -13,10 +13,11 @@ import (
 
 // shoalPair is two shoal nodes with one folder.
 type shoalPair struct {
-	nodes   [2]*process
-	dirs    [2]string
-	id      string
-	stopped bool
+	nodes    [2]*process
+	dirs     [2]string
+	id       string
+	stopped  bool
+	profiles int // that each node has been asked for
 }
 
 // shoalFolder is what is needed of a folder in the API.

@@ -50,7 +50,7 @@ func (r *round) do(ctx context.Context, s step) error {
 		return fail(err)
 	}
 	watch := watchMemory(ctx, r)
-	seen, done, err := r.timed(ctx, s)
+	seen, done, err := r.profiled(ctx, s)
 	if err != nil {
 		return fail(errors.Join(err, watch.end()))
 	}
@@ -73,6 +73,20 @@ func (r *round) do(ctx context.Context, s step) error {
 	}
 	r.outcomes = append(r.outcomes, out)
 	return r.check()
+}
+
+// profiled is timed, with a profile if one is wanted.
+func (r *round) profiled(ctx context.Context, s step) (seen, done time.Duration, err error) {
+	sides, ok := r.pair.(*shoalPair)
+	if !ok || r.profiler == nil {
+		return r.timed(ctx, s)
+	}
+	end, err := r.profiler.begin(ctx, s, sides)
+	if err != nil {
+		return 0, 0, err
+	}
+	seen, done, err = r.timed(ctx, s)
+	return seen, done, errors.Join(err, end())
 }
 
 func (r *round) check() error {

@@ -15,8 +15,13 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/chunk"
 )
 
-// filesAtOnce is how many files of one directory a worker reads in one go.
-const filesAtOnce = 32
+const (
+	// filesAtOnce is how many files of one directory a worker reads in one go at most.
+	filesAtOnce = 32
+	// bytesAtOnce is how many bytes these have together, unless it is one file: large files
+	// are read by several workers at once.
+	bytesAtOnce = 8 << 20
+)
 
 // hint says where to look: whether what is at path has changed, which is dir
 // itself or a name in it.
@@ -84,6 +89,7 @@ type task struct {
 // candidate is a file that has to be read.
 type candidate struct {
 	name   string
+	size   int64 // as it was met
 	old    *Row
 	expect Hash // of the content, probably; zero: unknown
 }

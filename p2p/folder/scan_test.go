@@ -546,6 +546,32 @@ func TestSymlinkSwapNeverLeavesTheFolder(t *testing.T) {
 	flipping.Wait()
 }
 
+// Small files are read many in one go, large ones by as many workers as there are.
+func TestShareOf(t *testing.T) {
+	sized := func(sizes ...int64) (all []candidate) {
+		for _, n := range sizes {
+			all = append(all, candidate{size: n})
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		files []candidate
+		want  int
+	}{
+		"one":                      {sized(1), 1},
+		"small ones":               {sized(1, 2, 3), 3},
+		"too many small ones":      {sized(make([]int64, filesAtOnce+1)...), filesAtOnce},
+		"just enough":              {sized(bytesAtOnce-1, 1, 1), 2},
+		"a large one first":        {sized(1<<40, 1), 1},
+		"a large one after others": {sized(1, 1, bytesAtOnce), 2},
+		"two large ones":           {sized(256<<20, 256<<20), 1},
+	} {
+		if got := shareOf(c.files); got != c.want {
+			t.Errorf("%s: %d in one go, want %d", name, got, c.want)
+		}
+	}
+}
+
 func TestOutermost(t *testing.T) {
 	got := outermost([]hint{{dir: "b"}, {dir: "a/x"}, {dir: "a", deep: true}, {dir: "a"}, {dir: "ab"}, {dir: "b", path: "b/c"}, {dir: "c", deep: true}, {dir: "c/d", deep: true}})
 	want := []hint{{dir: "a", deep: true}, {dir: "ab"}, {dir: "b"}, {dir: "c", deep: true}}

@@ -212,10 +212,10 @@ func (v *visit) file(name, path string, st stat, old *Row) {
 		if old != nil {
 			v.loose.file(old)
 		}
-		v.fresh = append(v.fresh, fresh{candidate: candidate{name: name, old: old}, path: path, stat: st})
+		v.fresh = append(v.fresh, fresh{candidate: candidate{name: name, size: st.size, old: old}, path: path, stat: st})
 		return
 	}
-	v.files = append(v.files, candidate{name: name, old: old})
+	v.files = append(v.files, candidate{name: name, size: st.size, old: old})
 }
 
 // dir compares a directory that is there, apart from what is in it.
@@ -281,9 +281,21 @@ func (v *visit) finish(ctx context.Context) error {
 
 // push has files of a directory read.
 func (s *scan) push(dir string, files []candidate) {
-	for some := range slices.Chunk(files, filesAtOnce) {
-		s.queue.push(task{dir: dir, files: some})
+	for len(files) > 0 {
+		n := shareOf(files)
+		s.queue.push(task{dir: dir, files: files[:n:n]})
+		files = files[n:]
 	}
+}
+
+// shareOf returns how many of the first files one worker reads in one go.
+func shareOf(files []candidate) (n int) {
+	var bytes int64
+	for n < min(len(files), filesAtOnce) && (n == 0 || bytes+files[n].size <= bytesAtOnce) {
+		bytes += files[n].size
+		n++
+	}
+	return n
 }
 
 // miss notes that old is not there, or ignored.

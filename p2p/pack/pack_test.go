@@ -25,9 +25,14 @@ func packed(t testing.TB, b []byte, flushEvery int) []byte {
 	var c Codec
 	var out bytes.Buffer
 	w := NewWriter(&out, &c)
-	for len(b) > 0 {
+	for i := 0; len(b) > 0; i++ {
 		n := min(len(b), flushEvery)
-		if _, err := w.Write(b[:n]); err != nil {
+		if i%2 == 1 {
+			got, err := w.ReadFrom(iotest.HalfReader(bytes.NewReader(b[:n])))
+			if err != nil || got != int64(n) {
+				t.Fatalf("%d of %d bytes were read: %v", got, n, err)
+			}
+		} else if _, err := w.Write(b[:n]); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Flush(); err != nil {

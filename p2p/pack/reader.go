@@ -15,7 +15,8 @@ var ErrMalformed = errors.New("malformed")
 type Reader struct {
 	codec *Codec
 	r     io.Reader
-	frame []byte // what is left of it
+	frame []byte // what is left of it, expanded
+	plain int    // what is left of it, as it comes: it is not packed
 	room  []byte
 	body  []byte
 	cost  float64 // bytes read of r for each byte of the frame
@@ -30,15 +31,27 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if len(r.frame) == 0 {
+	if len(r.frame) == 0 && r.plain == 0 {
 		if err := r.next(); err != nil {
 			return 0, err
 		}
 	}
-	n := copy(p, r.frame)
-	r.frame = r.frame[n:]
+	var n int
+	var err error
+	if r.plain > 0 {
+		n, err = r.r.Read(p[:min(len(p), r.plain)])
+		if r.plain -= n; errors.Is(err, io.EOF) {
+			err = nil // it ends between two frames
+			if r.plain > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+		}
+	} else {
+		n = copy(p, r.frame)
+		r.frame = r.frame[n:]
+	}
 	r.spent += r.cost * float64(n)
-	return n, nil
+	return n, err
 }
 
 // Spent returns how many bytes of the source were read for what was read since it was called
@@ -64,11 +77,7 @@ func (r *Reader) next() error {
 	}
 	r.cost = float64(headLen+follows) / float64(size)
 	if packed == 0 {
-		r.room = room(r.room, int(size))
-		if err := r.fill(r.room); err != nil {
-			return err
-		}
-		r.frame = r.room
+		r.plain = int(size)
 		return nil
 	}
 	r.body = room(r.body, int(packed))

@@ -23,6 +23,15 @@ const (
 type Codec struct {
 	encode sync.Pool // of *zstd.Encoder
 	decode sync.Pool // of *zstd.Decoder
+	frames sync.Pool // of *[MaxFrame]byte
+}
+
+// room returns an empty frame.
+func (c *Codec) room() []byte {
+	if f, ok := c.frames.Get().(*[MaxFrame]byte); ok {
+		return f[:0]
+	}
+	return make([]byte, 0, MaxFrame)
 }
 
 func (c *Codec) encoder() (*zstd.Encoder, error) {
@@ -43,7 +52,7 @@ func (c *Codec) decoder() (*zstd.Decoder, error) {
 type Writer struct {
 	codec  *Codec
 	w      io.Writer
-	frame  []byte
+	frame  []byte // of MaxFrame; nil: nothing has come since Flush
 	packed []byte
 	skip   int // frames that are not tried
 	misses int // in a row
@@ -56,13 +65,13 @@ func NewWriter(w io.Writer, c *Codec) *Writer { return &Writer{codec: c, w: w} }
 func (w *Writer) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		if w.frame == nil {
-			w.frame = make([]byte, 0, MaxFrame)
+			w.frame = w.codec.room()
 		}
 		k := min(len(p), MaxFrame-len(w.frame))
 		w.frame = append(w.frame, p[:k]...)
 		n, p = n+k, p[k:]
 		if len(w.frame) == MaxFrame {
-			if err := w.Flush(); err != nil {
+			if err := w.end(); err != nil {
 				return n, err
 			}
 		}
@@ -70,8 +79,42 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// ReadFrom implements io.ReaderFrom: what is read goes into frames without a detour.
+func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
+	for {
+		if w.frame == nil {
+			w.frame = w.codec.room()
+		}
+		k, err := r.Read(w.frame[len(w.frame):MaxFrame])
+		w.frame = w.frame[:len(w.frame)+k]
+		n += int64(k)
+		if len(w.frame) == MaxFrame {
+			if err := w.end(); err != nil {
+				return n, err
+			}
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
 // Flush writes what has gathered as a frame. It does not flush the underlying writer.
 func (w *Writer) Flush() error {
+	if w.frame == nil {
+		return nil
+	}
+	err := w.end()
+	w.codec.frames.Put((*[MaxFrame]byte)(w.frame[:MaxFrame]))
+	w.frame = nil
+	return err
+}
+
+// end writes what has gathered as a frame.
+func (w *Writer) end() error {
 	if len(w.frame) == 0 {
 		return nil
 	}

@@ -58,7 +58,7 @@ func rebuild(t tester, old, now []byte, have func(i int) bool) result {
 	var r result
 	check := func(parts ...Extent) *Checker {
 		c := NewChecker(m, out, parts)
-		c.OK = func(i int) { done[i] = true }
+		c.OK = func(i int, _ []byte) { done[i] = true }
 		c.Bad = func(int) { r.bad++ }
 		return c
 	}
@@ -320,7 +320,7 @@ func TestChecker(t *testing.T) {
 		out := make(buffer, len(b))
 		var ok, bad []int
 		c := NewChecker(m, out, []Extent{{from, n}})
-		c.OK, c.Bad = func(i int) { ok = append(ok, i) }, func(i int) { bad = append(bad, i) }
+		c.OK, c.Bad = func(i int, _ []byte) { ok = append(ok, i) }, func(i int) { bad = append(bad, i) }
 		for rest := in; len(rest) > 0; {
 			k := rapid.IntRange(1, min(len(rest), 200_000)).Draw(t, "write")
 			if _, err := c.Write(rest[:k]); err != nil {

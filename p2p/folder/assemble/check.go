@@ -12,9 +12,10 @@ import (
 // writes each chunk that is wholly among them if it is what the manifest says. What is only
 // a part of a chunk is passed over.
 type Checker struct {
-	// OK is called for each chunk that was written, and Bad for each that is another one.
-	// Nil: nobody is.
-	OK, Bad func(i int)
+	// OK is called for each chunk that was written, with its bytes, which are its own only until
+	// it returns. Bad is called for each that is another one. Nil: nobody is.
+	OK  func(i int, b []byte)
+	Bad func(i int)
 
 	m     *chunk.Manifest
 	w     io.WriterAt
@@ -96,7 +97,7 @@ func (c *Checker) take(p []byte) (int, error) {
 		return len(p), err
 	}
 	if c.OK != nil {
-		c.OK(i)
+		c.OK(i, b)
 	}
 	return len(p), nil
 }

@@ -243,8 +243,8 @@ func TestResumeUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := &fetch{t: &transfer{}}
-	u := &update{m: made, x: x, running: map[*running]bool{}, t: &badTemp{text: text, at: 1 << 20, broken: errors.New("input/output error")}, have: make([]bool, made.Len()), left: made.Len()}
-	u.turned = sync.NewCond(&u.mu)
+	u := newUpdate(nil, x, made)
+	u.t = &badTemp{text: text, at: 1 << 20, broken: errors.New("input/output error")}
 	if err := u.resume(t.Context()); err != nil {
 		t.Errorf("the content can never come, because of one place of what was begun: %v", err)
 	}

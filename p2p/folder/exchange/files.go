@@ -260,8 +260,15 @@ func (a *served) send(it item, out sink) error {
 	if err := wire.WriteMsg(out, part{Length: length}); err != nil {
 		return err
 	}
-	a.buf = grow(a.buf, int(min(64<<10, max(length, 512))))
-	n, err := io.CopyBuffer(onlyWriter{out}, io.NewSectionReader(a.file, it.Offset, length), a.buf)
+	in := io.NewSectionReader(a.file, it.Offset, length)
+	var n int64
+	var err error
+	if p, ok := out.(packer); ok {
+		n, err = p.ReadFrom(in)
+	} else {
+		a.buf = grow(a.buf, int(min(64<<10, max(length, 512))))
+		n, err = io.CopyBuffer(onlyWriter{out}, in, a.buf)
+	}
 	if err == nil && n < length {
 		err = io.ErrUnexpectedEOF // it got shorter meanwhile
 	}

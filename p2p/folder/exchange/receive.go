@@ -107,12 +107,22 @@ func (r *runner) askWith(ctx context.Context, l p2p.Link, q request, more []byte
 		return nil, err
 	}
 	timed := &timedReader{conn: conn, within: within, t: t}
-	a := &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, 64<<10), end: end}
+	room := q.room()
+	a := &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, room), end: end}
 	if q.Packed {
 		a.packs = pack.NewReader(a.in, &r.s.codec)
-		a.in = bufio.NewReaderSize(a.packs, 64<<10)
+		a.in = bufio.NewReaderSize(a.packs, room)
 	}
 	return a, nil
+}
+
+// room is how much of the answer is worth to be read at once. Of long items most goes by these
+// buffers, straight to where it belongs.
+func (q request) room() int {
+	if len(q.Items) > 0 && q.Items[0].Length >= 64<<10 {
+		return 4 << 10
+	}
+	return 64 << 10
 }
 
 // counting counts what is written for a transfer, if there is one.

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/zeebo/blake3"
 	"golang.org/x/sync/errgroup"
@@ -212,9 +211,9 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		wg.Go(func() {
-			buf := make([]byte, 256<<10)
+			in := u.intake()
 			for c := range pieces {
-				u.copyRun(c, buf)
+				u.copyRun(c, in)
 			}
 		})
 	}
@@ -243,30 +242,23 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 	u.turned.Broadcast()
 }
 
-func (u *update) copyRun(c assemble.Copy, buf []byte) {
-	e := u.extent(c.Run)
-	var copied int64
-	from, to := io.ReaderAt(u.sources[c.File].file), u.checker([]assemble.Extent{e}, &copied)
-	if u.cloned && c.File == assemble.Base && c.Offset == e.Offset {
+func (u *update) copyRun(c assemble.Copy, in *intake) {
+	from := io.ReaderAt(u.sources[c.File].file)
+	in.out = u.out
+	if u.cloned && c.File == assemble.Base && c.Offset == u.extent(c.Run).Offset {
 		// It is there, as the old version was when it was cloned.
-		ok := to.OK
-		from, to = u.t, assemble.NewChecker(u.m, nowhere{}, []assemble.Extent{e})
-		to.OK = ok
+		from, in.out = u.t, nowhere{}
 	}
-	for done := int64(0); done < e.Length; {
-		n, err := from.ReadAt(buf[:min(int64(len(buf)), e.Length-done)], c.Offset+done)
-		if n == 0 {
-			break // it is not as it was any more
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			u.fail(fmt.Errorf("copy %v: %w", u.x, err))
-			break
-		}
-		if done += int64(n); err != nil {
-			break
-		}
+	before := in.fresh
+	r := io.NewSectionReader(from, c.Offset, u.extent(c.Run).Length)
+	var err error
+	for i := c.First; i < c.First+c.N && err == nil; i++ {
+		_, err = in.take(i, r) // if it cannot be read, it is not as it was any more
 	}
-	u.x.t.reused.Add(copied)
+	if err := errors.Join(err, in.flush()); errors.Is(err, errHere) {
+		u.fail(fmt.Errorf("copy %v: %w", u.x, err))
+	}
+	u.x.t.reused.Add(in.fresh - before)
 }
 
 // nowhere is written to for what is in its place.
@@ -296,16 +288,18 @@ func (u *update) repeat(all []assemble.Repeat) error {
 	return nil
 }
 
-// verify reads the whole content, and returns its manifest with all pieces, or nil if that is
-// not as everybody would make it. Errors: errManifest if it is that of another content.
+// verify finds out whether the file is the content, and returns the manifest with all pieces, or
+// nil if that is not as everybody would make it. Only what was not hashed and cut when it went into
+// the file is read again. Errors: errManifest if the manifest is that of another content.
 func (u *update) verify(ctx context.Context) (*chunk.Manifest, error) {
 	size := u.m.Size()
-	pieces := make([]chunk.Hash, (size+chunk.PieceSize-1)/chunk.PieceSize)
-	var odd atomic.Bool
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(min(runtime.GOMAXPROCS(0), 4))
 	rooms := sync.Pool{New: func() any { return new([chunk.PieceSize]byte) }}
-	for i := range pieces {
+	for i := range u.pieces {
+		if u.pieces[i] != (chunk.Hash{}) {
+			continue
+		}
 		g.Go(func() error {
 			room := rooms.Get().(*[chunk.PieceSize]byte)
 			defer rooms.Put(room)
@@ -314,28 +308,24 @@ func (u *update) verify(ctx context.Context) (*chunk.Manifest, error) {
 			if err := errors.Join(ctx.Err(), readFull(u.t, b, at)); err != nil {
 				return err
 			}
-			var err error
-			pieces[i], err = chunk.PieceHash(size, i, b)
+			h, err := chunk.PieceHash(size, i, b)
+			u.pieces[i] = h // nobody else looks at this one
 			return err
 		})
 	}
 	for first := 0; first < u.m.Len(); first += cutsAtOnce {
-		g.Go(func() error {
-			ok, err := u.cutRight(ctx, first, min(first+cutsAtOnce, u.m.Len()))
-			if !ok {
-				odd.Store(true)
-			}
-			return err
-		})
+		if end := min(first+cutsAtOnce, u.m.Len()); slices.Contains(u.cut[first:end], false) {
+			g.Go(func() error { return u.cutAgain(ctx, first, end) })
+		}
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	m, err := u.m.WithPieces(pieces)
+	m, err := u.m.WithPieces(u.pieces)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errManifest, err)
 	}
-	if odd.Load() {
+	if u.odd {
 		return nil, nil
 	}
 	return m, nil
@@ -344,21 +334,27 @@ func (u *update) verify(ctx context.Context) (*chunk.Manifest, error) {
 // cutsAtOnce is how many chunks one goroutine cuts again.
 const cutsAtOnce = 64
 
-// cutRight reports whether the file would be cut into just these chunks.
-func (u *update) cutRight(ctx context.Context, first, end int) (bool, error) {
-	b := make([]byte, 0, chunk.Longest+1)
+// cutAgain finds out whether the file would be cut into just these chunks, as far as that is not
+// known.
+func (u *update) cutAgain(ctx context.Context, first, end int) error {
+	var b []byte
 	for i := first; i < end; i++ {
-		c := u.m.Chunk(i)
-		// With the next byte: at the end of what it is given every chunk ends.
-		b = b[:min(int64(c.Length)+1, u.m.Size()-c.Offset)]
-		if err := errors.Join(ctx.Err(), readFull(u.t, b, c.Offset)); err != nil {
-			return false, err
+		if u.cut[i] {
+			continue
 		}
-		if chunk.Cut(b) != c.Length {
-			return false, nil
+		c := u.m.Chunk(i)
+		b = grow(b, c.Length)
+		if err := errors.Join(ctx.Err(), readFull(u.t, b, c.Offset)); err != nil {
+			return err
+		}
+		if !chunk.Ends(b, i == u.m.Len()-1) {
+			u.mu.Lock()
+			u.odd = true
+			u.mu.Unlock()
+			return nil
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // readFull reads as many bytes as b has.

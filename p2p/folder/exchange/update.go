@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -40,12 +41,22 @@ type update struct {
 	queue    []job
 	running  map[*running]bool
 	copying  bool
-	poor     int   // deltas in a row that brought hardly anything
-	plain    bool  // no more deltas
-	since    int64 // bytes since the last sync
-	failed   error // this disk has failed
-	unsynced bool  // what was written may not be on the disk, and never be
-	wrong    bool  // m is not that of the content: that is proven
+	poor     int          // deltas in a row that brought hardly anything
+	plain    bool         // no more deltas
+	since    int64        // bytes since the last sync
+	failed   error        // this disk has failed
+	unsynced bool         // what was written may not be on the disk, and never be
+	wrong    bool         // m is not that of the content: that is proven
+	pieces   []chunk.Hash // of the file, as far as they went by as a whole; zero: not known
+	cut      []bool       // chunks of which it is known whether everybody would cut them so
+	odd      bool         // some would not be
+}
+
+func newUpdate(f *fetcher, x *fetch, m *chunk.Manifest) *update {
+	u := &update{f: f, x: x, m: m, have: make([]bool, m.Len()), cut: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}}
+	u.pieces = make([]chunk.Hash, (m.Size()+chunk.PieceSize-1)/chunk.PieceSize)
+	u.turned = sync.NewCond(&u.mu)
+	return u
 }
 
 // job is some chunks to be brought at once: gaps, or else runs.
@@ -72,8 +83,8 @@ const (
 // bringChunks brings a content whose manifest is known, which giver has told. Errors:
 // errManifest if it is that of something else.
 func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, m *chunk.Manifest, giver p2p.ID, base *older) error {
-	u := &update{f: f, x: x, m: m, giver: giver, name: begun(x.want.Hash), have: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}}
-	u.turned = sync.NewCond(&u.mu)
+	u := newUpdate(f, x, m)
+	u.giver, u.name = giver, begun(x.want.Hash)
 	if err := u.goOn(fsys, links); err != nil {
 		return err
 	}
@@ -232,7 +243,7 @@ func (u *update) resume(ctx context.Context) error {
 		}
 		return nil
 	}
-	buf := make([]byte, 0, chunk.Average)
+	buf, sums := make([]byte, 0, chunk.Average), u.hasher()
 	for i := range u.m.Len() {
 		c := u.m.Chunk(i)
 		if c.Offset+int64(c.Length) > st.Size {
@@ -244,6 +255,7 @@ func (u *update) resume(ctx context.Context) error {
 		buf = grow(buf, c.Length)
 		// What cannot be read is missing.
 		if _, err := u.t.ReadAt(buf, c.Offset); err == nil && sum(buf) == c.Hash {
+			u.pass(sums, i, buf)
 			u.have[i] = true
 			u.left--
 			u.x.t.resumed(int64(c.Length))
@@ -526,18 +538,6 @@ func (u *update) fail(err error) {
 	u.turned.Broadcast()
 }
 
-// checker writes what comes of some parts of the content; fresh, if it is not nil, counts what
-// of it was missing.
-func (u *update) checker(parts []assemble.Extent, fresh *int64) *assemble.Checker {
-	c := assemble.NewChecker(u.m, u.out, parts)
-	c.OK = func(i int) {
-		if u.got(i) && fresh != nil {
-			*fresh += int64(u.m.Chunk(i).Length)
-		}
-	}
-	return c
-}
-
 // bringAll has all links work at once, and those that come to be while it lasts.
 func (u *update) bringAll(ctx context.Context, links []p2p.Link) error {
 	var errs []error
@@ -588,6 +588,7 @@ func (u *update) mayJoin(l p2p.Link) bool {
 
 // work does jobs with one member until there are none.
 func (u *update) work(ctx context.Context, l p2p.Link) error {
+	in := u.intake()
 	for {
 		r, ok := u.next(ctx, l.Peer())
 		if !ok {
@@ -595,7 +596,7 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 		}
 		var err error
 		if len(r.runs) > 0 {
-			err = u.bringRuns(ctx, l, r.runs)
+			err = u.bringRuns(ctx, l, r.runs, in)
 		} else {
 			err = u.bringGaps(ctx, l, r.bundle)
 		}
@@ -625,7 +626,7 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 }
 
 // bringRuns brings runs of chunks whole.
-func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run) error {
+func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run, in *intake) error {
 	q := request{Packed: true}
 	parts := make([]assemble.Extent, len(runs))
 	for i, r := range runs {
@@ -642,33 +643,39 @@ func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run)
 		return err
 	}
 	u.x.t.from(l.Peer())
-	bad := -1
-	buf := make([]byte, 128<<10)
-	for _, e := range parts {
-		p, err := readPart(a.in)
-		if err != nil {
-			return err
-		}
-		if p.Length != e.Length {
-			return fmt.Errorf("%w: %d bytes instead of %d", errOther, p.Length, e.Length)
-		}
-		c := u.checker([]assemble.Extent{e}, nil)
-		c.Bad = func(i int) { bad = i }
-		for done := int64(0); done < e.Length; {
-			n, err := io.ReadFull(a.in, buf[:min(int64(len(buf)), e.Length-done)])
-			if err != nil {
-				return err
-			}
-			done += int64(n)
-			if _, err := c.Write(buf[:n]); err != nil {
-				return fmt.Errorf("%w: %w", errHere, err)
-			}
-		}
+	bad, err := readRuns(a.in, runs, parts, in)
+	if err := errors.Join(err, in.flush()); err != nil {
+		return err
 	}
 	if bad >= 0 {
 		return u.judge(ctx, l, bad)
 	}
 	return nil
+}
+
+// readRuns reads the answer to a request for runs. It returns the last chunk that is not what the
+// manifest says; less than 0: none.
+func readRuns(from *bufio.Reader, runs []assemble.Run, parts []assemble.Extent, in *intake) (bad int, err error) {
+	bad = -1
+	for k, r := range runs {
+		p, err := readPart(from)
+		if err != nil {
+			return bad, err
+		}
+		if p.Length != parts[k].Length {
+			return bad, fmt.Errorf("%w: %d bytes instead of %d", errOther, p.Length, parts[k].Length)
+		}
+		for i := r.First; i < r.First+r.N; i++ {
+			ok, err := in.take(i, from)
+			if err != nil {
+				return bad, err
+			}
+			if !ok {
+				bad = i
+			}
+		}
+	}
+	return bad, nil
 }
 
 func (u *update) extent(r assemble.Run) assemble.Extent {
