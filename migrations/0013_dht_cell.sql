@@ -17,6 +17,14 @@ CREATE TABLE dht_cell (
 	sum    BLOB    CHECK (length(sum) = 16) -- of a location: over its records, expired or not
 ) STRICT, WITHOUT ROWID;
 
+-- Whether dht_cell has all of these rows. They are written when there are many; if the
+-- program ends before that, they are made again from the records. One row.
+CREATE TABLE dht_index (
+	id       INTEGER PRIMARY KEY CHECK (id = 1),
+	complete INTEGER NOT NULL CHECK (complete IN (0, 1))
+) STRICT;
+INSERT INTO dht_index (id, complete) VALUES (1, 1);
+
 -- What the records say, in the order in which they came: new ones are written one beside
 -- the other, wherever their addresses are. What is large is last, so that it is not
 -- read by those who do not want it.

@@ -22,14 +22,24 @@ type dhtStore struct {
 	mu      sync.Mutex    // guards waiting
 	waiting []*dhtChange  // those that wait to be committed, in order
 
-	seq sequence
+	// Only who has the turn uses these.
+	complete bool     // dht_cell is
+	last     int64    // the largest number that a row of dht_record ever had
+	stale    [][]byte // rows of dht_cell whose records are gone
+	rows     int      // of dht_cell that have changed since all were written
+	maxFresh int
+
+	fresh fresh
+	seq   sequence
 }
 
 // dhtStatements are those over many rows.
 type dhtStatements struct {
-	locations, cells, bare, claims, numbers                wide
-	putRecords, putCells, putLocations, putClaims          wide
-	cutRecords, cutCells, cutClaims, countAuthors, authors wide
+	locations, cells, bare, claims                wide
+	rows, bareRows, headers                       wide
+	putRecords, putCells, putLocations, putClaims wide
+	cutRecords, cutCells, cutClaims               wide
+	countAuthors, cutAuthors                      wide
 }
 
 // dhtChange is a call of Change.
@@ -47,15 +57,22 @@ func newDHTStore(db, state *DB) *dhtStore {
 		return newWide(`SELECT v.column1, c.n, r.expires, r.header, r.proof, `+value+` FROM (VALUES `, `(?, ?, ?)`,
 			`) v CROSS JOIN dht_cell c ON c.at > v.column2 AND c.at < v.column3 CROSS JOIN dht_record r ON r.n = c.n`)
 	}
+	rows := func(value string) wide {
+		return newWide(`SELECT v.column1, r.n, r.expires, r.header, r.proof, `+value+` FROM (VALUES `, `(?, ?)`,
+			`) v CROSS JOIN dht_record r ON r.n = v.column2`)
+	}
 	return &dhtStore{
 		db: db, state: state, turn: make(chan struct{}, 1),
 		statements: dhtStatements{
 			locations:    in(`SELECT at, n, claims, sum FROM dht_cell WHERE at`),
 			cells:        cells("r.value"),
 			bare:         cells("NULL"),
+			rows:         rows("r.value"),
+			bareRows:     rows("NULL"),
+			headers:      in(`SELECT n, header FROM dht_record WHERE n`),
 			claims:       in(`SELECT at, owner, expires FROM dht_claim WHERE at`),
 			putRecords:   newWide(`INSERT OR REPLACE INTO dht_record (n, expires, header, proof, value) VALUES `, `(?, ?, ?, ?, ?)`, ``),
-			putCells:     newWide(`INSERT INTO dht_cell (at, n) VALUES `, `(?, ?)`, ``),
+			putCells:     newWide(`INSERT OR REPLACE INTO dht_cell (at, n) VALUES `, `(?, ?)`, ``),
 			putLocations: newWide(`INSERT OR REPLACE INTO dht_cell (at, n, claims, sum) VALUES `, `(?, ?, ?, ?)`, ``),
 			putClaims:    newWide(`INSERT OR REPLACE INTO dht_claim (at, owner, expires) VALUES `, `(?, ?, ?)`, ``),
 			cutRecords:   in(`DELETE FROM dht_record WHERE n`),
@@ -63,9 +80,11 @@ func newDHTStore(db, state *DB) *dhtStore {
 			cutClaims:    in(`DELETE FROM dht_claim WHERE at`),
 			countAuthors: newWide(`INSERT INTO dht_author (author, records, bytes) VALUES `, `(?, ?, ?)`,
 				` ON CONFLICT (author) DO UPDATE SET records = records + excluded.records, bytes = bytes + excluded.bytes`),
-			authors: newWide(`DELETE FROM dht_author WHERE records <= 0 AND author IN (`, "?", ")"),
+			cutAuthors: newWide(`DELETE FROM dht_author WHERE records <= 0 AND author IN (`, "?", ")"),
 		},
-		seq: sequence{db: state},
+		maxFresh: maxFresh,
+		fresh:    fresh{locations: map[p2p.Key]*dhtLocation{}},
+		seq:      sequence{db: state},
 	}
 }
 
@@ -147,7 +166,7 @@ func (s *dhtStore) commit(ctx context.Context) {
 	if len(group) == 0 {
 		return
 	}
-	err = s.write(context.WithoutCancel(ctx), func(w *dhtWriter) error {
+	err = s.writeInTurn(context.WithoutCancel(ctx), func(w *dhtWriter) error {
 		for _, c := range group {
 			if err := w.change(c); err != nil {
 				return err
@@ -160,18 +179,47 @@ func (s *dhtStore) commit(ctx context.Context) {
 	}
 }
 
-// write calls fn in a transaction.
+// write waits for the turn and calls fn in a transaction.
 func (s *dhtStore) write(ctx context.Context, fn func(w *dhtWriter) error) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
-		w := &dhtWriter{
-			ctx: context.WithoutCancel(ctx), tx: tx, s: &s.statements,
-			locations: map[p2p.Key]*dhtLocation{}, authors: map[p2p.ID]dht.Usage{},
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+		return s.writeInTurn(context.WithoutCancel(ctx), fn)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// writeInTurn calls fn in a transaction, for who has the turn. ctx must not end: whether it
+// was committed would not be known.
+func (s *dhtStore) writeInTurn(ctx context.Context, fn func(w *dhtWriter) error) error {
+	var w *dhtWriter
+	done := func(committed bool) {}
+	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+		w = &dhtWriter{
+			ctx: ctx, tx: tx, store: s, s: &s.statements,
+			locations: map[p2p.Key]*dhtLocation{}, authors: map[p2p.ID]*dht.Usage{},
 		}
-		if err := fn(w); err != nil {
-			return err
+		err := fn(w)
+		if err == nil {
+			err = w.end()
 		}
-		return w.end()
+		if err == nil {
+			done = s.fresh.publish(w)
+		}
+		return err
 	})
+	done(err == nil)
+	switch {
+	case err != nil:
+		return err
+	case w.wroteAll:
+		s.rows, s.stale = 0, nil
+	default:
+		s.rows, s.stale = s.rows+w.rows, append(s.stale, w.stale...)
+	}
+	s.complete = w.complete()
+	return nil
 }
 
 // dropAtOnce is how many records one transaction of Drop deletes.
@@ -183,8 +231,11 @@ func (s *dhtStore) Expire(ctx context.Context, now int64, limit int) (deleted in
 		return 0, 0, err
 	}
 	err = s.write(ctx, func(w *dhtWriter) (err error) {
-		deleted, err = w.cut(`SELECT n, header FROM dht_record WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT ?`, now, limit)
+		rows, err := w.numbers(`SELECT n FROM dht_record WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT ?`, now, limit)
 		if err != nil {
+			return err
+		}
+		if deleted, err = w.cut(rows); err != nil {
 			return err
 		}
 		if err := w.cutClaims(`SELECT at FROM dht_claim WHERE expires > 0 AND expires <= ? ORDER BY expires LIMIT ?`, now, limit); err != nil {
@@ -219,16 +270,12 @@ func (s *dhtStore) Drop(ctx context.Context, locations []p2p.Key) error {
 		done := 0
 		err := s.write(ctx, func(w *dhtWriter) error {
 			for left := dropAtOnce; done < len(locations); done++ {
-				from := locations[done][:]
-				n, err := w.cut(`SELECT c.n, r.header FROM dht_cell c CROSS JOIN dht_record r ON r.n = c.n WHERE c.at > ? AND c.at < ? LIMIT ?`, from, after(from), left)
+				n, err := w.dropLocation(locations[done], left)
 				if err != nil {
 					return err
 				}
 				if left -= n; left == 0 {
 					break
-				}
-				if err := w.cutClaims(`SELECT at FROM dht_claim WHERE at > ? AND at < ?`, from, after(from)); err != nil {
-					return err
 				}
 			}
 			return w.flush()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,13 +11,106 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/dht/dhttest"
 )
 
 func TestDHT(t *testing.T) {
-	dhttest.TestStore(t, func(t *testing.T) dht.Store { return open(t, t.TempDir()).DHT() })
+	for _, fresh := range []int{maxFresh, 1, 7} {
+		t.Run(fmt.Sprint("fresh ", fresh), func(t *testing.T) {
+			dhttest.TestStore(t, func(t *testing.T) dht.Store {
+				s := open(t, t.TempDir())
+				s.table.maxFresh = fresh
+				return s.table
+			})
+		})
+	}
+}
+
+// TestDHTIndexIsRebuilt loses the rows that lead to records, as a kill does at the worst
+// moment.
+func TestDHTIndexIsRebuilt(t *testing.T) {
+	dir := t.TempDir()
+	list := func(s *Store) (all []dht.LocationSum) {
+		for l, err := range s.DHT().Sums(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, l)
+		}
+		return all
+	}
+	claimed := dht.Name{Location: dht.KeyOf("claimed"), Content: dht.KeyOf("content")}
+	claim := dht.Claim{Owner: make([]byte, 32)}
+	s := open(t, dir)
+	for n := range 5 {
+		var records []dht.Held
+		for i := range putAtOnce {
+			records = append(records, putRecord(0, n, i))
+		}
+		if err := dhttest.Put(t.Context(), s.DHT(), records...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.DHT().Change(t.Context(), []dht.Name{claimed}, func(cells []*dht.Cell) error {
+		*cells[0].Domain, cells[0].Entry = claim, claim
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	sums := list(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if err := s.dht.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.Exec(`DELETE FROM dht_cell WHERE random() % 2 = 0; UPDATE dht_index SET complete = 0`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if diff := cmp.Diff(sums, list(s)); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+	for n := range 5 {
+		for i := range putAtOnce {
+			want := putRecord(0, n, i)
+			for h, err := range s.DHT().Read(t.Context(), dht.Query{Location: want.Location, Contents: []p2p.Key{want.Content}}) {
+				if err != nil || !h.Equal(&want) {
+					t.Errorf("record %d of batch %d: %v, %v", i, n, h, err)
+				}
+			}
+		}
+	}
+	if err := s.DHT().Change(t.Context(), []dht.Name{claimed}, func(cells []*dht.Cell) error {
+		if !cells[0].Domain.Equal(claim) || !cells[0].Entry.Equal(claim) {
+			t.Errorf("claims %v and %v", cells[0].Domain, cells[0].Entry)
+		}
+		*cells[0].Domain, cells[0].Entry = dht.Claim{}, dht.Claim{}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range sums {
+		if err := s.DHT().Drop(t.Context(), []p2p.Key{l.Location}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	var left int
+	if err := s.dht.writer.QueryRow(`SELECT (SELECT count(*) FROM dht_cell) + (SELECT count(*) FROM dht_record) + (SELECT count(*) FROM dht_claim) + (SELECT count(*) FROM dht_author)`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d rows (%v) are left of nothing", left, err)
+	}
 }
 
 // putUntilKilled puts batches from several goroutines at once, and tells each that is

@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"database/sql"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -17,23 +19,22 @@ import (
 type dhtWriter struct {
 	ctx context.Context // that does not end: see DB.Write
 	tx  *sql.Tx
-	s   *dhtStatements
 
-	last      int64 // row of dht_record; 0: not known
+	store     *dhtStore
+	s         *dhtStatements
 	locations map[p2p.Key]*dhtLocation
-	authors   map[p2p.ID]dht.Usage // what is more than before, or less
+	authors   map[p2p.ID]*dht.Usage // what is more than before, or less
+	author    *dht.Usage            // of the last one that was counted
+	authorKey ed25519.PublicKey
 
 	// Arguments of statements.
-	putRecords, putCells, putClaims []any
-	cutRecordRows, cutCellRows      []any
-	cutClaimRows                    []any
-}
+	putRecords, putClaims       []any
+	cutRecordRows, cutClaimRows []any
 
-// dhtLocation is the row of a location.
-type dhtLocation struct {
-	records, claims int64
-	sum             dht.Sum
-	changed         bool
+	stale    [][]byte // rows of dht_cell whose records are gone
+	rows     int      // of dht_cell that are not written
+	wroteAll bool     // none is
+	partial  bool     // the table is not complete for all that
 }
 
 // loaded is what a name has before decide.
@@ -73,11 +74,6 @@ func (w *dhtWriter) change(c *dhtChange) error {
 			return nil
 		}
 	}
-	if w.last == 0 {
-		if err := tx1(w, `SELECT coalesce(max(n), 0) FROM dht_record`, &w.last); err != nil {
-			return err
-		}
-	}
 	for i, cell := range cells {
 		w.apply(&before[i], cell)
 	}
@@ -95,7 +91,7 @@ func (w *dhtWriter) load(names []dht.Name, before []loaded) error {
 	if err := w.loadLocations(locations); err != nil {
 		return err
 	}
-	var cells, claims []any
+	var cells, rows, claims []any
 	claimOf := map[string]*dht.Claim{}
 	for i := range names {
 		name, b := &names[i], &before[i]
@@ -109,7 +105,11 @@ func (w *dhtWriter) load(names []dht.Name, before []loaded) error {
 		}
 		at := packName(name)
 		if l.records > 0 {
-			cells = append(cells, i, at, after(at))
+			to := after(at)
+			cells = append(cells, i, at, to)
+			for _, c := range l.span(at, to) {
+				rows = append(rows, i, c.n)
+			}
 		}
 		if l.claims == 0 {
 			continue
@@ -122,16 +122,24 @@ func (w *dhtWriter) load(names []dht.Name, before []loaded) error {
 			claims = append(claims, at)
 		}
 	}
-	err := w.s.cells.query(w.ctx, w.tx, cells, func(rows *sql.Rows) error {
+	load := func(rows *sql.Rows) error {
 		i, n, h, err := scanHeld(rows)
 		if err != nil {
 			return err
 		}
-		before[i].rows = append(before[i].rows, n)
-		before[i].records = append(before[i].records, h)
+		b := &before[i]
+		at := 0
+		for at < len(b.records) && b.records[at].Version.Compare(h.Version) < 0 {
+			at++
+		}
+		b.rows = slices.Insert(b.rows, at, n)
+		b.records = slices.Insert(b.records, at, h)
 		return nil
-	})
-	if err != nil {
+	}
+	if err := w.s.cells.query(w.ctx, w.tx, cells, load); err != nil {
+		return err
+	}
+	if err := w.s.rows.query(w.ctx, w.tx, rows, load); err != nil {
 		return err
 	}
 	return w.s.claims.query(w.ctx, w.tx, claims, func(rows *sql.Rows) error {
@@ -151,9 +159,15 @@ func (w *dhtWriter) load(names []dht.Name, before []loaded) error {
 func (w *dhtWriter) loadLocations(locations []p2p.Key) error {
 	var args []any
 	for i := range locations {
-		if w.locations[locations[i]] == nil {
-			w.locations[locations[i]] = &dhtLocation{}
-			args = append(args, locations[i][:])
+		at := &locations[i]
+		if w.locations[*at] != nil {
+			continue
+		}
+		l, there := w.store.fresh.at(*at)
+		l.changed, l.removed = false, false
+		w.locations[*at] = &l
+		if !there {
+			args = append(args, at[:])
 		}
 	}
 	return w.s.locations.query(w.ctx, w.tx, args, func(rows *sql.Rows) error {
@@ -195,14 +209,14 @@ func (w *dhtWriter) apply(before *loaded, c *dht.Cell) {
 			w.count(l, &was.Header, was.Encode(), -1)
 		}
 		if is == nil {
-			w.cutRecordRows = append(w.cutRecordRows, row)
-			w.cutCellRows = append(w.cutCellRows, packAddress(name, &was.Version))
+			w.cutRecord(l, row, packAddress(name, &was.Version))
 			continue
 		}
 		if was == nil {
-			w.last++
-			row = w.last
-			w.putCells = append(w.putCells, packAddress(name, &is.Version), row)
+			w.store.last++ // also if this fails: nobody else may ever have it
+			row = w.store.last
+			w.rows++
+			l.added = append(l.added, freshCell{packAddress(name, &is.Version), row})
 		}
 		header := is.Encode()
 		w.count(l, &is.Header, header, 1)
@@ -216,16 +230,34 @@ func (w *dhtWriter) apply(before *loaded, c *dht.Cell) {
 	}
 }
 
+// cutRecord notes that a row of dht_record is gone, and with it that of dht_cell.
+func (w *dhtWriter) cutRecord(l *dhtLocation, row int64, at []byte) {
+	w.cutRecordRows = append(w.cutRecordRows, row)
+	if !l.remove(at) {
+		w.stale = append(w.stale, at)
+	}
+}
+
 // count adds n times a record to what is known of its location and its author.
 func (w *dhtWriter) count(l *dhtLocation, h *dht.Header, encoded []byte, n int) {
 	l.sum.Merge(dht.SumOfHeader(encoded))
 	l.records += int64(n)
 	l.changed = true
-	author := p2p.IDOf(h.Author)
+	if w.author == nil || !bytes.Equal(w.authorKey, h.Author) {
+		w.author, w.authorKey = w.usage(p2p.IDOf(h.Author)), h.Author
+	}
+	w.author.Records += n
+	w.author.Bytes += int64(n) * int64(h.Size)
+}
+
+// usage returns where what an author has is counted.
+func (w *dhtWriter) usage(author p2p.ID) *dht.Usage {
 	u := w.authors[author]
-	u.Records += n
-	u.Bytes += int64(n) * int64(h.Size)
-	w.authors[author] = u
+	if u == nil {
+		u = new(dht.Usage)
+		w.authors[author] = u
+	}
+	return u
 }
 
 // claim notes how a claim has changed.
@@ -242,66 +274,91 @@ func (w *dhtWriter) claim(l *dhtLocation, at []byte, was, is dht.Claim) {
 	l.changed = true
 }
 
-// cut notes that the records are gone that a query finds, which has their rows and their
-// headers, and returns how many.
-func (w *dhtWriter) cut(query string, args ...any) (n int, err error) {
-	var found []dht.Header
-	rows, err := w.tx.QueryContext(w.ctx, query, args...)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var row int64
-		var encoded sql.RawBytes
-		if err := rows.Scan(&row, &encoded); err != nil {
-			return 0, err
-		}
-		var h dht.Header
-		if err := wire.Unmarshal(encoded, &h); err != nil {
-			return 0, err
-		}
-		found = append(found, h)
-		w.cutRecordRows = append(w.cutRecordRows, row)
-	}
-	if err := rows.Err(); err != nil {
-		return 0, err
-	}
-	locations := make([]p2p.Key, len(found))
-	for i := range found {
-		locations[i] = found[i].Location
-	}
-	if err := w.loadLocations(locations); err != nil {
-		return 0, err
-	}
-	for i := range found {
-		h := &found[i]
-		name := h.Name()
-		w.count(w.locations[h.Location], h, h.Encode(), -1)
-		w.cutCellRows = append(w.cutCellRows, packAddress(packName(&name), &h.Version))
-	}
-	return len(found), nil
-}
-
-// cutClaims notes that the claims are gone that a query finds.
-func (w *dhtWriter) cutClaims(query string, args ...any) error {
-	var locations []p2p.Key
+// each calls fn for each row of a query.
+func (w *dhtWriter) each(fn func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := w.tx.QueryContext(w.ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var at []byte
-		if err := rows.Scan(&at); err != nil {
+		if err := fn(rows); err != nil {
 			return err
 		}
-		var location p2p.Key
-		copy(location[:], at)
-		locations = append(locations, location)
-		w.cutClaimRows = append(w.cutClaimRows, at)
 	}
-	if err := rows.Err(); err != nil {
+	return rows.Err()
+}
+
+// cut notes that the records of some rows are gone, and returns how many there were.
+func (w *dhtWriter) cut(rows []any) (n int, err error) {
+	var found []dht.Header
+	var numbers []int64
+	err = w.s.headers.query(w.ctx, w.tx, rows, func(r *sql.Rows) error {
+		var row int64
+		var encoded sql.RawBytes
+		if err := r.Scan(&row, &encoded); err != nil {
+			return err
+		}
+		var h dht.Header
+		if err := wire.Unmarshal(encoded, &h); err != nil {
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		}
+		found, numbers = append(found, h), append(numbers, row)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := w.loadLocations(locationsOf(found)); err != nil {
+		return 0, err
+	}
+	for i := range found {
+		h := &found[i]
+		l := w.locations[h.Location]
+		name := h.Name()
+		w.count(l, h, h.Encode(), -1)
+		w.cutRecord(l, numbers[i], packAddress(packName(&name), &h.Version))
+	}
+	return len(found), nil
+}
+
+// numbers returns the rows that a query finds.
+func (w *dhtWriter) numbers(query string, args ...any) (rows []any, err error) {
+	err = w.each(func(r *sql.Rows) error {
+		var n int64
+		err := r.Scan(&n)
+		rows = append(rows, n)
+		return err
+	}, query, args...)
+	return rows, err
+}
+
+// locationsOf returns the locations of headers.
+func locationsOf(headers []dht.Header) []p2p.Key {
+	locations := make([]p2p.Key, len(headers))
+	for i := range headers {
+		locations[i] = headers[i].Location
+	}
+	return locations
+}
+
+// locationOf returns the location that a packed address begins with.
+func locationOf(at []byte) (location p2p.Key) {
+	copy(location[:], at)
+	return location
+}
+
+// cutClaims notes that the claims are gone that a query finds.
+func (w *dhtWriter) cutClaims(query string, args ...any) error {
+	var locations []p2p.Key
+	err := w.each(func(r *sql.Rows) error {
+		var at []byte
+		err := r.Scan(&at)
+		locations = append(locations, locationOf(at))
+		w.cutClaimRows = append(w.cutClaimRows, at)
+		return err
+	}, query, args...)
+	if err != nil {
 		return err
 	}
 	if err := w.loadLocations(locations); err != nil {
@@ -314,17 +371,40 @@ func (w *dhtWriter) cutClaims(query string, args ...any) error {
 	return nil
 }
 
-// flush writes what is noted but for the rows of locations and authors.
+// dropLocation notes that at most limit records of a location are gone, and if that is all,
+// its claims too. It returns how many records.
+func (w *dhtWriter) dropLocation(location p2p.Key, limit int) (n int, err error) {
+	if err := w.loadLocations([]p2p.Key{location}); err != nil {
+		return 0, err
+	}
+	from := location[:]
+	rows, err := w.numbers(`SELECT c.n FROM dht_cell c CROSS JOIN dht_record r ON r.n = c.n WHERE c.at > ? AND c.at < ? LIMIT ?`, from, after(from), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range w.locations[location].cells {
+		if len(rows) < limit {
+			rows = append(rows, c.n)
+		}
+	}
+	if n, err = w.cut(rows); n == limit || err != nil {
+		return n, err
+	}
+	return n, w.cutClaims(`SELECT at FROM dht_claim WHERE at > ? AND at < ?`, from, after(from))
+}
+
+// flush writes what is noted but for the rows of locations, cells and authors.
 func (w *dhtWriter) flush() error {
+	for _, l := range w.locations {
+		l.settle()
+	}
 	for _, todo := range [...]struct {
 		statement *wide
 		args      *[]any
 	}{
 		{&w.s.cutRecords, &w.cutRecordRows},
-		{&w.s.cutCells, &w.cutCellRows},
 		{&w.s.cutClaims, &w.cutClaimRows},
 		{&w.s.putRecords, &w.putRecords},
-		{&w.s.putCells, &w.putCells},
 		{&w.s.putClaims, &w.putClaims},
 	} {
 		if err := todo.statement.exec(w.ctx, w.tx, *todo.args); err != nil {
@@ -335,28 +415,12 @@ func (w *dhtWriter) flush() error {
 	return nil
 }
 
-// end writes the rows of locations and authors.
+// end writes the rows of authors, and of locations and cells if there are many.
 func (w *dhtWriter) end() error {
-	var put, cut []any
-	for _, at := range slices.SortedFunc(maps.Keys(w.locations), p2p.Key.Compare) {
-		switch l := w.locations[at]; {
-		case !l.changed:
-		case l.records == 0 && l.claims == 0:
-			cut = append(cut, at[:])
-		default:
-			put = append(put, at[:], l.records, l.claims, l.sum[:])
-		}
-	}
-	if err := w.s.cutCells.exec(w.ctx, w.tx, cut); err != nil {
-		return err
-	}
-	if err := w.s.putLocations.exec(w.ctx, w.tx, put); err != nil {
-		return err
-	}
 	var count, less []any
 	for _, author := range slices.SortedFunc(maps.Keys(w.authors), func(a, b p2p.ID) int { return bytes.Compare(a[:], b[:]) }) {
 		u := w.authors[author]
-		if u == (dht.Usage{}) {
+		if *u == (dht.Usage{}) {
 			continue
 		}
 		count = append(count, author[:], u.Records, u.Bytes)
@@ -367,10 +431,32 @@ func (w *dhtWriter) end() error {
 	if err := w.s.countAuthors.exec(w.ctx, w.tx, count); err != nil {
 		return err
 	}
-	return w.s.authors.exec(w.ctx, w.tx, less)
+	if err := w.s.cutAuthors.exec(w.ctx, w.tx, less); err != nil {
+		return err
+	}
+	for _, l := range w.locations {
+		if l.changed {
+			w.rows++
+		}
+	}
+	if !w.wroteAll && w.store.rows+w.rows >= w.store.maxFresh {
+		if err := w.writeFresh(); err != nil {
+			return err
+		}
+	}
+	if complete := w.complete(); complete != w.store.complete {
+		_, err := w.tx.ExecContext(w.ctx, `UPDATE dht_index SET complete = ?`, complete)
+		return err
+	}
+	return nil
 }
 
-// one reads the only row of a query.
+// complete reports whether dht_cell has all of its rows when w is committed.
+func (w *dhtWriter) complete() bool {
+	return !w.partial && (w.wroteAll || w.store.complete && w.rows == 0)
+}
+
+// tx1 reads the only row of a query.
 func tx1(w *dhtWriter, query string, dest any) error {
 	return w.tx.QueryRowContext(w.ctx, query).Scan(dest)
 }

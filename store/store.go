@@ -123,6 +123,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.table = newDHTStore(s.dht, s.state)
+	if err := s.table.open(ctx); err != nil {
+		return fmt.Errorf("store: open %s: %w", s.dht.path, err)
+	}
 	// The identity and everything it signs hang on the databases' names.
 	return syncDir(s.dir)
 }
@@ -195,7 +198,7 @@ func (s *Store) Rebuilt() bool { return s.rebuilt }
 // that still run end first; later ones fail. A second Close does nothing.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		err := s.closeAll()
+		err := errors.Join(s.table.close(context.Background()), s.closeAll())
 		sound := err == nil
 		for _, d := range []*DB{s.state, s.dht, s.index} {
 			sound = sound && !d.damaged.Load()

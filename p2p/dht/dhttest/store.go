@@ -30,6 +30,7 @@ func TestStore(t *testing.T, open func(t *testing.T) dht.Store) {
 		{"Claims", testClaims},
 		{"Read", testRead},
 		{"ReadStops", testReadStops},
+		{"ReadIsASnapshot", testReadIsASnapshot},
 		{"Sums", testSums},
 		{"Expire", testExpire},
 		{"Drop", testDrop},
@@ -430,6 +431,57 @@ func testReadStops(t *testing.T, s dht.Store) {
 				break
 			}
 		}
+	}
+}
+
+// testReadIsASnapshot reads while another moves two records to and fro, and writes other
+// things.
+func testReadIsASnapshot(t *testing.T, s dht.Store) {
+	const changes = 200
+	names := []dht.Name{nameAt(1, 0, 1), nameAt(1, 0, 2), nameAt(1, 0, 3), nameAt(1, 0, 4), nameAt(2, 0, 0)}
+	failed := make(chan error, 1)
+	go func() {
+		defer close(failed)
+		for n := range changes {
+			names[4] = nameAt(2, n%100, n%7)
+			err := s.Change(t.Context(), names, func(cells []*dht.Cell) error {
+				for i, c := range cells {
+					c.Records = nil
+					if i == 4 || i%2 == n/3%2 {
+						c.Records = []dht.Held{{Record: Record(c.Name, dht.Version{}, author(1), uint64(n+1), nil)}}
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	var q dht.Query
+	for n, last := 0, uint64(0); last < changes; n++ {
+		select {
+		case err := <-failed:
+			if err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+		q = dht.Query{Location: key(1), Domain: key(0), Descending: n%3 == 0}
+		if n%2 == 0 {
+			for _, name := range names[:4] {
+				q.Contents = append(q.Contents, name.Content)
+			}
+		}
+		got := read(t, s, q)
+		if len(got) == 0 && last == 0 {
+			continue // not yet
+		}
+		if len(got) != 2 || got[0].Seq != got[1].Seq || got[0].Seq < last {
+			t.Fatalf("after %d: %v", last, got)
+		}
+		last = got[0].Seq
 	}
 }
 
