@@ -41,7 +41,8 @@ CREATE INDEX dht_record_expires ON dht_record (expires) WHERE expires > 0;
 CREATE TABLE dht_claim (
 	at      BLOB    PRIMARY KEY, -- location and domain; of an entry, its content too
 	owner   BLOB    NOT NULL,    -- ed25519 public key
-	expires INTEGER NOT NULL     -- Unix milliseconds; 0: never
+	expires INTEGER NOT NULL,    -- Unix milliseconds; 0: never
+	master  INTEGER NOT NULL     -- the largest sequence number with which its master has claimed it; 64 bits without sign
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dht_claim_expires ON dht_claim (expires) WHERE expires > 0;
 

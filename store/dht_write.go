@@ -77,7 +77,59 @@ func (w *dhtWriter) change(c *dhtChange) error {
 	for i, cell := range cells {
 		w.apply(&before[i], cell)
 	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	for i := range before {
+		if err := w.applyDomain(&before[i], &c.names[i]); err != nil {
+			return err
+		}
+	}
 	return w.flush()
+}
+
+// applyDomain notes how the claim on a domain has changed. The records of the domain are
+// written already: they tell when it ends where the changed cells could not.
+func (w *dhtWriter) applyDomain(b *loaded, name *dht.Name) error {
+	if b.domain == nil {
+		return nil // it was the same for the name before
+	}
+	if b.shared.Stale {
+		held, err := w.domain(name)
+		if err != nil {
+			return err
+		}
+		b.shared.Recount(dht.ProtectDomain, slices.Values(held))
+	}
+	if !b.domain.Equal(*b.shared) {
+		w.claim(w.locations[name.Location], packDomain(name), *b.domain, *b.shared)
+	}
+	return nil
+}
+
+// domain reads the headers of all records of a domain.
+func (w *dhtWriter) domain(name *dht.Name) (held []dht.Held, err error) {
+	take := func(r *sql.Rows) error {
+		var h dht.Held
+		var header sql.RawBytes
+		if err := r.Scan(&h.Expires, &header); err != nil {
+			return err
+		}
+		if err := wire.Unmarshal(header, &h.Header); err != nil {
+			return fmt.Errorf("%w: %w", errUnreadable, err)
+		}
+		held = append(held, h)
+		return nil
+	}
+	from := packDomain(name)
+	to := after(from)
+	err = w.each(take, `SELECT r.expires, r.header FROM dht_cell c CROSS JOIN dht_record r ON r.n = c.n WHERE c.at > ? AND c.at < ?`, from, to)
+	for _, c := range w.locations[name.Location].span(from, to) {
+		if err == nil {
+			err = w.each(take, `SELECT expires, header FROM dht_record WHERE n = ?`, c.n)
+		}
+	}
+	return held, err
 }
 
 // load reads what there is under names.
@@ -146,10 +198,11 @@ func (w *dhtWriter) load(names []dht.Name, before []loaded) error {
 		var at sql.RawBytes
 		var c dht.Claim
 		var owner []byte
-		if err := rows.Scan(&at, &owner, &c.Expires); err != nil {
+		var master int64
+		if err := rows.Scan(&at, &owner, &c.Expires, &master); err != nil {
 			return err
 		}
-		c.Owner = owner
+		c.Owner, c.Master = owner, uint64(master)
 		*claimOf[string(at)] = c
 		return nil
 	})
@@ -225,9 +278,6 @@ func (w *dhtWriter) apply(before *loaded, c *dht.Cell) {
 	if !before.entry.Equal(c.Entry) {
 		w.claim(l, packName(&c.Name), before.entry, c.Entry)
 	}
-	if before.domain != nil && !before.domain.Equal(*before.shared) {
-		w.claim(l, packDomain(&c.Name), *before.domain, *before.shared)
-	}
 }
 
 // cutRecord notes that a row of dht_record is gone, and with it that of dht_cell.
@@ -269,7 +319,7 @@ func (w *dhtWriter) claim(l *dhtLocation, at []byte, was, is dht.Claim) {
 		w.cutClaimRows = append(w.cutClaimRows, at)
 	} else {
 		l.claims++
-		w.putClaims = append(w.putClaims, at, []byte(is.Owner), is.Expires)
+		w.putClaims = append(w.putClaims, at, []byte(is.Owner), is.Expires, int64(is.Master))
 	}
 	l.changed = true
 }

@@ -81,7 +81,9 @@ func (p *Proof) Equal(o *Proof) bool {
 }
 
 // Equal reports whether c and o say the same.
-func (c Claim) Equal(o Claim) bool { return c.Expires == o.Expires && bytes.Equal(c.Owner, o.Owner) }
+func (c Claim) Equal(o Claim) bool {
+	return c.Expires == o.Expires && c.Master == o.Master && bytes.Equal(c.Owner, o.Owner)
+}
 
 // Encode returns the bytes of the header that are hashed and signed. They are CBOR, which
 // wire.Unmarshal reads.

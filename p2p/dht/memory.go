@@ -135,11 +135,32 @@ func (m *memory) Change(ctx context.Context, names []Name, decide func(cells []*
 	}
 	for i, c := range cells {
 		m.set(names[i], c.Records, c.Entry)
-		if i == 0 || domains[i] != domains[i-1] {
+		if i+1 == len(cells) || domains[i] != domains[i+1] {
+			m.recount(names[i], domains[i])
 			m.setDomain(names[i], *domains[i])
 		}
 	}
 	return nil
+}
+
+// recount finds out when a claim on a domain ends that the cells could not tell.
+func (m *memory) recount(name Name, c *Claim) {
+	if !c.Stale {
+		return
+	}
+	l, _ := m.open(name)
+	c.Recount(ProtectDomain, func(yield func(Held) bool) {
+		for at, k := range l.cells.from(place{name.Domain, p2p.Key{}}) {
+			if at.domain != name.Domain {
+				return
+			}
+			for _, h := range k.records {
+				if !yield(h) {
+					return
+				}
+			}
+		}
+	})
 }
 
 // set makes the records and the claim those that are kept under name.

@@ -28,6 +28,7 @@ func TestStore(t *testing.T, open func(t *testing.T) dht.Store) {
 		{"ChangeFails", testChangeFails},
 		{"ChangesAtOnce", testChangesAtOnce},
 		{"Claims", testClaims},
+		{"ClaimsRecounted", testClaimsRecounted},
 		{"Read", testRead},
 		{"ReadStops", testReadStops},
 		{"ReadIsASnapshot", testReadIsASnapshot},
@@ -328,6 +329,43 @@ func testClaims(t *testing.T, s dht.Store) {
 		t.Fatal(err)
 	}
 	expect("given up", dht.Claim{Owner: author(1)}, dht.Claim{}, dht.Claim{})
+}
+
+// testClaimsRecounted: a claim on a domain ends with the last record that claims it, in
+// whichever cell that is, and the master's number is kept.
+func testClaimsRecounted(t *testing.T, s dht.Store) {
+	names := []dht.Name{nameAt(1, 1, 1), nameAt(1, 1, 2), nameAt(1, 1, 3)}
+	claiming := func(n int, expires int64) dht.Held {
+		r := Record(names[n], dht.Version{}, author(1), uint64(n+1), []byte("x"))
+		r.Protect = dht.ProtectDomain
+		return dht.Held{Record: r, Expires: expires}
+	}
+	change := func(name int, f func(c *dht.Cell)) dht.Claim {
+		t.Helper()
+		if err := s.Change(t.Context(), names[name:name+1], func(c []*dht.Cell) error { f(c[0]); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return *cells(t, s, names[0])[0].Domain
+	}
+	got := change(0, func(c *dht.Cell) {
+		c.Records = []dht.Held{claiming(0, 30)}
+		*c.Domain = dht.Claim{Owner: author(1), Expires: 30, Master: 1 << 63}
+	})
+	if want := (dht.Claim{Owner: author(1), Expires: 30, Master: 1 << 63}); !got.Equal(want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	change(1, func(c *dht.Cell) { c.Records = []dht.Held{claiming(1, 50)} })
+	got = change(2, func(c *dht.Cell) { c.Domain.Stale = true })
+	if want := (dht.Claim{Owner: author(1), Expires: 50, Master: 1 << 63}); !got.Equal(want) || got.Stale {
+		t.Errorf("recounted: %+v, want %+v", got, want)
+	}
+	got = change(1, func(c *dht.Cell) { c.Records, c.Domain.Stale = nil, true })
+	if got.Expires != 30 || got.Stale {
+		t.Errorf("the last record is gone: %+v", got)
+	}
+	if got = change(0, func(c *dht.Cell) { c.Records, c.Domain.Stale = nil, true }); !got.IsZero() {
+		t.Errorf("no record claims it: %+v", got)
+	}
 }
 
 func testRead(t *testing.T, s dht.Store) {
