@@ -1,4 +1,4 @@
-// Package migrations holds the schema of a node's two databases as SQL files,
+// Package migrations holds the schema of a node's three databases as SQL files,
 // each table explained where it is made.
 //
 // A file is named NNNN_DATABASE_NOUN.sql: 0002_state_member.sql is the second
@@ -10,6 +10,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,8 +24,8 @@ type Migration struct {
 	SQL  string
 }
 
-// For returns the steps of the database called name ("state" or "index"), in
-// the order in which they are applied.
+// For returns the steps of the database called name ("state", "dht" or "index"),
+// in the order in which they are applied.
 func For(name string) ([]Migration, error) { return read(files, name) }
 
 // read is For on any file system.
@@ -59,8 +60,8 @@ func read(fsys fs.FS, database string) ([]Migration, error) {
 // parse takes NNNN_DATABASE_NOUN.sql apart.
 func parse(name string) (number int, database string, err error) {
 	parts := strings.SplitN(strings.TrimSuffix(name, ".sql"), "_", 3)
-	if len(parts) != 3 || len(parts[0]) != 4 || parts[2] == "" || (parts[1] != "state" && parts[1] != "index") {
-		return 0, "", fmt.Errorf("migrations: %s: not named NNNN_state_NOUN.sql or NNNN_index_NOUN.sql", name)
+	if len(parts) != 3 || len(parts[0]) != 4 || parts[2] == "" || !slices.Contains([]string{"state", "dht", "index"}, parts[1]) {
+		return 0, "", fmt.Errorf("migrations: %s: not named NNNN_state_NOUN.sql, nor with dht or index in its place", name)
 	}
 	n, err := strconv.ParseUint(parts[0], 10, 16)
 	if err != nil {

@@ -54,7 +54,7 @@ func TestForTakesEveryFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var taken int
-	for _, database := range []string{"state", "index"} {
+	for _, database := range []string{"state", "dht", "index"} {
 		steps, err := For(database)
 		if err != nil {
 			t.Fatal(err)

@@ -35,9 +35,14 @@ var rules = []rule{
 	{packages: "p2p/nat/lan", only: []string{"p2p"}, why: "who is in the local network is found without transports and members: all of it is hearsay"},
 	{packages: "p2p/nat/portmap", only: []string{}, why: "pure leaf: it knows routers, not peers"},
 	{packages: "p2p/link/rtc/repair", must: []string{"."}, why: "pure: what to do about losses is decided without sockets"},
+	{packages: "p2p/paxos", exact: true, only: []string{"p2p"}, must: []string{"."}, why: "pure: what is agreed upon is decided without networks, disks and clocks, and students import it alone"},
+	{packages: "p2p/paxos/lesson", only: []string{"p2p", "p2p/paxos"}, must: []string{"."}, why: "a lesson shows what the package does, and nothing else"},
+	{packages: "p2p/paxos/raftlesson", only: []string{"p2p", "p2p/paxos/lesson"}, why: "a lesson knows its stage"},
+	{packages: "p2p", except: []string{"p2p/paxos/raftlesson"}, must: []string{"go.etcd.io/"}, why: "Raft is there to be looked at only"},
 	{packages: "p2p/sim", only: []string{"p2p", "p2p/wire", "p2p/link"}, why: "a transport serves any node"},
 	{packages: "p2p/route", only: []string{"p2p", "p2p/wire"}, why: "requests travel over any links, and are not read on the way"},
-	{packages: "p2p/dht", except: []string{"p2p/dht/dhttest"}, only: []string{"p2p", "p2p/wire", "p2p/delta", "p2p/paxos"}, why: "the table knows who is there and asks them, over whatever links"},
+	{packages: "p2p/dht", except: []string{"p2p/dht/dhttest"}, only: []string{"p2p", "p2p/wire", "p2p/delta", "p2p/paxos"}, why: "a table works over any caller and any store"},
+	{packages: "p2p/direct", only: []string{"p2p", "p2p/wire"}, why: "data goes to members over any caller and any links"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
 	{packages: "p2p/folder/reconcile", only: []string{"p2p"}, why: "pure: what happens to a folder is decided without disks and networks"},
@@ -53,7 +58,7 @@ var rules = []rule{
 		},
 		why: "p2p packages run without a database, a server and a page",
 	},
-	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/member", "p2p/search", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "migrations"}, why: "store persists nouns; nouns do not know the store"},
+	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/member", "p2p/search", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "p2p/dht", "p2p/paxos", "migrations"}, why: "store persists nouns; nouns do not know the store"},
 	{packages: "migrations", only: []string{}, why: "a schema depends on nothing"},
 	{packages: "web", only: []string{}, why: "the page is data"},
 }
@@ -101,7 +106,7 @@ func (r rule) excepts(pkg string) bool {
 func (r rule) forbids(pkg, imp string) string {
 	own, isOwn := strings.CutPrefix(imp, module+"/")
 	for _, m := range r.must {
-		if m == "." && strings.Contains(imp, ".") {
+		if m == "." && strings.Contains(imp, ".") && !(isOwn && r.only != nil) {
 			return "not in the standard library"
 		}
 		if m != "." && (imp == m || strings.HasPrefix(imp, strings.TrimSuffix(m, "/")+"/")) {

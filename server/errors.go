@@ -17,6 +17,8 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/delta/lesson"
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -50,11 +52,12 @@ var (
 	errInviter       = errors.New("the inviting computer cannot be reached")
 	errPeerRefused   = errors.New("the member refuses it")
 	errPeerFailed    = errors.New("the member could not do it")
+	errCursor        = errors.New("not a cursor of this list")
 	errInternal      = errors.New("the node met an error that it has no name for; its log tells more")
 )
 
 // packages are those whose errors begin with their name.
-var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson"}
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson", "dht", "route", "direct"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -136,6 +139,24 @@ var failures = [...]failure{
 	{search.ErrCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{search.ErrUnusable, http.StatusUnprocessableEntity, "document_unusable", "Document not usable", ""},
 	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
+
+	{errAbsent, http.StatusConflict, "dht_not_absent", "Something is there already", "Leave out absent to replace it."},
+	{errProtected, http.StatusForbidden, "dht_protected", "It belongs to somebody else", "Ask the owner, or use another domain or content."},
+	{errForked, http.StatusConflict, "dht_version_fork", "Versions have forked", "List the versions, and name in parents those that the new one is to replace."},
+	{dht.ErrFork, http.StatusConflict, "dht_version_fork", "Others were faster, again and again", "Try again in a moment."},
+	{dht.ErrNoVersion, http.StatusNotFound, "dht_not_found", "No such version", "List the versions."},
+	{errDeleted, http.StatusConflict, "dht_deleted", "It has been removed", "Put it again."},
+	{errQuota, http.StatusInsufficientStorage, "dht_quota", "The replicas keep no more of this computer", "Remove something, or give values a time to live."},
+	{errTooBig, http.StatusRequestEntityTooLarge, "dht_value_too_large", "Value too large", "Share a file in a folder, and put its name into the table."},
+	{errNoValue, http.StatusNotFound, "dht_not_found", "Nothing is there", ""},
+	{errNotStored, http.StatusServiceUnavailable, "dht_failed", "Not stored", "Too few of the computers that should keep it could do so; try again in a moment."},
+	{errCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
+	{dht.ErrNoReplica, http.StatusServiceUnavailable, "dht_no_replica", "Nobody who keeps this can be asked", "Are the other computers on?"},
+	{dht.ErrMalformed, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{direct.ErrUnknown, http.StatusNotFound, "message_not_found", "No such message waits", "Its sender has given up, or somebody else has answered it."},
+	{direct.ErrFull, http.StatusServiceUnavailable, "inbox_full", "Too many messages wait there", "Try again in a moment."},
+	{direct.ErrNobody, http.StatusNotFound, "nobody_listens", "Nobody listens there", ""},
+	{direct.ErrPort, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 
 	{lesson.ErrBlock, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{lesson.ErrTooLarge, http.StatusUnprocessableEntity, "explain_too_large", "Too large to explain", "Each side has at most 16 MiB, and the old one 262144 blocks; each step is told of 16 KiB together."},

@@ -36,7 +36,7 @@ func (a *nodeAPI) GetLab(context.Context, api.GetLabRequestObject) (api.GetLabRe
 
 // health says that the node serves: allow has found that it does.
 func (a *nodeAPI) health(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, api.Health{Status: api.Ok})
+	return writeJSON(w, api.Health{Status: api.HealthStatusOk})
 }
 
 // spec is the API's own description.

@@ -109,6 +109,22 @@ func routes() []route {
 		{method: post, path: "/api/folders/{id}/revert", op: "revertChanges", access: changing, body: 2 * mib, limit: long, strict: (*w).RevertChanges},
 		{method: get, path: "/api/transfers", op: "listTransfers", access: safe, limit: short, strict: (*w).ListTransfers},
 
+		{method: get, path: "/api/dht", op: "getDht", access: safe, limit: short, strict: (*w).GetDht},
+		{method: patch, path: "/api/dht", op: "updateDht", access: changing, body: 64 * kib, limit: short, strict: (*w).UpdateDht},
+		{method: get, path: "/api/dht/responsible", op: "listResponsible", access: safe, limit: short, strict: (*w).ListResponsible},
+		{method: get, path: "/api/dht/values", op: "getValues", access: safe, limit: long, strict: (*w).GetValues},
+		{method: post, path: "/api/dht/values", op: "putValue", access: changing, body: 256 * kib, limit: long, strict: (*w).PutValue},
+		{method: post, path: "/api/dht/batch", op: "batchDht", access: changing, body: 16 * mib, limit: long, strict: (*w).BatchDht},
+		{method: post, path: "/api/dht/remove", op: "removeValues", access: changing, body: 64 * kib, limit: long, strict: (*w).RemoveValues},
+		{method: post, path: "/api/dht/renew", op: "renewValue", access: changing, body: 64 * kib, limit: long, strict: (*w).RenewValue},
+		{method: get, path: "/api/dht/versions", op: "listVersions", access: safe, limit: long, strict: (*w).ListVersions},
+		{method: post, path: "/api/dht/versions", op: "putVersion", access: changing, body: 256 * kib, limit: long, strict: (*w).PutVersion},
+		{method: get, path: "/api/dht/records", op: "listRecords", access: safe, limit: short, strict: (*w).ListRecords},
+		{method: post, path: "/api/dht/repair", op: "repairDht", access: changing, limit: long, strict: (*w).RepairDht},
+		{method: post, path: "/api/dht/send", op: "sendData", access: changing, body: 256 * kib, limit: long, strict: (*w).SendData},
+		{method: get, path: "/api/dht/inbox", op: "listInbox", access: safe, limit: short, strict: (*w).ListInbox},
+		{method: post, path: "/api/dht/inbox/{n}", op: "replyData", access: changing, body: 256 * kib, limit: short, strict: (*w).ReplyData},
+
 		{method: get, path: "/api/rsync/stories", op: "listStories", access: safe, limit: short, strict: (*w).ListStories},
 		{method: post, path: "/api/rsync/explain", op: "explainRsync", access: changing, body: mib, limit: short, strict: (*w).ExplainRsync},
 

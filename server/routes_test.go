@@ -19,12 +19,9 @@ func textLogger(w io.Writer) *slog.Logger {
 
 // TestTableIsTheSpecification: each operation has its row, each row its operation.
 func TestTableIsTheSpecification(t *testing.T) {
-	doc, err := loadSpec()
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := document(t)
 	described := map[string]string{}
-	for path, item := range doc.doc.Paths.Map() {
+	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			described[method+" "+path] = op.OperationID
 		}
@@ -48,7 +45,7 @@ func TestTableIsTheSpecification(t *testing.T) {
 		if (rt.strict == nil) == (rt.raw == nil) {
 			t.Errorf("%s: needs one of strict and raw", key)
 		}
-		item := doc.doc.Paths.Find(rt.path).GetOperation(rt.method)
+		item := doc.Paths.Find(rt.path).GetOperation(rt.method)
 		if (item.RequestBody != nil) != (rt.body > 0) {
 			t.Errorf("%s: body limit %d", key, rt.body)
 		}

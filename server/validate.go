@@ -13,87 +13,139 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/getkin/kin-openapi/openapi3filter"
-	"github.com/getkin/kin-openapi/routers"
-
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
+	"github.com/shoal-p2p/shoal/server/schema"
 )
 
 // maxDepth bounds how deep a request's JSON may be nested.
 const maxDepth = 16
 
-// spec is the API's description, which requests are held against.
-type spec struct{ doc *openapi3.T }
+// spec is what the API's description says of requests, which are held against it.
+type spec struct{ operations map[string]schema.Operation }
 
 // loadSpec reads the embedded description.
 func loadSpec() (*spec, error) {
-	loader := openapi3.NewLoader()
-	doc, err := loader.LoadFromData(api.Spec)
+	operations, err := schema.Load(api.Requests)
 	if err != nil {
-		return nil, fmt.Errorf("server: openapi.yaml: %w", err)
+		return nil, fmt.Errorf("server: requests.gen.json: %w", err)
 	}
-	if err := doc.Validate(loader.Context); err != nil {
-		return nil, fmt.Errorf("server: openapi.yaml: %w", err)
-	}
-	return &spec{doc: doc}, nil
+	return &spec{operations: operations}, nil
 }
 
 // checker holds requests against one operation.
 type checker struct {
-	op     string
-	route  *routers.Route
+	id     string
+	op     schema.Operation
 	params []string // names of the query parameters there are
 }
 
 // checker finds the operation of rt.
 func (s *spec) checker(rt route) (*checker, error) {
-	item := s.doc.Paths.Find(rt.path)
-	if item == nil || item.GetOperation(rt.method) == nil || item.GetOperation(rt.method).OperationID != rt.op {
+	op, ok := s.operations[rt.op]
+	if !ok || op.Method != rt.method || op.Path != rt.path {
 		return nil, fmt.Errorf("server: openapi.yaml has no operation %s at %s %s", rt.op, rt.method, rt.path)
 	}
-	op := item.GetOperation(rt.method)
-	c := &checker{op: rt.op, route: &routers.Route{Spec: s.doc, Path: rt.path, PathItem: item, Method: rt.method, Operation: op}}
-	for _, p := range slices.Concat(item.Parameters, op.Parameters) {
-		if p.Value.In == openapi3.ParameterInQuery {
-			c.params = append(c.params, p.Value.Name)
+	c := &checker{id: rt.op, op: op}
+	for _, p := range op.Parameters {
+		if p.In == schema.InQuery {
+			c.params = append(c.params, p.Name)
 		}
 	}
 	return c, nil
 }
 
-// request refuses r unless it is what the operation describes. Its body, when it
-// has one, then also carries the value that was checked, defaults filled in.
+// request refuses r unless it is what the operation describes. Its query then has
+// the defaults filled in, and its body, when it has one, also carries the value that
+// was checked, with its own.
 func (c *checker) request(r *http.Request) error {
 	query, err := c.query(r)
 	if err != nil {
 		return err
 	}
-	if r.GetBody != nil {
-		if err := checkBody(r); err != nil {
+	var body any
+	given := r.GetBody != nil
+	if given {
+		if body, err = readValue(r); err != nil {
 			return err
 		}
 	}
-	path := map[string]string{}
-	for _, ref := range slices.Concat(c.route.PathItem.Parameters, c.route.Operation.Parameters) {
-		if p := ref.Value; p.In == openapi3.ParameterInPath {
-			path[p.Name] = r.PathValue(p.Name)
+	if err := c.parameters(r, query); err != nil {
+		return err
+	}
+	switch {
+	case c.op.Body == nil:
+		return nil
+	case given:
+		return c.body(r, body)
+	case c.op.Body.Required:
+		return fmt.Errorf("%w: the body is missing", errInvalid)
+	}
+	return nil
+}
+
+// parameters checks those of the path and those of the query.
+func (c *checker) parameters(r *http.Request, query url.Values) error {
+	filled := false
+	for _, p := range c.op.Parameters {
+		text, given := r.PathValue(p.Name), true
+		if p.In == schema.InQuery {
+			text, given = query.Get(p.Name), query.Has(p.Name)
+		} else if text == "" {
+			given = false // a path with nothing there is another path
+		}
+		fallback := p.Default()
+		switch {
+		case !given && p.Required && c.id == "search" && p.Name == "q":
+			return fmt.Errorf("parameter q: %w", search.ErrEmpty)
+		case !given && p.Required:
+			return fmt.Errorf("%w: parameter %s is missing", errInvalid, p.Name)
+		case given:
+			var err error
+			if fallback, err = p.Check(text); err != nil {
+				return fmt.Errorf("%w: parameter %s: %w", errInvalid, p.Name, err)
+			}
+		}
+		if fallback != "" {
+			query.Set(p.Name, fallback)
+			filled = true
 		}
 	}
-	options := &openapi3filter.Options{
-		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // guard.go did
-		KeepValidatedValue: true,
+	if filled {
+		r.URL.RawQuery = query.Encode()
 	}
-	options.WithCustomSchemaErrorFunc(describe)
-	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: path, QueryParams: query, Route: c.route, Options: options,
-	})
-	if err == nil {
-		return nil
-	}
-	return c.explain(err)
+	return nil
 }
+
+// body checks the value of r's body. Who reads the body can have the value instead;
+// its bytes are replaced where defaults were filled in.
+func (c *checker) body(r *http.Request, value any) error {
+	filled, err := c.op.Body.Schema.Check(value)
+	if err != nil {
+		return fmt.Errorf("%w: body: %w", errInvalid, err)
+	}
+	if filled {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("%w: body: %w", errInternal, err)
+		}
+		r.ContentLength = int64(len(data))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		r.Body = io.NopCloser(bytes.NewReader(data))
+	}
+	r.Body = checkedBody{ReadCloser: r.Body, value: value}
+	return nil
+}
+
+// checkedBody is a body whose value was checked. The generated code asks for the
+// value, so that it is not read twice in ways that could differ.
+type checkedBody struct {
+	io.ReadCloser
+	value any
+}
+
+// ValidatedValue returns the value that was checked.
+func (b checkedBody) ValidatedValue() any { return b.value }
 
 // query reads the query strictly: parameters that do not exist are typing
 // mistakes, and of one that comes twice nobody knows which is meant.
@@ -130,30 +182,36 @@ func checkText(name, text string) error {
 	return nil
 }
 
-// checkBody refuses JSON that two readers could understand differently: twice
-// the same name, more than one value, text that is not UTF-8; or that is built
-// to be expensive.
-func checkBody(r *http.Request) error {
+// readValue reads the JSON of a body. It refuses what two readers could understand
+// differently: twice the same name, more than one value, text that is not UTF-8; and
+// what is built to be expensive.
+func readValue(r *http.Request) (any, error) {
 	body, err := r.GetBody()
 	if err != nil {
-		return fmt.Errorf("%w: body: %w", errBodyLost, err)
+		return nil, fmt.Errorf("%w: body: %w", errBodyLost, err)
 	}
 	data, err := io.ReadAll(body)
 	if err != nil {
-		return fmt.Errorf("%w: body: %w", errBodyLost, err)
+		return nil, fmt.Errorf("%w: body: %w", errBodyLost, err)
 	}
 	if !utf8.Valid(data) {
-		return fmt.Errorf("%w: body: not UTF-8", errInvalid)
+		return nil, fmt.Errorf("%w: body: not UTF-8", errInvalid)
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	if err := checkValue(dec, maxDepth); err != nil {
-		return fmt.Errorf("%w: body: %w", errInvalid, err)
+		return nil, fmt.Errorf("%w: body: %w", errInvalid, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: body: something follows the JSON value", errInvalid)
+		return nil, fmt.Errorf("%w: body: something follows the JSON value", errInvalid)
 	}
-	return nil
+	dec = json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		return nil, fmt.Errorf("%w: body: no JSON: %w", errInvalid, err)
+	}
+	return value, nil
 }
 
 // checkValue reads one JSON value.
@@ -190,60 +248,4 @@ func checkValue(dec *json.Decoder, depth int) error {
 		return fmt.Errorf("no JSON: %w", err)
 	}
 	return nil
-}
-
-// explain says which part of the request is wrong and what was expected there.
-func (c *checker) explain(err error) error {
-	var e *openapi3filter.RequestError
-	if !errors.As(err, &e) {
-		return fmt.Errorf("%w: %w", errInvalid, err)
-	}
-	missing := errors.Is(e.Err, openapi3filter.ErrInvalidRequired)
-	switch {
-	case e.Parameter != nil && missing && c.op == "search" && e.Parameter.Name == "q":
-		return fmt.Errorf("parameter q: %w", search.ErrEmpty)
-	case e.Parameter != nil && missing:
-		return fmt.Errorf("%w: parameter %s is missing", errInvalid, e.Parameter.Name)
-	case e.Parameter != nil:
-		return fmt.Errorf("%w: parameter %s: %s", errInvalid, e.Parameter.Name, reason(e))
-	case missing:
-		return fmt.Errorf("%w: the body is missing", errInvalid)
-	default:
-		return fmt.Errorf("%w: body: %s", errInvalid, reason(e))
-	}
-}
-
-// reason is the innermost thing that e complains about.
-func reason(e *openapi3filter.RequestError) string {
-	var schema *openapi3.SchemaError
-	if errors.As(e.Err, &schema) {
-		return describe(schema)
-	}
-	var parse *openapi3filter.ParseError
-	if errors.As(e.Err, &parse) && e.Parameter != nil && e.Parameter.Schema != nil && e.Parameter.Schema.Value.Type != nil {
-		return "not of type " + strings.Join(e.Parameter.Schema.Value.Type.Slice(), " or ")
-	}
-	if e.Err != nil {
-		return e.Err.Error()
-	}
-	return e.Reason
-}
-
-// describe says where a value is and what it should be. It never repeats the
-// value, which may be a secret.
-func describe(e *openapi3.SchemaError) string {
-	where := ""
-	if path := e.JSONPointer(); len(path) > 0 {
-		where = "field " + strings.Join(path, ".") + ": "
-	}
-	what := e.Reason
-	switch e.SchemaField {
-	case "properties", "additionalProperties":
-		if e.Schema != nil && len(e.Schema.Properties) > 0 {
-			what += "; there are " + strings.Join(slices.Sorted(maps.Keys(e.Schema.Properties)), ", ")
-		}
-	case "oneOf":
-		what = "neither a number nor a text that is short enough"
-	}
-	return where + what
 }

@@ -11,11 +11,19 @@ import (
 )
 
 func TestDamagedIndexIsRebuilt(t *testing.T) {
+	testRebuilt(t, "index.db", func(s *Store) *DB { return s.index })
+}
+
+func TestDamagedDHTIsRebuilt(t *testing.T) {
+	testRebuilt(t, "dht.db", func(s *Store) *DB { return s.dht })
+}
+
+func testRebuilt(t *testing.T, file string, of func(*Store) *DB) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			fill(t, dir)
-			path := filepath.Join(dir, "index.db")
+			path := filepath.Join(dir, file)
 			if err := damage(path); err != nil {
 				t.Fatal(err)
 			}
@@ -30,8 +38,8 @@ func TestDamagedIndexIsRebuilt(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if !s.Rebuilt() {
-				t.Error("not rebuilt")
+			if index := file == "index.db"; s.Rebuilt() != index {
+				t.Errorf("%s was damaged, and index.db is rebuilt: %v", file, !index)
 			}
 			if _, err := os.Stat(path + ".corrupt-20300506T070809Z"); err != nil {
 				t.Error(err)
@@ -42,8 +50,12 @@ func TestDamagedIndexIsRebuilt(t *testing.T) {
 			if name, _, err := s.Setting(t.Context(), "name"); name != "alice" || err != nil {
 				t.Errorf("state: %q, %v", name, err)
 			}
-			if err := bulk(t.Context(), s.index, 1); err != nil {
+			if err := bulk(t.Context(), of(s), 1); err != nil {
 				t.Error(err)
+			}
+			// What is only in state.db goes on as before.
+			if first, err := s.DHT().NextSeq(t.Context(), 0, 1); err != nil || first <= 7 {
+				t.Errorf("sequence number %d (%v), and 7 was used", first, err)
 			}
 		})
 	}
@@ -103,13 +115,14 @@ var damages = map[string]func(path string) error{
 	},
 }
 
-// fill makes a store with some pages in both databases.
+// fill makes a store with some pages in all databases.
 func fill(t *testing.T, dir string) {
 	t.Helper()
 	s := open(t, dir)
-	err := errors.Join(
+	_, err := s.DHT().NextSeq(t.Context(), 7, 1)
+	err = errors.Join(err,
 		s.SetSetting(t.Context(), "name", "alice"),
-		bulk(t.Context(), s.state, 1), bulk(t.Context(), s.index, 1), s.Close())
+		bulk(t.Context(), s.state, 1), bulk(t.Context(), s.dht, 1), bulk(t.Context(), s.index, 1), s.Close())
 	if err != nil {
 		t.Fatal(err)
 	}

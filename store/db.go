@@ -24,7 +24,7 @@ type Queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// DB is one of a node's two databases: any number of readers, each on a
+// DB is one of a node's databases: any number of readers, each on a
 // snapshot, beside at most one writer.
 type DB struct {
 	path    string
@@ -38,7 +38,7 @@ type DB struct {
 
 // profile is how a database trades durability, memory and speed.
 type profile struct {
-	name           string // "state" or "index": the file's name and that of its migrations
+	name           string // "state", "dht" or "index": the file's name and that of its migrations
 	synchronous    string // FULL: a commit survives a power cut. NORMAL: it survives a crash of the process
 	readers        int    // connections
 	writeCache     int    // KiB of pages held by the writer
@@ -53,6 +53,14 @@ var (
 	stateProfile = profile{
 		name: "state", synchronous: "FULL", readers: 3,
 		writeCache: 4 << 10, readCache: 2 << 10, autoCheckpoint: 1000, logLimit: 32 << 20,
+	}
+	// What other nodes have too. It has its own file, so that they do not wait for the
+	// folders to be committed, nor the folders for them. Keys come in no order: the more
+	// of the pages are in memory, and the more often a page is written before it is copied
+	// back, the better.
+	dhtProfile = profile{
+		name: "dht", synchronous: "FULL", readers: 3,
+		writeCache: 16 << 10, readCache: 2 << 10, autoCheckpoint: 8000, logLimit: 64 << 20,
 	}
 	// What a scan of the folders builds again. Queries of the search index come
 	// several at a time, and its batches are large.

@@ -25,6 +25,8 @@ func TestPragmas(t *testing.T) {
 	}{
 		{s.state, s.state.writer, 1, map[string]string{"synchronous": "2", "query_only": "0", "cache_size": "-4096", "wal_autocheckpoint": "1000", "journal_size_limit": strconv.Itoa(8 << 20)}},
 		{s.state, s.state.readers, 3, map[string]string{"synchronous": "2", "query_only": "1", "cache_size": "-2048"}},
+		{s.dht, s.dht.writer, 1, map[string]string{"synchronous": "2", "query_only": "0", "cache_size": "-16384", "wal_autocheckpoint": "8000", "journal_size_limit": strconv.Itoa(16 << 20)}},
+		{s.dht, s.dht.readers, 3, map[string]string{"synchronous": "2", "query_only": "1", "cache_size": "-2048"}},
 		{s.index, s.index.writer, 1, map[string]string{"synchronous": "1", "query_only": "0", "cache_size": "-4096", "wal_autocheckpoint": "2000", "journal_size_limit": strconv.Itoa(16 << 20)}},
 		{s.index, s.index.readers, 4, map[string]string{"synchronous": "1", "query_only": "1", "cache_size": "-2048"}},
 	} {
@@ -232,10 +234,10 @@ func TestMigrateInOrderOnce(t *testing.T) {
 }
 
 func TestNewerSchemaRefused(t *testing.T) {
-	for _, database := range []string{"state", "index"} {
+	for _, database := range []string{"state", "dht", "index"} {
 		dir := t.TempDir()
 		s := open(t, dir)
-		d := map[string]*DB{"state": s.state, "index": s.index}[database]
+		d := map[string]*DB{"state": s.state, "dht": s.dht, "index": s.index}[database]
 		err := d.Write(t.Context(), func(tx *sql.Tx) error {
 			_, err := tx.Exec(`INSERT INTO migration VALUES (?, 0)`, "9999_"+database+"_future.sql")
 			return err

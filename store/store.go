@@ -1,5 +1,6 @@
-// Package store keeps a node's state in a directory: state.db for what cannot
-// be computed again, index.db for what can, both SQLite.
+// Package store keeps a node's state in a directory: state.db for what nobody
+// else has, dht.db for what other nodes have too, index.db for what can be computed
+// again, all SQLite.
 //
 // It implements the Store interfaces that the packages under p2p declare, one
 // file per noun with the SQL beside the function that uses it; the tables are
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/migrations"
+	"github.com/shoal-p2p/shoal/p2p/dht"
 )
 
 // Errors of Open that callers tell apart.
@@ -33,7 +35,7 @@ var (
 	// ErrUnusable: the directory cannot be written; the message says what to do.
 	ErrUnusable = errors.New("not usable")
 	// ErrDamaged: state.db is not sound; the message says what to do. A damaged
-	// index.db is no error: it is set aside and built again.
+	// index.db or dht.db is no error: it is set aside and built again.
 	ErrDamaged = errors.New("damaged")
 )
 
@@ -51,8 +53,11 @@ type Store struct {
 	options Options
 	lock    *lockFile
 	state   *DB
+	dht     *DB
 	index   *DB
 	rebuilt bool
+
+	table *dhtStore // in dht
 
 	closing sync.Once
 	closed  error
@@ -90,36 +95,62 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// open opens both databases. On error neither is left open.
-func (s *Store) open(ctx context.Context) error {
-	for _, p := range []profile{stateProfile, indexProfile} {
+// open opens the databases. On error none is left open.
+func (s *Store) open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.closeAll())
+		}
+	}()
+	for _, p := range []profile{stateProfile, dhtProfile, indexProfile} {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			if err := narrow(filepath.Join(s.dir, p.name+".db"+suffix)); err != nil {
 				s.options.Logger.Warn("store: permissions cannot be narrowed", "error", err)
 			}
 		}
 	}
-	state, err := s.openSound(ctx, stateProfile)
+	s.state, err = s.openSound(ctx, stateProfile)
 	if isCorrupt(err) {
 		return fmt.Errorf("store: %s: %w: restore it from a backup, or move it away to start as a new node: %w", filepath.Join(s.dir, "state.db"), ErrDamaged, err)
 	}
 	if err != nil {
 		return err
 	}
-	index, err := s.openSound(ctx, indexProfile)
-	if isCorrupt(err) {
-		s.options.Logger.Warn("store: index.db is damaged and is built again", "error", err)
-		if err = setAside(s.dir, s.options.Now()); err == nil {
-			s.rebuilt = true
-			index, err = s.openSound(ctx, indexProfile)
-		}
+	if s.dht, _, err = s.openAnyway(ctx, dhtProfile); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, state.close())
+	if s.index, s.rebuilt, err = s.openAnyway(ctx, indexProfile); err != nil {
+		return err
 	}
-	s.state, s.index = state, index
+	s.table = newDHTStore(s.dht, s.state)
 	// The identity and everything it signs hang on the databases' names.
 	return syncDir(s.dir)
+}
+
+// openAnyway is openSound for a database that may be lost: one that is damaged is set
+// aside, and rebuilt is true.
+func (s *Store) openAnyway(ctx context.Context, p profile) (d *DB, rebuilt bool, err error) {
+	d, err = s.openSound(ctx, p)
+	if !isCorrupt(err) {
+		return d, false, err
+	}
+	s.options.Logger.Warn("store: "+p.name+".db is damaged and is built again", "error", err)
+	if err := setAside(s.dir, p.name, s.options.Now()); err != nil {
+		return nil, false, err
+	}
+	d, err = s.openSound(ctx, p)
+	return d, true, err
+}
+
+// closeAll closes those databases that are open.
+func (s *Store) closeAll() error {
+	var errs []error
+	for _, d := range []*DB{s.state, s.dht, s.index} {
+		if d != nil {
+			errs = append(errs, d.close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // openSound opens one database with its schema up to date and, if nobody closed
@@ -151,6 +182,9 @@ func (s *Store) Dir() string { return s.dir }
 // State returns the database of what cannot be computed again.
 func (s *Store) State() *DB { return s.state }
 
+// DHT returns the store of the node's part of the distributed table.
+func (s *Store) DHT() dht.Store { return s.table }
+
 // Index returns the database of what a scan builds again.
 func (s *Store) Index() *DB { return s.index }
 
@@ -161,8 +195,11 @@ func (s *Store) Rebuilt() bool { return s.rebuilt }
 // that still run end first; later ones fail. A second Close does nothing.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		err := errors.Join(s.state.close(), s.index.close())
-		sound := err == nil && !s.state.damaged.Load() && !s.index.damaged.Load()
+		err := s.closeAll()
+		sound := err == nil
+		for _, d := range []*DB{s.state, s.dht, s.index} {
+			sound = sound && !d.damaged.Load()
+		}
 		s.closed = errors.Join(err, s.lock.release(sound))
 	})
 	return s.closed
@@ -230,10 +267,10 @@ func unusable(dir string, err error) error {
 	return fmt.Errorf("store: data directory %s: %w: %w: %s", dir, ErrUnusable, err, help)
 }
 
-// setAside renames a damaged index.db to index.db.corrupt-TIME, so that what
+// setAside renames a damaged NAME.db to NAME.db.corrupt-TIME, so that what
 // happened can be looked at. Only the latest is kept: the file can be large.
-func setAside(dir string, now time.Time) error {
-	path := filepath.Join(dir, indexProfile.name+".db")
+func setAside(dir, name string, now time.Time) error {
+	path := filepath.Join(dir, name+".db")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("store: set %s aside: %w", path, err)

@@ -54,11 +54,13 @@ func child(verb, dir string) error {
 		return s.Close()
 	case "write":
 		for n := 1; ; n++ {
-			if err := errors.Join(bulk(ctx, s.state, n), bulk(ctx, s.index, n)); err != nil {
+			if err := errors.Join(bulk(ctx, s.state, n), bulk(ctx, s.dht, n), bulk(ctx, s.index, n)); err != nil {
 				return err
 			}
 			fmt.Println(n)
 		}
+	case "put":
+		return putUntilKilled(ctx, s.DHT())
 	}
 	return fmt.Errorf("no such verb: %s", verb)
 }
@@ -137,7 +139,7 @@ func TestOpenMakesPrivateFiles(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"state.db", "index.db", "lock"} {
+	for _, name := range []string{"state.db", "dht.db", "index.db", "lock"} {
 		if err := os.Chmod(filepath.Join(dir, name), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +166,7 @@ func modes(t *testing.T, dir string) {
 			t.Errorf("%s has mode %v", e.Name(), st.Mode())
 		}
 	}
-	for _, name := range []string{"lock", "state.db", "state.db-wal", "state.db-shm", "index.db", "index.db-wal", "index.db-shm"} {
+	for _, name := range []string{"lock", "state.db", "state.db-wal", "state.db-shm", "dht.db", "dht.db-wal", "dht.db-shm", "index.db", "index.db-wal", "index.db-shm"} {
 		if _, ok := seen[name]; !ok {
 			t.Errorf("no %s in %v", name, seen)
 		}
@@ -282,7 +284,7 @@ func TestUnusableSaysWhatHelps(t *testing.T) {
 	}
 }
 
-func TestKillLeavesBothReadable(t *testing.T) {
+func TestKillLeavesAllReadable(t *testing.T) {
 	dir := t.TempDir()
 	for range 3 {
 		cmd, out, _ := startChild(t, "write", dir)
@@ -311,7 +313,7 @@ func TestKillLeavesBothReadable(t *testing.T) {
 		if !s.lock.unclean || s.Rebuilt() {
 			t.Errorf("unclean = %v, rebuilt = %v after a kill", s.lock.unclean, s.Rebuilt())
 		}
-		for _, d := range []*DB{s.state, s.index} {
+		for _, d := range []*DB{s.state, s.dht, s.index} {
 			checkBulk(t, d, last)
 		}
 		if err := s.Close(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"iter"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -94,8 +95,8 @@ type Rules struct {
 
 // MaxVersions is how many records with a value a replica keeps of one name. Of more,
 // those go that others replace, oldest first; if all are heads, a new one is refused. It
-// keeps as many tombstones of versions at most, the newest ones, and one of the record
-// without versions: so a cell holds 2·MaxVersions+1 records, and MaxVersions·MaxValue
+// keeps as many tombstones of versions at most, of which the oldest version's goes for
+// another, and one of the record without versions: so a cell holds 2·MaxVersions+1 records, and MaxVersions·MaxValue
 // bytes of values.
 const MaxVersions = 64
 
@@ -112,14 +113,15 @@ func (c *Cell) drop(now int64) {
 
 // find returns where the record of a version is, or would be.
 func (c *Cell) find(v Version) (i int, found bool) {
-	return slices.BinarySearchFunc(c.Records, v, func(h Held, v Version) int { return h.Version.Compare(v) })
+	return sort.Find(len(c.Records), func(i int) int { return v.Compare(c.Records[i].Version) })
 }
 
 // replaced tells of each record whether another version that can be seen replaces it.
 // What has expired replaces nothing.
 func (c *Cell) replaced(now int64) []bool {
 	marks := make([]bool, len(c.Records))
-	for _, h := range c.Records {
+	for i := range c.Records {
+		h := &c.Records[i]
 		if h.Prepared || !h.live(now) {
 			continue
 		}

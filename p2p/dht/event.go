@@ -60,8 +60,8 @@ type Trace struct {
 	Steps    []Step        `json:"steps"`
 }
 
-// add adds what another operation took, whose steps come after these.
-func (t *Trace) add(o Trace) {
+// Add adds what another operation took, whose steps come after these.
+func (t *Trace) Add(o Trace) {
 	for i := range o.Steps {
 		o.Steps[i].Round += t.Rounds
 		o.Steps[i].At += t.Took

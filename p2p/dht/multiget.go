@@ -475,7 +475,7 @@ func (t *Table) MultiRemove(ctx context.Context, queries []Query) ([]Copy, []Put
 		return nil, nil, trace, nil
 	}
 	results, more, err := t.put(ctx, "remove", puts)
-	trace.add(more)
+	trace.Add(more)
 	return removed, results, trace, err
 }
 
@@ -524,7 +524,7 @@ func (t *Table) change(ctx context.Context, name string, addresses []Address, ch
 		return out, trace, nil
 	}
 	results, more, err := t.put(ctx, name, puts)
-	trace.add(more)
+	trace.Add(more)
 	for i, r := range results {
 		out[of[i]] = r
 	}

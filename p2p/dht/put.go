@@ -133,7 +133,8 @@ func (c *Cell) forks(w Write, old Held, found bool) bool {
 	if w.Fork && !r.Prepared {
 		return false
 	}
-	for _, o := range c.Records {
+	for i := range c.Records {
+		o := &c.Records[i]
 		if o.Version == r.Version || o.Version.IsZero() || o.Kind == KindTombstone || !rivals(o.Based, r.Based) {
 			continue
 		}
@@ -162,7 +163,8 @@ func rivals(a, b []Version) bool {
 // for it, -1 none. ok is false where there is no place.
 func (c *Cell) room(h Header, now int64) (victim int, ok bool) {
 	n, oldest := 0, -1
-	for i, o := range c.Records {
+	for i := range c.Records {
+		o := &c.Records[i]
 		if o.Kind != h.Kind || o.Kind == KindTombstone && o.Version.IsZero() {
 			continue
 		}
@@ -185,7 +187,8 @@ func (c *Cell) room(h Header, now int64) (victim int, ok bool) {
 			}
 		}
 	}
-	for i, o := range c.Records {
+	for i := range c.Records {
+		o := &c.Records[i]
 		if !marks[i] || o.Kind != KindValue {
 			continue
 		}

@@ -294,6 +294,12 @@ func TestRemovalsBound(t *testing.T) {
 		p.want(t, "removal", Write{Record: signedBy(person(1), tombstone(n.At(NewVersion(i, nil)), 5))}, StatusOK)
 	}
 	p.want(t, "an old copy", Write{Record: signedBy(person(1), value(n.At(Version{}), "a", 4))}, StatusDeleted)
+
+	p = newReplica(Rules{}) // the one that comes is not the one that goes
+	for i := uint64(3 * MaxVersions); i > 0; i-- {
+		p.want(t, "removal", Write{Record: signedBy(person(1), tombstone(n.At(NewVersion(i, nil)), 5))}, StatusOK)
+		p.want(t, "an old copy", Write{Record: signedBy(person(1), value(n.At(NewVersion(i, nil)), "", 4))}, StatusDeleted)
+	}
 }
 
 // BenchmarkPut is a write to a cell of one record, and to one that is full.

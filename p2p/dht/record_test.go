@@ -127,6 +127,16 @@ func TestNewer(t *testing.T) {
 	})
 }
 
+// TestRemovalIsNewer: of one number, a removal holds, whatever the hashes.
+func TestRemovalIsNewer(t *testing.T) {
+	for n := range uint64(16) {
+		put, removal := signedBy(person(1), value(at(noDomain, "k"), "a", n+1)), signedBy(person(1), tombstone(at(noDomain, "k"), n+1))
+		if put.Newer(removal.Header) || !removal.Newer(put.Header) {
+			t.Errorf("number %d: not removed", n+1)
+		}
+	}
+}
+
 func TestCompareAddresses(t *testing.T) {
 	var all []Address
 	for _, l := range []byte{0, 1} {

@@ -18,8 +18,8 @@ const signContext = "shoal dht batch 1"
 
 // Proof is an author's signature over a batch of headers, and the way from one
 // header to the root of the batch's tree: the Merkle tree of RFC 9162, section 2.1,
-// so that a signature, which costs as much as signing forty headers' hashes, is made and
-// checked once for a batch, and each header can still be shown alone.
+// so that a signature, which costs as much as hashing many headers, is made and checked
+// once for a batch, and each header can still be shown alone.
 type Proof struct {
 	Sig   []byte   `cbor:"1,keyasint"`
 	Index uint32   `cbor:"2,keyasint,omitempty"` // of the header in its batch

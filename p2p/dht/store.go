@@ -28,9 +28,9 @@ type Store interface {
 	// Sums yields the sum over all records of each location that has any, in the order of
 	// locations: what replicas compare. Records that have expired by now do not count.
 	Sums(ctx context.Context, now int64) iter.Seq2[LocationSum, error]
-	// Expire deletes records and claims that have expired by now, at most limit records,
+	// Expire deletes records and claims that have expired by now, at most limit of each,
 	// and returns how many records it has deleted, and when the next record or claim of
-	// those that are left expires (0: none will).
+	// those that are left expires (0: none will), which may be over.
 	Expire(ctx context.Context, now int64, limit int) (deleted int, next int64, err error)
 	// Drop deletes everything of locations that others keep now: records and claims.
 	Drop(ctx context.Context, locations []p2p.Key) error

@@ -14,6 +14,9 @@ import (
 // ErrFork: other versions stand beside the one that was wanted.
 var ErrFork = errors.New("versions have forked")
 
+// ErrNoVersion: a parent that was named is not there.
+var ErrNoVersion = errors.New("no such version")
+
 // How a version is written.
 const (
 	prepareTTL  = 5 * time.Second        // a writer that dies blocks others for so long
@@ -124,7 +127,7 @@ func (t *Table) tryVersion(ctx context.Context, w VPut, trace *Trace) (r VPutRes
 func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, error) {
 	q := Query{Location: w.Name.Location, Domain: w.Name.Domain, Contents: []p2p.Key{w.Name.Content}, Versions: w.Parents != nil}
 	found, more, err := t.get(ctx, "latest", []Query{q}, ReadOptions{})
-	trace.add(more)
+	trace.Add(more)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +144,7 @@ func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, erro
 	if w.Parents != nil {
 		for _, v := range w.Parents {
 			if !slices.ContainsFunc(all, func(c Copy) bool { return c.Version == v }) {
-				return nil, fmt.Errorf("dht: parent %s: not found", v)
+				return nil, fmt.Errorf("dht: parent %s: %w", v, ErrNoVersion)
 			}
 		}
 		all = slices.DeleteFunc(all, func(c Copy) bool { return !slices.Contains(w.Parents, c.Version) })
@@ -156,7 +159,7 @@ func (t *Table) parents(ctx context.Context, w VPut, trace *Trace) ([]Copy, erro
 // one puts one record as a part of something larger.
 func (t *Table) one(ctx context.Context, name string, p Put, trace *Trace) (PutResult, error) {
 	results, more, err := t.put(ctx, name, []Put{p})
-	trace.add(more)
+	trace.Add(more)
 	if err != nil {
 		return PutResult{}, err
 	}

@@ -158,6 +158,11 @@ func TestForks(t *testing.T) {
 	tr.want(t, "1 on something else, knowingly", Write{Record: signedBy(p1, other), Fork: true}, StatusFork)
 	tr.wantValues(t, Query{}, "1 2")
 
+	tr.want(t, "a record without versions", Write{Record: signedBy(p1, value(tr.name.At(Version{}), "", 1))}, StatusOK)
+	tr.want(t, "and its removal", Write{Record: signedBy(p1, tombstone(tr.name.At(Version{}), 2))}, StatusOK)
+	beside := newReplica(Rules{})
+	beside.want(t, "a record without versions", Write{Record: signedBy(p1, value(tr.name.At(Version{}), "x", 1))}, StatusOK)
+	beside.want(t, "a first version beside it", Write{Record: signedBy(p1, Record{Header: Header{Address: tr.name.At(one.Version), Seq: 1}, Value: []byte("1")})}, StatusOK)
 	tr.want(t, "another first one", Write{Record: signedBy(p2, tr.version("0b"))}, StatusFork)
 	tr.want(t, "a merge", Write{Record: signedBy(p2, tr.version("3", "1", "2"))}, StatusOK)
 	tr.wantValues(t, Query{}, "3")

@@ -223,6 +223,18 @@ func (s *Service) Member(id p2p.ID) (Member, bool) {
 	return *m, true
 }
 
+// Founder returns who was the first member, also when it is none any more: the root key
+// has admitted nobody else. It is not ok while the first admission is not known.
+func (s *Service) Founder() (id p2p.ID, ok bool) {
+	v := s.current.Load()
+	for _, m := range v.byID {
+		if m.By == v.network.ID && (!ok || m.ID.Compare(id) < 0) {
+			id, ok = m.ID, true
+		}
+	}
+	return id, ok
+}
+
 // Role returns the role of a member; not ok when id is none, or none any more.
 func (s *Service) Role(id p2p.ID) (Role, bool) { return s.current.Load().role(id) }
 

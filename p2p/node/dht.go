@@ -9,8 +9,23 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/route"
 )
+
+// Steps of requests are told as long as there are few: a program that puts thousands of
+// records would push everything else out of the log of events.
+const (
+	stepsPerSecond = 50
+	stepsAtOnce    = 200
+)
+
+// publishSome publishes events of which there can be very many.
+func (n *Node) publishSome(e p2p.Event) {
+	if n.steps.Allow() {
+		n.events.publish(e)
+	}
+}
 
 // leaveTimeout is how long a node that is closed hands over what it keeps.
 const leaveTimeout = 2 * time.Second
@@ -39,6 +54,18 @@ func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *
 	})
 }
 
+// newRegisters makes this node's part of what all agree upon.
+func (n *Node) newRegisters(o Options, publish p2p.Publish) *dht.Registers {
+	return dht.NewRegisters(dht.RegistersOptions{
+		Table: n.table, Caller: tableCaller{n.route, &n.suspects}, Store: o.Store.Registers(),
+		Founder: n.members.Founder, Publish: publish, Logger: n.log,
+	})
+}
+
+// Registers returns the values that all members agree upon. Like DHT's it is used within
+// calls that Enter has let in.
+func (n *Node) Registers() *dht.Registers { return n.registers }
+
 // tableMembers returns those who keep records: all members.
 func (n *Node) tableMembers() []dht.Member {
 	if n.members.Self().Revoked {
@@ -55,6 +82,9 @@ func (n *Node) tableMembers() []dht.Member {
 // DHT returns this node's part of the distributed table. It is used within calls that Enter
 // has let in.
 func (n *Node) DHT() *dht.Table { return n.table }
+
+// Direct returns what brings data to other members.
+func (n *Node) Direct() *direct.Service { return n.direct }
 
 // Enter lets a call in that uses what a method of n has returned, unless the node is
 // closed; the call's context ends with the node, which waits for leave.

@@ -9,6 +9,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -20,6 +21,7 @@ type memory struct {
 	replica  replica.Store
 	search   search.Store
 	dht      dht.Store
+	register paxos.Store
 }
 
 func newMemory() (*memory, error) {
@@ -27,7 +29,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), dht.NewMemory()}, nil
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), dht.NewMemory(), &paxos.Memory{}}, nil
 }
 
 func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
@@ -36,3 +38,4 @@ func (m *memory) Folder() folder.Store                           { return m.fold
 func (m *memory) Replica() replica.Store                         { return m.replica }
 func (m *memory) Search() search.Store                           { return m.search }
 func (m *memory) DHT() dht.Store                                 { return m.dht }
+func (m *memory) Registers() paxos.Store                         { return m.register }

@@ -15,8 +15,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -58,7 +61,10 @@ type Node struct {
 	mesh      *search.Mesh
 	route     *route.Router
 	table     *dht.Table
+	registers *dht.Registers
+	direct    *direct.Service
 	suspects  suspects
+	steps     *rate.Limiter // of events of route and table
 	network   *nat.Service
 	router    *portmap.Mapper // nil: no router is asked for anything
 	stun      *servers
@@ -137,12 +143,18 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
-	n.route = n.newRoute(identity, publish)
+	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
+	n.route = n.newRoute(identity, n.publishSome)
 	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return false }
-	n.table = n.newTable(identity, o, publish)
+	n.table = n.newTable(identity, o, n.publishSome)
 	n.links.altered = n.table.Changed
-	for proto, h := range n.table.Handlers() {
-		n.route.Handle(proto, route.Handler(h))
+	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.to, Publish: publish})
+	n.route.Handle(direct.Proto, n.direct.HandleCall)
+	n.registers = n.newRegisters(o, n.publishSome)
+	for _, all := range []map[string]dht.Handler{n.table.Handlers(), n.registers.Handlers()} {
+		for proto, h := range all {
+			n.route.Handle(proto, route.Handler(h))
+		}
 	}
 	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
 	n.folders, err = folder.Open(folder.Options{
@@ -274,6 +286,7 @@ func (n *Node) shutDown() error {
 	n.handOver()
 	n.stop()
 	n.running.Wait()
+	n.registers.Close()
 	if err := n.transport.Close(); err != nil {
 		return fmt.Errorf("node: close: %w", err)
 	}
@@ -368,6 +381,8 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
 		case proto == route.ExchangeProtocol:
 			wg.Go(func() { n.route.ServeStream(ctx, l, conn) })
+		case proto == direct.StreamProto:
+			wg.Go(func() { n.direct.ServeStream(ctx, l.Peer(), conn) })
 		default:
 			reset(conn)
 		}

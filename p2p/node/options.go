@@ -12,6 +12,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -69,4 +70,5 @@ type Store interface {
 	Replica() replica.Store
 	Search() search.Store
 	DHT() dht.Store
+	Registers() paxos.Store
 }

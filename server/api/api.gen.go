@@ -107,6 +107,123 @@ func (e ConflictKind) Valid() bool {
 	}
 }
 
+// Defines values for DhtQueryVersions.
+const (
+	DhtQueryVersionsAll    DhtQueryVersions = "all"
+	DhtQueryVersionsLatest DhtQueryVersions = "latest"
+)
+
+// Valid indicates whether the value is a known member of the DhtQueryVersions enum.
+func (e DhtQueryVersions) Valid() bool {
+	switch e {
+	case DhtQueryVersionsAll:
+		return true
+	case DhtQueryVersionsLatest:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DhtRecordKind.
+const (
+	Tombstone DhtRecordKind = "tombstone"
+	Value     DhtRecordKind = "value"
+)
+
+// Valid indicates whether the value is a known member of the DhtRecordKind enum.
+func (e DhtRecordKind) Valid() bool {
+	switch e {
+	case Tombstone:
+		return true
+	case Value:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DhtRuleClaim.
+const (
+	DhtRuleClaimAll  DhtRuleClaim = "all"
+	DhtRuleClaimNone DhtRuleClaim = "none"
+)
+
+// Valid indicates whether the value is a known member of the DhtRuleClaim enum.
+func (e DhtRuleClaim) Valid() bool {
+	switch e {
+	case DhtRuleClaimAll:
+		return true
+	case DhtRuleClaimNone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DhtStatus.
+const (
+	DhtStatusBadSignature   DhtStatus = "bad_signature"
+	DhtStatusDeleted        DhtStatus = "deleted"
+	DhtStatusExpired        DhtStatus = "expired"
+	DhtStatusFailed         DhtStatus = "failed"
+	DhtStatusFromTheFuture  DhtStatus = "from_the_future"
+	DhtStatusMalformed      DhtStatus = "malformed"
+	DhtStatusNotAbsent      DhtStatus = "not_absent"
+	DhtStatusNotFound       DhtStatus = "not_found"
+	DhtStatusNotResponsible DhtStatus = "not_responsible"
+	DhtStatusOk             DhtStatus = "ok"
+	DhtStatusOkPrepared     DhtStatus = "ok_prepared"
+	DhtStatusOkUnchanged    DhtStatus = "ok_unchanged"
+	DhtStatusProtected      DhtStatus = "protected"
+	DhtStatusQuota          DhtStatus = "quota"
+	DhtStatusStale          DhtStatus = "stale"
+	DhtStatusTooLarge       DhtStatus = "too_large"
+	DhtStatusVersionFork    DhtStatus = "version_fork"
+)
+
+// Valid indicates whether the value is a known member of the DhtStatus enum.
+func (e DhtStatus) Valid() bool {
+	switch e {
+	case DhtStatusBadSignature:
+		return true
+	case DhtStatusDeleted:
+		return true
+	case DhtStatusExpired:
+		return true
+	case DhtStatusFailed:
+		return true
+	case DhtStatusFromTheFuture:
+		return true
+	case DhtStatusMalformed:
+		return true
+	case DhtStatusNotAbsent:
+		return true
+	case DhtStatusNotFound:
+		return true
+	case DhtStatusNotResponsible:
+		return true
+	case DhtStatusOk:
+		return true
+	case DhtStatusOkPrepared:
+		return true
+	case DhtStatusOkUnchanged:
+		return true
+	case DhtStatusProtected:
+		return true
+	case DhtStatusQuota:
+		return true
+	case DhtStatusStale:
+		return true
+	case DhtStatusTooLarge:
+		return true
+	case DhtStatusVersionFork:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DiscardedKind.
 const (
 	DiscardedKindDir  DiscardedKind = "dir"
@@ -196,13 +313,13 @@ func (e HandshakeKind) Valid() bool {
 
 // Defines values for HealthStatus.
 const (
-	Ok HealthStatus = "ok"
+	HealthStatusOk HealthStatus = "ok"
 )
 
 // Valid indicates whether the value is a known member of the HealthStatus enum.
 func (e HealthStatus) Valid() bool {
 	switch e {
-	case Ok:
+	case HealthStatusOk:
 		return true
 	default:
 		return false
@@ -578,6 +695,24 @@ func (e TransferState) Valid() bool {
 	}
 }
 
+// Defines values for GetValuesParamsVersions.
+const (
+	GetValuesParamsVersionsAll    GetValuesParamsVersions = "all"
+	GetValuesParamsVersionsLatest GetValuesParamsVersions = "latest"
+)
+
+// Valid indicates whether the value is a known member of the GetValuesParamsVersions enum.
+func (e GetValuesParamsVersions) Valid() bool {
+	switch e {
+	case GetValuesParamsVersionsAll:
+		return true
+	case GetValuesParamsVersionsLatest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SearchParamsMode.
 const (
 	Keyword SearchParamsMode = "keyword"
@@ -764,6 +899,388 @@ type Correction struct {
 	Distance int    `json:"distance"`
 	From     string `json:"from"`
 	To       string `json:"to"`
+}
+
+// DataNew defines model for DataNew.
+type DataNew struct {
+	Data       *string `json:"data,omitempty"`
+	DataBase64 *string `json:"data_base64,omitempty"`
+
+	// Key Instead of to: whoever is nearest to the key
+	Key *string `json:"key,omitempty"`
+
+	// Port What it is for
+	Port *string `json:"port,omitempty"`
+
+	// To A member's ID
+	To    *string  `json:"to,omitempty"`
+	WaitS *float64 `json:"wait_s,omitempty"`
+}
+
+// DataReply defines model for DataReply.
+type DataReply struct {
+	Data       *string `json:"data,omitempty"`
+	DataBase64 *string `json:"data_base64,omitempty"`
+}
+
+// DataSent defines model for DataSent.
+type DataSent struct {
+	// Answered false: it was received, and nobody has answered in time
+	Answered   bool    `json:"answered"`
+	Data       *string `json:"data,omitempty"`
+	DataBase64 *[]byte `json:"data_base64,omitempty"`
+	To         string  `json:"to"`
+	ToName     string  `json:"to_name"`
+	TookMs     float64 `json:"took_ms"`
+}
+
+// Dht defines model for Dht.
+type Dht struct {
+	// Bytes Of their values
+	Bytes     int64       `json:"bytes"`
+	Locations int         `json:"locations"`
+	Members   []DhtMember `json:"members"`
+
+	// Records That this node keeps, tombstones too
+	Records int `json:"records"`
+
+	// Replicas How many members keep each record
+	Replicas int      `json:"replicas"`
+	Rules    DhtRules `json:"rules"`
+}
+
+// DhtBatch defines model for DhtBatch.
+type DhtBatch struct {
+	Get    *[]DhtQuery `json:"get,omitempty"`
+	Put    *[]DhtPut   `json:"put,omitempty"`
+	Remove *[]DhtQuery `json:"remove,omitempty"`
+}
+
+// DhtBatchResult defines model for DhtBatchResult.
+type DhtBatchResult struct {
+	Get    []DhtItemFound  `json:"get"`
+	Put    []DhtItemStored `json:"put"`
+	Remove []DhtItemStored `json:"remove"`
+	Trace  DhtTrace        `json:"trace"`
+}
+
+// DhtChange defines model for DhtChange.
+type DhtChange struct {
+	Replicas *int      `json:"replicas,omitempty"`
+	Rules    *DhtRules `json:"rules,omitempty"`
+}
+
+// DhtFound defines model for DhtFound.
+type DhtFound struct {
+	Items []DhtRecord `json:"items"`
+
+	// Key 64 hexadecimal digits
+	Key string `json:"key"`
+
+	// More There are more than were returned
+	More     bool         `json:"more"`
+	Replicas []DhtReplica `json:"replicas"`
+	Trace    DhtTrace     `json:"trace"`
+}
+
+// DhtItemFound defines model for DhtItemFound.
+type DhtItemFound struct {
+	Items []DhtRecord `json:"items"`
+	Key   string      `json:"key"`
+	More  bool        `json:"more"`
+}
+
+// DhtItemStored defines model for DhtItemStored.
+type DhtItemStored struct {
+	Content  string    `json:"content"`
+	Copies   int       `json:"copies"`
+	Domain   string    `json:"domain"`
+	Location string    `json:"location"`
+	Status   DhtStatus `json:"status"`
+}
+
+// DhtKept defines model for DhtKept.
+type DhtKept struct {
+	// Keeps false: others should keep it, and get it
+	Keeps bool `json:"keeps"`
+
+	// Rank Which of the nearest members this node is, from 1
+	Rank   int       `json:"rank"`
+	Record DhtRecord `json:"record"`
+}
+
+// DhtMember defines model for DhtMember.
+type DhtMember struct {
+	// Alive It can be asked now
+	Alive bool   `json:"alive"`
+	Id    string `json:"id"`
+
+	// Key The domain or content of which this member is master, as 64 hexadecimal digits
+	Key  string `json:"key"`
+	Name string `json:"name"`
+
+	// Position 64 hexadecimal digits
+	Position string `json:"position"`
+	Self     bool   `json:"self"`
+}
+
+// DhtName Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+type DhtName = string
+
+// DhtProtect defines model for DhtProtect.
+type DhtProtect = []string
+
+// DhtPut defines model for DhtPut.
+type DhtPut struct {
+	// Absent Only if nothing is there
+	Absent *bool `json:"absent,omitempty"`
+
+	// Add Add to a set: the content is the value's hash
+	Add   *bool     `json:"add,omitempty"`
+	Based *[]string `json:"based,omitempty"`
+
+	// Content Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Content *DhtName `json:"content,omitempty"`
+
+	// Domain Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Domain *DhtName `json:"domain,omitempty"`
+
+	// Fork Of versions: another one may replace the same
+	Fork *bool `json:"fork,omitempty"`
+
+	// Key Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Key DhtName `json:"key"`
+
+	// List Add to a list: the content is random
+	List *bool `json:"list,omitempty"`
+
+	// Owner ID of the member to whom it is to belong; without it, this one
+	Owner   *string     `json:"owner,omitempty"`
+	Protect *DhtProtect `json:"protect,omitempty"`
+
+	// TtlS 0: until it is removed
+	TtlS        *int64  `json:"ttl_s,omitempty"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 *string `json:"value_base64,omitempty"`
+	Version     *string `json:"version,omitempty"`
+}
+
+// DhtQuery defines model for DhtQuery.
+type DhtQuery struct {
+	AllDomains *bool `json:"all_domains,omitempty"`
+
+	// Content Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Content    *DhtName `json:"content,omitempty"`
+	Descending *bool    `json:"descending,omitempty"`
+
+	// Domain Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Domain *DhtName `json:"domain,omitempty"`
+
+	// From Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	From *DhtName `json:"from,omitempty"`
+
+	// Key Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Key   DhtName `json:"key"`
+	Limit *int    `json:"limit,omitempty"`
+
+	// To Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	To       *DhtName          `json:"to,omitempty"`
+	Values   *bool             `json:"values,omitempty"`
+	Versions *DhtQueryVersions `json:"versions,omitempty"`
+}
+
+// DhtQueryVersions defines model for DhtQuery.Versions.
+type DhtQueryVersions string
+
+// DhtRecord defines model for DhtRecord.
+type DhtRecord struct {
+	// Author The member's ID
+	Author     string `json:"author"`
+	AuthorName string `json:"author_name"`
+
+	// Based Versions that this one replaces
+	Based   []string      `json:"based"`
+	Content string        `json:"content"`
+	Domain  string        `json:"domain"`
+	Kind    DhtRecordKind `json:"kind"`
+
+	// LeftS What is left of it
+	LeftS *float64 `json:"left_s,omitempty"`
+
+	// Location 64 hexadecimal digits
+	Location string     `json:"location"`
+	Prepared bool       `json:"prepared"`
+	Protect  DhtProtect `json:"protect"`
+
+	// Replicas IDs of the members that returned it
+	Replicas []string `json:"replicas"`
+	Seq      int64    `json:"seq"`
+	Size     int      `json:"size"`
+
+	// TtlS 0: until it is removed
+	TtlS int64 `json:"ttl_s"`
+
+	// Value If it is text
+	Value *string `json:"value,omitempty"`
+
+	// ValueBase64 If it is not
+	ValueBase64 *[]byte `json:"value_base64,omitempty"`
+
+	// Version Number and hash; without versions it is absent
+	Version *string `json:"version,omitempty"`
+}
+
+// DhtRecordKind defines model for DhtRecord.Kind.
+type DhtRecordKind string
+
+// DhtRecordList defines model for DhtRecordList.
+type DhtRecordList struct {
+	Items []DhtKept `json:"items"`
+	Next  *string   `json:"next"`
+}
+
+// DhtRemoved defines model for DhtRemoved.
+type DhtRemoved struct {
+	Items   []DhtRecord     `json:"items"`
+	Results []DhtItemStored `json:"results"`
+	Trace   DhtTrace        `json:"trace"`
+}
+
+// DhtRenew defines model for DhtRenew.
+type DhtRenew struct {
+	// Content Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Content *DhtName `json:"content,omitempty"`
+
+	// Domain Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Domain *DhtName `json:"domain,omitempty"`
+
+	// Key Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Key DhtName `json:"key"`
+
+	// Owner ID of the member to whom the domain or entry is to belong
+	Owner   *string `json:"owner,omitempty"`
+	TtlS    *int64  `json:"ttl_s,omitempty"`
+	Version *string `json:"version,omitempty"`
+}
+
+// DhtReplica defines model for DhtReplica.
+type DhtReplica struct {
+	Error   *string   `json:"error,omitempty"`
+	Id      string    `json:"id"`
+	Name    string    `json:"name"`
+	Records *int      `json:"records,omitempty"`
+	Status  DhtStatus `json:"status"`
+}
+
+// DhtRule defines model for DhtRule.
+type DhtRule struct {
+	// Claim all: who comes first may claim it; none: only its master
+	Claim DhtRuleClaim `json:"claim"`
+
+	// Master Whether the holder of the key whose SHA-256 it is can take it over (MASTER_PUBLIC_KEY)
+	Master bool `json:"master"`
+}
+
+// DhtRuleClaim all: who comes first may claim it; none: only its master
+type DhtRuleClaim string
+
+// DhtRules defines model for DhtRules.
+type DhtRules struct {
+	Domain DhtRule `json:"domain"`
+	Entry  DhtRule `json:"entry"`
+}
+
+// DhtStatus defines model for DhtStatus.
+type DhtStatus string
+
+// DhtStep A message of an operation and what came of it
+type DhtStep struct {
+	AtMs     float64 `json:"at_ms"`
+	BytesIn  int     `json:"bytes_in"`
+	BytesOut int     `json:"bytes_out"`
+	Failed   *bool   `json:"failed,omitempty"`
+	From     string  `json:"from"`
+
+	// Items Records or queries
+	Items     int     `json:"items"`
+	Number    int64   `json:"number"`
+	Operation string  `json:"operation"`
+	Outcome   string  `json:"outcome"`
+	Proto     string  `json:"proto"`
+	Round     int     `json:"round"`
+	To        string  `json:"to"`
+	ToName    *string `json:"to_name,omitempty"`
+	TookMs    float64 `json:"took_ms"`
+}
+
+// DhtStored defines model for DhtStored.
+type DhtStored struct {
+	Copies   int          `json:"copies"`
+	Record   DhtRecord    `json:"record"`
+	Replicas []DhtReplica `json:"replicas"`
+	Status   DhtStatus    `json:"status"`
+	Trace    DhtTrace     `json:"trace"`
+}
+
+// DhtTrace defines model for DhtTrace.
+type DhtTrace struct {
+	Bytes int `json:"bytes"`
+
+	// Messages Requests to other members
+	Messages int       `json:"messages"`
+	Rounds   int       `json:"rounds"`
+	Steps    []DhtStep `json:"steps"`
+	TookMs   float64   `json:"took_ms"`
+}
+
+// DhtVersion defines model for DhtVersion.
+type DhtVersion struct {
+	// Head No other version replaces it
+	Head   bool      `json:"head"`
+	Record DhtRecord `json:"record"`
+}
+
+// DhtVersionPut defines model for DhtVersionPut.
+type DhtVersionPut struct {
+	// Append The new version is the old one and this; of forked ones, all of them, newest first
+	Append *bool `json:"append,omitempty"`
+
+	// Content Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Content *DhtName `json:"content,omitempty"`
+
+	// Domain Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Domain *DhtName `json:"domain,omitempty"`
+
+	// Key Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+	Key DhtName `json:"key"`
+
+	// Optimistic Without preparing it, so that writers do not notice each other
+	Optimistic  *bool     `json:"optimistic,omitempty"`
+	Parents     *[]string `json:"parents,omitempty"`
+	TtlS        *int64    `json:"ttl_s,omitempty"`
+	Value       *string   `json:"value,omitempty"`
+	ValueBase64 *string   `json:"value_base64,omitempty"`
+}
+
+// DhtVersionStored defines model for DhtVersionStored.
+type DhtVersionStored struct {
+	Copies   int          `json:"copies"`
+	Parents  []string     `json:"parents"`
+	Record   DhtRecord    `json:"record"`
+	Replicas []DhtReplica `json:"replicas"`
+	Trace    DhtTrace     `json:"trace"`
+	Tries    int          `json:"tries"`
+}
+
+// DhtVersions defines model for DhtVersions.
+type DhtVersions struct {
+	// Forked There is more than one head
+	Forked bool `json:"forked"`
+
+	// Items Oldest first
+	Items []DhtVersion `json:"items"`
+	Key   string       `json:"key"`
+	Trace DhtTrace     `json:"trace"`
 }
 
 // Discarded defines model for Discarded.
@@ -1243,6 +1760,23 @@ type Hit struct {
 
 	// Type Example: markdown
 	Type string `json:"type"`
+}
+
+// Inbox defines model for Inbox.
+type Inbox struct {
+	Items []InboxMessage `json:"items"`
+}
+
+// InboxMessage defines model for InboxMessage.
+type InboxMessage struct {
+	At         time.Time `json:"at"`
+	Data       *string   `json:"data,omitempty"`
+	DataBase64 *[]byte   `json:"data_base64,omitempty"`
+	From       string    `json:"from"`
+	FromName   string    `json:"from_name"`
+	Number     int64     `json:"number"`
+	Port       string    `json:"port"`
+	Size       int       `json:"size"`
 }
 
 // Invite defines model for Invite.
@@ -1790,6 +2324,29 @@ type Relay struct {
 	RttMs float64 `json:"rtt_ms"`
 }
 
+// Responsible defines model for Responsible.
+type Responsible struct {
+	Alive bool `json:"alive"`
+
+	// Distance Of its position to the key: exclusive or, as 64 hexadecimal digits
+	Distance string `json:"distance"`
+	Id       string `json:"id"`
+
+	// Keeps It is one of those that should keep the key
+	Keeps    bool   `json:"keeps"`
+	Name     string `json:"name"`
+	Position string `json:"position"`
+	Self     bool   `json:"self"`
+}
+
+// ResponsibleList defines model for ResponsibleList.
+type ResponsibleList struct {
+	Items []Responsible `json:"items"`
+
+	// Key 64 hexadecimal digits
+	Key string `json:"key"`
+}
+
 // Restore defines model for Restore.
 type Restore struct {
 	// Numbers Of the trash
@@ -2029,6 +2586,15 @@ type TrashList struct {
 // ConflictN defines model for ConflictN.
 type ConflictN = int64
 
+// DhtContent Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+type DhtContent = DhtName
+
+// DhtDomain Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+type DhtDomain = DhtName
+
+// DhtKey Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
+type DhtKey = DhtName
+
 // DocumentID defines model for DocumentID.
 type DocumentID = string
 
@@ -2043,6 +2609,58 @@ type HandshakeID = string
 
 // MemberID defines model for MemberID.
 type MemberID = string
+
+// ListRecordsParams defines parameters for ListRecords.
+type ListRecordsParams struct {
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListResponsibleParams defines parameters for ListResponsible.
+type ListResponsibleParams struct {
+	Key DhtKey `form:"key" json:"key"`
+}
+
+// GetValuesParams defines parameters for GetValues.
+type GetValuesParams struct {
+	Key        DhtKey      `form:"key" json:"key"`
+	Domain     *DhtDomain  `form:"domain,omitempty" json:"domain,omitempty"`
+	Content    *DhtContent `form:"content,omitempty" json:"content,omitempty"`
+	AllDomains *bool       `form:"all_domains,omitempty" json:"all_domains,omitempty"`
+
+	// From First content key
+	From *DhtName `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Last content key, included
+	To *DhtName `form:"to,omitempty" json:"to,omitempty"`
+
+	// Versions Of each content the newest versions, or all
+	Versions   *GetValuesParamsVersions `form:"versions,omitempty" json:"versions,omitempty"`
+	Limit      *int                     `form:"limit,omitempty" json:"limit,omitempty"`
+	Descending *bool                    `form:"descending,omitempty" json:"descending,omitempty"`
+
+	// Values false: what there is, and not what it says (a digest)
+	Values *bool `form:"values,omitempty" json:"values,omitempty"`
+
+	// Tombstones What has been removed too
+	Tombstones *bool `form:"tombstones,omitempty" json:"tombstones,omitempty"`
+
+	// Prepared Versions that are not confirmed too
+	Prepared *bool `form:"prepared,omitempty" json:"prepared,omitempty"`
+
+	// Majority Believe what most replicas say, not what is newest
+	Majority *bool `form:"majority,omitempty" json:"majority,omitempty"`
+}
+
+// GetValuesParamsVersions defines parameters for GetValues.
+type GetValuesParamsVersions string
+
+// ListVersionsParams defines parameters for ListVersions.
+type ListVersionsParams struct {
+	Key     DhtKey      `form:"key" json:"key"`
+	Domain  *DhtDomain  `form:"domain,omitempty" json:"domain,omitempty"`
+	Content *DhtContent `form:"content,omitempty" json:"content,omitempty"`
+}
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
@@ -2107,6 +2725,30 @@ type SearchParamsVia string
 
 // SearchParamsFuzz defines parameters for Search.
 type SearchParamsFuzz string
+
+// UpdateDhtJSONRequestBody defines body for UpdateDht for application/json ContentType.
+type UpdateDhtJSONRequestBody = DhtChange
+
+// BatchDhtJSONRequestBody defines body for BatchDht for application/json ContentType.
+type BatchDhtJSONRequestBody = DhtBatch
+
+// ReplyDataJSONRequestBody defines body for ReplyData for application/json ContentType.
+type ReplyDataJSONRequestBody = DataReply
+
+// RemoveValuesJSONRequestBody defines body for RemoveValues for application/json ContentType.
+type RemoveValuesJSONRequestBody = DhtQuery
+
+// RenewValueJSONRequestBody defines body for RenewValue for application/json ContentType.
+type RenewValueJSONRequestBody = DhtRenew
+
+// SendDataJSONRequestBody defines body for SendData for application/json ContentType.
+type SendDataJSONRequestBody = DataNew
+
+// PutValueJSONRequestBody defines body for PutValue for application/json ContentType.
+type PutValueJSONRequestBody = DhtPut
+
+// PutVersionJSONRequestBody defines body for PutVersion for application/json ContentType.
+type PutVersionJSONRequestBody = DhtVersionPut
 
 // AddDocumentJSONRequestBody defines body for AddDocument for application/json ContentType.
 type AddDocumentJSONRequestBody = DocumentNew
@@ -2282,6 +2924,51 @@ func (t *DocumentNew_Fields_AdditionalProperties) UnmarshalJSON(b []byte) error 
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetDht This node's part of the table, and who keeps the rest
+	// (GET /api/dht)
+	GetDht(ctx echo.Context) error
+	// UpdateDht Change how many copies there are, or the rules of protection
+	// (PATCH /api/dht)
+	UpdateDht(ctx echo.Context) error
+	// BatchDht Put, get and remove many at once
+	// (POST /api/dht/batch)
+	BatchDht(ctx echo.Context) error
+	// ListInbox Messages that wait here for an answer
+	// (GET /api/dht/inbox)
+	ListInbox(ctx echo.Context) error
+	// ReplyData Answer a message that waits
+	// (POST /api/dht/inbox/{n})
+	ReplyData(ctx echo.Context, n int64) error
+	// ListRecords What this node keeps, in the order of keys
+	// (GET /api/dht/records)
+	ListRecords(ctx echo.Context, params ListRecordsParams) error
+	// RemoveValues Remove what a query finds
+	// (POST /api/dht/remove)
+	RemoveValues(ctx echo.Context) error
+	// RenewValue Give a value another time to live, or another owner, without sending it again
+	// (POST /api/dht/renew)
+	RenewValue(ctx echo.Context) error
+	// RepairDht Compare copies with the other members now
+	// (POST /api/dht/repair)
+	RepairDht(ctx echo.Context) error
+	// ListResponsible Which members keep a key, nearest first
+	// (GET /api/dht/responsible)
+	ListResponsible(ctx echo.Context, params ListResponsibleParams) error
+	// SendData Send data to a member, or to the one who is responsible for a key
+	// (POST /api/dht/send)
+	SendData(ctx echo.Context) error
+	// GetValues What the table has at a key
+	// (GET /api/dht/values)
+	GetValues(ctx echo.Context, params GetValuesParams) error
+	// PutValue Put a value into the table
+	// (POST /api/dht/values)
+	PutValue(ctx echo.Context) error
+	// ListVersions The versions of a value, and which replaces which
+	// (GET /api/dht/versions)
+	ListVersions(ctx echo.Context, params ListVersionsParams) error
+	// PutVersion Write a new version beside the old ones (vDHT)
+	// (POST /api/dht/versions)
+	PutVersion(ctx echo.Context) error
 	// AddDocument Publish a document without a file
 	// (POST /api/documents)
 	AddDocument(ctx echo.Context) error
@@ -2413,6 +3100,289 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetDht converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDht(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDht(ctx)
+	return err
+}
+
+// UpdateDht converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateDht(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateDht(ctx)
+	return err
+}
+
+// BatchDht converts echo context to params.
+func (w *ServerInterfaceWrapper) BatchDht(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BatchDht(ctx)
+	return err
+}
+
+// ListInbox converts echo context to params.
+func (w *ServerInterfaceWrapper) ListInbox(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListInbox(ctx)
+	return err
+}
+
+// ReplyData converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplyData(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "n" -------------
+	var n int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "n", ctx.Param("n"), &n, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter n: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplyData(ctx, n)
+	return err
+}
+
+// ListRecords converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRecords(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListRecordsParams
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRecords(ctx, params)
+	return err
+}
+
+// RemoveValues converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveValues(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveValues(ctx)
+	return err
+}
+
+// RenewValue converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewValue(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewValue(ctx)
+	return err
+}
+
+// RepairDht converts echo context to params.
+func (w *ServerInterfaceWrapper) RepairDht(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RepairDht(ctx)
+	return err
+}
+
+// ListResponsible converts echo context to params.
+func (w *ServerInterfaceWrapper) ListResponsible(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListResponsibleParams
+	// ------------- Required query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListResponsible(ctx, params)
+	return err
+}
+
+// SendData converts echo context to params.
+func (w *ServerInterfaceWrapper) SendData(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendData(ctx)
+	return err
+}
+
+// GetValues converts echo context to params.
+func (w *ServerInterfaceWrapper) GetValues(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetValuesParams
+	// ------------- Required query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// ------------- Optional query parameter "domain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "domain", ctx.QueryParams(), &params.Domain, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Optional query parameter "content" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "content", ctx.QueryParams(), &params.Content, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter content: %s", err))
+	}
+
+	// ------------- Optional query parameter "all_domains" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all_domains", ctx.QueryParams(), &params.AllDomains, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter all_domains: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "versions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "versions", ctx.QueryParams(), &params.Versions, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter versions: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "descending" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "descending", ctx.QueryParams(), &params.Descending, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter descending: %s", err))
+	}
+
+	// ------------- Optional query parameter "values" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "values", ctx.QueryParams(), &params.Values, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter values: %s", err))
+	}
+
+	// ------------- Optional query parameter "tombstones" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tombstones", ctx.QueryParams(), &params.Tombstones, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tombstones: %s", err))
+	}
+
+	// ------------- Optional query parameter "prepared" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "prepared", ctx.QueryParams(), &params.Prepared, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter prepared: %s", err))
+	}
+
+	// ------------- Optional query parameter "majority" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "majority", ctx.QueryParams(), &params.Majority, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter majority: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetValues(ctx, params)
+	return err
+}
+
+// PutValue converts echo context to params.
+func (w *ServerInterfaceWrapper) PutValue(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutValue(ctx)
+	return err
+}
+
+// ListVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListVersions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVersionsParams
+	// ------------- Required query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// ------------- Optional query parameter "domain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "domain", ctx.QueryParams(), &params.Domain, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter domain: %s", err))
+	}
+
+	// ------------- Optional query parameter "content" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "content", ctx.QueryParams(), &params.Content, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter content: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListVersions(ctx, params)
+	return err
+}
+
+// PutVersion converts echo context to params.
+func (w *ServerInterfaceWrapper) PutVersion(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutVersion(ctx)
+	return err
 }
 
 // AddDocument converts echo context to params.
@@ -3155,6 +4125,21 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/folders/:id/restore", wrapper.RestoreTrash, options.OperationMiddlewares["restoreTrash"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/changes", wrapper.ListChanges, options.OperationMiddlewares["listChanges"]...)
 	router.POST(options.BaseURL+"/api/folders/:id/revert", wrapper.RevertChanges, options.OperationMiddlewares["revertChanges"]...)
+	router.GET(options.BaseURL+"/api/dht", wrapper.GetDht, options.OperationMiddlewares["getDht"]...)
+	router.PATCH(options.BaseURL+"/api/dht", wrapper.UpdateDht, options.OperationMiddlewares["updateDht"]...)
+	router.GET(options.BaseURL+"/api/dht/responsible", wrapper.ListResponsible, options.OperationMiddlewares["listResponsible"]...)
+	router.GET(options.BaseURL+"/api/dht/values", wrapper.GetValues, options.OperationMiddlewares["getValues"]...)
+	router.POST(options.BaseURL+"/api/dht/values", wrapper.PutValue, options.OperationMiddlewares["putValue"]...)
+	router.POST(options.BaseURL+"/api/dht/batch", wrapper.BatchDht, options.OperationMiddlewares["batchDht"]...)
+	router.POST(options.BaseURL+"/api/dht/remove", wrapper.RemoveValues, options.OperationMiddlewares["removeValues"]...)
+	router.POST(options.BaseURL+"/api/dht/renew", wrapper.RenewValue, options.OperationMiddlewares["renewValue"]...)
+	router.GET(options.BaseURL+"/api/dht/versions", wrapper.ListVersions, options.OperationMiddlewares["listVersions"]...)
+	router.POST(options.BaseURL+"/api/dht/versions", wrapper.PutVersion, options.OperationMiddlewares["putVersion"]...)
+	router.GET(options.BaseURL+"/api/dht/records", wrapper.ListRecords, options.OperationMiddlewares["listRecords"]...)
+	router.POST(options.BaseURL+"/api/dht/repair", wrapper.RepairDht, options.OperationMiddlewares["repairDht"]...)
+	router.POST(options.BaseURL+"/api/dht/send", wrapper.SendData, options.OperationMiddlewares["sendData"]...)
+	router.GET(options.BaseURL+"/api/dht/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
+	router.POST(options.BaseURL+"/api/dht/inbox/:n", wrapper.ReplyData, options.OperationMiddlewares["replyData"]...)
 	router.GET(options.BaseURL+"/api/transfers", wrapper.ListTransfers, options.OperationMiddlewares["listTransfers"]...)
 	router.GET(options.BaseURL+"/api/lab", wrapper.GetLab, options.OperationMiddlewares["getLab"]...)
 	router.GET(options.BaseURL+"/api/rsync/stories", wrapper.ListStories, options.OperationMiddlewares["listStories"]...)
@@ -3163,6 +4148,617 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type GetDhtRequestObject struct {
+}
+
+type GetDhtResponseObject interface {
+	VisitGetDhtResponse(w http.ResponseWriter) error
+}
+
+type GetDht200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type GetDht200JSONResponse struct {
+	Body    Dht
+	Headers GetDht200ResponseHeaders
+}
+
+func (response GetDht200JSONResponse) VisitGetDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDhtdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetDhtdefaultApplicationProblemPlusJSONResponse) VisitGetDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDhtRequestObject struct {
+	Body *UpdateDhtJSONRequestBody
+}
+
+type UpdateDhtResponseObject interface {
+	VisitUpdateDhtResponse(w http.ResponseWriter) error
+}
+
+type UpdateDht200JSONResponse Dht
+
+func (response UpdateDht200JSONResponse) VisitUpdateDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateDhtdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateDhtdefaultApplicationProblemPlusJSONResponse) VisitUpdateDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchDhtRequestObject struct {
+	Body *BatchDhtJSONRequestBody
+}
+
+type BatchDhtResponseObject interface {
+	VisitBatchDhtResponse(w http.ResponseWriter) error
+}
+
+type BatchDht200JSONResponse DhtBatchResult
+
+func (response BatchDht200JSONResponse) VisitBatchDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BatchDhtdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BatchDhtdefaultApplicationProblemPlusJSONResponse) VisitBatchDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInboxRequestObject struct {
+}
+
+type ListInboxResponseObject interface {
+	VisitListInboxResponse(w http.ResponseWriter) error
+}
+
+type ListInbox200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListInbox200JSONResponse struct {
+	Body    Inbox
+	Headers ListInbox200ResponseHeaders
+}
+
+func (response ListInbox200JSONResponse) VisitListInboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInboxdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInboxdefaultApplicationProblemPlusJSONResponse) VisitListInboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplyDataRequestObject struct {
+	N    int64 `json:"n"`
+	Body *ReplyDataJSONRequestBody
+}
+
+type ReplyDataResponseObject interface {
+	VisitReplyDataResponse(w http.ResponseWriter) error
+}
+
+type ReplyData204Response struct {
+}
+
+func (response ReplyData204Response) VisitReplyDataResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReplyDatadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplyDatadefaultApplicationProblemPlusJSONResponse) VisitReplyDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRecordsRequestObject struct {
+	Params ListRecordsParams
+}
+
+type ListRecordsResponseObject interface {
+	VisitListRecordsResponse(w http.ResponseWriter) error
+}
+
+type ListRecords200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListRecords200JSONResponse struct {
+	Body    DhtRecordList
+	Headers ListRecords200ResponseHeaders
+}
+
+func (response ListRecords200JSONResponse) VisitListRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRecordsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRecordsdefaultApplicationProblemPlusJSONResponse) VisitListRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveValuesRequestObject struct {
+	Body *RemoveValuesJSONRequestBody
+}
+
+type RemoveValuesResponseObject interface {
+	VisitRemoveValuesResponse(w http.ResponseWriter) error
+}
+
+type RemoveValues200JSONResponse DhtRemoved
+
+func (response RemoveValues200JSONResponse) VisitRemoveValuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveValuesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveValuesdefaultApplicationProblemPlusJSONResponse) VisitRemoveValuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewValueRequestObject struct {
+	Body *RenewValueJSONRequestBody
+}
+
+type RenewValueResponseObject interface {
+	VisitRenewValueResponse(w http.ResponseWriter) error
+}
+
+type RenewValue200JSONResponse DhtStored
+
+func (response RenewValue200JSONResponse) VisitRenewValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewValuedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewValuedefaultApplicationProblemPlusJSONResponse) VisitRenewValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RepairDhtRequestObject struct {
+}
+
+type RepairDhtResponseObject interface {
+	VisitRepairDhtResponse(w http.ResponseWriter) error
+}
+
+type RepairDht204Response struct {
+}
+
+func (response RepairDht204Response) VisitRepairDhtResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RepairDhtdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RepairDhtdefaultApplicationProblemPlusJSONResponse) VisitRepairDhtResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResponsibleRequestObject struct {
+	Params ListResponsibleParams
+}
+
+type ListResponsibleResponseObject interface {
+	VisitListResponsibleResponse(w http.ResponseWriter) error
+}
+
+type ListResponsible200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListResponsible200JSONResponse struct {
+	Body    ResponsibleList
+	Headers ListResponsible200ResponseHeaders
+}
+
+func (response ListResponsible200JSONResponse) VisitListResponsibleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResponsibledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListResponsibledefaultApplicationProblemPlusJSONResponse) VisitListResponsibleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendDataRequestObject struct {
+	Body *SendDataJSONRequestBody
+}
+
+type SendDataResponseObject interface {
+	VisitSendDataResponse(w http.ResponseWriter) error
+}
+
+type SendData200JSONResponse DataSent
+
+func (response SendData200JSONResponse) VisitSendDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendDatadefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SendDatadefaultApplicationProblemPlusJSONResponse) VisitSendDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValuesRequestObject struct {
+	Params GetValuesParams
+}
+
+type GetValuesResponseObject interface {
+	VisitGetValuesResponse(w http.ResponseWriter) error
+}
+
+type GetValues200JSONResponse DhtFound
+
+func (response GetValues200JSONResponse) VisitGetValuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetValuesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetValuesdefaultApplicationProblemPlusJSONResponse) VisitGetValuesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutValueRequestObject struct {
+	Body *PutValueJSONRequestBody
+}
+
+type PutValueResponseObject interface {
+	VisitPutValueResponse(w http.ResponseWriter) error
+}
+
+type PutValue200JSONResponse DhtStored
+
+func (response PutValue200JSONResponse) VisitPutValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutValuedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutValuedefaultApplicationProblemPlusJSONResponse) VisitPutValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersionsRequestObject struct {
+	Params ListVersionsParams
+}
+
+type ListVersionsResponseObject interface {
+	VisitListVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListVersions200JSONResponse DhtVersions
+
+func (response ListVersions200JSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVersionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListVersionsdefaultApplicationProblemPlusJSONResponse) VisitListVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVersionRequestObject struct {
+	Body *PutVersionJSONRequestBody
+}
+
+type PutVersionResponseObject interface {
+	VisitPutVersionResponse(w http.ResponseWriter) error
+}
+
+type PutVersion200JSONResponse DhtVersionStored
+
+func (response PutVersion200JSONResponse) VisitPutVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVersiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutVersiondefaultApplicationProblemPlusJSONResponse) VisitPutVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type AddDocumentRequestObject struct {
 	Body *AddDocumentJSONRequestBody
@@ -4949,6 +6545,51 @@ func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitList
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetDht This node's part of the table, and who keeps the rest
+	// (GET /api/dht)
+	GetDht(ctx context.Context, request GetDhtRequestObject) (GetDhtResponseObject, error)
+	// UpdateDht Change how many copies there are, or the rules of protection
+	// (PATCH /api/dht)
+	UpdateDht(ctx context.Context, request UpdateDhtRequestObject) (UpdateDhtResponseObject, error)
+	// BatchDht Put, get and remove many at once
+	// (POST /api/dht/batch)
+	BatchDht(ctx context.Context, request BatchDhtRequestObject) (BatchDhtResponseObject, error)
+	// ListInbox Messages that wait here for an answer
+	// (GET /api/dht/inbox)
+	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
+	// ReplyData Answer a message that waits
+	// (POST /api/dht/inbox/{n})
+	ReplyData(ctx context.Context, request ReplyDataRequestObject) (ReplyDataResponseObject, error)
+	// ListRecords What this node keeps, in the order of keys
+	// (GET /api/dht/records)
+	ListRecords(ctx context.Context, request ListRecordsRequestObject) (ListRecordsResponseObject, error)
+	// RemoveValues Remove what a query finds
+	// (POST /api/dht/remove)
+	RemoveValues(ctx context.Context, request RemoveValuesRequestObject) (RemoveValuesResponseObject, error)
+	// RenewValue Give a value another time to live, or another owner, without sending it again
+	// (POST /api/dht/renew)
+	RenewValue(ctx context.Context, request RenewValueRequestObject) (RenewValueResponseObject, error)
+	// RepairDht Compare copies with the other members now
+	// (POST /api/dht/repair)
+	RepairDht(ctx context.Context, request RepairDhtRequestObject) (RepairDhtResponseObject, error)
+	// ListResponsible Which members keep a key, nearest first
+	// (GET /api/dht/responsible)
+	ListResponsible(ctx context.Context, request ListResponsibleRequestObject) (ListResponsibleResponseObject, error)
+	// SendData Send data to a member, or to the one who is responsible for a key
+	// (POST /api/dht/send)
+	SendData(ctx context.Context, request SendDataRequestObject) (SendDataResponseObject, error)
+	// GetValues What the table has at a key
+	// (GET /api/dht/values)
+	GetValues(ctx context.Context, request GetValuesRequestObject) (GetValuesResponseObject, error)
+	// PutValue Put a value into the table
+	// (POST /api/dht/values)
+	PutValue(ctx context.Context, request PutValueRequestObject) (PutValueResponseObject, error)
+	// ListVersions The versions of a value, and which replaces which
+	// (GET /api/dht/versions)
+	ListVersions(ctx context.Context, request ListVersionsRequestObject) (ListVersionsResponseObject, error)
+	// PutVersion Write a new version beside the old ones (vDHT)
+	// (POST /api/dht/versions)
+	PutVersion(ctx context.Context, request PutVersionRequestObject) (PutVersionResponseObject, error)
 	// AddDocument Publish a document without a file
 	// (POST /api/documents)
 	AddDocument(ctx context.Context, request AddDocumentRequestObject) (AddDocumentResponseObject, error)
@@ -5087,6 +6728,545 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetDht operation middleware
+func (sh *strictHandler) GetDht(ctx echo.Context) error {
+	var request GetDhtRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDht(ctx.Request().Context(), request.(GetDhtRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDht")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDhtResponseObject); ok {
+		return validResponse.VisitGetDhtResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateDht operation middleware
+func (sh *strictHandler) UpdateDht(ctx echo.Context) error {
+	var request UpdateDhtRequestObject
+
+	var body UpdateDhtJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateDht(ctx.Request().Context(), request.(UpdateDhtRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateDht")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateDhtResponseObject); ok {
+		return validResponse.VisitUpdateDhtResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BatchDht operation middleware
+func (sh *strictHandler) BatchDht(ctx echo.Context) error {
+	var request BatchDhtRequestObject
+
+	var body BatchDhtJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BatchDht(ctx.Request().Context(), request.(BatchDhtRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BatchDht")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BatchDhtResponseObject); ok {
+		return validResponse.VisitBatchDhtResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListInbox operation middleware
+func (sh *strictHandler) ListInbox(ctx echo.Context) error {
+	var request ListInboxRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInbox(ctx.Request().Context(), request.(ListInboxRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInbox")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListInboxResponseObject); ok {
+		return validResponse.VisitListInboxResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplyData operation middleware
+func (sh *strictHandler) ReplyData(ctx echo.Context, n int64) error {
+	var request ReplyDataRequestObject
+
+	request.N = n
+
+	var body ReplyDataJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplyData(ctx.Request().Context(), request.(ReplyDataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplyData")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplyDataResponseObject); ok {
+		return validResponse.VisitReplyDataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRecords operation middleware
+func (sh *strictHandler) ListRecords(ctx echo.Context, params ListRecordsParams) error {
+	var request ListRecordsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRecords(ctx.Request().Context(), request.(ListRecordsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRecords")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRecordsResponseObject); ok {
+		return validResponse.VisitListRecordsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveValues operation middleware
+func (sh *strictHandler) RemoveValues(ctx echo.Context) error {
+	var request RemoveValuesRequestObject
+
+	var body RemoveValuesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveValues(ctx.Request().Context(), request.(RemoveValuesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveValues")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveValuesResponseObject); ok {
+		return validResponse.VisitRemoveValuesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewValue operation middleware
+func (sh *strictHandler) RenewValue(ctx echo.Context) error {
+	var request RenewValueRequestObject
+
+	var body RenewValueJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewValue(ctx.Request().Context(), request.(RenewValueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewValue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewValueResponseObject); ok {
+		return validResponse.VisitRenewValueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RepairDht operation middleware
+func (sh *strictHandler) RepairDht(ctx echo.Context) error {
+	var request RepairDhtRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RepairDht(ctx.Request().Context(), request.(RepairDhtRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RepairDht")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RepairDhtResponseObject); ok {
+		return validResponse.VisitRepairDhtResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListResponsible operation middleware
+func (sh *strictHandler) ListResponsible(ctx echo.Context, params ListResponsibleParams) error {
+	var request ListResponsibleRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListResponsible(ctx.Request().Context(), request.(ListResponsibleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListResponsible")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListResponsibleResponseObject); ok {
+		return validResponse.VisitListResponsibleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendData operation middleware
+func (sh *strictHandler) SendData(ctx echo.Context) error {
+	var request SendDataRequestObject
+
+	var body SendDataJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendData(ctx.Request().Context(), request.(SendDataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendData")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendDataResponseObject); ok {
+		return validResponse.VisitSendDataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetValues operation middleware
+func (sh *strictHandler) GetValues(ctx echo.Context, params GetValuesParams) error {
+	var request GetValuesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetValues(ctx.Request().Context(), request.(GetValuesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetValues")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetValuesResponseObject); ok {
+		return validResponse.VisitGetValuesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutValue operation middleware
+func (sh *strictHandler) PutValue(ctx echo.Context) error {
+	var request PutValueRequestObject
+
+	var body PutValueJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutValue(ctx.Request().Context(), request.(PutValueRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutValue")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutValueResponseObject); ok {
+		return validResponse.VisitPutValueResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListVersions operation middleware
+func (sh *strictHandler) ListVersions(ctx echo.Context, params ListVersionsParams) error {
+	var request ListVersionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVersions(ctx.Request().Context(), request.(ListVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListVersionsResponseObject); ok {
+		return validResponse.VisitListVersionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutVersion operation middleware
+func (sh *strictHandler) PutVersion(ctx echo.Context) error {
+	var request PutVersionRequestObject
+
+	var body PutVersionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutVersion(ctx.Request().Context(), request.(PutVersionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutVersion")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutVersionResponseObject); ok {
+		return validResponse.VisitPutVersionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // AddDocument operation middleware

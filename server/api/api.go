@@ -1,5 +1,5 @@
-// Package api is the HTTP API as types: openapi.yaml is the source, api.gen.go
-// what the generator makes of it.
+// Package api is the HTTP API as types: openapi.yaml is the source, api.gen.go and
+// requests.gen.json are what the generators make of it.
 package api
 
 import _ "embed"
@@ -9,4 +9,10 @@ import _ "embed"
 //go:embed openapi.yaml
 var Spec []byte
 
+// Requests is what Spec says of requests, for package schema.
+//
+//go:embed requests.gen.json
+var Requests []byte
+
 //go:generate go tool oapi-codegen -config config.yaml openapi.yaml
+//go:generate go run ../schema/cmd/requests openapi.yaml requests.gen.json

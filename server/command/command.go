@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -48,7 +50,8 @@ type Global struct {
 	Token string `placeholder:"TOKEN" from:"SHOAL_TOKEN" help:"What changes need (default: made by serve and kept in DIR/token)."`
 }
 
-// grammar is the command line as kong reads it.
+// grammar is the command line as kong reads it: the global flags first, then the
+// commands.
 type grammar struct {
 	Global
 
@@ -67,6 +70,7 @@ type grammar struct {
 	Members   membersCmd   `cmd:"" help:"List who belongs to the network."`
 	Peers     peersCmd     `cmd:"" help:"List the other members and how they are linked."`
 	Netcheck  netcheckCmd  `cmd:"" help:"Find out how the node is seen from outside, and what its router does."`
+	Dht       dhtCmd       `cmd:"" help:"Use the table that all members keep together, and send messages."`
 	Delta     deltaCmd     `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
 	Lab       Lab          `cmd:"" help:"Run many nodes in one process, with sample documents."`
 	Health    healthCmd    `cmd:"" help:"Ask whether the node serves."`
@@ -75,9 +79,16 @@ type grammar struct {
 
 // Run does what args say and returns the exit code.
 func Run(ctx context.Context, p Program, args []string, t Terminal) int {
-	var g grammar
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
+	return run(ctx, p, part(args), args, t)
+}
+
+// run does what args say in a grammar, which is a pointer to a struct.
+func run(ctx context.Context, p Program, commands any, args []string, t Terminal) int {
 	var helped bool
-	parser, err := kong.New(&g,
+	parser, err := kong.New(commands,
 		kong.Name("shoal"),
 		kong.Description("Makes a group of computers searchable and keeps their folders the same: every computer runs a node, no server is needed."),
 		kong.Writers(t.Stdout, t.Stderr),
@@ -91,14 +102,11 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 	if err != nil {
 		panic("command: grammar: " + err.Error()) // the grammar is a constant
 	}
-	if len(args) > 0 && args[0] == "help" {
-		args = append(args[1:len(args):len(args)], "--help")
-	}
 	parsed, err := parser.Parse(args)
 	if helped {
 		return ExitOK
 	}
-	c := &console{Terminal: t, ctx: ctx, program: p, global: g.Global, style: newStyle(t)}
+	c := &console{Terminal: t, ctx: ctx, program: p, global: globalOf(commands), style: newStyle(t)}
 	if err != nil {
 		c.complain(mistake(err))
 		fmt.Fprint(t.Stderr, usage(err))
@@ -114,6 +122,77 @@ func Run(ctx context.Context, p Program, args []string, t Terminal) int {
 		return exitCode(err)
 	}
 	return ExitOK
+}
+
+// part is the grammar with no commands but those that args begin with. kong makes a
+// model of all flags of all commands, which is most of the time that a verb takes
+// which has little to do, and of which it needs a twentieth. An argument that is no
+// command's name gets all that there are at its place: it may be a flag, an argument
+// of the default command, or a mistake, for which other names are proposed.
+func part(args []string) any {
+	whole := reflect.TypeFor[grammar]()
+	command, ok := named(whole, args)
+	if !ok {
+		return new(grammar)
+	}
+	return reflect.New(reflect.StructOf([]reflect.StructField{
+		{Name: "Global", Type: reflect.TypeFor[Global](), Tag: `embed:""`}, command,
+	})).Interface()
+}
+
+// named returns the field of a group of commands that the first of args names. Of a
+// group in that, it is only what the second one names, and so on.
+func named(group reflect.Type, args []string) (reflect.StructField, bool) {
+	if len(args) == 0 || args[0] == "" {
+		return reflect.StructField{}, false
+	}
+	for i := range group.NumField() {
+		f := group.Field(i)
+		names := append(strings.Split(f.Tag.Get("aliases"), ","), strings.ToLower(f.Name))
+		if !isCommand(f) || !slices.Contains(names, args[0]) {
+			continue
+		}
+		if onlyCommands(f.Type) {
+			if inner, ok := named(f.Type, args[1:]); ok {
+				f.Type = reflect.StructOf([]reflect.StructField{plainField(inner)})
+			}
+		}
+		return plainField(f), true
+	}
+	return reflect.StructField{}, false
+}
+
+// plainField is f as a field of another struct.
+func plainField(f reflect.StructField) reflect.StructField {
+	return reflect.StructField{Name: f.Name, Type: f.Type, Tag: f.Tag}
+}
+
+func isCommand(f reflect.StructField) bool {
+	_, ok := f.Tag.Lookup("cmd")
+	return ok
+}
+
+// onlyCommands reports whether t has nothing else, such as flags of the group, that
+// would be lost with the type.
+func onlyCommands(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || t.NumField() == 0 || reflect.PointerTo(t).NumMethod() > 0 {
+		return false
+	}
+	for i := range t.NumField() {
+		if !isCommand(t.Field(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// globalOf returns the global flags in a grammar or a part of it.
+func globalOf(commands any) Global {
+	g, ok := reflect.ValueOf(commands).Elem().Field(0).Interface().(Global)
+	if !ok {
+		panic("command: a grammar begins with the global flags")
+	}
+	return g
 }
 
 // variables resolves a flag that is not given from the environment variable

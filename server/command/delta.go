@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,18 @@ type deltaCmd struct {
 	Explain deltaExplainCmd `cmd:"" help:"Show step by step how a new text is made out of an old one."`
 }
 
+// collectSeldom lets more garbage gather before it is collected, until restore is
+// called. A verb that reads one file keeps nearly all that it makes until its end:
+// collections before that find little, and cost 2 to 4 ms of the 140 that a signature
+// or a delta of 256 MiB takes. Whoever sets GOGC knows better.
+func (c *console) collectSeldom() (restore func()) {
+	if c.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	before := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(before) }
+}
+
 type deltaSignCmd struct {
 	File      string       `arg:"" help:"The old file; - is the standard input."`
 	Signature string       `arg:"" optional:"" name:"sig" help:"The file to write (default: the standard output)."`
@@ -40,6 +53,7 @@ type deltaSignCmd struct {
 
 // Run writes a signature.
 func (s deltaSignCmd) Run(c *console) error {
+	defer c.collectSeldom()()
 	block, err := s.Block.of(delta.MaxBlock)
 	if err != nil {
 		return err
@@ -80,6 +94,7 @@ type deltaDiffCmd struct {
 
 // Run writes a delta.
 func (d deltaDiffCmd) Run(c *console) error {
+	defer c.collectSeldom()()
 	if d.NewFile == "-" {
 		return UsageError{"the new file cannot come through a pipe: its length is told first"}
 	}

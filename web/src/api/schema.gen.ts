@@ -708,6 +708,236 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dht": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This node's part of the table, and who keeps the rest */
+        get: operations["getDht"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change how many copies there are, or the rules of protection
+         * @description The rules hold at this node, for what comes from now on; a network wants the same at all nodes. The number of copies is what this node writes and repairs.
+         */
+        patch: operations["updateDht"];
+        trace?: never;
+    };
+    "/api/dht/responsible": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which members keep a key, nearest first */
+        get: operations["listResponsible"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the table has at a key
+         * @description A key, domain or content is any text, whose SHA-256 is taken, or `hex:` and 64 hexadecimal digits, which are taken as they are. Without domain and content: all contents of the domain without a name. Nothing there is an empty list.
+         */
+        get: operations["getValues"];
+        put?: never;
+        /**
+         * Put a value into the table
+         * @description The last writer wins. Refusals: `dht_not_absent`, `dht_protected`, `dht_version_fork`, `dht_deleted`, `dht_quota`, `dht_value_too_large`, `dht_failed`.
+         */
+        post: operations["putValue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put, get and remove many at once
+         * @description Each member gets one message for all that it keeps. What is refused is said item by item. The order is put, get, remove.
+         */
+        post: operations["batchDht"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove what a query finds */
+        post: operations["removeValues"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a value another time to live, or another owner, without sending it again */
+        post: operations["renewValue"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The versions of a value, and which replaces which */
+        get: operations["listVersions"];
+        put?: never;
+        /**
+         * Write a new version beside the old ones (vDHT)
+         * @description It is prepared at the replicas and confirmed when a majority has done so. Where versions have forked, name the `parents` that the new one merges; otherwise the refusal is `dht_version_fork`.
+         */
+        post: operations["putVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this node keeps, in the order of keys */
+        get: operations["listRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/repair": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compare copies with the other members now
+         * @description It is done by itself when somebody comes or goes, and every five minutes. What was found are events `dht.repaired`.
+         */
+        post: operations["repairDht"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/send": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send data to a member, or to the one who is responsible for a key
+         * @description The other side has the event `direct.received`, and `wait_s` seconds to answer. Refusals: `inbox_full`, `peer_unreachable`.
+         */
+        post: operations["sendData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/inbox": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages that wait here for an answer */
+        get: operations["listInbox"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/inbox/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer a message that waits */
+        post: operations["replyData"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/transfers": {
         parameters: {
             query?: never;
@@ -949,6 +1179,361 @@ export interface components {
             data: {
                 [key: string]: unknown;
             };
+        };
+        /** @description Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits */
+        DhtName: string;
+        DhtRule: {
+            /**
+             * @description all: who comes first may claim it; none: only its master
+             * @enum {string}
+             */
+            claim: "all" | "none";
+            /** @description Whether the holder of the key whose SHA-256 it is can take it over (MASTER_PUBLIC_KEY) */
+            master: boolean;
+        };
+        DhtRules: {
+            domain: components["schemas"]["DhtRule"];
+            entry: components["schemas"]["DhtRule"];
+        };
+        DhtMember: {
+            id: string;
+            name: string;
+            /** @description 64 hexadecimal digits */
+            position: string;
+            /** @description The domain or content of which this member is master, as 64 hexadecimal digits */
+            key: string;
+            /** @description It can be asked now */
+            alive: boolean;
+            self: boolean;
+        };
+        Dht: {
+            /** @description How many members keep each record */
+            replicas: number;
+            rules: components["schemas"]["DhtRules"];
+            /** @description That this node keeps, tombstones too */
+            records: number;
+            /**
+             * Format: int64
+             * @description Of their values
+             */
+            bytes: number;
+            locations: number;
+            members: components["schemas"]["DhtMember"][];
+        };
+        DhtChange: {
+            replicas?: number;
+            rules?: components["schemas"]["DhtRules"];
+        };
+        Responsible: {
+            id: string;
+            name: string;
+            position: string;
+            /** @description Of its position to the key: exclusive or, as 64 hexadecimal digits */
+            distance: string;
+            alive: boolean;
+            self: boolean;
+            /** @description It is one of those that should keep the key */
+            keeps: boolean;
+        };
+        ResponsibleList: {
+            /** @description 64 hexadecimal digits */
+            key: string;
+            items: components["schemas"]["Responsible"][];
+        };
+        DhtProtect: ("domain" | "entry")[];
+        /** @enum {string} */
+        DhtStatus: "failed" | "ok" | "ok_unchanged" | "ok_prepared" | "stale" | "not_absent" | "protected" | "version_fork" | "not_found" | "deleted" | "not_responsible" | "quota" | "malformed" | "bad_signature" | "too_large" | "from_the_future" | "expired";
+        DhtRecord: {
+            /** @description 64 hexadecimal digits */
+            location: string;
+            domain: string;
+            content: string;
+            /** @description Number and hash; without versions it is absent */
+            version?: string;
+            /** @description Versions that this one replaces */
+            based: string[];
+            /** @enum {string} */
+            kind: "value" | "tombstone";
+            /** @description If it is text */
+            value?: string;
+            /**
+             * Format: byte
+             * @description If it is not
+             */
+            value_base64?: string;
+            size: number;
+            /** @description The member's ID */
+            author: string;
+            author_name: string;
+            /** Format: int64 */
+            seq: number;
+            /**
+             * Format: int64
+             * @description 0: until it is removed
+             */
+            ttl_s: number;
+            /**
+             * Format: double
+             * @description What is left of it
+             */
+            left_s?: number;
+            protect: components["schemas"]["DhtProtect"];
+            prepared: boolean;
+            /** @description IDs of the members that returned it */
+            replicas: string[];
+        };
+        DhtReplica: {
+            id: string;
+            name: string;
+            status: components["schemas"]["DhtStatus"];
+            records?: number;
+            error?: string;
+        };
+        /** @description A message of an operation and what came of it */
+        DhtStep: {
+            operation: string;
+            /** Format: int64 */
+            number: number;
+            round: number;
+            from: string;
+            to: string;
+            to_name?: string;
+            proto: string;
+            /** @description Records or queries */
+            items: number;
+            bytes_out: number;
+            bytes_in: number;
+            outcome: string;
+            failed?: boolean;
+            /** Format: double */
+            at_ms: number;
+            /** Format: double */
+            took_ms: number;
+        };
+        DhtTrace: {
+            rounds: number;
+            /** @description Requests to other members */
+            messages: number;
+            bytes: number;
+            /** Format: double */
+            took_ms: number;
+            steps: components["schemas"]["DhtStep"][];
+        };
+        DhtFound: {
+            /** @description 64 hexadecimal digits */
+            key: string;
+            items: components["schemas"]["DhtRecord"][];
+            replicas: components["schemas"]["DhtReplica"][];
+            /** @description There are more than were returned */
+            more: boolean;
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtPut: {
+            key: components["schemas"]["DhtName"];
+            domain?: components["schemas"]["DhtName"];
+            content?: components["schemas"]["DhtName"];
+            version?: string;
+            based?: string[];
+            value?: string;
+            value_base64?: string;
+            /**
+             * Format: int64
+             * @description 0: until it is removed
+             * @default 0
+             */
+            ttl_s: number;
+            /**
+             * @description Only if nothing is there
+             * @default false
+             */
+            absent: boolean;
+            /**
+             * @description Add to a set: the content is the value's hash
+             * @default false
+             */
+            add: boolean;
+            /**
+             * @description Add to a list: the content is random
+             * @default false
+             */
+            list: boolean;
+            protect?: components["schemas"]["DhtProtect"];
+            /** @description ID of the member to whom it is to belong; without it, this one */
+            owner?: string;
+            /**
+             * @description Of versions: another one may replace the same
+             * @default false
+             */
+            fork: boolean;
+        };
+        DhtStored: {
+            record: components["schemas"]["DhtRecord"];
+            status: components["schemas"]["DhtStatus"];
+            copies: number;
+            replicas: components["schemas"]["DhtReplica"][];
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtQuery: {
+            key: components["schemas"]["DhtName"];
+            domain?: components["schemas"]["DhtName"];
+            content?: components["schemas"]["DhtName"];
+            /** @default false */
+            all_domains: boolean;
+            from?: components["schemas"]["DhtName"];
+            to?: components["schemas"]["DhtName"];
+            /**
+             * @default latest
+             * @enum {string}
+             */
+            versions: "latest" | "all";
+            /** @default 100 */
+            limit: number;
+            /** @default false */
+            descending: boolean;
+            /** @default true */
+            values: boolean;
+        };
+        DhtBatch: {
+            put?: components["schemas"]["DhtPut"][];
+            get?: components["schemas"]["DhtQuery"][];
+            remove?: components["schemas"]["DhtQuery"][];
+        };
+        DhtItemStored: {
+            location: string;
+            domain: string;
+            content: string;
+            status: components["schemas"]["DhtStatus"];
+            copies: number;
+        };
+        DhtItemFound: {
+            key: string;
+            items: components["schemas"]["DhtRecord"][];
+            more: boolean;
+        };
+        DhtBatchResult: {
+            put: components["schemas"]["DhtItemStored"][];
+            get: components["schemas"]["DhtItemFound"][];
+            remove: components["schemas"]["DhtItemStored"][];
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtRemoved: {
+            items: components["schemas"]["DhtRecord"][];
+            results: components["schemas"]["DhtItemStored"][];
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtRenew: {
+            key: components["schemas"]["DhtName"];
+            domain?: components["schemas"]["DhtName"];
+            content?: components["schemas"]["DhtName"];
+            version?: string;
+            /** Format: int64 */
+            ttl_s?: number;
+            /** @description ID of the member to whom the domain or entry is to belong */
+            owner?: string;
+        };
+        DhtVersion: {
+            record: components["schemas"]["DhtRecord"];
+            /** @description No other version replaces it */
+            head: boolean;
+        };
+        DhtVersions: {
+            key: string;
+            /** @description Oldest first */
+            items: components["schemas"]["DhtVersion"][];
+            /** @description There is more than one head */
+            forked: boolean;
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtVersionPut: {
+            key: components["schemas"]["DhtName"];
+            domain?: components["schemas"]["DhtName"];
+            content?: components["schemas"]["DhtName"];
+            value?: string;
+            value_base64?: string;
+            /**
+             * @description The new version is the old one and this; of forked ones, all of them, newest first
+             * @default false
+             */
+            append: boolean;
+            parents?: string[];
+            /**
+             * Format: int64
+             * @default 0
+             */
+            ttl_s: number;
+            /**
+             * @description Without preparing it, so that writers do not notice each other
+             * @default false
+             */
+            optimistic: boolean;
+        };
+        DhtVersionStored: {
+            record: components["schemas"]["DhtRecord"];
+            parents: string[];
+            tries: number;
+            copies: number;
+            replicas: components["schemas"]["DhtReplica"][];
+            trace: components["schemas"]["DhtTrace"];
+        };
+        DhtKept: {
+            record: components["schemas"]["DhtRecord"];
+            /** @description Which of the nearest members this node is, from 1 */
+            rank: number;
+            /** @description false: others should keep it, and get it */
+            keeps: boolean;
+        };
+        DhtRecordList: {
+            items: components["schemas"]["DhtKept"][];
+            next: string | null;
+        };
+        DataNew: {
+            /** @description A member's ID */
+            to?: string;
+            /** @description Instead of to: whoever is nearest to the key */
+            key?: string;
+            /**
+             * @description What it is for
+             * @default
+             */
+            port: string;
+            data?: string;
+            data_base64?: string;
+            /**
+             * Format: double
+             * @default 0
+             */
+            wait_s: number;
+        };
+        DataSent: {
+            to: string;
+            to_name: string;
+            /** @description false: it was received, and nobody has answered in time */
+            answered: boolean;
+            data?: string;
+            /** Format: byte */
+            data_base64?: string;
+            /** Format: double */
+            took_ms: number;
+        };
+        InboxMessage: {
+            /** Format: int64 */
+            number: number;
+            from: string;
+            from_name: string;
+            port: string;
+            size: number;
+            /** Format: date-time */
+            at: string;
+            data?: string;
+            /** Format: byte */
+            data_base64?: string;
+        };
+        Inbox: {
+            items: components["schemas"]["InboxMessage"][];
+        };
+        DataReply: {
+            data?: string;
+            data_base64?: string;
         };
         DocumentNew: {
             title: string;
@@ -1898,6 +2483,10 @@ export interface components {
         };
     };
     parameters: {
+        /** @example greeting */
+        DhtKey: components["schemas"]["DhtName"];
+        DhtDomain: components["schemas"]["DhtName"];
+        DhtContent: components["schemas"]["DhtName"];
         DocumentID: string;
         HandshakeID: string;
         MemberID: string;
@@ -3031,6 +3620,424 @@ export interface operations {
         };
         responses: {
             /** @description Reverted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getDht: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dht"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateDht: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DhtChange"];
+            };
+        };
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dht"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listResponsible: {
+        parameters: {
+            query: {
+                /** @example greeting */
+                key: components["parameters"]["DhtKey"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The members, the nearest twenty */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponsibleList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getValues: {
+        parameters: {
+            query: {
+                /** @example greeting */
+                key: components["parameters"]["DhtKey"];
+                domain?: components["parameters"]["DhtDomain"];
+                content?: components["parameters"]["DhtContent"];
+                all_domains?: boolean;
+                /** @description First content key */
+                from?: components["schemas"]["DhtName"];
+                /** @description Last content key, included */
+                to?: components["schemas"]["DhtName"];
+                /** @description Of each content the newest versions, or all */
+                versions?: "latest" | "all";
+                limit?: number;
+                descending?: boolean;
+                /** @description false: what there is, and not what it says (a digest) */
+                values?: boolean;
+                /** @description What has been removed too */
+                tombstones?: boolean;
+                /** @description Versions that are not confirmed too */
+                prepared?: boolean;
+                /** @description Believe what most replicas say, not what is newest */
+                majority?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtFound"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putValue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "greeting",
+                 *       "value": "hello"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DhtPut"];
+            };
+        };
+        responses: {
+            /** @description Stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtStored"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    batchDht: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DhtBatch"];
+            };
+        };
+        responses: {
+            /** @description What became of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtBatchResult"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeValues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "greeting"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DhtQuery"];
+            };
+        };
+        responses: {
+            /** @description What was there */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtRemoved"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    renewValue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "greeting",
+                 *       "ttl_s": 3600
+                 *     }
+                 */
+                "application/json": components["schemas"]["DhtRenew"];
+            };
+        };
+        responses: {
+            /** @description Renewed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtStored"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listVersions: {
+        parameters: {
+            query: {
+                /** @example greeting */
+                key: components["parameters"]["DhtKey"];
+                domain?: components["parameters"]["DhtDomain"];
+                content?: components["parameters"]["DhtContent"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtVersions"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "notes",
+                 *       "value": " one",
+                 *       "append": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["DhtVersionPut"];
+            };
+        };
+        responses: {
+            /** @description Written */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtVersionStored"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRecords: {
+        parameters: {
+            query?: {
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The records */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtRecordList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    repairDht: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Compared */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    sendData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "key": "greeting",
+                 *       "data": "hello",
+                 *       "wait_s": 5
+                 *     }
+                 */
+                "application/json": components["schemas"]["DataNew"];
+            };
+        };
+        responses: {
+            /** @description Received */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DataSent"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listInbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages, oldest first */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inbox"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    replyData: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "data": "world!"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DataReply"];
+            };
+        };
+        responses: {
+            /** @description Answered */
             204: {
                 headers: {
                     [name: string]: unknown;

@@ -1,0 +1,116 @@
+// Package paxos is a register that several nodes change at the same time: all agree on
+// one order of its changes, each of which is made once and sees all before it
+// (linearizable). It is CASPaxos (Rystsov, "CASPaxos: Replicated State Machines without
+// logs", 2018, arXiv:1802.07000), with configurations that have epochs.
+//
+// # Terms
+//
+// Acceptors keep the value; any majority of them will do, so that of 2F+1 acceptors F may
+// be away. A proposer changes it in a round, which has a ballot, in two phases. Prepare:
+// an acceptor promises to accept nothing with a smaller ballot, and tells what it has
+// accepted. From a majority of promises the proposer takes the value with the greatest
+// ballot, and applies a change to it. Accept: an acceptor that has not promised for a
+// greater ballot accepts the new value. Once a majority has accepted it with one ballot,
+// it is chosen. Whoever needs to know that it was chosen is a learner; here that is the
+// proposer, which returns. With an accept an acceptor also promises for the proposer's
+// next ballot, so that the next round of the same proposer needs one round trip.
+//
+// [State.Answer] is the acceptor and [Proposer] the proposer, both without I/O and clock.
+// [Acceptor] and [Register] are what puts them to work. A read is a change that changes
+// nothing.
+//
+// # Why it is right
+//
+// Claim: if a value was chosen with ballot b, then a round with a greater ballot b' that
+// proposes anything found a value with a ballot of b or more. So each proposed value
+// descends, change by change, from all that were chosen before it, and none is lost.
+//
+// Proof by induction over b'. Let e and e' be the epochs of b and b'; e ≤ e', as ballots
+// are ordered by epochs first.
+//
+// e = e': both rounds have the same acceptors. A majority accepted b, a majority promised
+// for b', and one acceptor did both. It accepted first, or it would have refused. What it
+// told with its promise was b, or what it accepted after that.
+//
+// e < e': if one of those who promised had accepted something in e', that is greater than
+// b. Otherwise the proposer did not go on before it had the promises of a majority of the
+// acceptors of e'-1 as well (Config.Joint, Proposer.prepared). If e'-1 = e, one of those
+// accepted b, as above. If e < e'-1: the proposer knew the configuration of e' because a
+// value that names it was chosen in e'-1, with a ballot greater than b and less than b';
+// that one was found, or a greater one, by the case before.
+//
+// # Epochs
+//
+// The acceptors are replaced by a change of the value: it names the next configuration
+// (Value.Next). That closes the epoch: a value that names one is proposed again only as it
+// is, so that, by the claim, all values that are chosen afterwards in this epoch are the
+// same one, and there is exactly one next configuration. Once it is chosen, which takes a
+// majority of the old acceptors, any proposer can go on in the next epoch, and the first
+// round of that takes the value over, with promises of majorities of both sets and the
+// acceptance of a majority of the new. Only then the old ones are told that they are
+// retired, and forget the value, but never that there is a newer epoch. Whoever comes to
+// them is sent on; an acceptor that knows of a newer epoch refuses everything of those
+// before, since its ballots are greater.
+//
+// So the change is one at a time; a proposer that fails in the middle blocks nobody,
+// since the next one does what is left; and nothing depends on how many acceptors there
+// were: the paper's rule that an even number must not be taken for the next odd one with
+// one of them away, without a rescan, is kept because the whole value is taken over in
+// each change.
+//
+// # Who begins
+//
+// Nothing in the proof lets two nodes disagree about epoch 1. "The nearest five that I
+// know of" is no configuration: two nodes that see different members would have majorities
+// that do not meet, and no protocol between those ten can find that out. Therefore the
+// first configuration of a register is itself the value of a register, its entry in the
+// [Directory], and is written there once: who comes second gets what the first has
+// written ([Directory.Locate]). By the claim, all nodes that ever get a configuration of
+// epoch 1 get the same one, whatever they see and propose.
+//
+// What remains is that everybody has the same configuration of epoch 1 for the directory's
+// own registers, its anchors. It must come from something that cannot differ between the
+// members of one network, such as its first statement, of which the network's ID is the
+// hash; never from a view of who is there. The anchors can be replaced afterwards, register
+// by register, like all acceptors. A majority of them must be there whenever a node uses a
+// register for the first time, and only then.
+//
+// Acceptors guard the rule: one that knows a configuration for an epoch refuses every
+// other one, and the proposer ends with [ErrConfig].
+//
+// # What must hold
+//
+// An acceptor remembers. A disk that was lost or put back to an earlier time makes a
+// liar out of it: it must come back under a new ID and be made an acceptor anew. What a
+// Store has said to be durable must be.
+//
+// Members tell the truth. Messages may be lost, late, doubled and in any order, clocks may
+// be wrong, everybody may fail at any time. But who sends an accept without promises, or
+// names an epoch that nobody has decided, can replace what was chosen, or send proposers
+// to acceptors of his own: there is no signature over a quorum here. Only admitted
+// members can do so; each value carries, with its ballot, who proposed it, and acceptors
+// take a ballot only from its owner. A liar cannot make a register unusable by large
+// numbers (MaxJump), exceed the bounds of a value and of a configuration, or change a value
+// as somebody else. Who must not trust the writers signs what is in the value.
+//
+// # Exactly once
+//
+// A change whose proposer hears nothing may have been made ([ErrUnknown]), and may even be
+// made later, by the next proposer that finds it at one acceptor. To make it again blindly
+// would make it twice. So each change has an ID, a value carries those of its last Window
+// changes, and one that is among them is not made again; and since the change knows from
+// which version on it can be there, one that comes too late is told so ([ErrForgotten])
+// instead of being made.
+//
+// # Deletion
+//
+// A deletion is a change to a value that does not exist: a tombstone, of about a kilobyte
+// with the changes that it remembers. It stays. The paper removes tombstones in four steps,
+// of which one has to reach every proposer that ever was, to make it forget its promises
+// and count on from a greater ballot; that cannot be done where proposers are people's
+// computers, some of which are switched off for months. Without that step a late accept
+// brings a deleted value back (lost delete), or a value that was written anew loses against
+// an old ballot (lost update). Here neither can happen, as an acceptor never forgets a
+// ballot. The price is that a register that was ever used costs its acceptors a row; a
+// Store bounds their number ([ErrFull]).
+package paxos

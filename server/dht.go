@@ -1,0 +1,620 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+// Refusals of the table, by what the replicas say.
+var (
+	errAbsent    = errors.New("something is there already")
+	errProtected = errors.New("it belongs to somebody else")
+	errForked    = errors.New("another version stands beside it")
+	errDeleted   = errors.New("it has been removed")
+	errQuota     = errors.New("the replicas keep no more of this member")
+	errNotStored = errors.New("too few replicas have stored it")
+	errNoValue   = errors.New("nothing is there")
+	errTooBig    = errors.New("the value is too large")
+)
+
+// putRefusals are what each status becomes where one record was to be stored.
+var putRefusals = map[dht.Status]error{
+	dht.StatusNotAbsent: errAbsent, dht.StatusProtected: errProtected, dht.StatusFork: errForked,
+	dht.StatusDeleted: errDeleted, dht.StatusQuota: errQuota, dht.StatusNotFound: errNoValue, dht.StatusTooLarge: errTooBig,
+}
+
+// refusal returns why a put was not stored, or nil.
+func refusal(r dht.PutResult) error {
+	if r.Stored() {
+		return nil
+	}
+	err := putRefusals[r.Status]
+	if err == nil {
+		err = errNotStored
+	}
+	var said []string
+	for _, replica := range r.Replicas {
+		one := replica.Name + " says " + replica.Status.String()
+		if replica.Error != "" {
+			one = replica.Name + ": " + replica.Error
+		}
+		said = append(said, one)
+	}
+	if said == nil {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, strings.Join(said, "; "))
+}
+
+// dhtKey reads a key: a text, or hex: and its digits.
+func dhtKey(name string) (p2p.Key, error) {
+	digits, is := strings.CutPrefix(name, "hex:")
+	if !is {
+		return dht.KeyOf(name), nil
+	}
+	b, err := hex.DecodeString(digits)
+	if err != nil || len(b) != len(p2p.Key{}) {
+		return p2p.Key{}, fmt.Errorf("%w: key %.80q: want 64 hexadecimal digits behind hex:", errInvalid, name)
+	}
+	return p2p.Key(b), nil
+}
+
+// optionalKey reads a key that may be absent.
+func optionalKey(name *string) (p2p.Key, error) {
+	if name == nil {
+		return p2p.Key{}, nil
+	}
+	return dhtKey(*name)
+}
+
+// dhtAddress reads the parts of an address.
+func dhtAddress(key string, domain, content, version *string) (a dht.Address, err error) {
+	if a.Location, err = dhtKey(key); err != nil {
+		return a, err
+	}
+	if a.Domain, err = optionalKey(domain); err != nil {
+		return a, err
+	}
+	if a.Content, err = optionalKey(content); err != nil {
+		return a, err
+	}
+	if version != nil {
+		if err := a.Version.UnmarshalText([]byte(*version)); err != nil {
+			return a, fmt.Errorf("%w: %w", errInvalid, err)
+		}
+	}
+	return a, nil
+}
+
+// bytesOf reads a value that is text or base64.
+func bytesOf(text, b64 *string) ([]byte, error) {
+	switch {
+	case text != nil && b64 != nil:
+		return nil, fmt.Errorf("%w: text and base64 at the same time", errInvalid)
+	case b64 != nil:
+		b, err := base64.StdEncoding.DecodeString(*b64)
+		if err != nil {
+			return nil, fmt.Errorf("%w: not base64: %w", errInvalid, err)
+		}
+		return b, nil
+	case text != nil:
+		return []byte(*text), nil
+	default:
+		return []byte{}, nil
+	}
+}
+
+// asText returns bytes as text where they are text, otherwise as bytes.
+func asText(b []byte) (text *string, raw *[]byte) {
+	if utf8.Valid(b) && !slices.Contains(b, 0) {
+		return new(string(b)), nil
+	}
+	return nil, &b
+}
+
+func seconds(s *int64) time.Duration { return time.Duration(zero(s)) * time.Second }
+
+// GetDht implements api.StrictServerInterface.
+func (a *nodeAPI) GetDht(ctx context.Context, _ api.GetDhtRequestObject) (api.GetDhtResponseObject, error) {
+	d, err := a.dht(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.GetDht200JSONResponse{Body: d}, nil
+}
+
+func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return api.Dht{}, err
+	}
+	defer leave()
+	t := a.node.DHT()
+	kept, err := t.Kept(ctx)
+	if err != nil {
+		return api.Dht{}, err
+	}
+	out := api.Dht{Replicas: t.Replicas(), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}}
+	for _, m := range t.Nearest(p2p.Key{}, len(a.node.Members())) {
+		own := dht.KeyOfOwner(m.PublicKey)
+		out.Members = append(out.Members, api.DhtMember{
+			Id: m.ID.String(), Name: m.Name, Position: hex.EncodeToString(m.Position[:]), Key: hex.EncodeToString(own[:]),
+			Alive: t.Alive(m.ID), Self: m.ID == a.node.ID(),
+		})
+	}
+	return out, nil
+}
+
+func apiRules(r dht.Rules) api.DhtRules {
+	rule := func(none, noMaster bool) api.DhtRule {
+		claim := api.DhtRuleClaimAll
+		if none {
+			claim = api.DhtRuleClaimNone
+		}
+		return api.DhtRule{Claim: claim, Master: !noMaster}
+	}
+	return api.DhtRules{Domain: rule(r.DomainNone, r.DomainNoMaster), Entry: rule(r.EntryNone, r.EntryNoMaster)}
+}
+
+// UpdateDht implements api.StrictServerInterface.
+func (a *nodeAPI) UpdateDht(ctx context.Context, r api.UpdateDhtRequestObject) (api.UpdateDhtResponseObject, error) {
+	t := a.node.DHT()
+	if rules := r.Body.Rules; rules != nil {
+		t.SetRules(dht.Rules{
+			DomainNone: rules.Domain.Claim == api.DhtRuleClaimNone, DomainNoMaster: !rules.Domain.Master,
+			EntryNone: rules.Entry.Claim == api.DhtRuleClaimNone, EntryNoMaster: !rules.Entry.Master,
+		})
+	}
+	if r.Body.Replicas != nil {
+		t.SetReplicas(*r.Body.Replicas)
+	}
+	d, err := a.dht(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return api.UpdateDht200JSONResponse(d), nil
+}
+
+// ListResponsible implements api.StrictServerInterface.
+func (a *nodeAPI) ListResponsible(_ context.Context, r api.ListResponsibleRequestObject) (api.ListResponsibleResponseObject, error) {
+	key, err := dhtKey(r.Params.Key)
+	if err != nil {
+		return nil, err
+	}
+	t := a.node.DHT()
+	keep := t.Responsible(key)
+	out := api.ResponsibleList{Key: hex.EncodeToString(key[:]), Items: []api.Responsible{}}
+	for _, m := range t.Nearest(key, dht.MaxReplicas) {
+		distance := m.Position.Distance(key)
+		out.Items = append(out.Items, api.Responsible{
+			Id: m.ID.String(), Name: m.Name, Position: hex.EncodeToString(m.Position[:]), Distance: hex.EncodeToString(distance[:]),
+			Alive: t.Alive(m.ID), Self: m.ID == a.node.ID(),
+			Keeps: slices.ContainsFunc(keep, func(k dht.Member) bool { return k.ID == m.ID }),
+		})
+	}
+	return api.ListResponsible200JSONResponse{Body: out}, nil
+}
+
+// dhtQuery is a query before its keys are read.
+type dhtQuery struct {
+	key                               string
+	domain, content, from, to         *string
+	allDomains, descending, noValues  bool
+	allVersions, tombstones, prepared bool
+	limit                             int
+}
+
+func (q dhtQuery) read() (dht.Query, error) {
+	at, err := dhtAddress(q.key, q.domain, q.content, nil)
+	if err != nil {
+		return dht.Query{}, err
+	}
+	out := dht.Query{
+		Location: at.Location, Domain: at.Domain, Domains: q.allDomains, Versions: q.allVersions, Limit: q.limit,
+		Descending: q.descending, Bare: q.noValues, Tombstones: q.tombstones, Prepared: q.prepared,
+	}
+	if q.content != nil {
+		out.Contents = []p2p.Key{at.Content}
+	}
+	if out.From, err = optionalKey(q.from); err != nil {
+		return out, err
+	}
+	if q.to != nil {
+		to, err := dhtKey(*q.to)
+		if err != nil {
+			return out, err
+		}
+		out.To = &to
+	}
+	return out, nil
+}
+
+func zero[T any](v *T) (out T) {
+	if v != nil {
+		out = *v
+	}
+	return out
+}
+
+// or returns what v points at, or a default.
+func or[T any](v *T, d T) T {
+	if v == nil {
+		return d
+	}
+	return *v
+}
+
+// GetValues implements api.StrictServerInterface.
+func (a *nodeAPI) GetValues(ctx context.Context, r api.GetValuesRequestObject) (api.GetValuesResponseObject, error) {
+	p := r.Params
+	q, err := dhtQuery{
+		key: p.Key, domain: p.Domain, content: p.Content, from: p.From, to: p.To, allDomains: zero(p.AllDomains),
+		descending: zero(p.Descending), noValues: !or(p.Values, true), allVersions: zero(p.Versions) == "all",
+		tombstones: zero(p.Tombstones), prepared: zero(p.Prepared), limit: or(p.Limit, 100),
+	}.read()
+	if err != nil {
+		return nil, err
+	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	f, trace, err := a.node.DHT().Get(ctx, q, dht.ReadOptions{Majority: zero(p.Majority)})
+	if err != nil {
+		return nil, err
+	}
+	names := a.memberNames()
+	out := api.DhtFound{Key: hex.EncodeToString(q.Location[:]), Items: []api.DhtRecord{}, Replicas: []api.DhtReplica{}, More: f.More, Trace: apiTrace(trace, names)}
+	for _, c := range f.Records {
+		out.Items = append(out.Items, apiRecord(c, names, !q.Bare))
+	}
+	for _, an := range f.Replicas {
+		out.Replicas = append(out.Replicas, api.DhtReplica{
+			Id: an.ID.String(), Name: an.Name, Status: api.DhtStatus(an.Status.String()), Records: new(an.Records), Error: known(an.Error),
+		})
+	}
+	return api.GetValues200JSONResponse(out), nil
+}
+
+// memberNames returns the names of members, for people.
+func (a *nodeAPI) memberNames() map[p2p.ID]string {
+	names := map[p2p.ID]string{}
+	for _, m := range a.node.Members() {
+		names[m.ID] = m.Name
+	}
+	return names
+}
+
+func apiRecord(c dht.Copy, names map[p2p.ID]string, withValue bool) api.DhtRecord {
+	author := p2p.IDOf(c.Author)
+	out := api.DhtRecord{
+		Location: hex.EncodeToString(c.Location[:]), Domain: hex.EncodeToString(c.Domain[:]), Content: hex.EncodeToString(c.Content[:]),
+		Kind: api.Value, Size: int(c.Size), Author: author.String(), AuthorName: nameIn(names, author),
+		Seq: int64(min(c.Seq, 1<<63-1)), TtlS: int64(c.TTL), Protect: api.DhtProtect{}, Prepared: c.Prepared, Based: []string{}, Replicas: []string{},
+	}
+	if c.Kind == dht.KindTombstone {
+		out.Kind = api.Tombstone
+	} else if withValue {
+		out.Value, out.ValueBase64 = asText(c.Value)
+	}
+	if !c.Version.IsZero() {
+		out.Version = new(c.Version.String())
+	}
+	for _, v := range c.Based {
+		out.Based = append(out.Based, v.String())
+	}
+	if c.Left > 0 {
+		out.LeftS = new(c.Left.Seconds())
+	}
+	if c.Protect&dht.ProtectDomain != 0 {
+		out.Protect = append(out.Protect, "domain")
+	}
+	if c.Protect&dht.ProtectEntry != 0 {
+		out.Protect = append(out.Protect, "entry")
+	}
+	for _, id := range c.Have {
+		out.Replicas = append(out.Replicas, id.String())
+	}
+	return out
+}
+
+func apiTrace(t dht.Trace, names map[p2p.ID]string) api.DhtTrace {
+	out := api.DhtTrace{Rounds: t.Rounds, Messages: t.Messages, Bytes: t.Bytes, TookMs: milliseconds(t.Took), Steps: []api.DhtStep{}}
+	for _, s := range t.Steps {
+		out.Steps = append(out.Steps, api.DhtStep{
+			Operation: s.Operation, Number: int64(s.Number), Round: s.Round, From: s.From.String(), To: s.To.String(), ToName: known(names[s.To]),
+			Proto: s.Proto, Items: s.Items, BytesOut: s.Out, BytesIn: s.In, Outcome: s.Outcome, Failed: new(s.Failed),
+			AtMs: milliseconds(s.At), TookMs: milliseconds(s.Took),
+		})
+	}
+	return out
+}
+
+// dhtPut reads what is to be put.
+func (a *nodeAPI) dhtPut(b api.DhtPut) (p dht.Put, err error) {
+	if p.Address, err = dhtAddress(b.Key, b.Domain, b.Content, b.Version); err != nil {
+		return p, err
+	}
+	if p.Value, err = bytesOf(b.Value, b.ValueBase64); err != nil {
+		return p, err
+	}
+	if len(p.Value) > dht.MaxValue {
+		return p, fmt.Errorf("%w: %d bytes, at most %d", errTooBig, len(p.Value), dht.MaxValue)
+	}
+	switch {
+	case zero(b.Add) && zero(b.List), (zero(b.Add) || zero(b.List)) && b.Content != nil:
+		return p, fmt.Errorf("%w: only one of content, add and list names the content", errInvalid)
+	case zero(b.Add):
+		p.Content = dht.SumOf(p.Value)
+	case zero(b.List):
+		rand.Read(p.Content[:]) // never fails (crypto/rand)
+	}
+	for _, v := range zero(b.Based) {
+		var version dht.Version
+		if err := version.UnmarshalText([]byte(v)); err != nil {
+			return p, fmt.Errorf("%w: %w", errInvalid, err)
+		}
+		p.Based = append(p.Based, version)
+	}
+	slices.SortFunc(p.Based, dht.Version.Compare)
+	p.TTL, p.Absent, p.Fork = seconds(b.TtlS), zero(b.Absent), zero(b.Fork)
+	p.Protect = protection(b.Protect)
+	if b.Owner != nil {
+		m, err := a.tableMember(*b.Owner)
+		if err != nil {
+			return p, err
+		}
+		if p.Protect == 0 {
+			return p, fmt.Errorf("%w: an owner of nothing: say in protect what it is to own", errInvalid)
+		}
+		p.Owner = m.PublicKey
+	}
+	return p, nil
+}
+
+func protection(names *api.DhtProtect) (out dht.Protect) {
+	for _, n := range zero(names) {
+		switch n {
+		case "domain":
+			out |= dht.ProtectDomain
+		case "entry":
+			out |= dht.ProtectEntry
+		}
+	}
+	return out
+}
+
+// memberOf finds a member by the text of its ID.
+func (a *nodeAPI) tableMember(id string) (dht.Member, error) {
+	all := a.node.DHT().Nearest(p2p.Key{}, len(a.node.Members()))
+	for _, m := range all {
+		if m.ID.String() == id {
+			return m, nil
+		}
+	}
+	return dht.Member{}, fmt.Errorf("%w: member %.60q: there is none with this ID", errInvalid, id)
+}
+
+// PutValue implements api.StrictServerInterface.
+func (a *nodeAPI) PutValue(ctx context.Context, r api.PutValueRequestObject) (api.PutValueResponseObject, error) {
+	p, err := a.dhtPut(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	result, trace, err := a.node.DHT().Put(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := a.stored(result, trace, p.Value)
+	if err != nil {
+		return nil, err
+	}
+	return api.PutValue200JSONResponse(stored), nil
+}
+
+// stored is the reply to a put of one record, or the error that it became.
+func (a *nodeAPI) stored(r dht.PutResult, trace dht.Trace, value []byte) (api.DhtStored, error) {
+	if err := refusal(r); err != nil {
+		return api.DhtStored{}, err
+	}
+	names := a.memberNames()
+	return api.DhtStored{
+		Record: apiRecord(putCopy(r, value), names, value != nil), Status: api.DhtStatus(r.Status.String()), Copies: r.Copies,
+		Replicas: apiReplicas(r.Replicas), Trace: apiTrace(trace, names),
+	}, nil
+}
+
+// putCopy is what was put, as a get would find it.
+func putCopy(r dht.PutResult, value []byte) dht.Copy {
+	c := dht.Copy{Record: dht.Record{Header: r.Header, Value: value}}
+	c.Left, _ = r.Header.TimeToLive()
+	for _, replica := range r.Replicas {
+		if replica.Status.Stored() {
+			c.Have = append(c.Have, replica.ID)
+		}
+	}
+	return c
+}
+
+func apiReplicas(all []dht.Replica) []api.DhtReplica {
+	out := []api.DhtReplica{}
+	for _, r := range all {
+		out = append(out, api.DhtReplica{Id: r.ID.String(), Name: r.Name, Status: api.DhtStatus(r.Status.String()), Error: known(r.Error)})
+	}
+	return out
+}
+
+func apiItems(results []dht.PutResult) []api.DhtItemStored {
+	out := []api.DhtItemStored{}
+	for _, r := range results {
+		h := r.Header
+		out = append(out, api.DhtItemStored{
+			Location: hex.EncodeToString(h.Location[:]), Domain: hex.EncodeToString(h.Domain[:]), Content: hex.EncodeToString(h.Content[:]),
+			Status: api.DhtStatus(r.Status.String()), Copies: r.Copies,
+		})
+	}
+	return out
+}
+
+func bodyQuery(b api.DhtQuery) (dht.Query, error) {
+	return dhtQuery{
+		key: b.Key, domain: b.Domain, content: b.Content, from: b.From, to: b.To, allDomains: zero(b.AllDomains),
+		descending: zero(b.Descending), noValues: !or(b.Values, true), allVersions: zero(b.Versions) == "all", limit: or(b.Limit, 100),
+	}.read()
+}
+
+func bodyQueries(all []api.DhtQuery) ([]dht.Query, error) {
+	out := make([]dht.Query, len(all))
+	for i, b := range all {
+		q, err := bodyQuery(b)
+		if err != nil {
+			return nil, fmt.Errorf("query %d: %w", i, err)
+		}
+		out[i] = q
+	}
+	return out, nil
+}
+
+// BatchDht implements api.StrictServerInterface.
+func (a *nodeAPI) BatchDht(ctx context.Context, r api.BatchDhtRequestObject) (api.BatchDhtResponseObject, error) {
+	var puts []dht.Put
+	for i, b := range zero(r.Body.Put) {
+		p, err := a.dhtPut(b)
+		if err != nil {
+			return nil, fmt.Errorf("put %d: %w", i, err)
+		}
+		puts = append(puts, p)
+	}
+	gets, err := bodyQueries(zero(r.Body.Get))
+	if err != nil {
+		return nil, err
+	}
+	removes, err := bodyQueries(zero(r.Body.Remove))
+	if err != nil {
+		return nil, err
+	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	names := a.memberNames()
+	out := api.DhtBatchResult{Put: []api.DhtItemStored{}, Get: []api.DhtItemFound{}, Remove: []api.DhtItemStored{}}
+	var whole dht.Trace
+	if len(puts) > 0 {
+		results, trace, err := a.node.DHT().MultiPut(ctx, puts)
+		if err != nil {
+			return nil, err
+		}
+		out.Put = apiItems(results)
+		whole.Add(trace)
+	}
+	if len(gets) > 0 {
+		found, trace, err := a.node.DHT().MultiGet(ctx, gets, dht.ReadOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for i, f := range found {
+			one := api.DhtItemFound{Key: hex.EncodeToString(gets[i].Location[:]), Items: []api.DhtRecord{}, More: f.More}
+			for _, c := range f.Records {
+				one.Items = append(one.Items, apiRecord(c, names, !gets[i].Bare))
+			}
+			out.Get = append(out.Get, one)
+		}
+		whole.Add(trace)
+	}
+	if len(removes) > 0 {
+		_, results, trace, err := a.node.DHT().MultiRemove(ctx, removes)
+		if err != nil {
+			return nil, err
+		}
+		out.Remove = apiItems(results)
+		whole.Add(trace)
+	}
+	out.Trace = apiTrace(whole, names)
+	return api.BatchDht200JSONResponse(out), nil
+}
+
+// RemoveValues implements api.StrictServerInterface.
+func (a *nodeAPI) RemoveValues(ctx context.Context, r api.RemoveValuesRequestObject) (api.RemoveValuesResponseObject, error) {
+	q, err := bodyQuery(*r.Body)
+	if err != nil {
+		return nil, err
+	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	removed, results, trace, err := a.node.DHT().MultiRemove(ctx, []dht.Query{q})
+	if err != nil {
+		return nil, err
+	}
+	names := a.memberNames()
+	out := api.DhtRemoved{Items: []api.DhtRecord{}, Results: apiItems(results), Trace: apiTrace(trace, names)}
+	for _, c := range removed {
+		out.Items = append(out.Items, apiRecord(c, names, !q.Bare))
+	}
+	if len(results) == 1 {
+		if err := refusal(results[0]); err != nil {
+			return nil, err
+		}
+	}
+	return api.RemoveValues200JSONResponse(out), nil
+}
+
+// RenewValue implements api.StrictServerInterface.
+func (a *nodeAPI) RenewValue(ctx context.Context, r api.RenewValueRequestObject) (api.RenewValueResponseObject, error) {
+	b := *r.Body
+	at, err := dhtAddress(b.Key, b.Domain, b.Content, b.Version)
+	if err != nil {
+		return nil, err
+	}
+	var owner dht.Member
+	switch {
+	case b.Owner != nil && b.TtlS != nil, b.Owner == nil && b.TtlS == nil:
+		return nil, fmt.Errorf("%w: either ttl_s or owner", errInvalid)
+	case b.Owner != nil:
+		if owner, err = a.tableMember(*b.Owner); err != nil {
+			return nil, err
+		}
+	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var results []dht.PutResult
+	var trace dht.Trace
+	if b.Owner != nil {
+		results, trace, err = a.node.DHT().Transfer(ctx, []dht.Address{at}, owner.PublicKey)
+	} else {
+		results, trace, err = a.node.DHT().MultiRenew(ctx, []dht.Address{at}, seconds(b.TtlS))
+	}
+	if err != nil {
+		return nil, err
+	}
+	stored, err := a.stored(results[0], trace, nil)
+	if err != nil {
+		return nil, err
+	}
+	return api.RenewValue200JSONResponse(stored), nil
+}

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
+)
+
+// TestRegisters: what an acceptor has promised is there again after a restart, and an error
+// of the decision undoes all of it.
+func TestRegisters(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := p2p.Key{1}, p2p.Key{2}
+	config, err := paxos.NewConfig([]p2p.ID{{7}, {8}, {9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := paxos.State{
+		Config: config, Promised: paxos.Ballot{Epoch: 1, Counter: 5, Proposer: p2p.ID{7}}, Accepted: paxos.Ballot{Epoch: 1, Counter: 4, Proposer: p2p.ID{8}},
+		Value: paxos.Value{Exists: true, Data: []byte("hello"), Version: 1, Recent: []paxos.OpID{{1}}},
+	}
+	err = s.Registers().Change(t.Context(), []p2p.Key{one, two}, func(states []paxos.State) error {
+		if !states[0].IsZero() || !states[1].IsZero() {
+			t.Error("a new store knows something")
+		}
+		states[0] = state
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := errors.New("wrong")
+	err = s.Registers().Change(t.Context(), []p2p.Key{one}, func(states []paxos.State) error {
+		states[0].Value.Data = []byte("other")
+		return wrong
+	})
+	if !errors.Is(err, wrong) {
+		t.Errorf("got %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	err = s.Registers().Change(t.Context(), []p2p.Key{one, two}, func(states []paxos.State) error {
+		if diff := cmp.Diff(state, states[0]); diff != "" {
+			t.Error(diff)
+		}
+		if !states[1].IsZero() {
+			t.Error("a register was made that nobody wanted")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
