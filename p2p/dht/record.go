@@ -2,7 +2,6 @@ package dht
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
@@ -161,12 +160,4 @@ func (h *Header) hash() [sha256.Size]byte { return leafHash(h.encode()) }
 // whether there is an end at all.
 func (h Header) TimeToLive() (time.Duration, bool) {
 	return time.Duration(h.TTL) * time.Second, h.TTL > 0
-}
-
-// compareRecords orders by address, and of one address the one that holds first.
-func compareRecords(a, b Record) int {
-	if c := a.Compare(b.Address); c != 0 {
-		return c
-	}
-	return cmp.Compare(b.Seq, a.Seq)
 }

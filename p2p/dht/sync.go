@@ -102,15 +102,6 @@ type locatedAnswer struct {
 	More    bool     `cbor:"3,keyasint,omitempty"` // there are more copies
 }
 
-// prefixOf returns the digits of a key.
-func prefixOf(k p2p.Key, n int) []byte {
-	out := make([]byte, n)
-	for i := range out {
-		out[i] = k[i/2] >> (4 * (1 - i%2)) & 15
-	}
-	return out
-}
-
 // under returns the part of sums, which are in order, whose keys begin with the digits.
 func under(sums []LocationSum, prefix []byte) []LocationSum {
 	var low, high p2p.Key

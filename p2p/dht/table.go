@@ -2,7 +2,6 @@ package dht
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -277,6 +276,3 @@ func each[T any](of map[p2p.ID]T, f func(p2p.ID, T)) {
 
 // ErrNoReplica: nobody who should keep a location could be asked.
 var ErrNoReplica = errors.New("no replica can be asked")
-
-// key returns the public key under which this node writes.
-func (t *Table) key() ed25519.PublicKey { return t.o.Identity.PublicKey() }

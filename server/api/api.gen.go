@@ -165,7 +165,9 @@ func (e DhtRuleClaim) Valid() bool {
 const (
 	DhtStatusBadSignature   DhtStatus = "bad_signature"
 	DhtStatusDeleted        DhtStatus = "deleted"
+	DhtStatusExpired        DhtStatus = "expired"
 	DhtStatusFailed         DhtStatus = "failed"
+	DhtStatusFromTheFuture  DhtStatus = "from_the_future"
 	DhtStatusMalformed      DhtStatus = "malformed"
 	DhtStatusNotAbsent      DhtStatus = "not_absent"
 	DhtStatusNotFound       DhtStatus = "not_found"
@@ -187,7 +189,11 @@ func (e DhtStatus) Valid() bool {
 		return true
 	case DhtStatusDeleted:
 		return true
+	case DhtStatusExpired:
+		return true
 	case DhtStatusFailed:
+		return true
+	case DhtStatusFromTheFuture:
 		return true
 	case DhtStatusMalformed:
 		return true

@@ -1266,7 +1266,7 @@ export interface components {
         };
         DhtProtect: ("domain" | "entry")[];
         /** @enum {string} */
-        DhtStatus: "failed" | "ok" | "ok_unchanged" | "ok_prepared" | "stale" | "not_absent" | "protected" | "version_fork" | "not_found" | "deleted" | "not_responsible" | "quota" | "malformed" | "bad_signature" | "too_large";
+        DhtStatus: "failed" | "ok" | "ok_unchanged" | "ok_prepared" | "stale" | "not_absent" | "protected" | "version_fork" | "not_found" | "deleted" | "not_responsible" | "quota" | "malformed" | "bad_signature" | "too_large" | "from_the_future" | "expired";
         DhtRecord: {
             /** @description 64 hexadecimal digits */
             location: string;
