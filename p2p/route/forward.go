@@ -23,8 +23,8 @@ import (
 const ForwardProtocol = "forward/1"
 
 const (
-	// tries is how many members a node hands a request to at most, one after the other.
-	tries = 3
+	// Tries is how many members a node hands a request to at most, one after the other.
+	Tries = 3
 	// defaultPatience is how long a call takes at most whose context has no end.
 	defaultPatience = 10 * time.Second
 	// longestSilence is how long the first of the tries may say nothing before the next one
@@ -318,7 +318,7 @@ func (r *Router) ways(e *Envelope, from p2p.ID) ([]way, error) {
 	if len(ahead) == 0 {
 		return nil, fmt.Errorf("nobody of %d linked members is nearer", len(linked))
 	}
-	ways := make([]way, min(len(ahead), tries))
+	ways := make([]way, min(len(ahead), Tries))
 	for i := range ways {
 		ways[i] = way{ahead[i], links[ahead[i].ID]}
 	}

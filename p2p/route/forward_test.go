@@ -114,9 +114,9 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// between returns a town in which 7 reaches 0 only by 1, which does what a test wants, and
+// byOne returns a town in which 7 reaches 0 only by 1, which does what a test wants, and
 // the honest handler of 1.
-func between(t *testing.T) (w *town, a, hop, target *home, honest p2p.Handler) {
+func byOne(t *testing.T) (w *town, a, hop, target *home, honest p2p.Handler) {
 	w = newTown(t, 8)
 	hop = w.homes[1]
 	honest = hop.handleForward
@@ -153,7 +153,7 @@ func TestHopChangesRequest(t *testing.T) {
 		"target":      nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, a, hop, target, honest := between(t)
+			w, a, hop, target, honest := byOne(t)
 			w.road(1, 2)
 			switch name {
 			case "origin":
@@ -181,7 +181,7 @@ func TestHopChangesRequest(t *testing.T) {
 // A hop that changes an answer, or gives that to another request, achieves nothing; if
 // there is another way, the call even succeeds.
 func TestHopChangesAnswer(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	a.ask(target, "honest")
 	var old []byte
 	for name, change := range map[string]func([]byte) []byte{
@@ -218,7 +218,7 @@ func TestHopChangesAnswer(t *testing.T) {
 // A request is served once, whoever sends it again, and whichever of the two has been
 // started again since.
 func TestReplay(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	var mu sync.Mutex
 	var recorded [][]byte
 	hop.turn(func(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
@@ -268,7 +268,7 @@ func TestReplay(t *testing.T) {
 
 // Who is no member gets nothing passed on, by nobody.
 func TestStrangers(t *testing.T) {
-	w, a, hop, target, _ := between(t)
+	w, a, hop, target, _ := byOne(t)
 	a.ask(target, "as a member")
 	w.revoke(a)
 	if _, err := a.Call(t.Context(), target.self, "echo/1", []byte("revoked")); !errors.Is(err, p2p.ErrUnreachable) {
@@ -309,7 +309,7 @@ func TestStrangers(t *testing.T) {
 // none goes no further. A node that passes in circles is refused by the first honest one
 // that sees the request twice.
 func TestHopGames(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	seal := func(hops uint8, patience uint32) []byte {
 		e := a.envelope(w.all[target.self], "echo/1", nil)
 		e.Hops, e.Patience = hops, patience
@@ -416,7 +416,7 @@ func TestSilentHop(t *testing.T) {
 // All hang: the call ends when its patience does, and nobody waits longer.
 func TestAllSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, a, hop, target, _ := between(t)
+		w, a, hop, target, _ := byOne(t)
 		var over atomic.Int64
 		start := time.Now()
 		hop.turn(func(ctx context.Context, _ p2p.Link, b []byte) ([]byte, error) {
@@ -443,7 +443,7 @@ func TestAllSilent(t *testing.T) {
 
 // A flood through one node is cut to what one link may bring; others go on.
 func TestFlood(t *testing.T) {
-	w, a, hop, target, _ := between(t)
+	w, a, hop, target, _ := byOne(t)
 	w.road(6, 1)
 	a.ask(target, "before")
 	l, err := a.to(hop.self)
