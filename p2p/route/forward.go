@@ -23,8 +23,11 @@ import (
 const ForwardProtocol = "forward/1"
 
 const (
-	// Tries is how many members a node hands a request to at most, one after the other.
-	Tries = 3
+	// Tries is how many members a node hands somebody else's request to at most, one after the
+	// other, and OwnTries how many its own: its peers may all be farther from the target
+	// than it is itself, and only some of them have a link to it.
+	Tries    = 3
+	OwnTries = 8
 	// defaultPatience is how long a call takes at most whose context has no end.
 	defaultPatience = 10 * time.Second
 	// longestSilence is how long the first of the tries may say nothing before the next one
@@ -108,18 +111,20 @@ type toward struct {
 	seq   uint64 // of the last call
 }
 
-// New returns a Router without handlers.
+// New returns a Router that answers FindProtocol and nothing else.
 func New(o Options) *Router {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	var key [32]byte
 	rand.Read(key[:]) // never fails (crypto/rand)
-	return &Router{
+	r := &Router{
 		o: o, self: o.Identity.ID(), incarnation: NewNonce(), handlers: map[string]Handler{},
 		limits: newLimits(), served: newTurns(servedOfEach, servedAtOnce), sent: newTurns(callsTo, 0), exchanges: newTurns(exchangesOfEach, exchangesAtOnce),
 		guard: newGuard(key), toward: map[p2p.ID]*toward{},
 	}
+	r.Handle(FindProtocol, r.handleFind)
+	return r
 }
 
 // Handle sets who answers the calls of a protocol, whichever way they come. It is called
@@ -273,20 +278,23 @@ func (r *Router) learn(to p2p.ID, epoch Nonce) {
 	}
 }
 
-// Ahead returns those of the linked members that are strictly nearer to a target than the
-// position here, nearest first. Each hop is, so that no request returns to where it was.
-func Ahead(here, target p2p.Key, linked []Member) []Member {
-	best := here.Distance(target)
-	var ahead []Member
-	for _, m := range linked {
-		if m.Position.Distance(target).Compare(best) < 0 {
-			ahead = append(ahead, m)
-		}
-	}
-	slices.SortFunc(ahead, func(a, b Member) int {
+// ByDistance sorts linked members by their distance to a target, and returns those to
+// whom its origin hands a request, best first.
+func ByDistance(target p2p.Key, linked []Member) []Member {
+	slices.SortFunc(linked, func(a, b Member) int {
 		return cmp.Or(a.Position.Distance(target).Compare(b.Position.Distance(target)), a.ID.Compare(b.ID))
 	})
-	return ahead
+	return linked[:min(len(linked), OwnTries)]
+}
+
+// Ahead sorts linked members likewise, and returns those to whom somebody else's request is
+// passed on: they are strictly nearer to the target than the position here. So, once it
+// has left its origin, which gets it from nobody, no request returns to where it was.
+func Ahead(here, target p2p.Key, linked []Member) []Member {
+	best := here.Distance(target)
+	linked = slices.DeleteFunc(linked, func(m Member) bool { return m.Position.Distance(target).Compare(best) >= 0 })
+	ahead := ByDistance(target, linked)
+	return ahead[:min(len(ahead), Tries)]
 }
 
 // way is a member to whom a request can be handed.
@@ -314,13 +322,18 @@ func (r *Router) ways(e *Envelope, from p2p.ID) ([]way, error) {
 		}
 		linked, links[m.ID] = append(linked, m), l
 	}
-	ahead := Ahead(self.Position, e.Position, linked)
-	if len(ahead) == 0 {
-		return nil, fmt.Errorf("nobody of %d linked members is nearer", len(linked))
+	all := len(linked)
+	if from.IsZero() {
+		linked = ByDistance(e.Position, linked)
+	} else {
+		linked = Ahead(self.Position, e.Position, linked)
 	}
-	ways := make([]way, min(len(ahead), Tries))
-	for i := range ways {
-		ways[i] = way{ahead[i], links[ahead[i].ID]}
+	if len(linked) == 0 {
+		return nil, fmt.Errorf("none of %d linked members is nearer to it", all)
+	}
+	ways := make([]way, len(linked))
+	for i, m := range linked {
+		ways[i] = way{m, links[m.ID]}
 	}
 	return ways, nil
 }

@@ -37,7 +37,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("%d hops were told, want 3: over a link nothing is forwarded", n)
 	}
 	a.ask(a, "to itself")
-	if _, err := a.Call(t.Context(), w.homes[3].self, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "nobody of 1 linked members is nearer") {
+	if _, err := a.Call(t.Context(), w.homes[3].self, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "linked members is nearer to it") {
 		t.Errorf("a member without links: %v", err)
 	}
 	if _, err := a.Call(t.Context(), p2p.ID{9}, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "no member") {

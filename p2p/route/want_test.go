@@ -122,7 +122,7 @@ func TestGreedyForwarding(t *testing.T) {
 			target := space.Closest(key, 1)[0]
 			here, h := random.IntN(n), 0
 			for members[here].ID != target.ID {
-				ahead := Ahead(members[here].Position, target.Position, links[here])
+				ahead := Ahead(members[here].Position, target.Position, slices.Clone(links[here]))
 				if len(ahead) == 0 || h > MaxHops {
 					t.Fatalf("n=%d: a dead end after %d hops", n, h)
 				}

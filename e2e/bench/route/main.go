@@ -227,7 +227,7 @@ func (w *network) requests(random *rand.Rand, lookups int) routes {
 		fill(random, &key)
 		from := index(living[random.IntN(len(living))].ID)
 		nearest := index(space.Closest(key, 1)[0].ID)
-		t := trip{network: w, key: w.members[nearest].Position, target: nearest}
+		t := trip{network: w, key: w.members[nearest].Position, target: nearest, seen: []int32{from}}
 		hops, found := t.pass(from, route.MaxHops)
 		if found {
 			r.right++
@@ -240,8 +240,8 @@ func (w *network) requests(random *rand.Rand, lookups int) routes {
 	return r
 }
 
-// trip is one request. It is passed on as p2p/route does: to the three best that are nearer,
-// one after the other, and by each of them in the same way.
+// trip is one request. It is passed on as p2p/route does: to the best that are nearer, one
+// after the other, and by each of them in the same way.
 type trip struct {
 	*network
 	key      p2p.Key
@@ -263,8 +263,12 @@ func (t *trip) pass(at int32, left int) (hops int, found bool) {
 			linked = append(linked, t.members[j])
 		}
 	}
-	ahead := route.Ahead(t.members[at].Position, t.key, linked)
-	for _, m := range ahead[:min(len(ahead), route.Tries)] {
+	if left == route.MaxHops {
+		linked = route.ByDistance(t.key, linked)
+	} else {
+		linked = route.Ahead(t.members[at].Position, t.key, linked)
+	}
+	for _, m := range linked {
 		j := index(m.ID)
 		t.messages++
 		if t.gone[j] || slices.Contains(t.seen, j) {
