@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/nat/portmap"
+	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -55,6 +57,7 @@ type Node struct {
 	mesh      *search.Mesh
 	network   *nat.Service
 	router    *portmap.Mapper // nil: no router is asked for anything
+	route     *route.Router   // calls to members, with a link or without
 	stun      *servers
 	links     *links
 	paths     *paths
@@ -131,7 +134,11 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	if err != nil {
 		return err
 	}
-	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
+	n.route = route.New(route.Options{
+		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
+		Member: n.routed, Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
+	})
+	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.route}
 	n.folders, err = folder.Open(folder.Options{
 		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
 		Allowed: n.readable,
@@ -151,9 +158,10 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
-	n.handlers[search.Proto] = n.index.Handler
-	n.handlers[search.FetchProto] = n.index.FetchHandler
-	n.handlers[folder.ListProtocol] = n.folders.HandleList
+	n.route.Handle(search.Proto, n.index.Handler)
+	n.route.Handle(search.FetchProto, n.index.FetchHandler)
+	n.route.Handle(folder.ListProtocol, n.folders.HandleList)
+	maps.Copy(n.handlers, n.route.Handlers())
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.handlers[nat.Protocol] = n.network.Handle
 	n.handlers[pathProto] = n.paths.handle
@@ -348,6 +356,8 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 			reset(conn)
 		case proto == folder.ContentProtocol:
 			wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
+		case proto == route.ExchangeProtocol:
+			wg.Go(func() { n.route.ServeStream(ctx, l, conn) })
 		case proto == exchange.IndexProtocol || proto == exchange.FilesProtocol:
 			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
 		default:
@@ -484,6 +494,7 @@ type Peer struct {
 	Stats     p2p.Stats // bytes over all links since this node started
 	Since     time.Time // when the link came up, or went down; zero: it was never up
 	Error     string    // why there is no link
+	Through   bool      // there is none because it is reached through others: the network is large
 }
 
 // Peers returns all other members, by name.
