@@ -17,8 +17,8 @@ const (
 	// MaxForwarded is how long a forwarded request, and its answer, may be: a message
 	// of a link holds it with all that travels beside it.
 	MaxForwarded = 56 << 10
-	// MaxHops is how many members may pass a request on. Greedy routing over the links
-	// of Want takes 7 hops at most among 34,000 members (BENCHMARKS.md).
+	// MaxHops is how many hops a request may take. Over the links of Want 5 are enough among
+	// 34,000 members, and 8 when a tenth of them has just gone (BENCHMARKS.md).
 	MaxHops = 8
 	// maxPatience is the longest that a forwarded call may take, in milliseconds.
 	maxPatience = 30_000
