@@ -148,6 +148,7 @@ func TestHopChangesRequest(t *testing.T) {
 		"epoch":       func(e *Envelope) { e.Epoch[0]++ },
 		"incarnation": func(e *Envelope) { e.Incarnation[0]++ },
 		"position":    func(e *Envelope) { e.Position[5]++ },
+		"key":         func(e *Envelope) { e.Public[0]++ },
 		"signature":   func(e *Envelope) { e.Sig[0]++ },
 		"origin":      nil, // set below
 		"target":      nil,
@@ -190,7 +191,7 @@ func TestHopChangesAnswer(t *testing.T) {
 		"junk":    func([]byte) []byte { return []byte("junk") },
 		"none":    func([]byte) []byte { return nil },
 		"own": func(b []byte) []byte {
-			forged, err := answer{Body: []byte("forged")}.seal(hop.identity, testNetwork, digest{})
+			forged, err := answer{Sealed: []byte("forged")}.seal(hop.identity, testNetwork, digest{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -213,6 +214,28 @@ func TestHopChangesAnswer(t *testing.T) {
 	w.road(7, 2, 0)
 	hop.turn(func(context.Context, p2p.Link, []byte) ([]byte, error) { return []byte("junk"), nil })
 	a.ask(target, "by another way")
+}
+
+// Those in between see that there is a request, and not what it says, nor the answer.
+func TestHopReads(t *testing.T) {
+	_, a, hop, target, honest := byOne(t)
+	var mu sync.Mutex
+	var seen []byte
+	hop.turn(func(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
+		resp, err := honest(ctx, from, b)
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(append(seen, b...), resp...)
+		return resp, err
+	})
+	for range 2 { // with an epoch, and without
+		a.ask(target, "salaries of all")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(seen) == 0 || bytes.Contains(seen, []byte("salaries")) {
+		t.Errorf("the hop reads %d bytes, among them what it is not to know", len(seen))
+	}
 }
 
 // A request is served once, whoever sends it again, and whichever of the two has been
@@ -278,7 +301,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("%d hops after the revocation, want the 2 before it", n)
 	}
 	// The hop lets it through: the target does not.
-	e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: 9, Proto: "echo/1", Hops: 1, Patience: 1000}
+	e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: 9, Proto: "echo/1", Hops: 1, Patience: 1000, Public: make([]byte, publicSize)}
 	e.sign(a.identity, testNetwork)
 	b, err := e.encode()
 	if err != nil {
@@ -311,7 +334,10 @@ func TestStrangers(t *testing.T) {
 func TestHopGames(t *testing.T) {
 	w, a, hop, target, honest := byOne(t)
 	seal := func(hops uint8, patience uint32) []byte {
-		e := a.envelope(w.all[target.self], "echo/1", nil)
+		e, _, err := a.envelope(w.all[target.self], "echo/1", nil, testNetwork)
+		if err != nil {
+			t.Fatal(err)
+		}
 		e.Hops, e.Patience = hops, patience
 		e.sign(a.identity, testNetwork)
 		b, err := e.encode()
@@ -452,7 +478,7 @@ func TestFlood(t *testing.T) {
 	}
 	busy := 0
 	for i := range callsBurst + 500 {
-		e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: uint64(i + 1), Proto: "echo/1", Hops: 1, Patience: 1000}
+		e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: uint64(i + 1), Proto: "echo/1", Hops: 1, Patience: 1000, Public: make([]byte, publicSize)}
 		e.Origin, e.Sig = a.identity.PublicKey(), make([]byte, 64)
 		b, err := e.encode()
 		if err != nil {
