@@ -27,6 +27,9 @@ func (a *nodeAPI) GetPeerPath(ctx context.Context, r api.GetPeerPathRequestObjec
 	if p.Connected {
 		out.Kind, out.Why = known(api.PathKind(p.Path.Kind)), p.Path.Why
 	}
+	if p.Through {
+		out.Why = "No link is kept to each member of a network of this size. This one is reached through others."
+	}
 	if p.There != nil {
 		there := a.apiView(*p.There, a.node.ID())
 		out.There = &there

@@ -22,7 +22,7 @@ func (a *nodeAPI) ListPeers(context.Context, api.ListPeersRequestObject) (api.Li
 
 func (a *nodeAPI) apiPeer(p node.Peer) api.Peer {
 	out := api.Peer{
-		Id: p.ID.String(), Name: p.Name, Connected: p.Connected, RttMs: milliseconds(p.Stats.RTT),
+		Id: p.ID.String(), Name: p.Name, Connected: p.Connected, Through: p.Through, RttMs: milliseconds(p.Stats.RTT),
 		BytesIn: int64(p.Stats.BytesIn), BytesOut: int64(p.Stats.BytesOut), Since: when(p.Since), Error: plain(p.Error),
 	}
 	if p.Connected {

@@ -61,7 +61,7 @@ type Caller interface {
 // Options of a Service.
 type Options struct {
 	Caller  Caller
-	Link    func(p2p.ID) (p2p.Link, error)
+	Link    func(context.Context, p2p.ID) (p2p.Link, error) // makes one if it has to
 	Publish p2p.Publish
 }
 

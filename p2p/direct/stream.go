@@ -29,7 +29,7 @@ func (s *Service) Open(ctx context.Context, to p2p.ID, port string) (net.Conn, e
 	if len(port) > MaxPort {
 		return nil, fmt.Errorf("direct: port %.20q…: %w", port, ErrPort)
 	}
-	l, err := s.o.Link(to)
+	l, err := s.o.Link(ctx, to)
 	if err != nil {
 		return nil, fmt.Errorf("direct: stream to %s: %w", to.Short(), err)
 	}

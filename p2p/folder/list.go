@@ -47,13 +47,13 @@ type listed struct {
 	Hash     []byte `cbor:"6,keyasint,omitempty"`
 }
 
-// HandleList answers a call of ListProtocol.
-func (s *Service) HandleList(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
+// HandleList answers a call of ListProtocol to the member that asks, whichever way it has come.
+func (s *Service) HandleList(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
 	var r listRequest
 	if err := wire.Unmarshal(req, &r); err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: "not a request for entries"}
 	}
-	if !s.options.Allowed(from.Peer(), r.Folder) {
+	if !s.options.Allowed(from, r.Folder) {
 		return nil, &p2p.CallError{Code: "forbidden", Message: ErrForbidden.Error()}
 	}
 	entries, next, err := s.Entries(ctx, r.Folder, r.Prefix, r.Cursor, min(r.Limit, maxListed))
@@ -84,23 +84,23 @@ func pack(entries []Entry, next string) listResponse {
 	return r
 }
 
-// FetchEntries reads entries of a folder that the peer at the other end of l
+// FetchEntries reads entries of a folder that the member from
 // shares; see Service.Entries. It may return fewer than limit although more follow.
-// Errors: ErrNotFound, ErrForbidden, and those of the link.
-func FetchEntries(ctx context.Context, l p2p.Link, id, prefix, cursor string, limit int) ([]Entry, string, error) {
-	entries, next, err := fetchEntries(ctx, l, listRequest{Folder: id, Prefix: prefix, Cursor: cursor, Limit: limit})
+// Errors: ErrNotFound, ErrForbidden, and those of the caller.
+func FetchEntries(ctx context.Context, c p2p.Caller, from p2p.ID, id, prefix, cursor string, limit int) ([]Entry, string, error) {
+	entries, next, err := fetchEntries(ctx, c, from, listRequest{Folder: id, Prefix: prefix, Cursor: cursor, Limit: limit})
 	if err != nil {
-		return nil, "", fmt.Errorf("folder: entries of %.30q from %s: %w", id, l.Peer().Short(), err)
+		return nil, "", fmt.Errorf("folder: entries of %.30q from %s: %w", id, from.Short(), err)
 	}
 	return entries, next, nil
 }
 
-func fetchEntries(ctx context.Context, l p2p.Link, r listRequest) ([]Entry, string, error) {
+func fetchEntries(ctx context.Context, c p2p.Caller, from p2p.ID, r listRequest) ([]Entry, string, error) {
 	req, err := wire.Marshal(r)
 	if err != nil {
 		return nil, "", err
 	}
-	b, err := l.Call(ctx, ListProtocol, req)
+	b, err := c.Call(ctx, from, ListProtocol, req)
 	var refused *p2p.CallError
 	if errors.As(err, &refused) {
 		for _, known := range refusals {

@@ -13,17 +13,16 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
-// lister is a link whose other end answers entries/1 with handle.
+// lister is the member 7, whom another one answers entries/1 with handle.
 type lister struct {
-	peer
-	handle p2p.Handler
+	handle func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error)
 }
 
-func (l lister) Call(ctx context.Context, proto string, req []byte) ([]byte, error) {
+func (l lister) Call(ctx context.Context, _ p2p.ID, proto string, req []byte) ([]byte, error) {
 	if proto != ListProtocol {
 		return nil, p2p.ErrNoProtocol
 	}
-	return l.handle(ctx, peer{id: p2p.ID{7}}, req)
+	return l.handle(ctx, p2p.ID{7}, req)
 }
 
 func TestFetchEntries(t *testing.T) {
@@ -40,7 +39,7 @@ func TestFetchEntries(t *testing.T) {
 	l := lister{handle: b.HandleList}
 	var got []Entry
 	for cursor := ""; ; {
-		page, next, err := FetchEntries(t.Context(), l, id, "", cursor, MaxEntries)
+		page, next, err := FetchEntries(t.Context(), l, p2p.ID{8}, id, "", cursor, MaxEntries)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +51,14 @@ func TestFetchEntries(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if page, next, err := FetchEntries(t.Context(), l, id, "z", "", 5); err != nil || len(page) != 1 || next != "" {
+	if page, next, err := FetchEntries(t.Context(), l, p2p.ID{8}, id, "z", "", 5); err != nil || len(page) != 1 || next != "" {
 		t.Errorf("prefix z: %v, next %q, %v", page, next, err)
 	}
-	if _, _, err := FetchEntries(t.Context(), l, strings.Repeat("a", 26), "", "", 5); !errors.Is(err, ErrNotFound) {
+	if _, _, err := FetchEntries(t.Context(), l, p2p.ID{8}, strings.Repeat("a", 26), "", "", 5); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown folder: %v", err)
 	}
 	stranger := newBench(t, Options{}).start()
-	if _, _, err := FetchEntries(t.Context(), lister{handle: stranger.HandleList}, id, "", "", 5); !errors.Is(err, ErrForbidden) {
+	if _, _, err := FetchEntries(t.Context(), lister{handle: stranger.HandleList}, p2p.ID{8}, id, "", "", 5); !errors.Is(err, ErrForbidden) {
 		t.Errorf("no access: %v", err)
 	}
 }
@@ -83,8 +82,8 @@ func TestFetchEntriesFromALiar(t *testing.T) {
 		if page.Entries != nil && !strings.HasPrefix(page.Entries[0].Path, prefix) && what != "not asked for" {
 			prefix = "" // it shall be wrong for its own reason
 		}
-		l := lister{handle: func(context.Context, p2p.Link, []byte) ([]byte, error) { return wire.Marshal(page) }}
-		if got, _, err := FetchEntries(t.Context(), l, "x", prefix, "B", 3); err == nil {
+		l := lister{handle: func(context.Context, p2p.ID, []byte) ([]byte, error) { return wire.Marshal(page) }}
+		if got, _, err := FetchEntries(t.Context(), l, p2p.ID{8}, "x", prefix, "B", 3); err == nil {
 			t.Errorf("%s: accepted %v", what, got)
 		}
 	}
@@ -97,8 +96,8 @@ func FuzzListResponse(f *testing.F) {
 	}
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		l := lister{handle: func(context.Context, p2p.Link, []byte) ([]byte, error) { return b, nil }}
-		entries, _, err := FetchEntries(t.Context(), l, "x", "", "", 10)
+		l := lister{handle: func(context.Context, p2p.ID, []byte) ([]byte, error) { return b, nil }}
+		entries, _, err := FetchEntries(t.Context(), l, p2p.ID{8}, "x", "", "", 10)
 		if err == nil && len(entries) > 10 {
 			t.Errorf("%d entries", len(entries))
 		}

@@ -105,7 +105,7 @@ func (s *section) Read(p []byte) (int, error) {
 }
 
 func (n *Node) remoteContent(ctx context.Context, f Folder, file string) (*Content, error) {
-	l, err := n.links.to(f.Node)
+	l, err := n.links.need(ctx, f.Node)
 	if err != nil {
 		return nil, fmt.Errorf("node: content of %s in %s of %s: %w", file, f.Label, f.NodeName, err)
 	}

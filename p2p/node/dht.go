@@ -34,14 +34,7 @@ const leaveTimeout = 2 * time.Second
 func (n *Node) newRoute(identity p2p.Identity, publish p2p.Publish) *route.Router {
 	return route.New(route.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
-		Member: func(id p2p.ID) (route.Member, bool) {
-			m, ok := n.members.Member(id)
-			if !ok || !n.isMember(id) {
-				return route.Member{}, false
-			}
-			return route.Member{ID: m.ID, Position: m.Key, Key: m.Contact.PublicKey}, true
-		},
-		Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
+		Member: n.routed, Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
 	})
 }
 

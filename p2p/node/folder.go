@@ -278,11 +278,7 @@ func (n *Node) Entries(ctx context.Context, id string, from p2p.ID, prefix, curs
 	if !f.Offered {
 		return n.folders.Entries(ctx, f.ID, prefix, cursor, limit)
 	}
-	l, err := n.links.to(f.Node)
-	if err != nil {
-		return nil, "", fmt.Errorf("node: entries of %s of %s: %w", f.Label, f.NodeName, err)
-	}
-	return folder.FetchEntries(ctx, l, f.ID, prefix, cursor, limit)
+	return folder.FetchEntries(ctx, n.route, f.Node, f.ID, prefix, cursor, limit)
 }
 
 // Skipped returns what the last scan of a folder shared here left out, and why.

@@ -53,6 +53,8 @@ type people struct {
 	told    []p2p.ID
 }
 
+func (p *people) want([]p2p.ID, map[p2p.ID]bool) map[p2p.ID]bool { return nil }
+
 func (p *people) isMember(id p2p.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

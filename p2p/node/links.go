@@ -29,12 +29,16 @@ type roster interface {
 	isMember(p2p.ID) bool
 	nameOf(p2p.ID) string
 	contacts() []p2p.Contact // of all other members
+	// want returns the members to whom links are to be kept, of those whom without does not
+	// name; nil: to all.
+	want(linked []p2p.ID, without map[p2p.ID]bool) map[p2p.ID]bool
 	// farewell tells the peer of a link why it is about to be closed, if it is one
 	// that was revoked. It takes no longer than a moment.
 	farewell(context.Context, p2p.Link)
 }
 
-// links keeps one link to every other member: it takes the links that come in,
+// links keeps one link to every other member, or in a large network to as many as lead
+// to all (want.go): it takes the links that come in,
 // dials the members that have none, and tells who is linked. Links of nodes that
 // are not members yet are guests' (guest.go).
 type links struct {
@@ -62,7 +66,9 @@ type links struct {
 	closed bool
 	held   bool // nobody is dialled for the time being
 	peers  map[p2p.ID]*peer
-	guests []*guest // the one that came first is first
+	guests []*guest        // the one that came first is first
+	wanted map[p2p.ID]bool // to whom links are kept; nil: to all
+	up     chan struct{}   // closed and replaced when a member's link came up
 }
 
 // peer is what links remembers of one other node since this one started.
@@ -79,12 +85,17 @@ type peer struct {
 	again    bool   // the dial was given up for another one
 	failures int
 	next     time.Time // when to dial again
+	tried    time.Time // when it was dialled last
+
+	ours   bool      // this end has made the link
+	needed time.Time // until then somebody wants it for what only a link can do
+	use    usage
 }
 
 func newLinks(self p2p.ID, log *slog.Logger, publish p2p.Publish) *links {
 	return &links{
 		self: self, log: log, publish: publish,
-		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{}, altered: func() {},
+		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{}, up: make(chan struct{}), altered: func() {},
 	}
 }
 
@@ -140,9 +151,12 @@ func (ls *links) accept(ctx context.Context) {
 // are no longer members, and returns how long to wait for the next dial.
 func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 	contacts := ls.roster.contacts()
+	wanted := ls.roster.want(ls.linked(), ls.absent(now))
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	ls.wanted = wanted
 	ls.sortOut(ctx)
+	ls.shed(now)
 	if ls.held {
 		return longestRetry
 	}
@@ -154,6 +168,9 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 	}
 	for _, c := range contacts {
 		p := ls.peers[c.ID()]
+		if !ls.wants(c.ID(), now) {
+			continue
+		}
 		if p == nil {
 			p = &peer{next: now}
 			if ls.self.Compare(c.ID()) > 0 {
@@ -169,7 +186,7 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 			continue
 		}
 		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		p.dialling, p.hurry = true, cancel
+		p.dialling, p.hurry, p.tried = true, cancel, now
 		if p.again {
 			p.again, p.hurry = false, nil
 		}
@@ -234,6 +251,7 @@ func (ls *links) dial(ctx, dctx context.Context, c p2p.Contact) {
 	ls.mu.Lock()
 	p := ls.peers[c.ID()]
 	p.dialling, p.hurry = false, nil
+	p.ours = p.ours || err == nil && p.link == l
 	p.again = p.again && p.link == nil
 	switch {
 	case p.link != nil || err == nil:
@@ -291,6 +309,9 @@ func (ls *links) adopt(ctx context.Context, l p2p.Link) {
 		ls.retire(p)
 	}
 	p.link, p.since, p.err, p.leaving, p.failures = l, time.Now(), nil, false, 0
+	p.ours, p.use = false, usage{}
+	close(ls.up)
+	ls.up = make(chan struct{})
 	p.kind, p.there = l.Path().Kind, said{}
 	ls.altered()
 	ls.publish.Emit(Linked{ID: l.Peer(), Name: ls.roster.nameOf(l.Peer()), Path: p.kind})
@@ -408,13 +429,14 @@ func (ls *links) state(id p2p.ID) Peer {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	p := ls.peers[id]
+	through := ls.wanted != nil && !ls.wanted[id]
 	if p == nil {
-		return Peer{ID: id}
+		return Peer{ID: id, Through: through}
 	}
-	out := Peer{ID: id, Connected: p.link != nil, Since: p.since}
+	out := Peer{ID: id, Connected: p.link != nil, Since: p.since, Through: through && p.link == nil}
 	if p.link != nil {
 		out.Path, out.Stats = agree(p.link.Path(), p.there), p.link.Stats()
-	} else if p.err != nil {
+	} else if p.err != nil && !through {
 		out.Error = p.err.Error()
 	}
 	out.Stats.BytesIn += p.in

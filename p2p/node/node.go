@@ -59,7 +59,7 @@ type Node struct {
 	sync      *exchange.Service
 	index     *search.Index
 	mesh      *search.Mesh
-	route     *route.Router
+	route     *route.Router // calls to members, with a link or without
 	table     *dht.Table
 	registers *dht.Registers
 	direct    *direct.Service
@@ -145,10 +145,10 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	}
 	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
 	n.route = n.newRoute(identity, n.publishSome)
-	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return false }
+	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return len(n.others()) >= route.MaxMesh }
 	n.table = n.newTable(identity, o, n.publishSome)
 	n.links.altered = n.table.Changed
-	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.to, Publish: publish})
+	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.need, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)
 	n.registers = n.newRegisters(o, n.publishSome)
 	for _, all := range []map[string]dht.Handler{n.table.Handlers(), n.registers.Handlers()} {
@@ -156,7 +156,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 			n.route.Handle(proto, route.Handler(h))
 		}
 	}
-	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.links}
+	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.route}
 	n.folders, err = folder.Open(folder.Options{
 		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
 		Allowed: n.readable,
@@ -176,9 +176,9 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
 	n.handlers = n.members.Handlers()
-	n.handlers[search.Proto] = n.index.Handler
-	n.handlers[search.FetchProto] = n.index.FetchHandler
-	n.handlers[folder.ListProtocol] = n.folders.HandleList
+	n.route.Handle(search.Proto, n.index.Handler)
+	n.route.Handle(search.FetchProto, n.index.FetchHandler)
+	n.route.Handle(folder.ListProtocol, n.folders.HandleList)
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.handlers[nat.Protocol] = n.network.Handle
 	n.handlers[pathProto] = n.paths.handle
@@ -517,6 +517,7 @@ type Peer struct {
 	Stats     p2p.Stats // bytes over all links since this node started
 	Since     time.Time // when the link came up, or went down; zero: it was never up
 	Error     string    // why there is no link
+	Through   bool      // there is none because it is reached through others: the network is large
 }
 
 // Peers returns all other members, by name.

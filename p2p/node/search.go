@@ -85,7 +85,7 @@ func (n *Node) RemoveDocument(ctx context.Context, id string) error {
 }
 
 // Document returns a document and who holds it: this node, or the member from, or
-// with a zero from the first linked member that has it.
+// with a zero from the first member that has it.
 func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Document, p2p.ID, error) {
 	ctx, leave, err := n.enter(ctx)
 	if err != nil {
@@ -100,7 +100,10 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 	}
 	ask := []p2p.ID{from}
 	if from.IsZero() {
-		ask = n.links.linked()
+		ask = nil
+		for _, m := range n.others() {
+			ask = append(ask, m.ID)
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
@@ -114,7 +117,7 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 	answers := make(chan answer, len(ask)) // sends never block
 	for _, m := range ask {
 		asking.Go(func() {
-			d, err := search.Fetch(ctx, n.links, m, id)
+			d, err := search.Fetch(ctx, n.route, m, id)
 			answers <- answer{d, m, err}
 		})
 	}
@@ -124,7 +127,8 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 		if a.err == nil {
 			return a.d, a.from, nil
 		}
-		if !errors.Is(a.err, search.ErrNotFound) {
+		// Who is off does not have it now.
+		if !errors.Is(a.err, search.ErrNotFound) && (!from.IsZero() || !errors.Is(a.err, p2p.ErrUnreachable)) {
 			failed = a.err
 		}
 	}

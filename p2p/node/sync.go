@@ -164,7 +164,7 @@ func (n *Node) PreviewFolder(ctx context.Context, id string, from p2p.ID, path s
 	}
 	var l p2p.Link
 	if f.Offered {
-		if l, err = n.links.to(f.Node); err != nil {
+		if l, err = n.links.need(ctx, f.Node); err != nil {
 			l = nil
 		}
 	}

@@ -4,10 +4,10 @@
 //
 // A [Router] calls a member over the link to it, if there is one. Otherwise it signs
 // the request and hands it to the linked member whose position is nearest to the
-// member's, which does the same; each hop is strictly nearer than the one before, so
-// that no request goes in a circle (greedy routing on Kademlia's metric, Maymounkov
-// and Mazières 2002). The member signs its answer. Those in between can drop both,
-// and can do nothing else.
+// member's, which does the same; each hop after the first is strictly nearer than the one
+// before, so that no request goes in a circle (greedy routing on Kademlia's metric, Maymounkov
+// and Mazières 2002). The member signs its answer, and both are sealed for their reader: those in
+// between can drop them, and can neither read nor change them.
 //
 // What is decided is decided without goroutines, networks and clocks: which links to
 // keep ([Want]), who is near ([Table]), whom to ask next ([Lookup]), and whether a

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -17,8 +16,8 @@ const (
 	// MaxForwarded is how long a forwarded request, and its answer, may be: a message
 	// of a link holds it with all that travels beside it.
 	MaxForwarded = 56 << 10
-	// MaxHops is how many members may pass a request on. Greedy routing over the links
-	// of Want takes 7 hops at most among 34,000 members (BENCHMARKS.md).
+	// MaxHops is how many hops a request may take. Over the links of Want 5 are enough among
+	// 34,000 members, and 8 when a tenth of them has just gone (BENCHMARKS.md).
 	MaxHops = 8
 	// maxPatience is the longest that a forwarded call may take, in milliseconds.
 	maxPatience = 30_000
@@ -52,10 +51,11 @@ type Envelope struct {
 	Epoch       Nonce             `cbor:"5,keyasint"`           // that To gave the origin; zero: none yet
 	Seq         uint64            `cbor:"6,keyasint"`           // of the origin's calls to To; from 1
 	Proto       string            `cbor:"7,keyasint"`           //
-	Request     []byte            `cbor:"8,keyasint,omitempty"` //
+	Request     []byte            `cbor:"8,keyasint,omitempty"` // sealed for To; none without an epoch
 	Sig         []byte            `cbor:"9,keyasint"`           //
 	Hops        uint8             `cbor:"10,keyasint"`          // how many members may still pass it on
 	Patience    uint32            `cbor:"11,keyasint"`          // how long the sender waits, in milliseconds
+	Public      []byte            `cbor:"12,keyasint"`          // X25519 key of the origin's run
 }
 
 // From returns the ID of the origin.
@@ -64,11 +64,12 @@ func (e *Envelope) From() p2p.ID { return p2p.IDOf(e.Origin) }
 // message is what the origin signs. Every field before the request has a fixed length,
 // or says how long it is, so that no two envelopes give the same message.
 func (e *Envelope) message(network p2p.ID) []byte {
-	b := make([]byte, 0, 3*32+ed25519.PublicKeySize+2*16+2*8+len(e.Proto)+len(e.Request))
+	b := make([]byte, 0, 3*32+ed25519.PublicKeySize+publicSize+2*16+2*8+len(e.Proto)+len(e.Request))
 	b = append(b, network[:]...)
 	b = append(b, e.To[:]...)
 	b = append(b, e.Position[:]...)
 	b = append(b, e.Origin...)
+	b = append(b, e.Public...)
 	b = append(b, e.Incarnation[:]...)
 	b = append(b, e.Epoch[:]...)
 	b = binary.BigEndian.AppendUint64(b, e.Seq)
@@ -109,8 +110,10 @@ func decodeEnvelope(b []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("route: envelope without target, incarnation or number: %w", wire.ErrMalformed)
 	case len(e.Origin) != ed25519.PublicKeySize || len(e.Sig) != ed25519.SignatureSize:
 		return nil, fmt.Errorf("route: envelope with a key of %d bytes and a signature of %d: %w", len(e.Origin), len(e.Sig), wire.ErrMalformed)
-	case len(e.Request) > MaxForwarded:
-		return nil, fmt.Errorf("route: request of %d bytes, at most %d: %w", len(e.Request), MaxForwarded, p2p.ErrTooLarge)
+	case len(e.Public) != publicSize:
+		return nil, fmt.Errorf("route: envelope with a key of %d bytes: %w", len(e.Public), wire.ErrMalformed)
+	case len(e.Request) > MaxForwarded+sealSize:
+		return nil, fmt.Errorf("route: request of %d bytes, at most %d: %w", len(e.Request), MaxForwarded+sealSize, p2p.ErrTooLarge)
 	case e.Hops > MaxHops || e.Patience > maxPatience:
 		return nil, fmt.Errorf("route: envelope for %d hops and %d ms, at most %d and %d: %w", e.Hops, e.Patience, MaxHops, maxPatience, wire.ErrMalformed)
 	}
@@ -121,41 +124,36 @@ func decodeEnvelope(b []byte) (*Envelope, error) {
 type outcome uint8
 
 const (
-	outcomeDone   outcome = iota // Body is what the handler returned
-	outcomeFailed                // Code and Text are the handler's error
-	outcomeEpoch                 // not served: Epoch is the one to use
-	outcomeSeen                  // not served: it was before, or it comes too late
-	outcomeBusy                  // not served: too much else is
+	outcomeDone  outcome = iota // Sealed is the result
+	outcomeEpoch                // not served: Epoch is the one to use, Public the key of the target's run
+	outcomeSeen                 // not served: it was before, or it comes too late
+	outcomeBusy                 // not served: too much else is
 	outcomes
 )
 
 // answer is what the target returns. Its signature covers all of it, and the request.
 type answer struct {
 	Outcome outcome `cbor:"1,keyasint"`
-	Body    []byte  `cbor:"2,keyasint,omitempty"`
-	Code    string  `cbor:"3,keyasint,omitempty"`
-	Text    string  `cbor:"4,keyasint,omitempty"`
-	Epoch   Nonce   `cbor:"5,keyasint"`
-	Sig     []byte  `cbor:"6,keyasint"`
+	Sealed  []byte  `cbor:"2,keyasint,omitempty"`
+	Epoch   Nonce   `cbor:"3,keyasint"`
+	Public  []byte  `cbor:"4,keyasint,omitempty"`
+	Sig     []byte  `cbor:"5,keyasint"`
 }
 
 // message is what the target signs.
 func (a *answer) message(network p2p.ID, to digest) []byte {
-	b := make([]byte, 0, len(network)+len(to)+1+len(a.Epoch)+2*8+len(a.Code)+len(a.Text)+len(a.Body))
+	b := make([]byte, 0, len(network)+len(to)+1+len(a.Epoch)+8+len(a.Public)+len(a.Sealed))
 	b = append(b, network[:]...)
 	b = append(b, to[:]...)
 	b = append(b, byte(a.Outcome))
 	b = append(b, a.Epoch[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(a.Code)))
-	b = append(b, a.Code...)
-	b = binary.BigEndian.AppendUint64(b, uint64(len(a.Text)))
-	b = append(b, a.Text...)
-	return append(b, a.Body...)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(a.Public)))
+	b = append(b, a.Public...)
+	return append(b, a.Sealed...)
 }
 
 // seal signs the answer to a request and encodes it.
 func (a answer) seal(target p2p.Identity, network p2p.ID, to digest) ([]byte, error) {
-	a.Text = a.Text[:min(len(a.Text), maxText)]
 	a.Sig = target.Sign(answerContext, a.message(network, to))
 	return wire.Marshal(a)
 }
@@ -167,11 +165,10 @@ func openAnswer(b []byte, target ed25519.PublicKey, network p2p.ID, to digest) (
 		return nil, err
 	}
 	switch {
-	case a.Outcome >= outcomes || len(a.Body) > MaxForwarded || len(a.Code) > wire.MaxProto || len(a.Text) > maxText:
+	case a.Outcome >= outcomes || len(a.Sealed) > maxResult || a.Outcome == outcomeEpoch && len(a.Public) != publicSize:
 		return nil, fmt.Errorf("route: answer out of bounds: %w", wire.ErrMalformed)
 	case !p2p.Verify(target, answerContext, a.message(network, to), a.Sig):
 		return nil, fmt.Errorf("route: answer that is not signed by %s for this request", p2p.IDOf(target).Short())
 	}
-	a.Body = slices.Clip(a.Body)
 	return &a, nil
 }

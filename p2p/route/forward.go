@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -23,8 +24,11 @@ import (
 const ForwardProtocol = "forward/1"
 
 const (
-	// tries is how many members a node hands a request to at most, one after the other.
-	tries = 3
+	// Tries is how many members a node hands somebody else's request to at most, one after the
+	// other, and OwnTries how many its own: its peers may all be farther from the target
+	// than it is itself, and only some of them have a link to it.
+	Tries    = 3
+	OwnTries = 8
 	// defaultPatience is how long a call takes at most whose context has no end.
 	defaultPatience = 10 * time.Second
 	// longestSilence is how long the first of the tries may say nothing before the next one
@@ -89,6 +93,7 @@ type Router struct {
 	o           Options
 	self        p2p.ID
 	incarnation Nonce
+	secret      *ecdh.PrivateKey // of this run
 	handlers    map[string]Handler
 	limits      *limits
 	served      *turns // forwarded requests that are served
@@ -104,22 +109,27 @@ type Router struct {
 // toward is what the origin remembers of a target. An entry is never forgotten while
 // the target is a member: its numbers must go on growing.
 type toward struct {
-	epoch Nonce
-	seq   uint64 // of the last call
+	epoch   Nonce
+	public  []byte   // key of the target's run; nil: no epoch is known
+	keys    *secrets // for the epoch; nil: not computed yet
+	network p2p.ID   // for which keys are
+	seq     uint64   // of the last call
 }
 
-// New returns a Router without handlers.
+// New returns a Router that answers FindProtocol and nothing else.
 func New(o Options) *Router {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	var key [32]byte
 	rand.Read(key[:]) // never fails (crypto/rand)
-	return &Router{
-		o: o, self: o.Identity.ID(), incarnation: NewNonce(), handlers: map[string]Handler{},
+	r := &Router{
+		o: o, self: o.Identity.ID(), incarnation: NewNonce(), secret: newSecret(), handlers: map[string]Handler{},
 		limits: newLimits(), served: newTurns(servedOfEach, servedAtOnce), sent: newTurns(callsTo, 0), exchanges: newTurns(exchangesOfEach, exchangesAtOnce),
 		guard: newGuard(key), toward: map[p2p.ID]*toward{},
 	}
+	r.Handle(FindProtocol, r.handleFind)
+	return r
 }
 
 // Handle sets who answers the calls of a protocol, whichever way they come. It is called
@@ -201,21 +211,30 @@ func (r *Router) send(ctx context.Context, to p2p.ID, proto string, req []byte) 
 		defer cancel()
 	}
 	for again := false; ; again = true {
-		e := r.envelope(m, proto, req)
-		d := e.sign(r.o.Identity, r.o.Network())
+		network := r.o.Network()
+		e, keys, err := r.envelope(m, proto, req, network)
+		if err != nil {
+			return nil, err
+		}
+		d := e.sign(r.o.Identity, network)
 		a, _, err := r.pass(ctx, e, d, p2p.ID{})
 		if err != nil {
 			return nil, err
 		}
 		switch a.Outcome {
 		case outcomeDone:
-			return a.Body, nil
-		case outcomeFailed:
-			return nil, refusal(a.Code, a.Text)
+			if keys == nil {
+				return nil, fmt.Errorf("an answer to nothing: %w", wire.ErrMalformed)
+			}
+			got, err := keys.open(a.Sealed, e.Seq)
+			if err == nil && got.Code != "" {
+				err = refusal(got.Code, got.Text)
+			}
+			return got.Body, err
 		case outcomeBusy:
 			return nil, refusal(codeBusy, "too many requests are being served")
 		case outcomeEpoch:
-			r.learn(to, a.Epoch)
+			r.learn(to, a.Epoch, a.Public)
 			if again {
 				return nil, fmt.Errorf("%w: its epoch changed twice", p2p.ErrUnreachable)
 			}
@@ -234,8 +253,9 @@ func refusal(code, text string) error {
 	return err
 }
 
-// envelope writes a request, with the next number.
-func (r *Router) envelope(to Member, proto string, req []byte) *Envelope {
+// envelope writes a request, with the next number, sealed for its target. Without an epoch
+// it asks for one: it has no request, and there are no keys.
+func (r *Router) envelope(to Member, proto string, req []byte, network p2p.ID) (*Envelope, *secrets, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.toward[to.ID]
@@ -246,10 +266,23 @@ func (r *Router) envelope(to Member, proto string, req []byte) *Envelope {
 	}
 	t.seq++
 	r.highest = max(r.highest, t.seq)
-	return &Envelope{
-		To: to.ID, Position: to.Position, Incarnation: r.incarnation, Epoch: t.epoch, Seq: t.seq,
-		Proto: proto, Request: req, Hops: MaxHops,
+	e := &Envelope{
+		To: to.ID, Position: to.Position, Origin: r.o.Identity.PublicKey(), Incarnation: r.incarnation, Epoch: t.epoch, Seq: t.seq,
+		Proto: proto, Hops: MaxHops, Public: r.secret.PublicKey().Bytes(),
 	}
+	if t.public == nil {
+		return e, nil, nil
+	}
+	if t.keys == nil || t.network != network {
+		keys, err := share(r.secret, t.public, t.public, network, e)
+		if err != nil {
+			t.epoch, t.public = Nonce{}, nil // it may have a better one
+			return nil, nil, err
+		}
+		t.keys, t.network = keys, network
+	}
+	e.Request = t.keys.request.Seal(nil, nonceOf(e.Seq), req, nil)
+	return e, t.keys, nil
 }
 
 // forget drops what is known of targets that are no members any more, whenever there are
@@ -265,28 +298,31 @@ func (r *Router) forget() {
 	}
 }
 
-func (r *Router) learn(to p2p.ID, epoch Nonce) {
+func (r *Router) learn(to p2p.ID, epoch Nonce, public []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t := r.toward[to]; t != nil {
-		t.epoch = epoch
+		t.epoch, t.public, t.keys = epoch, public, nil
 	}
 }
 
-// Ahead returns those of the linked members that are strictly nearer to a target than the
-// position here, nearest first. Each hop is, so that no request returns to where it was.
-func Ahead(here, target p2p.Key, linked []Member) []Member {
-	best := here.Distance(target)
-	var ahead []Member
-	for _, m := range linked {
-		if m.Position.Distance(target).Compare(best) < 0 {
-			ahead = append(ahead, m)
-		}
-	}
-	slices.SortFunc(ahead, func(a, b Member) int {
+// ByDistance sorts linked members by their distance to a target, and returns those to
+// whom its origin hands a request, best first.
+func ByDistance(target p2p.Key, linked []Member) []Member {
+	slices.SortFunc(linked, func(a, b Member) int {
 		return cmp.Or(a.Position.Distance(target).Compare(b.Position.Distance(target)), a.ID.Compare(b.ID))
 	})
-	return ahead
+	return linked[:min(len(linked), OwnTries)]
+}
+
+// Ahead sorts linked members likewise, and returns those to whom somebody else's request is
+// passed on: they are strictly nearer to the target than the position here. So, once it
+// has left its origin, which gets it from nobody, no request returns to where it was.
+func Ahead(here, target p2p.Key, linked []Member) []Member {
+	best := here.Distance(target)
+	linked = slices.DeleteFunc(linked, func(m Member) bool { return m.Position.Distance(target).Compare(best) >= 0 })
+	ahead := ByDistance(target, linked)
+	return ahead[:min(len(ahead), Tries)]
 }
 
 // way is a member to whom a request can be handed.
@@ -314,13 +350,18 @@ func (r *Router) ways(e *Envelope, from p2p.ID) ([]way, error) {
 		}
 		linked, links[m.ID] = append(linked, m), l
 	}
-	ahead := Ahead(self.Position, e.Position, linked)
-	if len(ahead) == 0 {
-		return nil, fmt.Errorf("nobody of %d linked members is nearer", len(linked))
+	all := len(linked)
+	if from.IsZero() {
+		linked = ByDistance(e.Position, linked)
+	} else {
+		linked = Ahead(self.Position, e.Position, linked)
 	}
-	ways := make([]way, min(len(ahead), tries))
-	for i := range ways {
-		ways[i] = way{ahead[i], links[ahead[i].ID]}
+	if len(linked) == 0 {
+		return nil, fmt.Errorf("none of %d linked members is nearer to it", all)
+	}
+	ways := make([]way, len(linked))
+	for i, m := range linked {
+		ways[i] = way{m, links[m.ID]}
 	}
 	return ways, nil
 }
@@ -510,23 +551,37 @@ func (r *Router) answer(ctx context.Context, e *Envelope, network p2p.ID) (answe
 	case seen:
 		return answer{Outcome: outcomeSeen}, nil
 	case !ok:
-		return answer{Outcome: outcomeEpoch, Epoch: epoch}, nil
+		return answer{Outcome: outcomeEpoch, Epoch: epoch, Public: r.secret.PublicKey().Bytes()}, nil
 	}
-	body, err := r.serve(ctx, from, e.Proto, e.Request)
+	keys, err := share(r.secret, e.Public, r.secret.PublicKey().Bytes(), network, e)
+	if err != nil {
+		return answer{}, &p2p.CallError{Code: codeMalformed, Message: err.Error()}
+	}
+	sealed, err := keys.seal(r.result(ctx, e, keys), e.Seq)
+	return answer{Outcome: outcomeDone, Sealed: sealed}, err
+}
+
+// result serves an opened request.
+func (r *Router) result(ctx context.Context, e *Envelope, keys *secrets) result {
+	req, err := keys.request.Open(nil, nonceOf(e.Seq), e.Request, nil)
+	if err != nil {
+		return result{Code: codeMalformed, Text: "sealed for somebody else"}
+	}
+	body, err := r.serve(ctx, e.From(), e.Proto, req)
 	if err == nil && len(body) > MaxForwarded {
 		err = &p2p.CallError{Code: codeTooLarge, Message: fmt.Sprintf("answer of %d bytes, at most %d without a link", len(body), MaxForwarded)}
 	}
 	if err == nil {
-		return answer{Outcome: outcomeDone, Body: body}, nil
+		return result{Body: body}
 	}
 	code, text := failure(err)
-	return answer{Outcome: outcomeFailed, Code: code, Text: text}, nil
+	return result{Code: code, Text: text}
 }
 
 // failure is how an error of a handler travels: as over a link.
 func failure(err error) (code, text string) {
 	var refused *p2p.CallError
-	if !errors.As(err, &refused) {
+	if !errors.As(err, &refused) || refused.Code == "" {
 		return codeInternal, brief(err)
 	}
 	return refused.Code[:min(len(refused.Code), wire.MaxProto)], strings.ToValidUTF8(refused.Message[:min(len(refused.Message), maxText)], "")

@@ -37,7 +37,7 @@ func TestCall(t *testing.T) {
 		t.Errorf("%d hops were told, want 3: over a link nothing is forwarded", n)
 	}
 	a.ask(a, "to itself")
-	if _, err := a.Call(t.Context(), w.homes[3].self, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "nobody of 1 linked members is nearer") {
+	if _, err := a.Call(t.Context(), w.homes[3].self, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "linked members is nearer to it") {
 		t.Errorf("a member without links: %v", err)
 	}
 	if _, err := a.Call(t.Context(), p2p.ID{9}, "echo/1", nil); !errors.Is(err, p2p.ErrUnreachable) || !strings.Contains(err.Error(), "no member") {
@@ -114,9 +114,9 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// between returns a town in which 7 reaches 0 only by 1, which does what a test wants, and
+// byOne returns a town in which 7 reaches 0 only by 1, which does what a test wants, and
 // the honest handler of 1.
-func between(t *testing.T) (w *town, a, hop, target *home, honest p2p.Handler) {
+func byOne(t *testing.T) (w *town, a, hop, target *home, honest p2p.Handler) {
 	w = newTown(t, 8)
 	hop = w.homes[1]
 	honest = hop.handleForward
@@ -148,12 +148,13 @@ func TestHopChangesRequest(t *testing.T) {
 		"epoch":       func(e *Envelope) { e.Epoch[0]++ },
 		"incarnation": func(e *Envelope) { e.Incarnation[0]++ },
 		"position":    func(e *Envelope) { e.Position[5]++ },
+		"key":         func(e *Envelope) { e.Public[0]++ },
 		"signature":   func(e *Envelope) { e.Sig[0]++ },
 		"origin":      nil, // set below
 		"target":      nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, a, hop, target, honest := between(t)
+			w, a, hop, target, honest := byOne(t)
 			w.road(1, 2)
 			switch name {
 			case "origin":
@@ -181,7 +182,7 @@ func TestHopChangesRequest(t *testing.T) {
 // A hop that changes an answer, or gives that to another request, achieves nothing; if
 // there is another way, the call even succeeds.
 func TestHopChangesAnswer(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	a.ask(target, "honest")
 	var old []byte
 	for name, change := range map[string]func([]byte) []byte{
@@ -190,7 +191,7 @@ func TestHopChangesAnswer(t *testing.T) {
 		"junk":    func([]byte) []byte { return []byte("junk") },
 		"none":    func([]byte) []byte { return nil },
 		"own": func(b []byte) []byte {
-			forged, err := answer{Body: []byte("forged")}.seal(hop.identity, testNetwork, digest{})
+			forged, err := answer{Sealed: []byte("forged")}.seal(hop.identity, testNetwork, digest{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -215,10 +216,32 @@ func TestHopChangesAnswer(t *testing.T) {
 	a.ask(target, "by another way")
 }
 
+// Those in between see that there is a request, and not what it says, nor the answer.
+func TestHopReads(t *testing.T) {
+	_, a, hop, target, honest := byOne(t)
+	var mu sync.Mutex
+	var seen []byte
+	hop.turn(func(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
+		resp, err := honest(ctx, from, b)
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(append(seen, b...), resp...)
+		return resp, err
+	})
+	for range 2 { // with an epoch, and without
+		a.ask(target, "salaries of all")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(seen) == 0 || bytes.Contains(seen, []byte("salaries")) {
+		t.Errorf("the hop reads %d bytes, among them what it is not to know", len(seen))
+	}
+}
+
 // A request is served once, whoever sends it again, and whichever of the two has been
 // started again since.
 func TestReplay(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	var mu sync.Mutex
 	var recorded [][]byte
 	hop.turn(func(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
@@ -268,7 +291,7 @@ func TestReplay(t *testing.T) {
 
 // Who is no member gets nothing passed on, by nobody.
 func TestStrangers(t *testing.T) {
-	w, a, hop, target, _ := between(t)
+	w, a, hop, target, _ := byOne(t)
 	a.ask(target, "as a member")
 	w.revoke(a)
 	if _, err := a.Call(t.Context(), target.self, "echo/1", []byte("revoked")); !errors.Is(err, p2p.ErrUnreachable) {
@@ -278,7 +301,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("%d hops after the revocation, want the 2 before it", n)
 	}
 	// The hop lets it through: the target does not.
-	e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: 9, Proto: "echo/1", Hops: 1, Patience: 1000}
+	e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: 9, Proto: "echo/1", Hops: 1, Patience: 1000, Public: make([]byte, publicSize)}
 	e.sign(a.identity, testNetwork)
 	b, err := e.encode()
 	if err != nil {
@@ -309,9 +332,12 @@ func TestStrangers(t *testing.T) {
 // none goes no further. A node that passes in circles is refused by the first honest one
 // that sees the request twice.
 func TestHopGames(t *testing.T) {
-	w, a, hop, target, honest := between(t)
+	w, a, hop, target, honest := byOne(t)
 	seal := func(hops uint8, patience uint32) []byte {
-		e := a.envelope(w.all[target.self], "echo/1", nil)
+		e, _, err := a.envelope(w.all[target.self], "echo/1", nil, testNetwork)
+		if err != nil {
+			t.Fatal(err)
+		}
 		e.Hops, e.Patience = hops, patience
 		e.sign(a.identity, testNetwork)
 		b, err := e.encode()
@@ -416,7 +442,7 @@ func TestSilentHop(t *testing.T) {
 // All hang: the call ends when its patience does, and nobody waits longer.
 func TestAllSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, a, hop, target, _ := between(t)
+		w, a, hop, target, _ := byOne(t)
 		var over atomic.Int64
 		start := time.Now()
 		hop.turn(func(ctx context.Context, _ p2p.Link, b []byte) ([]byte, error) {
@@ -443,7 +469,7 @@ func TestAllSilent(t *testing.T) {
 
 // A flood through one node is cut to what one link may bring; others go on.
 func TestFlood(t *testing.T) {
-	w, a, hop, target, _ := between(t)
+	w, a, hop, target, _ := byOne(t)
 	w.road(6, 1)
 	a.ask(target, "before")
 	l, err := a.to(hop.self)
@@ -452,7 +478,7 @@ func TestFlood(t *testing.T) {
 	}
 	busy := 0
 	for i := range callsBurst + 500 {
-		e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: uint64(i + 1), Proto: "echo/1", Hops: 1, Patience: 1000}
+		e := &Envelope{To: target.self, Incarnation: a.incarnation, Seq: uint64(i + 1), Proto: "echo/1", Hops: 1, Patience: 1000, Public: make([]byte, publicSize)}
 		e.Origin, e.Sig = a.identity.PublicKey(), make([]byte, 64)
 		b, err := e.encode()
 		if err != nil {

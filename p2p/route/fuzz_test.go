@@ -33,7 +33,7 @@ func sealed(tb testing.TB) (*Envelope, []byte) {
 	}
 	e := &Envelope{
 		To: p2p.ID{1}, Position: p2p.Key{2}, Incarnation: Nonce{3}, Epoch: Nonce{4}, Seq: 5,
-		Proto: "echo/1", Request: []byte("request"), Hops: 6, Patience: 7,
+		Proto: "echo/1", Request: []byte("request"), Hops: 6, Patience: 7, Public: make([]byte, publicSize),
 	}
 	e.sign(identity, testNetwork)
 	b, err := e.encode()
@@ -52,7 +52,7 @@ func FuzzDecodeEnvelope(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(e.Request) > MaxForwarded || e.Hops > MaxHops || e.Patience > maxPatience || len(e.Sig) != 64 || len(e.Origin) != 32 {
+		if len(e.Request) > MaxForwarded+sealSize || len(e.Public) != publicSize || e.Hops > MaxHops || e.Patience > maxPatience || len(e.Sig) != 64 || len(e.Origin) != 32 {
 			t.Fatalf("out of bounds: %+v", e)
 		}
 		again, err := e.encode()
@@ -71,7 +71,7 @@ func FuzzOpenAnswer(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	good, err := answer{Outcome: outcomeDone, Body: []byte("answer")}.seal(target, testNetwork, digest{1})
+	good, err := answer{Outcome: outcomeDone, Sealed: []byte("answer")}.seal(target, testNetwork, digest{1})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -79,8 +79,39 @@ func FuzzOpenAnswer(f *testing.F) {
 	f.Add([]byte{0xa1, 0x01, 0x02})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := openAnswer(b, target.PublicKey(), testNetwork, digest{1})
-		if err == nil && (a.Outcome != outcomeDone || string(a.Body) != "answer") {
+		if err == nil && (a.Outcome != outcomeDone || string(a.Sealed) != "answer") {
 			t.Fatalf("the target never signed %+v", a)
+		}
+	})
+}
+
+func FuzzOpenResult(f *testing.F) {
+	mine, theirs := newSecret(), newSecret()
+	e, _ := sealed(f)
+	origin, err := share(mine, theirs.PublicKey().Bytes(), theirs.PublicKey().Bytes(), testNetwork, e)
+	if err != nil {
+		f.Fatal(err)
+	}
+	target, err := share(theirs, mine.PublicKey().Bytes(), theirs.PublicKey().Bytes(), testNetwork, e)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := wire.Marshal(result{Body: []byte("body"), Code: "busy", Text: "later"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good, uint64(1))
+	f.Add([]byte{0xa1, 0x01, 0x02}, uint64(2))
+	f.Fuzz(func(t *testing.T, b []byte, seq uint64) {
+		if r, err := origin.open(target.answer.Seal(nil, nonceOf(seq), b, nil), seq); err == nil &&
+			(len(r.Body) > MaxForwarded || len(r.Code) > wire.MaxProto || len(r.Text) > maxText) {
+			t.Fatalf("out of bounds: %+v", r)
+		}
+		if _, err := origin.open(target.answer.Seal(nil, nonceOf(seq), b, nil), seq+1); err == nil {
+			t.Fatal("the answer to another request was taken")
+		}
+		if _, err := origin.open(b, seq); err == nil {
+			t.Fatal("sealed by nobody")
 		}
 	})
 }

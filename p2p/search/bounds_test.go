@@ -17,14 +17,6 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
-// linkTo is a link that is only asked whose it is.
-type linkTo struct {
-	p2p.Link
-	peer p2p.ID
-}
-
-func (l linkTo) Peer() p2p.ID { return l.peer }
-
 // hostile marks the context of a query that slowStore holds up.
 type hostile struct{}
 
@@ -70,7 +62,7 @@ func TestOnePeerDoesNotStopTheOthers(t *testing.T) {
 	out := make(chan string, calls)
 	for range calls {
 		go func() {
-			_, err := x.Handler(context.WithValue(t.Context(), hostile{}, true), linkTo{peer: node(6)}, b)
+			_, err := x.Handler(context.WithValue(t.Context(), hostile{}, true), node(6), b)
 			out <- code(err)
 		}()
 	}
@@ -89,7 +81,7 @@ func TestOnePeerDoesNotStopTheOthers(t *testing.T) {
 	if a := ask(t, x, "network"); len(a.Hits) != 2 {
 		t.Errorf("%d hits of a query meanwhile", len(a.Hits))
 	}
-	if _, err := x.Handler(t.Context(), linkTo{peer: node(7)}, b); err != nil {
+	if _, err := x.Handler(t.Context(), node(7), b); err != nil {
 		t.Errorf("another peer: %v", err)
 	}
 	close(store.free)

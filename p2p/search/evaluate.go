@@ -25,15 +25,11 @@ func (x *Index) Query(ctx context.Context, q Query) (Answer, error) {
 	return m.Ask(ctx, q, nil, nil)
 }
 
-// Handler answers "search/1". Of each peer two queries run at once, and of all
+// Handler answers "search/1" to the member that asks, whichever way its question has come. Of each member two queries run at once, and of all
 // together about as many as there are processors; others wait a moment and are
 // then refused with the code "busy". Query does not wait for them.
-func (x *Index) Handler(ctx context.Context, from p2p.Link, b []byte) ([]byte, error) {
-	var peer p2p.ID
-	if from != nil {
-		peer = from.Peer()
-	}
-	leave, err := x.gate.enter(ctx, peer)
+func (x *Index) Handler(ctx context.Context, from p2p.ID, b []byte) ([]byte, error) {
+	leave, err := x.gate.enter(ctx, from)
 	if err != nil {
 		return nil, err
 	}

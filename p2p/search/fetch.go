@@ -15,8 +15,9 @@ import (
 const FetchProto = "document/1"
 
 // pieceSize is how much of a compressed text travels in one message; the other
-// fields of a document need at most maxFields and MaxPath beside it.
-const pieceSize = 20 << 10
+// fields of a document need at most maxFields and MaxPath beside it, and a forwarded call
+// brings back 56 KiB.
+const pieceSize = 18 << 10
 
 // fetchRequest asks for a piece of a document.
 type fetchRequest struct {
@@ -37,8 +38,8 @@ type fetchResponse struct {
 	Piece    []byte `cbor:"9,keyasint,omitempty"`
 }
 
-// FetchHandler answers "document/1".
-func (x *Index) FetchHandler(ctx context.Context, link p2p.Link, b []byte) ([]byte, error) {
+// FetchHandler answers "document/1" to the member that asks.
+func (x *Index) FetchHandler(ctx context.Context, from p2p.ID, b []byte) ([]byte, error) {
 	var q fetchRequest
 	if err := wire.Unmarshal(b, &q); err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
@@ -47,7 +48,7 @@ func (x *Index) FetchHandler(ctx context.Context, link p2p.Link, b []byte) ([]by
 		return nil, &p2p.CallError{Code: "malformed", Message: "search: document request out of bounds"}
 	}
 	r, err := x.store.Get(ctx, q.ID)
-	if readable, all := x.seenBy(link); err == nil && !all && r.Folder != "" && !readable[r.Folder] {
+	if readable, all := x.seenBy(from); err == nil && !all && r.Folder != "" && !readable[r.Folder] {
 		err = fmt.Errorf("search: document %.80q: %w", q.ID, ErrNotFound)
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -61,8 +62,8 @@ func (x *Index) FetchHandler(ctx context.Context, link p2p.Link, b []byte) ([]by
 		answer.Title, answer.Folder, answer.Path, answer.Type = r.Title, r.Folder, r.Path, r.Type
 		answer.Size, answer.Fields = r.Size, r.Fields
 	}
-	from := min(q.Offset, len(r.Text))
-	answer.Piece = r.Text[from:min(from+pieceSize, len(r.Text))]
+	begin := min(q.Offset, len(r.Text))
+	answer.Piece = r.Text[begin:min(begin+pieceSize, len(r.Text))]
 	return wire.Marshal(answer)
 }
 

@@ -65,14 +65,14 @@ func FuzzFetch(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	response, err := x.FetchHandler(context.Background(), nil, request)
+	response, err := x.FetchHandler(context.Background(), p2p.ID{}, request)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(request)
 	f.Add(response)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x.FetchHandler(context.Background(), nil, b)
+		x.FetchHandler(context.Background(), p2p.ID{}, b)
 		if r, err := decodeFetch(b, fetchRequest{ID: "a"}); err == nil {
 			r.document("a", r.Piece)
 		}

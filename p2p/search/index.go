@@ -103,12 +103,12 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 // the first of these.
 func (x *Index) Restrict(readable func(asker p2p.ID) map[string]bool) { x.readable = readable }
 
-// seenBy returns the folders that the peer of a link may see; all: every one.
-func (x *Index) seenBy(from p2p.Link) (folders map[string]bool, all bool) {
-	if x.readable == nil || from == nil {
+// seenBy returns the folders that a member who asks may see; all: every one.
+func (x *Index) seenBy(asker p2p.ID) (folders map[string]bool, all bool) {
+	if x.readable == nil {
 		return nil, true
 	}
-	return x.readable(from.Peer()), false
+	return x.readable(asker), false
 }
 
 // hidden returns the folders of which there are documents, and which who asks q may not see,

@@ -36,9 +36,9 @@ func serve(x *Index) func(context.Context, string, []byte) ([]byte, error) {
 	return func(ctx context.Context, proto string, b []byte) ([]byte, error) {
 		switch proto {
 		case Proto:
-			return x.Handler(ctx, nil, b)
+			return x.Handler(ctx, p2p.ID{}, b)
 		case FetchProto:
-			return x.FetchHandler(ctx, nil, b)
+			return x.FetchHandler(ctx, p2p.ID{}, b)
 		}
 		return nil, p2p.ErrNoProtocol
 	}

@@ -23,9 +23,9 @@ func TestRestrict(t *testing.T) {
 		t.Helper()
 		m := &Mesh{Index: indexOf(t), Self: Member{ID: who}, Caller: peers{node(1): func(ctx context.Context, proto string, b []byte) ([]byte, error) {
 			if proto == FetchProto {
-				return x.FetchHandler(ctx, linkTo{peer: who}, b)
+				return x.FetchHandler(ctx, who, b)
 			}
-			return x.Handler(ctx, linkTo{peer: who}, b)
+			return x.Handler(ctx, who, b)
 		}}}
 		a, err := m.Ask(t.Context(), Query{Text: text, Fuzz: Auto, Explain: true}, []Member{{ID: node(1)}}, nil)
 		if err != nil {

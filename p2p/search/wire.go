@@ -90,7 +90,7 @@ const (
 	maxWords      = 64       // words and expansions that are told
 	maxCandidates = 20       // of an expansion
 	maxFuzz       = 3        // edits of a word
-	maxResponse   = 60 << 10 // bytes, which leaves room in a message for everything but hits
+	maxResponse   = 55 << 10 // bytes: what a forwarded call can bring back, and a little less
 )
 
 func decodeRequest(b []byte) (request, error) {

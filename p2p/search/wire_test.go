@@ -22,7 +22,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	x := indexOf(f, Document{ID: "a", Title: "A", Text: "network of peers"}, Document{ID: "b", Text: "netwrok"})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		answer, err := x.Handler(context.Background(), nil, b)
+		answer, err := x.Handler(context.Background(), p2p.ID{}, b)
 		var refused *p2p.CallError
 		if err != nil {
 			if !errors.As(err, &refused) {

@@ -2264,6 +2264,9 @@ type Peer struct {
 
 	// Since When the link came up, or went down when not connected
 	Since *time.Time `json:"since"`
+
+	// Through No link is kept, because the network is large: requests reach this member through others
+	Through bool `json:"through"`
 }
 
 // PeerList defines model for PeerList.

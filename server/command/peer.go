@@ -38,6 +38,9 @@ func (p peersCmd) Run(c *console) error {
 // shoal peers NAME tells it.
 func peerRow(p api.Peer) []string {
 	link, rtt, remote := "none", "-", "off or unreachable"
+	if p.Through {
+		remote = "through others"
+	}
 	if p.Connected {
 		link = "linked"
 		rtt = fmt.Sprintf("%.1f ms", p.RttMs)

@@ -82,7 +82,7 @@ func (c *console) missing(a api.SearchAnswer) (off, silent []string) {
 		if n.Error == "" {
 			continue
 		}
-		unlinked := slices.ContainsFunc(peers.Items, func(p api.Peer) bool { return p.Id == n.Node && !p.Connected })
+		unlinked := slices.ContainsFunc(peers.Items, func(p api.Peer) bool { return p.Id == n.Node && !p.Connected && !p.Through })
 		if err == nil && unlinked {
 			off = append(off, nodeName(n.NodeName, n.Node))
 		} else {

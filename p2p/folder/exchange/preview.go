@@ -65,7 +65,7 @@ type previewer struct {
 // ask reads the list of files that the member has.
 func (v *previewer) ask(ctx context.Context, l p2p.Link, id string) error {
 	for cursor := ""; ; {
-		entries, next, err := folder.FetchEntries(ctx, l, id, "", cursor, folder.MaxEntries)
+		entries, next, err := folder.FetchEntries(ctx, over{l}, l.Peer(), id, "", cursor, folder.MaxEntries)
 		if err != nil {
 			return err
 		}
@@ -160,4 +160,12 @@ func (v *previewer) equal(root *os.Root, p string, e folder.Entry) bool {
 	var h folder.Hash
 	hash.Sum(h[:0])
 	return h == e.Hash
+}
+
+// over is a p2p.Caller that knows one link.
+type over struct{ p2p.Link }
+
+// Call implements p2p.Caller.
+func (o over) Call(ctx context.Context, _ p2p.ID, proto string, req []byte) ([]byte, error) {
+	return o.Link.Call(ctx, proto, req)
 }

@@ -1667,6 +1667,8 @@ export interface components {
             id: string;
             name: string;
             connected: boolean;
+            /** @description No link is kept, because the network is large: requests reach this member through others */
+            through: boolean;
             path?: components["schemas"]["Path"];
             /** Format: double */
             rtt_ms: number;

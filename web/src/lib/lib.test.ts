@@ -302,6 +302,16 @@ describe('sentences', () => {
   it.each<[string, Record<string, unknown>, string]>([
     ['peer.linked', { name: 'nas', path: 'punched' }, 'Linked to nas (punched).'],
     [
+      'route.hop',
+      { from: 'aaaaaaaaaaaaaaaa', to: 'bbbbbbbbbbbbbbbb', via: 'cccccccccccccccc', proto: 'search/1', hops: 1 },
+      'Passed a request of aaaaaaaa…aaaa for bbbbbbbb…bbbb on to cccccccc…cccc.',
+    ],
+    [
+      'route.hop',
+      { from: 'aaaaaaaaaaaaaaaa', to: 'bbbbbbbbbbbbbbbb', via: 'bbbbbbbbbbbbbbbb', proto: 'search/1', hops: 2 },
+      'Passed a request of aaaaaaaa…aaaa for bbbbbbbb…bbbb.',
+    ],
+    [
       'peer.lost',
       { name: 'nas', error: 'no answer' },
       'nas stopped answering: it is off, asleep or out of reach.',
@@ -394,6 +404,7 @@ describe('sentences', () => {
 describe('what went wrong with another computer', () => {
   it.each([
     ['link to r2fy closed: carrier: rtc: receive: io: EOF', 'closed the link or is off'],
+    ['This one is reached through others.', 'is not linked: it is reached through others'],
     ['link: closed by the peer', 'closed the link or is off'],
     ['', 'closed the link or is off'],
     ['link: no sign of life in 9s', 'stopped answering'],

@@ -3,6 +3,7 @@
 // errors itself is for those who open the details.
 
 export function linkLoss(error: string): string {
+  if (/reached through others/.test(error)) return 'is not linked: it is reached through others';
   if (/closed by this node|closed here/.test(error)) return 'is not linked: this computer closed the link';
   if (/no sign of life|no answer|deadline|timed? ?out/.test(error))
     return 'stopped answering: it is off, asleep or out of reach';

@@ -100,6 +100,17 @@ const writers: Record<string, Writer> = {
       '.',
     );
   },
+  'route.hop': (e, _, by) =>
+    said(
+      'plain',
+      'peers',
+      'Passed a request of ',
+      member(text(e, 'from'), by),
+      ' for ',
+      member(text(e, 'to'), by),
+      ...(text(e, 'via') === text(e, 'to') ? [] : [' on to ', member(text(e, 'via'), by)]),
+      '.',
+    ),
   'nat.mapped': e =>
     said(
       'good',
