@@ -99,7 +99,10 @@ func (s *secure) handshake(ctx context.Context, o shake) error {
 	if err != nil {
 		return err
 	}
-	s.opener, s.sealer = newOpener(keys.open), newSealer(keys.seal)
+	s.opener = newOpener(keys.open)
+	s.wmu.Lock() // Close can come while the handshake ends
+	s.sealer = newSealer(keys.seal)
+	s.wmu.Unlock()
 	if o.client {
 		s.settled() // the server's last words have arrived
 	}
@@ -208,7 +211,10 @@ func (s *secure) Close() error {
 		s.data.close()
 		s.settled()
 		s.talk.close()
-		if s.sealer != nil {
+		s.wmu.Lock()
+		shaken := s.sealer != nil
+		s.wmu.Unlock()
+		if shaken {
 			_ = s.write(recordAlert, []byte{alertWarning, alertClose}) // the peer finds out without it, later
 		}
 	})
