@@ -78,9 +78,18 @@ var testPage = fstest.MapFS{
 
 // bodies are requests that each operation with a body takes.
 var bodies = map[string]string{
-	"addDocument": `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
-	"addInvite":   `{}`,
-	"join":        `{"link":"shoal://join#AAAA"}`,
+	"updateDht":      `{"replicas":3}`,
+	"putValue":       `{"key":"greeting","value":"hello","protect":["domain"],"ttl_s":60}`,
+	"batchDht":       `{"put":[{"key":"greeting","value":"hello"}],"get":[{"key":"greeting"}],"remove":[{"key":"nothing"}]}`,
+	"removeValues":   `{"key":"greeting","values":false}`,
+	"renewValue":     `{"key":"greeting","ttl_s":60}`,
+	"putVersion":     `{"key":"notes","value":" one","append":true}`,
+	"updateRegister": `{"key":"counter","add":1}`,
+	"sendData":       `{"key":"greeting","data":"hello","wait_s":0}`,
+	"replyData":      `{"data":"world!"}`,
+	"addDocument":    `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
+	"addInvite":      `{}`,
+	"join":           `{"link":"shoal://join#AAAA"}`,
 
 	"addHandshake":    `{"link":"shoal://join#AAAA"}`,
 	"answerHandshake": `{"offer":"shoal://offer#AAAA"}`,

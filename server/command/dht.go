@@ -644,7 +644,7 @@ type dhtBatchCmd struct {
 }
 
 // maxBatchFile is what the API takes.
-const maxBatchFile = 16 << 20
+const maxBatchFile = 2 << 20
 
 // Run does what a file says.
 func (b dhtBatchCmd) Run(c *console) error {

@@ -781,7 +781,7 @@ export interface paths {
         put?: never;
         /**
          * Put, get and remove many at once
-         * @description Each member gets one message for all that it keeps. What is refused is said item by item. The order is put, get, remove.
+         * @description Each member gets one message for all that it keeps, of at most 2 MiB here. What is refused is said item by item. The order is put, get, remove.
          */
         post: operations["batchDht"];
         delete?: never;
