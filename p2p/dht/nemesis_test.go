@@ -21,8 +21,9 @@ import (
 
 var seeds = flag.Int("dht.seeds", 25, "how many seeds TestNemesis runs")
 
-// found are seeds that have shown a mistake once.
-var found = []uint64{}
+// found are seeds that have shown a mistake once, of the table or of this test. They fix what is
+// done, and not how goroutines take turns, so that they may need several runs to show one.
+var found = []uint64{1, 61, 110, 143, 189, 245, 307, 308, 400, 566}
 
 // TestNemesis: what was acknowledged is not lost, what was removed does not come back, and what
 // has ended is not served, whatever happens to the network and the nodes, as long as one replica
@@ -449,6 +450,10 @@ func (w *tormented) abandoned(n *testNode) {
 		q.Tombstones = true
 		for h, err := range n.store.Read(w.ctx, q) {
 			if err != nil || dht.Expired(h.Expires, time.Now().Add(n.clock).UnixMilli()+10_000) {
+				continue
+			}
+			// What has ended already can come once more while it leaves: a message that was late.
+			if slices.ContainsFunc(f.writes, func(one written) bool { return one.seq == h.Seq && one.over(time.Now()) }) {
 				continue
 			}
 			if !slices.ContainsFunc(w.up(), func(o *testNode) bool { return w.holds(o, a, h.Seq) }) {

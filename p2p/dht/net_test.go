@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ type world struct {
 	t       testing.TB
 	calls   *sim.Calls
 	options dht.Options
+	mu      sync.Mutex   // guards members against tables that run
 	members []dht.Member // admitted ones
 	nodes   []*testNode
 	ctx     context.Context
@@ -60,7 +62,9 @@ func (w *world) admit() *testNode {
 		Name: fmt.Sprintf("node %d", len(w.nodes)),
 	}
 	n := &testNode{w: w, identity: identity, member: m, store: dht.NewMemory()}
+	w.mu.Lock()
 	w.members = append(slices.Clone(w.members), m)
+	w.mu.Unlock()
 	w.nodes = append(w.nodes, n)
 	return n
 }
@@ -73,18 +77,27 @@ func (n *testNode) start() {
 		o.Now = func() time.Time { return time.Now().Add(n.clock) }
 	}
 	o.Network = func() p2p.ID { return p2p.ID{1} }
-	o.Members = func() []dht.Member { return n.w.members }
+	o.Members = func() []dht.Member {
+		n.w.mu.Lock()
+		defer n.w.mu.Unlock()
+		return n.w.members
+	}
 	o.Alive = n.w.calls.Up
 	random := rand.New(rand.NewPCG(1, binary.BigEndian.Uint64(n.member.ID[:])))
 	o.Jitter = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
+	var table *dht.Table
+	ready := make(chan struct{}) // somebody may ask at once
 	o.Caller = n.w.calls.Add(n.member.ID, func(ctx context.Context, from p2p.ID, proto string, req []byte) ([]byte, error) {
-		return n.table.Handlers()[proto](ctx, from, req)
+		<-ready
+		return table.Handlers()[proto](ctx, from, req)
 	})
-	n.table = dht.New(o)
+	table = dht.New(o)
+	n.table = table
+	close(ready)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(n.w.ctx)
 	go func() {
-		if err := n.table.Run(ctx); err != nil {
+		if err := table.Run(ctx); err != nil {
 			n.w.t.Error(err)
 		}
 	}()

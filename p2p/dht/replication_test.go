@@ -3,7 +3,7 @@ package dht_test
 import (
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +23,8 @@ func low(n byte) p2p.Key {
 func (w *world) admitAt(position p2p.Key) *testNode {
 	n := w.admit()
 	n.member.Position = position
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.members[len(w.members)-1] = n.member
 	return n
 }
@@ -225,12 +227,11 @@ func TestLateCopy(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		var once sync.Once
-		handed := 0
+		var handed atomic.Int32
 		w.options.Publish = func(e p2p.Event) {
 			if s, is := e.(dht.Step); is && s.Operation == "hand_over" && s.From == stray.member.ID {
-				if handed++; handed == 4 { // both were asked, and have got it
-					once.Do(func() { keep(1) })
+				if handed.Add(1) == 4 { // both were asked, and have got it
+					keep(1)
 				}
 			}
 		}
@@ -240,7 +241,7 @@ func TestLateCopy(t *testing.T) {
 		keep(0)
 		time.Sleep(1500 * time.Millisecond)
 		if n := w.copies(late, "late"); n == 0 {
-			t.Errorf("what came late is lost; %d steps", handed)
+			t.Errorf("what came late is lost; %d steps", handed.Load())
 		}
 		time.Sleep(time.Second)
 		w.repair()
