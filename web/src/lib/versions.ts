@@ -90,19 +90,18 @@ export function graph<V extends Version>(versions: readonly V[]): Graph<V> {
   return { rows, lines, lanes };
 }
 
-// linePath draws a line: down its own lane, and over to the other one just before the end.
+// linePath draws a line: it changes lanes at once and runs down in that of the parent,
+// which is kept free for it.
 export function linePath(l: Line, lane: number, row: number): string {
   const x = (i: number) => (i + 0.5) * lane;
   const y = (i: number) => (i + 0.5) * row;
   const [x0, y0] = [x(l.fromLane), y(l.fromRow)];
-  if (l.toRow === null) return `M${x0} ${y0}L${x(l.toLane)} ${y0 + row / 2}`;
-  const [x1, y1] = [x(l.toLane), y(l.toRow)];
-  if (x0 === x1) return `M${x0} ${y0}L${x1} ${y1}`;
-  // A branch leaves at once and runs down in the outer lane of the two.
-  const bend = row * 0.8;
-  return x1 > x0
-    ? `M${x0} ${y0}C${x0} ${y0 + bend / 2} ${x1} ${y0 + bend / 2} ${x1} ${y0 + bend}L${x1} ${y1}`
-    : `M${x0} ${y0}L${x0} ${y1 - bend}C${x0} ${y1 - bend / 2} ${x1} ${y1 - bend / 2} ${x1} ${y1}`;
+  const x1 = x(l.toLane);
+  const y1 = l.toRow === null ? y0 + row / 2 : y(l.toRow);
+  if (x0 === x1 || l.toRow === null) return `M${x0} ${y0}L${x1} ${y1}`;
+  const bend = y0 + row * 0.8;
+  const middle = (y0 + bend) / 2;
+  return `M${x0} ${y0}C${x0} ${middle} ${x1} ${middle} ${x1} ${bend}L${x1} ${y1}`;
 }
 
 // merged is a beginning for the value that replaces several: each, the newest first,
