@@ -1,7 +1,7 @@
 import { cleanup, render, screen } from '@testing-library/svelte';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { DhtMember } from '../api/types';
-import { arrow, labelled, layout, neighbour, pointAt, spread } from './ring';
+import { arrow, labelled, layout, levelHeight, neighbour, pointAt, spread } from './ring';
 import TableRing from './TableRing.svelte';
 
 afterEach(cleanup);
@@ -46,8 +46,24 @@ describe('the circle of keys', () => {
       }
     }
     for (const s of ring.spots) {
-      expect(Math.hypot(s.x - ring.centre.x, s.y - ring.centre.y)).toBeCloseTo(ring.radius);
+      expect(Math.hypot(s.x - ring.centre.x, s.y - ring.centre.y)).toBeCloseTo(
+        ring.radius - s.level * levelHeight,
+      );
     }
+  });
+  it('hides nobody behind somebody else', () => {
+    for (const [n, width] of [
+      [30, 640],
+      [64, 640],
+      [30, 256],
+    ] as const) {
+      const { spots } = layout(members(n), width);
+      for (const [i, a] of spots.entries()) {
+        for (const b of spots.slice(i + 1)) expect(Math.hypot(a.x - b.x, a.y - b.y)).toBeGreaterThan(14.9);
+      }
+    }
+    const twins = layout([...members(1), { ...members(1)[0]!, id: 'twin' }], 640).spots;
+    expect(twins.map(s => s.level)).toEqual([0, 1]);
   });
   it('has no names where there is no room, and fits a phone', () => {
     const ring = layout(members(30), 256);

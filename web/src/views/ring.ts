@@ -11,6 +11,8 @@ export interface Spot extends Point {
   name: string;
   // turn: how far round, from 0 at the top
   turn: number;
+  // level: how many steps inside the circle it is drawn, so that no other one hides it
+  level: number;
   // label: where the name stands and the line to it ends; null: a list stands in
   label: (Point & { side: 'left' | 'right'; elbow: Point }) | null;
 }
@@ -29,6 +31,11 @@ const lineHeight = 17;
 const column = 116;
 const edge = 26;
 const mostRadius = 190;
+// Two that are nearer to each other are drawn on two levels.
+const apart = 15;
+export const levelHeight = 15;
+// The inner half of the circle is for messages.
+const mostDepth = 0.6;
 
 export function pointAt(ring: Pick<Ring, 'centre' | 'radius'>, at: number, out = 0): Point {
   const angle = 2 * Math.PI * at;
@@ -58,23 +65,39 @@ export function layout(
     ['right', right],
     ['left', left],
   ] as const) {
-    const points = list.map(m => pointAt(ring, m.turn));
     const ys = spread(
-      points.map((_, i) => pointAt(ring, list[i]?.turn ?? 0, 20).y),
+      list.map(m => pointAt(ring, m.turn, 20).y),
       lineHeight,
       lineHeight / 2,
       height - lineHeight / 2,
     );
     const x = side === 'right' ? width - column + 6 : column - 6;
     for (const [i, m] of list.entries()) {
-      const p = points[i] ?? ring.centre;
+      const p = pointAt(ring, m.turn);
       const y = ys[i] ?? p.y;
       const label = names ? { x, y, side, elbow: pointAt(ring, m.turn, 14) } : null;
-      ring.spots.push({ ...p, ...m, label });
+      ring.spots.push({ ...p, ...m, level: 0, label });
     }
   }
   ring.spots.sort((a, b) => a.turn - b.turn || (a.id < b.id ? -1 : 1));
+  stack(ring);
   return ring;
+}
+
+// stack moves those towards the centre that others would hide.
+function stack(ring: Ring): void {
+  const levels = Math.max(1, Math.floor((mostDepth * ring.radius) / levelHeight));
+  for (const [i, s] of ring.spots.entries()) {
+    const before = ring.spots.slice(0, i);
+    const free = (level: number) => {
+      const p = pointAt(ring, s.turn, -level * levelHeight);
+      return before.every(o => Math.hypot(o.x - p.x, o.y - p.y) >= apart - 0.01);
+    };
+    let level = 0;
+    while (level < levels && !free(level)) level++;
+    if (level === levels) level = 0;
+    Object.assign(s, pointAt(ring, s.turn, -level * levelHeight), { level });
+  }
 }
 
 // spread moves values as little as possible (least squares), so that neighbours are at
