@@ -66,7 +66,9 @@ describe('a graph of versions', () => {
   });
   it('draws lines that begin and end at their versions', () => {
     expect(linePath({ fromRow: 0, fromLane: 0, toRow: 2, toLane: 0 }, 20, 50)).toBe('M10 25L10 125');
-    expect(linePath({ fromRow: 0, fromLane: 1, toRow: 2, toLane: 0 }, 20, 50)).toMatch(/^M30 25C.* 10 65L10 125$/);
+    expect(linePath({ fromRow: 0, fromLane: 1, toRow: 2, toLane: 0 }, 20, 50)).toMatch(
+      /^M30 25C.* 10 65L10 125$/,
+    );
     expect(linePath({ fromRow: 1, fromLane: 0, toRow: null, toLane: 0 }, 20, 50)).toBe('M10 75L10 100');
   });
 });
