@@ -118,7 +118,7 @@ test("everything can be done by keyboard", async ({ node, page }) => {
   await expect(field).toHaveValue("");
 
   await page.keyboard.press("Escape");
-  for (const [key, heading] of [["f", "Folders"], ["p", "Peers"], ["n", "Network"], ["a", "Activity"], ["d", "Delta"], ["h", "alice"]]) {
+  for (const [key, heading] of [["f", "Folders"], ["p", "Peers"], ["n", "Network"], ["a", "Activity"], ["d", "Delta"], ["t", "Table"], ["h", "alice"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     const head = page.getByRole("heading", { name: heading, level: 1 });
@@ -134,7 +134,7 @@ test("everything can be done by keyboard", async ({ node, page }) => {
 test("Tab reaches everything on a page and in a dialog, and stays in it", async ({ node, page }) => {
   const alice = await node("alice");
   await alice.share("Notes", { "one.txt": "network one\n" });
-  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta"]) {
+  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta", "dht"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await expect(page.locator("h1")).toBeAttached();
     await expect(page.locator(".skeleton")).toHaveCount(0);
@@ -175,7 +175,7 @@ test("a page without trouble leaves the console empty", async ({ node, page }) =
   page.on("console", (m) => said.push(`${m.type()}: ${m.text()} ${m.location().url}`));
   const answers: string[] = [];
   page.on("response", (r) => r.status() >= 400 && answers.push(`${r.status()} ${r.url()}`));
-  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta"]) {
+  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta", "dht"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await page.reload();
     await expect(page.locator("h1")).toBeAttached();

@@ -3,7 +3,7 @@ import { Problem, asProblem, aborted, problemFrom } from './problem';
 import type { components, paths } from './schema.gen';
 import { readSSE } from './sse';
 import { subprotocols, type Token } from './token';
-import type { Folder, SearchAnswer, SearchPart } from './types';
+import type { Folder, GetValues, SearchAnswer, SearchPart } from './types';
 
 type Schemas = components['schemas'];
 type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
@@ -190,6 +190,28 @@ export class Api {
   stories = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/rsync/stories', { signal }));
   explain = (body: Schemas['ExplainNew'], signal?: AbortSignal) =>
     unwrap(this.#client.POST('/api/rsync/explain', { body, signal }));
+
+  dht = () => unwrap(this.#client.GET('/api/dht'));
+  changeDht = (body: Schemas['DhtChange']) => unwrap(this.#client.PATCH('/api/dht', { body }));
+  responsible = (key: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/dht/responsible', { params: { query: { key } }, signal }));
+  values = (query: GetValues, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/dht/values', { params: { query }, signal }));
+  putValue = (body: Schemas['DhtPut']) => unwrap(this.#client.POST('/api/dht/values', { body }));
+  removeValues = (body: Schemas['DhtQuery']) => unwrap(this.#client.POST('/api/dht/remove', { body }));
+  renewValue = (body: Schemas['DhtRenew']) => unwrap(this.#client.POST('/api/dht/renew', { body }));
+  versions = (query: Pick<GetValues, 'key' | 'domain' | 'content'>, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/dht/versions', { params: { query }, signal }));
+  putVersion = (body: Schemas['DhtVersionPut']) => unwrap(this.#client.POST('/api/dht/versions', { body }));
+  records = (limit: number, cursor: string) =>
+    unwrap(
+      this.#client.GET('/api/dht/records', { params: { query: { limit, ...(cursor ? { cursor } : {}) } } }),
+    );
+  repairDht = () => done(this.#client.POST('/api/dht/repair'));
+  sendData = (body: Schemas['DataNew']) => unwrap(this.#client.POST('/api/dht/send', { body }));
+  inbox = () => unwrap(this.#client.GET('/api/dht/inbox'));
+  replyData = (n: number, data: string) =>
+    done(this.#client.POST('/api/dht/inbox/{n}', { params: { path: { n } }, body: { data } }));
 
   contentURL(folder: string, node: string, path: string): string {
     const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;

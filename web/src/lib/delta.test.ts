@@ -11,14 +11,11 @@ import {
   glyphs,
   halves,
   match,
-  moved,
-  moveOf,
   mostAddress,
   mostText,
   much,
   nextFind,
   opened,
-  power,
   quote,
   remember,
   remembered,
@@ -34,6 +31,7 @@ import {
   whole,
   type Question,
 } from './delta';
+import { moved, moveOf, power } from './playback';
 
 // What the node says of "catbabdog", "catacadog" and blocks of 3.
 const alarm: Explanation = {

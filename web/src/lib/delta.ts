@@ -2,6 +2,7 @@
 // are the node's; here they are only put where a person looks.
 import type { Explanation, LessonOp, LessonStep, Story } from '../api/types';
 import { count, plural } from './format';
+import { power } from './playback';
 import type { Store } from '../api/token';
 
 // Side is one of the two texts: typed, or a file of a folder of this node.
@@ -434,54 +435,9 @@ export function much(n: number): string {
   return n >= 100 ? count(Math.round(n)) : String(Number(n.toPrecision(2)));
 }
 
-const raised: Record<string, string> = {
-  '-': '⁻',
-  0: '⁰',
-  1: '¹',
-  2: '²',
-  3: '³',
-  4: '⁴',
-  5: '⁵',
-  6: '⁶',
-  7: '⁷',
-  8: '⁸',
-  9: '⁹',
-};
-
-// power writes 10 or 2 with an exponent.
-export function power(base: number, exponent: number): string {
-  return base + [...String(exponent)].map(c => raised[c] ?? c).join('');
-}
-
 function scientific(log10: number): string {
   let exponent = Math.floor(log10);
   let digits = Number((10 ** (log10 - exponent)).toPrecision(2));
   if (digits >= 10) [digits, exponent] = [digits / 10, exponent + 1];
   return `${digits} × ${power(10, exponent)}`;
-}
-
-// Move is what a key does to the step.
-export type Move = 'back' | 'on' | 'first' | 'last' | 'play';
-const moves: Record<string, Move> = {
-  ArrowLeft: 'back',
-  ArrowRight: 'on',
-  Home: 'first',
-  End: 'last',
-  ' ': 'play',
-};
-
-// moveOf reads a key. In fields and on sliders the keys are theirs, and a button
-// that has the focus is pressed by the space bar.
-export function moveOf(
-  key: { key: string; ctrlKey: boolean; metaKey: boolean; altKey: boolean; shiftKey: boolean },
-  on: 'field' | 'button' | 'page',
-): Move | null {
-  if (key.ctrlKey || key.metaKey || key.altKey || key.shiftKey || on === 'field') return null;
-  const move = moves[key.key] ?? null;
-  return move === 'play' && on === 'button' ? null : move;
-}
-
-export function moved(step: number, move: Exclude<Move, 'play'>, total: number): number {
-  const to = { back: step - 1, on: step + 1, first: 0, last: total }[move];
-  return Math.max(0, Math.min(to, total));
 }

@@ -1,6 +1,7 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
-export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta';
+export type Command =
+  'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht';
 
 const go: Record<string, Command> = {
   h: 'home',
@@ -10,6 +11,7 @@ const go: Record<string, Command> = {
   n: 'network',
   a: 'activity',
   d: 'delta',
+  t: 'dht',
 };
 
 export interface Key {
@@ -54,5 +56,6 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'n'], does: 'Go to Network' },
   { keys: ['g', 'a'], does: 'Go to Activity' },
   { keys: ['g', 'd'], does: 'Go to Delta' },
+  { keys: ['g', 't'], does: 'Go to Table' },
   { keys: ['?'], does: 'Show this sheet' },
 ];

@@ -329,6 +329,23 @@ describe('sentences', () => {
     ],
     ['network.changed', { external: '' }, 'How others see this computer is not known.'],
     ['member.changed', { name: 'a', role: 'admin' }, 'a is known here as an admin.'],
+    [
+      'dht.step',
+      { operation: 'put', to: 'abcdefghijklmnopq', outcome: '1 ok' },
+      'Table, put: asked abcdefgh…nopq (1 ok).',
+    ],
+    ['dht.stored', { from: 'abc', records: 2, outcome: '2 ok' }, 'abc sent 2 records to keep (2 ok).'],
+    [
+      'dht.repaired',
+      { with: 'abc', sent: 1, received: 3, messages: 4, bytes: 2600 },
+      'Copies compared with abc: 1 record sent, 3 received (4 messages, 2.6 kB).',
+    ],
+    [
+      'direct.received',
+      { from: 'abc', size: 5, handled: false },
+      'abc sent 5 bytes of data, which wait for an answer on the page Table.',
+    ],
+    ['route.hop', { from: 'a', to: 'c', via: 'b' }, 'A message of a to c was passed on to b.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
     ['offer.changed', { label: 'Music', access: 'read' }, 'The folder Music is offered to the network.'],
     [

@@ -196,6 +196,54 @@ const writers: Record<string, Writer> = {
           who(e),
           ` answered with ${plural(number(e, 'total'), 'result')} in ${millis(number(e, 'ms'))}.`,
         ),
+  'dht.step': (e, _, by) => {
+    const tone = e.data['failed'] === true ? 'warn' : 'plain';
+    return said(
+      tone,
+      'table',
+      `Table, ${text(e, 'operation')}: asked `,
+      member(text(e, 'to'), by),
+      ...answer(e),
+    );
+  },
+  'dht.stored': (e, _, by) =>
+    said(
+      'good',
+      'table',
+      member(text(e, 'from'), by),
+      ` sent ${plural(number(e, 'records'), 'record')} to keep`,
+      ...answer(e),
+    ),
+  'dht.repaired': (e, _, by) =>
+    said(
+      'good',
+      'table',
+      'Copies compared with ',
+      member(text(e, 'with'), by),
+      `: ${plural(number(e, 'sent'), 'record')} sent, ${count(number(e, 'received'))} received (${plural(number(e, 'messages'), 'message')}, ${bytes(number(e, 'bytes'))}).`,
+    ),
+  'direct.received': (e, _, by) =>
+    said(
+      'plain',
+      'download',
+      member(text(e, 'from'), by),
+      ` sent ${bytes(number(e, 'size'))} of data`,
+      e.data['handled'] === true
+        ? ', which a program has answered.'
+        : ', which wait for an answer on the page Table.',
+    ),
+  'route.hop': (e, _, by) =>
+    said(
+      'plain',
+      'relayed',
+      'A message of ',
+      member(text(e, 'from'), by),
+      ' to ',
+      member(text(e, 'to'), by),
+      ' was passed on to ',
+      member(text(e, 'via'), by),
+      '.',
+    ),
 };
 
 // protocolLabel is what a way to ask a router is called by people.
@@ -211,6 +259,12 @@ function unknown(event: Event): Sentence {
 }
 
 const member = (id: string, by: NameOf): Part => ({ name: by(id) || shortID(id) || 'another computer' });
+
+// answer is what the other side said, in its own words.
+const answer = (event: Event): Part[] => {
+  const words = text(event, 'outcome');
+  return words ? [' (', { name: words, quiet: true }, ').'] : ['.'];
+};
 
 const changes = (event: Event): string => plural(number(event, 'count'), 'change');
 
