@@ -83,19 +83,11 @@ func cutKey(b []byte, skip int, k *p2p.Key) (rest []byte, err error) {
 // packProof returns the packed form of a proof: its numbers and byte strings, each with its
 // length before it.
 func packProof(p *dht.Proof) []byte {
-	size := 5*binary.MaxVarintLen32 + len(p.Sig)
-	for _, step := range p.Path {
-		size += 1 + len(step)
-	}
-	b := make([]byte, 0, size)
+	b := make([]byte, 0, 4*binary.MaxVarintLen32+len(p.Sig)+len(p.Path))
 	b = binary.AppendUvarint(b, uint64(p.Index))
 	b = binary.AppendUvarint(b, uint64(p.Count))
 	b = append(binary.AppendUvarint(b, uint64(len(p.Sig))), p.Sig...)
-	b = binary.AppendUvarint(b, uint64(len(p.Path)))
-	for _, step := range p.Path {
-		b = append(binary.AppendUvarint(b, uint64(len(step))), step...)
-	}
-	return b
+	return append(binary.AppendUvarint(b, uint64(len(p.Path))), p.Path...)
 }
 
 // unpackProof is the inverse. What it returns are parts of b.
@@ -121,15 +113,8 @@ func unpackProof(b []byte) (p dht.Proof, err error) {
 	}
 	p.Index, p.Count = uint32(number()), uint32(number())
 	p.Sig = cut()
-	steps := number()
-	if steps > uint64(len(b)) { // each has a byte at least
-		err, steps = errUnreadable, 0
-	}
-	if steps > 0 {
-		p.Path = make([][]byte, steps)
-		for i := range p.Path {
-			p.Path[i] = cut()
-		}
+	if p.Path = cut(); len(p.Path) == 0 {
+		p.Path = nil
 	}
 	if len(b) > 0 {
 		err = errUnreadable

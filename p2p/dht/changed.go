@@ -77,7 +77,7 @@ func (h *Held) Equal(o *Held) bool {
 
 // Equal reports whether p and o are the same proof.
 func (p *Proof) Equal(o *Proof) bool {
-	return bytes.Equal(p.Sig, o.Sig) && p.Index == o.Index && p.Count == o.Count && slices.EqualFunc(p.Path, o.Path, bytes.Equal)
+	return bytes.Equal(p.Sig, o.Sig) && p.Index == o.Index && p.Count == o.Count && bytes.Equal(p.Path, o.Path)
 }
 
 // Equal reports whether c and o say the same.

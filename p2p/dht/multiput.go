@@ -342,7 +342,7 @@ func split(batch []*putting, limit int) [][]*putting {
 // writeSize bounds the encoding of a write.
 func writeSize(w Write) int {
 	r := w.Record
-	return 320 + len(r.Value) + len(w.Base) + len(w.Delta) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + 34*len(r.Proof.Path)
+	return 320 + len(r.Value) + len(w.Base) + len(w.Delta) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + len(r.Proof.Path)
 }
 
 // result says what the replicas agree upon: what a majority of those that are wanted has

@@ -166,7 +166,8 @@ func TestTransfer(t *testing.T) {
 	for name, claim := range map[string]Protect{"domain": ProtectDomain, "entry": ProtectEntry, "both": ProtectDomain | ProtectEntry} {
 		t.Run(name, func(t *testing.T) {
 			p := newReplica(Rules{})
-			if name == "entry" {
+			k := k
+			if claim&ProtectEntry != 0 {
 				k.Content = masterKey(p1)
 			}
 			first := signedBy(p1, protect(value(k, "a", 1), claim))

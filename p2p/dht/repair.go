@@ -32,7 +32,8 @@ type repairs struct {
 	outbox map[p2p.ID][]Write
 	queued int
 
-	cache sharedCache
+	shared sumsCache // what this node and one peer both keep
+	all    sumsCache // what it keeps
 
 	offered offered
 
@@ -194,6 +195,8 @@ func (t *Table) runRepair(ctx context.Context) {
 
 // expire deletes some of what has expired, and returns when to look again.
 func (t *Table) expire(ctx context.Context) time.Duration {
+	t.repair.shared.forget()
+	t.repair.all.forget()
 	deleted, next, err := t.o.Store.Expire(ctx, t.now(), expireAtOnce)
 	switch {
 	case err != nil && ctx.Err() == nil:

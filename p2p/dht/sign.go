@@ -6,12 +6,17 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
 
 // MaxBatch is how many headers one signature covers at most.
 const MaxBatch = 1024
+
+// signAtOnce is how many headers this node signs at once: with more of them a signature would
+// be cheaper than the hashes are that each record carries to the root.
+const signAtOnce = 256
 
 // signContext says what an author's signature is about.
 const signContext = "shoal dht batch 1"
@@ -21,10 +26,10 @@ const signContext = "shoal dht batch 1"
 // so that a signature, which costs as much as hashing many headers, is made and checked
 // once for a batch, and each header can still be shown alone.
 type Proof struct {
-	Sig   []byte   `cbor:"1,keyasint"`
-	Index uint32   `cbor:"2,keyasint,omitempty"` // of the header in its batch
-	Count uint32   `cbor:"3,keyasint"`           // headers in the batch
-	Path  [][]byte `cbor:"4,keyasint,omitempty"` // hashes beside the way to the root, lowest first
+	Sig   []byte `cbor:"1,keyasint"`
+	Index uint32 `cbor:"2,keyasint,omitempty"` // of the header in its batch
+	Count uint32 `cbor:"3,keyasint"`           // headers in the batch
+	Path  []byte `cbor:"4,keyasint,omitempty"` // hashes of 32 bytes beside the way to the root, lowest first
 }
 
 // leafHash and nodeHash cannot be mistaken for each other.
@@ -41,11 +46,11 @@ func nodeHash(left, right [sha256.Size]byte) [sha256.Size]byte {
 }
 
 // Sign signs records by their headers, as their author in a network: it sets Author,
-// Sum and Size (unless a record is a change of a header) and Proof. At most MaxBatch
+// Sum and Size (unless a record is a change of a header) and Proof. At most signAtOnce
 // records share a signature.
 func Sign(author p2p.Identity, network p2p.ID, records []Record) {
 	for len(records) > 0 {
-		n := min(len(records), MaxBatch)
+		n := min(len(records), signAtOnce)
 		signBatch(author, network, records[:n])
 		records = records[n:]
 	}
@@ -76,8 +81,13 @@ func rootMessage(network p2p.ID, root [sha256.Size]byte, count int) []byte {
 }
 
 // tree returns the root over leaves, and the path of each.
-func tree(leaves [][sha256.Size]byte) (root [sha256.Size]byte, paths [][][]byte) {
-	paths = make([][][]byte, len(leaves))
+func tree(leaves [][sha256.Size]byte) (root [sha256.Size]byte, paths [][]byte) {
+	paths = make([][]byte, len(leaves))
+	steps := bits.Len(uint(len(leaves) - 1))
+	room := make([]byte, len(leaves)*steps*sha256.Size) // one piece for all paths
+	for i := 0; steps > 0 && i < len(paths); i++ {
+		paths[i], room = room[:0:steps*sha256.Size], room[steps*sha256.Size:]
+	}
 	// under[i] are the leaves below node i of the level.
 	under := make([][]int, len(leaves))
 	for i := range leaves {
@@ -93,10 +103,10 @@ func tree(leaves [][sha256.Size]byte) (root [sha256.Size]byte, paths [][][]byte)
 				continue
 			}
 			for _, leaf := range under[i] {
-				paths[leaf] = append(paths[leaf], level[i+1][:])
+				paths[leaf] = append(paths[leaf], level[i+1][:]...)
 			}
 			for _, leaf := range under[i+1] {
-				paths[leaf] = append(paths[leaf], level[i][:])
+				paths[leaf] = append(paths[leaf], level[i][:]...)
 			}
 			up = append(up, nodeHash(level[i], level[i+1]))
 			upUnder = append(upUnder, append(under[i], under[i+1]...))
@@ -109,13 +119,13 @@ func tree(leaves [][sha256.Size]byte) (root [sha256.Size]byte, paths [][][]byte)
 // root returns the root of the tree in which leaf is where the proof says; ok is
 // false where there is no such tree. It is the algorithm of RFC 9162, section 2.1.3.2.
 func (p Proof) root(leaf [sha256.Size]byte) (root [sha256.Size]byte, ok bool) {
-	if p.Count == 0 || p.Count > MaxBatch || p.Index >= p.Count || len(p.Path) > bits.Len(MaxBatch) {
+	if p.Count == 0 || p.Count > MaxBatch || p.Index >= p.Count || len(p.Path)%sha256.Size != 0 || len(p.Path) > bits.Len(MaxBatch)*sha256.Size {
 		return root, false
 	}
 	fn, sn := p.Index, p.Count-1
 	root = leaf
-	for _, step := range p.Path {
-		if len(step) != sha256.Size || sn == 0 {
+	for step := range slices.Chunk(p.Path, sha256.Size) {
+		if sn == 0 {
 			return root, false
 		}
 		sibling := [sha256.Size]byte(step)

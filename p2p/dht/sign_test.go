@@ -55,14 +55,12 @@ func TestTreeKnownAnswers(t *testing.T) {
 	k, l := nodeHash(g, h), nodeHash(i, a[6])
 	_, paths := tree(a)
 	for leaf, want := range map[int][][sha256.Size]byte{0: {a[1], h, l}, 3: {a[2], g, l}, 4: {a[5], a[6], k}, 6: {i, k}} {
-		if len(paths[leaf]) != len(want) {
-			t.Errorf("the path of leaf %d has %d steps, want %d", leaf, len(paths[leaf]), len(want))
-			continue
+		var all []byte
+		for _, step := range want {
+			all = append(all, step[:]...)
 		}
-		for s := range want {
-			if !bytes.Equal(paths[leaf][s], want[s][:]) {
-				t.Errorf("step %d of the path of leaf %d is %x", s, leaf, paths[leaf][s])
-			}
+		if !bytes.Equal(paths[leaf], all) {
+			t.Errorf("the path of leaf %d is %x, want %x", leaf, paths[leaf], all)
 		}
 	}
 }
@@ -167,10 +165,10 @@ func TestWrongFields(t *testing.T) {
 		"count":         func(r *Record) { r.Proof.Count++ },
 		"count 0":       func(r *Record) { r.Proof.Count = 0 },
 		"a huge count":  func(r *Record) { r.Proof.Count = 1<<32 - 1 },
-		"path":          func(r *Record) { r.Proof.Path = [][]byte{make([]byte, 32), r.Proof.Path[1]} },
-		"path shorter":  func(r *Record) { r.Proof.Path = r.Proof.Path[:1] },
-		"path longer":   func(r *Record) { r.Proof.Path = append(r.Proof.Path[:2:2], make([]byte, 32)) },
-		"path's bytes":  func(r *Record) { r.Proof.Path = [][]byte{r.Proof.Path[0][:31], r.Proof.Path[1]} },
+		"path":          func(r *Record) { r.Proof.Path = append(make([]byte, 32), r.Proof.Path[32:]...) },
+		"path shorter":  func(r *Record) { r.Proof.Path = r.Proof.Path[:32] },
+		"path longer":   func(r *Record) { r.Proof.Path = append(r.Proof.Path[:64:64], make([]byte, 32)...) },
+		"path's bytes":  func(r *Record) { r.Proof.Path = append(r.Proof.Path[:31:31], r.Proof.Path[32:]...) },
 		"signature":     func(r *Record) { r.Proof.Sig = make([]byte, 64) },
 		"no signature":  func(r *Record) { r.Proof.Sig = nil },
 		"another's":     func(r *Record) { r.Proof = signedBy(person(3), *r).Proof },

@@ -662,9 +662,9 @@ func rosterDigest(ids []p2p.ID) []byte {
 	return h.Sum(nil)[:8]
 }
 
-// sharedCache remembers what was computed for the requests of a peer: one comparison asks
+// sumsCache remembers what was computed for the requests of a peer: one comparison asks
 // several times.
-type sharedCache struct {
+type sumsCache struct {
 	mu     sync.Mutex // guards the following
 	key    [sha256.Size]byte
 	change uint64
@@ -680,27 +680,40 @@ func (t *Table) sharedWith(ctx context.Context, peer p2p.ID, s syncView, v view)
 		b[len(b)-1] = 1
 	}
 	key := sha256.Sum256(binary.BigEndian.AppendUint32(b, uint32(len(s.Alive))))
-	cache := &t.repair.cache
-	cache.mu.Lock()
-	defer cache.mu.Unlock()
+	return t.repair.shared.get(ctx, t, key, func(sum LocationSum) bool {
+		replicas := v.replicas(sum.Location, s.Replicas)
+		mine := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
+		theirs := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == peer })
+		return mine >= 0 && theirs >= 0 && (!s.Nearest || mine == 0 || theirs == 0)
+	})
+}
+
+// get returns the sums that keep wants, which is what key stands for.
+func (c *sumsCache) get(ctx context.Context, t *Table, key [sha256.Size]byte, keep func(LocationSum) bool) ([]LocationSum, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	change := t.changes.Load()
-	if cache.key == key && cache.change == change && cache.sums != nil {
-		return cache.sums, nil
+	if c.key == key && c.change == change && c.sums != nil {
+		return c.sums, nil
 	}
 	out := []LocationSum{}
 	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 		if err != nil {
 			return nil, fmt.Errorf("dht: sums: %w", err)
 		}
-		replicas := v.replicas(sum.Location, s.Replicas)
-		mine := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
-		theirs := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == peer })
-		if mine >= 0 && theirs >= 0 && (!s.Nearest || mine == 0 || theirs == 0) {
+		if keep(sum) {
 			out = append(out, sum)
 		}
 	}
-	cache.key, cache.change, cache.sums = key, change, out
+	c.key, c.change, c.sums = key, change, out
 	return out, nil
+}
+
+// forget frees what nobody may ask for again.
+func (c *sumsCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sums = nil
 }
 
 // handleSync is the other side of a comparison. It remembers nothing between two requests.
@@ -844,13 +857,15 @@ func (t *Table) answerList(ctx context.Context, l list, mine []LocationSum) (lis
 	ours := under(mine, l.Prefix)
 	if l.Only {
 		t.repair.offered.note(slices.Collect(maps.Keys(theirs)), time.Now())
+		all, err := t.repair.all.get(ctx, t, [sha256.Size]byte{}, func(LocationSum) bool { return true })
+		if err != nil {
+			return listAnswer{}, err
+		}
 		ours = nil
-		for sum, err := range t.o.Store.Sums(ctx, t.now()) {
-			if err != nil {
-				return listAnswer{}, fmt.Errorf("dht: sums: %w", err)
-			}
-			if _, asked := theirs[sum.Location]; asked {
-				ours = append(ours, sum)
+		for location := range theirs {
+			at, found := slices.BinarySearchFunc(all, location, func(s LocationSum, k p2p.Key) int { return s.Location.Compare(k) })
+			if found {
+				ours = append(ours, all[at])
 			}
 		}
 	}

@@ -49,7 +49,7 @@ func drawHeld(t *rapid.T, name dht.Name) dht.Held {
 		Expires: rapid.Int64Range(0, times).Draw(t, "expires"),
 	}
 	h.TTL = uint32(h.Expires)
-	h.Proof.Path = h.Proof.Path[:rapid.IntRange(0, 10).Draw(t, "path")]
+	h.Proof.Path = h.Proof.Path[:32*rapid.IntRange(0, 10).Draw(t, "path")]
 	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0:
 		h.Kind, h.Size, h.Value = dht.KindTombstone, 0, nil

@@ -65,7 +65,7 @@ func Record(name dht.Name, version dht.Version, author ed25519.PublicKey, seq ui
 		Proof:  dht.Proof{Sig: slices.Repeat([]byte{byte(seq)}, ed25519.SignatureSize), Index: uint32(seq % 1024), Count: 1024},
 	}
 	for i := range 10 {
-		r.Proof.Path = append(r.Proof.Path, slices.Repeat([]byte{byte(i)}, 32))
+		r.Proof.Path = append(r.Proof.Path, slices.Repeat([]byte{byte(i)}, 32)...)
 	}
 	return r
 }
