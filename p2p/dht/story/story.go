@@ -31,6 +31,7 @@ const (
 type Story struct {
 	Name  string
 	Title string
+	File  string // all of it, as it was read
 	steps []step
 }
 
@@ -100,7 +101,7 @@ func Stories() ([]Story, error) {
 //
 // Errors: ErrStory.
 func ParseStory(text string) (Story, error) {
-	var s Story
+	s := Story{File: text}
 	switch {
 	case len(text) > MaxStory:
 		return s, fmt.Errorf("%w: %d bytes, at most %d", ErrStory, len(text), MaxStory)
