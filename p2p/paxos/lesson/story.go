@@ -27,7 +27,7 @@ type Story struct {
 	Name  string
 	Title string
 	Text  string
-	File  string // all of it, as it was read
+	File  string              // all of it, as it was read
 	Cast  map[string][]string // role ("acceptors") to names
 	Steps []Step              // by time
 	Notes []Step              // likewise: what the reader is told before that happens

@@ -191,6 +191,11 @@ export class Api {
   explain = (body: Schemas['ExplainNew'], signal?: AbortSignal) =>
     unwrap(this.#client.POST('/api/rsync/explain', { body, signal }));
 
+  lessons = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/lessons', { signal }));
+  lesson = (name: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/lessons/{name}', { params: { path: { name } }, signal }));
+  playLesson = (file: string) => unwrap(this.#client.POST('/api/lessons/play', { body: { file } }));
+
   contentURL(folder: string, node: string, path: string): string {
     const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;
     return `${this.base}/api/folders/${encodeURIComponent(folder)}/content?${query}`;

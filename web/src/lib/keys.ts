@@ -1,6 +1,7 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
-export type Command = 'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta';
+export type Command =
+  'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'lessons';
 
 const go: Record<string, Command> = {
   h: 'home',
@@ -10,6 +11,7 @@ const go: Record<string, Command> = {
   n: 'network',
   a: 'activity',
   d: 'delta',
+  l: 'lessons',
 };
 
 export interface Key {
@@ -45,8 +47,8 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['o'], does: 'Conflict: keep ours' },
   { keys: ['t'], does: 'Conflict: keep theirs' },
   { keys: ['b'], does: 'Conflict: keep both' },
-  { keys: ['←', '→'], does: 'Delta: a step back and on (also Home and End)' },
-  { keys: ['Space'], does: 'Delta: play and pause' },
+  { keys: ['←', '→'], does: 'Delta, Lessons: a step back and on (also Home and End)' },
+  { keys: ['Space'], does: 'Delta, Lessons: play and pause' },
   { keys: ['g', 'h'], does: 'Go to Home' },
   { keys: ['g', 's'], does: 'Go to Search' },
   { keys: ['g', 'f'], does: 'Go to Folders' },
@@ -54,5 +56,6 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'n'], does: 'Go to Network' },
   { keys: ['g', 'a'], does: 'Go to Activity' },
   { keys: ['g', 'd'], does: 'Go to Delta' },
+  { keys: ['g', 'l'], does: 'Go to Lessons' },
   { keys: ['?'], does: 'Show this sheet' },
 ];
