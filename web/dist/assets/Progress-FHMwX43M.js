@@ -1,0 +1,1 @@
+import{G as e,V as t,_t as n,at as r,j as i,rt as a,z as o}from"./Icon-4mV-WU4Q.js";var s=r(`<progress max="1"></progress>`);function c(r,c){let l=i(c,`thin`,3,!1);var u=s();let d;n(n=>{t(u,n),o(u,`aria-label`,c.label),d=e(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),a(r,u)}export{c as t};
