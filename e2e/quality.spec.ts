@@ -118,7 +118,7 @@ test("everything can be done by keyboard", async ({ node, page }) => {
   await expect(field).toHaveValue("");
 
   await page.keyboard.press("Escape");
-  for (const [key, heading] of [["f", "Folders"], ["p", "Peers"], ["n", "Network"], ["a", "Activity"], ["d", "Delta"], ["t", "Table"], ["h", "alice"]]) {
+  for (const [key, heading] of [["f", "Folders"], ["p", "Peers"], ["n", "Network"], ["a", "Activity"], ["d", "Delta"], ["t", "Table"], ["l", "Lessons"], ["h", "alice"]]) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     const head = page.getByRole("heading", { name: heading, level: 1 });

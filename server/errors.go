@@ -21,6 +21,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	lessons "github.com/shoal-p2p/shoal/p2p/lesson"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
@@ -170,6 +171,8 @@ var failures = [...]failure{
 	{lesson.ErrBlock, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{lesson.ErrTooLarge, http.StatusUnprocessableEntity, "explain_too_large", "Too large to explain", "Each side has at most 16 MiB, and the old one 262144 blocks; each step is told of 16 KiB together."},
 	{lesson.ErrWork, http.StatusUnprocessableEntity, "explain_too_slow", "Too many false alarms", "Take another length of blocks."},
+	{lessons.ErrUnknown, http.StatusNotFound, "not_found", "No such lesson", "GET /api/lessons lists them."},
+	{lessons.ErrFile, http.StatusUnprocessableEntity, "story_invalid", "Not a story that can be played", "GET /api/lessons/put-get shows how one is written."},
 
 	{node.ErrAmbiguous, http.StatusConflict, "folder_ambiguous", "Several folders are meant", "Name the folder by its id, and with the parameter node the computer that shares it."},
 	{node.ErrNotFound, http.StatusNotFound, "not_found", "Not found", ""},

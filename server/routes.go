@@ -129,6 +129,9 @@ func routes() []route {
 
 		{method: get, path: "/api/rsync/stories", op: "listStories", access: safe, limit: short, strict: (*w).ListStories},
 		{method: post, path: "/api/rsync/explain", op: "explainRsync", access: changing, body: mib, limit: short, strict: (*w).ExplainRsync},
+		{method: get, path: "/api/lessons", op: "listLessons", access: safe, limit: short, strict: (*w).ListLessons},
+		{method: get, path: "/api/lessons/{name}", op: "getLesson", access: safe, limit: short, strict: (*w).GetLesson},
+		{method: post, path: "/api/lessons/play", op: "playLesson", access: changing, body: 512 * kib, limit: short, strict: (*w).PlayLesson},
 
 		{method: get, path: "/problems/{code}", access: static, limit: short, raw: (*nodeAPI).problem},
 		{method: get, path: "/", access: static, limit: short, raw: (*nodeAPI).index},

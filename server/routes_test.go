@@ -168,7 +168,7 @@ func guardCases() []guardCase {
 		}
 	}
 	from := func(addr string) func(*http.Request) { return func(r *http.Request) { r.RemoteAddr = addr } }
-	huge := strings.Repeat(" ", 2*mib+1)
+	huge := strings.Repeat(" ", 16*mib+1)
 	return append(cases, []guardCase{
 		{"two origins", header("Origin", "http://localhost:8080", "Origin", "http://localhost:8080"), always("origin_refused")},
 		{"own origin", header("Origin", "http://localhost:8080"), always("")},
@@ -225,7 +225,7 @@ func guardCases() []guardCase {
 		{"twice", body("application/json", `{"title":"a","title":"b"}`, 25), always("request_invalid")},
 		{"no JSON", body("application/json", `{"title":`, 9), always("request_invalid")},
 		{"no UTF-8", body("application/json", "\"\xff\"", 3), always("request_invalid")},
-		{"declared too large", body("application/json", "", 2*mib+1), always("body_too_large")},
+		{"declared too large", body("application/json", "", 16*mib+1), always("body_too_large")},
 		{"too large", body("application/json", huge, -1), always("body_too_large")},
 		{"broken query", func(r *http.Request) { r.URL.RawQuery = "a=%zz" }, onAPI("request_invalid")},
 		{"unknown parameter", func(r *http.Request) { r.URL.RawQuery += "&surprise=1" }, onAPI("request_invalid")},

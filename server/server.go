@@ -80,6 +80,7 @@ type Server struct {
 
 	state   atomic.Int32  // starting, serving, stopping
 	streams chan struct{} // one for each open stream
+	stage   chan struct{} // full while a lesson plays
 
 	ctx    context.Context // ends when the server closes; streams end with it
 	cancel context.CancelFunc
@@ -121,7 +122,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, log: o.Logger, guard: g, page: p, routes: routes(), streams: make(chan struct{}, maxStreams)}
+	s := &Server{options: o, log: o.Logger, guard: g, page: p, routes: routes(), streams: make(chan struct{}, maxStreams), stage: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.metrics = newMetrics(o.Version)
 	if o.Node != nil {

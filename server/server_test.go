@@ -106,6 +106,16 @@ var bodies = map[string]string{
 	"restoreTrash":     `{"numbers":[1]}`,
 	"revertChanges":    `{"paths":["a.txt"]}`,
 	"explainRsync":     `{"old":"charla","new":"gocharla","block":2}`,
+	"playLesson":       `{"file":"title Mine\nnodes 3\n"}`,
+
+	"updateDht":    `{"replicas":3}`,
+	"putValue":     `{"key":"greeting","value":"hello"}`,
+	"batchDht":     `{"get":[{"key":"greeting"}]}`,
+	"removeValues": `{"key":"greeting"}`,
+	"renewValue":   `{"key":"greeting","ttl_s":60}`,
+	"putVersion":   `{"key":"greeting","value":"hello"}`,
+	"sendData":     `{"key":"greeting","data":"hello"}`,
+	"replyData":    `{"data":"hello"}`,
 }
 
 // queries are the parameters that operations need.
@@ -113,12 +123,16 @@ var queries = map[string]string{
 	"search":     "q=netwrk",
 	"events":     "timeout=0",
 	"getContent": "path=a.txt",
+
+	"listResponsible": "key=greeting",
+	"getValues":       "key=greeting",
+	"listVersions":    "key=greeting",
 }
 
 // good is a request to rt that no guard refuses.
 func good(t testing.TB, rt route) *http.Request {
 	t.Helper()
-	path := strings.NewReplacer("{id}", "x", "{n}", "7", "{code}", "not_found", "/*", "/favicon.svg").Replace(rt.path)
+	path := strings.NewReplacer("{id}", "x", "{n}", "7", "{name}", "put-get", "{code}", "not_found", "/*", "/favicon.svg").Replace(rt.path)
 	if q := queries[rt.op]; q != "" {
 		path += "?" + q
 	}

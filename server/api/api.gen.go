@@ -365,6 +365,60 @@ func (e Keep) Valid() bool {
 	}
 }
 
+// Defines values for LessonSubject.
+const (
+	LessonSubjectPaxos LessonSubject = "paxos"
+	LessonSubjectRaft  LessonSubject = "raft"
+	LessonSubjectTable LessonSubject = "table"
+)
+
+// Valid indicates whether the value is a known member of the LessonSubject enum.
+func (e LessonSubject) Valid() bool {
+	switch e {
+	case LessonSubjectPaxos:
+		return true
+	case LessonSubjectRaft:
+		return true
+	case LessonSubjectTable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LessonLineKind.
+const (
+	LessonLineKindDo      LessonLineKind = "do"
+	LessonLineKindEvent   LessonLineKind = "event"
+	LessonLineKindHolds   LessonLineKind = "holds"
+	LessonLineKindMessage LessonLineKind = "message"
+	LessonLineKindNote    LessonLineKind = "note"
+	LessonLineKindResult  LessonLineKind = "result"
+	LessonLineKindWrong   LessonLineKind = "wrong"
+)
+
+// Valid indicates whether the value is a known member of the LessonLineKind enum.
+func (e LessonLineKind) Valid() bool {
+	switch e {
+	case LessonLineKindDo:
+		return true
+	case LessonLineKindEvent:
+		return true
+	case LessonLineKindHolds:
+		return true
+	case LessonLineKindMessage:
+		return true
+	case LessonLineKindNote:
+		return true
+	case LessonLineKindResult:
+		return true
+	case LessonLineKindWrong:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LessonOpOp.
 const (
 	Copy LessonOpOp = "copy"
@@ -377,6 +431,27 @@ func (e LessonOpOp) Valid() bool {
 	case Copy:
 		return true
 	case Data:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LessonPlayedSubject.
+const (
+	LessonPlayedSubjectPaxos LessonPlayedSubject = "paxos"
+	LessonPlayedSubjectRaft  LessonPlayedSubject = "raft"
+	LessonPlayedSubjectTable LessonPlayedSubject = "table"
+)
+
+// Valid indicates whether the value is a known member of the LessonPlayedSubject enum.
+func (e LessonPlayedSubject) Valid() bool {
+	switch e {
+	case LessonPlayedSubjectPaxos:
+		return true
+	case LessonPlayedSubjectRaft:
+		return true
+	case LessonPlayedSubjectTable:
 		return true
 	default:
 		return false
@@ -1883,6 +1958,21 @@ type LabNode struct {
 	Name  string `json:"name"`
 }
 
+// Lesson defines model for Lesson.
+type Lesson struct {
+	// Name Empty for a story of one's own
+	//
+	// Example: put-get
+	Name    string        `json:"name"`
+	Subject LessonSubject `json:"subject"`
+
+	// Title Example: Put and get
+	Title string `json:"title"`
+}
+
+// LessonSubject defines model for Lesson.Subject.
+type LessonSubject string
+
 // LessonBlock defines model for LessonBlock.
 type LessonBlock struct {
 	// Length The last one may be shorter than the others
@@ -1935,6 +2025,41 @@ type LessonFrom struct {
 	Offset int `json:"offset"`
 }
 
+// LessonLine defines model for LessonLine.
+type LessonLine struct {
+	// AtMs Since the beginning, in stories of Paxos and Raft; 0 is left out
+	AtMs *int64 `json:"at_ms,omitempty"`
+
+	// From Who sends it, or to whom it happens
+	From *string `json:"from,omitempty"`
+
+	// Kind note: a paragraph of the narration; do: a command; message: from one node to
+	// others; event: something that happened at a node; result: what came of a
+	// command; holds, wrong: an expectation, which does hold or does not.
+	Kind LessonLineKind `json:"kind"`
+
+	// Round Of a message: those of one round of an operation travel at the same time
+	Round *int      `json:"round,omitempty"`
+	Text  string    `json:"text"`
+	To    *[]string `json:"to,omitempty"`
+}
+
+// LessonLineKind note: a paragraph of the narration; do: a command; message: from one node to
+// others; event: something that happened at a node; result: what came of a
+// command; holds, wrong: an expectation, which does hold or does not.
+type LessonLineKind string
+
+// LessonList defines model for LessonList.
+type LessonList struct {
+	Items []Lesson `json:"items"`
+	Next  *string  `json:"next"`
+}
+
+// LessonNew defines model for LessonNew.
+type LessonNew struct {
+	File string `json:"file"`
+}
+
 // LessonOdds How often different blocks look equal by chance, if the texts are random bytes
 type LessonOdds struct {
 	// Blocks Whole blocks
@@ -1976,6 +2101,22 @@ type LessonOp struct {
 
 // LessonOpOp defines model for LessonOp.Op.
 type LessonOpOp string
+
+// LessonPlayed defines model for LessonPlayed.
+type LessonPlayed struct {
+	// File The story as it is written
+	File    string              `json:"file"`
+	Lines   []LessonLine        `json:"lines"`
+	Name    string              `json:"name"`
+	Subject LessonPlayedSubject `json:"subject"`
+	Title   string              `json:"title"`
+
+	// Wrong Expectations that did not hold
+	Wrong int `json:"wrong"`
+}
+
+// LessonPlayedSubject defines model for LessonPlayed.Subject.
+type LessonPlayedSubject string
 
 // LessonRoll How the weak sum came about; without it, from all bytes of the window
 type LessonRoll struct {
@@ -2855,6 +2996,9 @@ type AddInviteJSONRequestBody = InviteNew
 // JoinJSONRequestBody defines body for Join for application/json ContentType.
 type JoinJSONRequestBody = JoinNew
 
+// PlayLessonJSONRequestBody defines body for PlayLesson for application/json ContentType.
+type PlayLessonJSONRequestBody = LessonNew
+
 // UpdateMemberJSONRequestBody defines body for UpdateMember for application/json ContentType.
 type UpdateMemberJSONRequestBody = MemberChange
 
@@ -3125,6 +3269,15 @@ type ServerInterface interface {
 	// GetLab The nodes of the lab that this process runs
 	// (GET /api/lab)
 	GetLab(ctx echo.Context) error
+	// ListLessons Stories that nodes play, of the table, of Paxos and of Raft
+	// (GET /api/lessons)
+	ListLessons(ctx echo.Context) error
+	// PlayLesson A story of your own, played
+	// (POST /api/lessons/play)
+	PlayLesson(ctx echo.Context) error
+	// GetLesson One of them, played
+	// (GET /api/lessons/{name})
+	GetLesson(ctx echo.Context, name string) error
 	// ListMembers The roster, this node included
 	// (GET /api/members)
 	ListMembers(ctx echo.Context) error
@@ -3947,6 +4100,40 @@ func (w *ServerInterfaceWrapper) GetLab(ctx echo.Context) error {
 	return err
 }
 
+// ListLessons converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLessons(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLessons(ctx)
+	return err
+}
+
+// PlayLesson converts echo context to params.
+func (w *ServerInterfaceWrapper) PlayLesson(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlayLesson(ctx)
+	return err
+}
+
+// GetLesson converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLesson(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLesson(ctx, name)
+	return err
+}
+
 // ListMembers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMembers(ctx echo.Context) error {
 	var err error
@@ -4242,6 +4429,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/lab", wrapper.GetLab, options.OperationMiddlewares["getLab"]...)
 	router.GET(options.BaseURL+"/api/rsync/stories", wrapper.ListStories, options.OperationMiddlewares["listStories"]...)
 	router.POST(options.BaseURL+"/api/rsync/explain", wrapper.ExplainRsync, options.OperationMiddlewares["explainRsync"]...)
+	router.GET(options.BaseURL+"/api/lessons", wrapper.ListLessons, options.OperationMiddlewares["listLessons"]...)
+	router.GET(options.BaseURL+"/api/lessons/:name", wrapper.GetLesson, options.OperationMiddlewares["getLesson"]...)
+	router.POST(options.BaseURL+"/api/lessons/play", wrapper.PlayLesson, options.OperationMiddlewares["playLesson"]...)
 
 }
 
@@ -6108,6 +6298,122 @@ func (response GetLabdefaultApplicationProblemPlusJSONResponse) VisitGetLabRespo
 	return err
 }
 
+type ListLessonsRequestObject struct {
+}
+
+type ListLessonsResponseObject interface {
+	VisitListLessonsResponse(w http.ResponseWriter) error
+}
+
+type ListLessons200JSONResponse LessonList
+
+func (response ListLessons200JSONResponse) VisitListLessonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLessonsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLessonsdefaultApplicationProblemPlusJSONResponse) VisitListLessonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlayLessonRequestObject struct {
+	Body *PlayLessonJSONRequestBody
+}
+
+type PlayLessonResponseObject interface {
+	VisitPlayLessonResponse(w http.ResponseWriter) error
+}
+
+type PlayLesson200JSONResponse LessonPlayed
+
+func (response PlayLesson200JSONResponse) VisitPlayLessonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlayLessondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PlayLessondefaultApplicationProblemPlusJSONResponse) VisitPlayLessonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLessonRequestObject struct {
+	Name string `json:"name"`
+}
+
+type GetLessonResponseObject interface {
+	VisitGetLessonResponse(w http.ResponseWriter) error
+}
+
+type GetLesson200JSONResponse LessonPlayed
+
+func (response GetLesson200JSONResponse) VisitGetLessonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLessondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLessondefaultApplicationProblemPlusJSONResponse) VisitGetLessonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMembersRequestObject struct {
 }
 
@@ -6859,6 +7165,15 @@ type StrictServerInterface interface {
 	// GetLab The nodes of the lab that this process runs
 	// (GET /api/lab)
 	GetLab(ctx context.Context, request GetLabRequestObject) (GetLabResponseObject, error)
+	// ListLessons Stories that nodes play, of the table, of Paxos and of Raft
+	// (GET /api/lessons)
+	ListLessons(ctx context.Context, request ListLessonsRequestObject) (ListLessonsResponseObject, error)
+	// PlayLesson A story of your own, played
+	// (POST /api/lessons/play)
+	PlayLesson(ctx context.Context, request PlayLessonRequestObject) (PlayLessonResponseObject, error)
+	// GetLesson One of them, played
+	// (GET /api/lessons/{name})
+	GetLesson(ctx context.Context, request GetLessonRequestObject) (GetLessonResponseObject, error)
 	// ListMembers The roster, this node included
 	// (GET /api/members)
 	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
@@ -8554,6 +8869,100 @@ func (sh *strictHandler) GetLab(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetLabResponseObject); ok {
 		return validResponse.VisitGetLabResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLessons operation middleware
+func (sh *strictHandler) ListLessons(ctx echo.Context) error {
+	var request ListLessonsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLessons(ctx.Request().Context(), request.(ListLessonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLessons")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLessonsResponseObject); ok {
+		return validResponse.VisitListLessonsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlayLesson operation middleware
+func (sh *strictHandler) PlayLesson(ctx echo.Context) error {
+	var request PlayLessonRequestObject
+
+	var body PlayLessonJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlayLesson(ctx.Request().Context(), request.(PlayLessonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlayLesson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlayLessonResponseObject); ok {
+		return validResponse.VisitPlayLessonResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLesson operation middleware
+func (sh *strictHandler) GetLesson(ctx echo.Context, name string) error {
+	var request GetLessonRequestObject
+
+	request.Name = name
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLesson(ctx.Request().Context(), request.(GetLessonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLesson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLessonResponseObject); ok {
+		return validResponse.VisitGetLessonResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

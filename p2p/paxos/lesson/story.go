@@ -27,6 +27,7 @@ type Story struct {
 	Name  string
 	Title string
 	Text  string
+	File  string              // all of it, as it was read
 	Cast  map[string][]string // role ("acceptors") to names
 	Steps []Step              // by time
 	Notes []Step              // likewise: what the reader is told before that happens
@@ -78,7 +79,7 @@ func ParseStory(text string) (Story, error) {
 	if len(text) > maxStory {
 		return Story{}, fmt.Errorf("%w: %d bytes, at most %d", ErrStory, len(text), maxStory)
 	}
-	s := Story{Cast: map[string][]string{}}
+	s := Story{File: text, Cast: map[string][]string{}}
 	for i, paragraph := range paragraphs(text) {
 		lines := strings.Split(paragraph, "\n")
 		var err error

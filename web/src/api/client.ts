@@ -212,6 +212,10 @@ export class Api {
   inbox = () => unwrap(this.#client.GET('/api/dht/inbox'));
   replyData = (n: number, data: string) =>
     done(this.#client.POST('/api/dht/inbox/{n}', { params: { path: { n } }, body: { data } }));
+  lessons = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/lessons', { signal }));
+  lesson = (name: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/lessons/{name}', { params: { path: { name } }, signal }));
+  playLesson = (file: string) => unwrap(this.#client.POST('/api/lessons/play', { body: { file } }));
 
   contentURL(folder: string, node: string, path: string): string {
     const query = `path=${encodeURIComponent(path)}${node ? `&node=${encodeURIComponent(node)}` : ''}`;

@@ -1071,6 +1071,69 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/lessons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Stories that nodes play, of the table, of Paxos and of Raft */
+        get: operations["listLessons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lessons/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example put-get */
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * One of them, played
+         * @description The nodes are made for it, in this process, and are gone after it; nothing of this node is used.
+         */
+        get: operations["getLesson"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lessons/play": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A story of your own, played
+         * @description A story is a text file with a command in each line, such as those that
+         *     `GET /api/lessons/{name}` returns in `file`. It has at most 64 nodes and 500
+         *     commands, and five seconds. `422 story_invalid` for one that cannot be played,
+         *     with the line and the reason. It needs the token because it costs time.
+         */
+        post: operations["playLesson"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2389,6 +2452,55 @@ export interface components {
         StoryList: {
             items: components["schemas"]["Story"][];
             next: string | null;
+        };
+        Lesson: {
+            /**
+             * @description Empty for a story of one's own
+             * @example put-get
+             */
+            name: string;
+            /** @example Put and get */
+            title: string;
+            /** @enum {string} */
+            subject: "table" | "paxos" | "raft";
+        };
+        LessonList: {
+            items: components["schemas"]["Lesson"][];
+            next: string | null;
+        };
+        LessonLine: {
+            /**
+             * @description note: a paragraph of the narration; do: a command; message: from one node to
+             *     others; event: something that happened at a node; result: what came of a
+             *     command; holds, wrong: an expectation, which does hold or does not.
+             * @enum {string}
+             */
+            kind: "note" | "do" | "message" | "event" | "result" | "holds" | "wrong";
+            text: string;
+            /**
+             * Format: int64
+             * @description Since the beginning, in stories of Paxos and Raft; 0 is left out
+             */
+            at_ms?: number;
+            /** @description Of a message: those of one round of an operation travel at the same time */
+            round?: number;
+            /** @description Who sends it, or to whom it happens */
+            from?: string;
+            to?: string[];
+        };
+        LessonPlayed: {
+            name: string;
+            title: string;
+            /** @enum {string} */
+            subject: "table" | "paxos" | "raft";
+            /** @description The story as it is written */
+            file: string;
+            lines: components["schemas"]["LessonLine"][];
+            /** @description Expectations that did not hold */
+            wrong: number;
+        };
+        LessonNew: {
+            file: string;
         };
         SharedPath: {
             /** @description The id of a folder of this node, or a label that only one folder has */
@@ -4307,6 +4419,81 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Explanation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLessons: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lessons by subject */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LessonList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLesson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example put-get */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is to be seen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LessonPlayed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    playLesson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "file": "title Two words\nnodes 5\nput Ada greeting hello\nget Ben greeting\nexpect value hello\n"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LessonNew"];
+            };
+        };
+        responses: {
+            /** @description What is to be seen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LessonPlayed"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,7 +1,7 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
 export type Command =
-  'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht';
+  'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'lessons';
 
 const go: Record<string, Command> = {
   h: 'home',
@@ -12,6 +12,7 @@ const go: Record<string, Command> = {
   a: 'activity',
   d: 'delta',
   t: 'dht',
+  l: 'lessons',
 };
 
 export interface Key {
@@ -47,8 +48,8 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['o'], does: 'Conflict: keep ours' },
   { keys: ['t'], does: 'Conflict: keep theirs' },
   { keys: ['b'], does: 'Conflict: keep both' },
-  { keys: ['←', '→'], does: 'Delta: a step back and on (also Home and End)' },
-  { keys: ['Space'], does: 'Delta: play and pause' },
+  { keys: ['←', '→'], does: 'Delta, Lessons: a step back and on (also Home and End)' },
+  { keys: ['Space'], does: 'Delta, Lessons: play and pause' },
   { keys: ['g', 'h'], does: 'Go to Home' },
   { keys: ['g', 's'], does: 'Go to Search' },
   { keys: ['g', 'f'], does: 'Go to Folders' },
@@ -57,5 +58,6 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'a'], does: 'Go to Activity' },
   { keys: ['g', 'd'], does: 'Go to Delta' },
   { keys: ['g', 't'], does: 'Go to Table' },
+  { keys: ['g', 'l'], does: 'Go to Lessons' },
   { keys: ['?'], does: 'Show this sheet' },
 ];

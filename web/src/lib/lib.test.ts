@@ -345,7 +345,7 @@ describe('sentences', () => {
       { from: 'abc', size: 5, handled: false },
       'abc sent 5 bytes of data, which wait for an answer on the page Table.',
     ],
-    ['route.hop', { from: 'a', to: 'c', via: 'b' }, 'A message of a to c was passed on to b.'],
+    ['route.hop', { from: 'a', to: 'c', via: 'b' }, 'Passed a request of a for c on to b.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
     ['offer.changed', { label: 'Music', access: 'read' }, 'The folder Music is offered to the network.'],
     [
@@ -456,6 +456,7 @@ describe('people', () => {
     id,
     name: id,
     connected,
+    through: false,
     rtt_ms: 0,
     bytes_in: 0,
     bytes_out: 0,

@@ -232,18 +232,6 @@ const writers: Record<string, Writer> = {
         ? ', which a program has answered.'
         : ', which wait for an answer on the page Table.',
     ),
-  'route.hop': (e, _, by) =>
-    said(
-      'plain',
-      'relayed',
-      'A message of ',
-      member(text(e, 'from'), by),
-      ' to ',
-      member(text(e, 'to'), by),
-      ' was passed on to ',
-      member(text(e, 'via'), by),
-      '.',
-    ),
 };
 
 // protocolLabel is what a way to ask a router is called by people.

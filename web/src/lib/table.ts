@@ -282,6 +282,8 @@ const stored: Record<DhtStatus, string> = {
   malformed: 'does not understand it',
   bad_signature: 'does not believe the signature',
   too_large: 'has no room for it at this place',
+  from_the_future: 'says that its number is from the future: are the clocks right?',
+  expired: 'says that it ended long ago',
 };
 
 export function statusWords(status: string): string {
