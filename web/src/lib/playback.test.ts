@@ -17,7 +17,7 @@ const step = (round: number, to: string, at_ms: number, more: Partial<DhtStep> =
   took_ms: 2,
   ...more,
 });
-const steps = [step(2, 'b', 9), step(1, 'b', 3), step(1, 'a', 1), step(1, 'me', 2)];
+const steps = [step(2, 'b', 0.5), step(1, 'b', 3), step(1, 'a', 1), step(1, 'me', 2)];
 const name = (id: string) => id.toUpperCase();
 
 describe('the messages of an operation', () => {
