@@ -66,7 +66,7 @@ func dhtKey(name string) (p2p.Key, error) {
 	}
 	b, err := hex.DecodeString(digits)
 	if err != nil || len(b) != len(p2p.Key{}) {
-		return p2p.Key{}, fmt.Errorf("%w: key %.80q: want 64 hexadecimal digits behind hex:", errInvalid, name)
+		return p2p.Key{}, fmt.Errorf("%w: key %.80q: want hex: and 64 hexadecimal digits", errInvalid, name)
 	}
 	return p2p.Key(b), nil
 }

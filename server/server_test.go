@@ -107,15 +107,6 @@ var bodies = map[string]string{
 	"revertChanges":    `{"paths":["a.txt"]}`,
 	"explainRsync":     `{"old":"charla","new":"gocharla","block":2}`,
 	"playLesson":       `{"file":"title Mine\nnodes 3\n"}`,
-
-	"updateDht":    `{"replicas":3}`,
-	"putValue":     `{"key":"greeting","value":"hello"}`,
-	"batchDht":     `{"get":[{"key":"greeting"}]}`,
-	"removeValues": `{"key":"greeting"}`,
-	"renewValue":   `{"key":"greeting","ttl_s":60}`,
-	"putVersion":   `{"key":"greeting","value":"hello"}`,
-	"sendData":     `{"key":"greeting","data":"hello"}`,
-	"replyData":    `{"data":"hello"}`,
 }
 
 // queries are the parameters that operations need.

@@ -284,14 +284,10 @@ func (c *console) tellRecords(items []api.DhtRecord) error {
 }
 
 func protectWords(r api.DhtRecord) []string {
-	words := []string{}
-	for _, p := range r.Protect {
-		words = append(words, p)
-	}
-	if len(words) == 0 {
+	if len(r.Protect) == 0 {
 		return []string{"-"}
 	}
-	return words
+	return r.Protect
 }
 
 func recordLeft(r api.DhtRecord) string {

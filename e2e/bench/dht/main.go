@@ -80,7 +80,7 @@ func measure(ctx context.Context, records, size, rounds, batch int) (err error) 
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	n, end, err := start(ctx, filepath.Join(dir, "author"), "author")
 	if err != nil {
 		return err
