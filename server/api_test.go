@@ -270,7 +270,10 @@ func TestFoldersAPI(t *testing.T) {
 	}
 	content(t, s)
 	var answer api.SearchAnswer
-	call(t, s, get, "/api/search?q=netwrk", "", 200, &answer)
+	until(t, "the search finds what was scanned", func() bool {
+		call(t, s, get, "/api/search?q=netwrk", "", 200, &answer)
+		return len(answer.Hits) > 0
+	})
 	if len(answer.Hits) != 1 || answer.Hits[0].Path != "sub/Ünï \"q\".md" {
 		t.Errorf("got %+v", answer)
 	}

@@ -333,6 +333,10 @@ func resolve(t *testing.T, a, b *Server, here, there string) {
 	if c.Kind != "content" || c.Path != "c.txt" || c.Ours.Path != "c.txt" || c.Theirs.Path == "c.txt" || c.Ours.Size+c.Theirs.Size != 16 {
 		t.Errorf("got %+v", c)
 	}
+	until(t, "a has both contents", func() bool {
+		first, second := filepath.Join(here, filepath.FromSlash(c.Ours.Path)), filepath.Join(here, filepath.FromSlash(c.Theirs.Path))
+		return holds(first, "of a") && holds(second, "written by b") || holds(first, "written by b") && holds(second, "of a")
+	})
 	if w := call(t, a, post, "/api/folders/notes/conflicts/12345", `{"keep":"both"}`, 404, nil); codeOf(t, w) != "conflict_not_found" {
 		t.Errorf("got %s", w.Body)
 	}

@@ -226,6 +226,7 @@ type served struct {
 	file apply.File // nil: the last item was not here
 	size int64
 	buf  []byte
+	late bool // it was waited for what was being moved
 }
 
 func (a *served) close() {
@@ -240,6 +241,12 @@ func (a *served) open(ctx context.Context, it item) error {
 	if len(it.Hash) > 0 || a.file == nil {
 		a.close()
 		f, st, err := a.find(ctx, a.fsys, it)
+		if errors.Is(err, errMoving) && !a.late {
+			a.late = true // once a request, so that nobody keeps a stream by asking for what has gone
+			if a.turned(ctx) == nil {
+				f, st, err = a.find(ctx, a.fsys, it)
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -278,7 +285,19 @@ func (a *served) send(it item, out sink) error {
 // onlyWriter hides ReadFrom, which would fill its own buffer in small pieces.
 type onlyWriter struct{ io.Writer }
 
-// find opens a file that has a content: in the tree, or in the trash.
+// errMoving: a content is not where the last scan has seen it. Between a step's change of
+// names and its note there is a moment in which it is at neither of the two names.
+var errMoving = errors.New("it is not where it was seen")
+
+// turned waits until what the folder's turn has under way is done and noted, but not for longer
+// than it takes who asks to ask again.
+func (r *runner) turned(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.s.o.Times.Retry)
+	defer cancel()
+	return r.do(ctx, func(context.Context) error { return nil })
+}
+
+// find opens a file that has a content: in the tree, or in the trash. Errors: errMoving.
 func (r *runner) find(ctx context.Context, fsys *apply.Root, it item) (apply.File, apply.Stat, error) {
 	// Directories have no hash, and are no contents.
 	if len(it.Hash) != len(reconcile.Hash{}) || reconcile.Hash(it.Hash) == (reconcile.Hash{}) {
@@ -293,6 +312,11 @@ func (r *runner) find(ctx context.Context, fsys *apply.Root, it item) (apply.Fil
 		if f, st, err := openRow(ctx, d, fsys, path, h); err == nil {
 			return f, st, nil
 		}
+		f, st, err := r.findTrash(ctx, fsys, h)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errMoving, err)
+		}
+		return f, st, err
 	}
 	return r.findTrash(ctx, fsys, h)
 }

@@ -336,8 +336,10 @@ func (w *work) conclude(s seeds) error {
 			missing = append(missing, id)
 		}
 		delete(done, id)
-		w.tries[id]++
-		why.tries = w.tries[id]
+		if why.hash == (reconcile.Hash{}) {
+			w.tries[id] = w.tries[id].failed(why.hash)
+			why.tries = w.tries[id].count
+		}
 		w.parked[id] = why
 		if why.hash != (reconcile.Hash{}) {
 			w.waiting[why.hash] = append(w.waiting[why.hash], id)

@@ -68,7 +68,7 @@ type Core struct {
 
 	parked   map[reconcile.EntryID]parking
 	waiting  map[reconcile.Hash][]reconcile.EntryID // parked, by the content that has to come
-	tries    map[reconcile.EntryID]int              // how often a parked entry was not done in a row
+	tries    map[reconcile.EntryID]attempts         // of parked entries
 	ahead    []Want                                 // that were found without a plan
 	claims   map[node]uint64
 	entries  int  // at most so many are known
@@ -91,7 +91,24 @@ type parking struct {
 	path    string
 	why     string
 	since   time.Time
-	tries   int // how often it was not done in a row
+	tries   int // see attempts
+}
+
+// attempts counts how often in a row an entry was not done, for one reason. Until a content
+// comes, or does not, an entry that waits for it can be planned any number of times: none of
+// these is an attempt.
+type attempts struct {
+	content reconcile.Hash // it did not come; zero: it was something else
+	count   int
+}
+
+// failed is a with one more, for a reason.
+func (a attempts) failed(content reconcile.Hash) attempts {
+	if a.content != content {
+		a = attempts{content: content}
+	}
+	a.count++
+	return a
 }
 
 // NewCore returns a core that has done nothing yet.
@@ -120,7 +137,7 @@ func NewCore(o CoreOptions) *Core {
 	c := &Core{
 		o: o, scan: o.Disk, dirty: map[string]bool{}, unsure: map[string]bool{}, again: map[reconcile.EntryID]bool{},
 		parked: map[reconcile.EntryID]parking{}, waiting: map[reconcile.Hash][]reconcile.EntryID{},
-		tries: map[reconcile.EntryID]int{}, claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, late: map[reconcile.Hash][]string{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
+		tries: map[reconcile.EntryID]attempts{}, claims: map[node]uint64{}, cursors: map[p2p.ID]Cursor{}, locals: map[string]Changed{}, late: map[reconcile.Hash][]string{}, problems: map[string]string{}, conflicts: map[string][]reconcile.Conflict{},
 		contents: newContents(), brake: newBrake(),
 	}
 	c.Use(o.FS)

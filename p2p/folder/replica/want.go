@@ -311,8 +311,8 @@ func (c *Core) Failed(h reconcile.Hash) {
 		if !ok || p.hash != h {
 			continue
 		}
-		c.tries[id]++
-		p.hash, p.why, p.since, p.tries = reconcile.Hash{}, "nobody who is linked has its content", c.o.Now(), c.tries[id]
+		c.tries[id] = c.tries[id].failed(h)
+		p.hash, p.why, p.since, p.tries = reconcile.Hash{}, "nobody who is linked has its content", c.o.Now(), c.tries[id].count
 		c.parked[id] = p
 	}
 	delete(c.waiting, h)
