@@ -26,6 +26,7 @@ const steps = [
   ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
   ["go test", () => run("go", "test", "-race", "-timeout", "15m", "./...")],
+  ["simulations", simulations],
   ["crash", () => run("go", "test", "-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
   ["nat", () => run("go", "test", "-count=1", "-tags", "nat", "-timeout", "12m", "-parallel", "3", "-v", "./e2e/nat")],
   ["e2e", endToEnd],
@@ -99,6 +100,12 @@ function install() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   run("npm", "ci", "--no-audit", "--no-fund");
   writeFileSync(stamp, lock);
+}
+
+// simulations are what takes too long with the race detector, or what it cannot run.
+function simulations() {
+  run("go", "test", "-timeout", "10m", "./p2p/dht");
+  run("go", "test", "-timeout", "5m", "-run", "^TestLargeNetwork$", "./p2p/node");
 }
 
 function endToEnd() {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -79,7 +78,7 @@ type written struct {
 func (w written) over(now time.Time) bool { return w.ttl > 0 && !now.Before(w.began.Add(w.ttl)) }
 
 func nemesis(t *testing.T, seed uint64) {
-	synctest.Test(t, func(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		quiet := sim.CallOptions{Seed: seed, Latency: 5 * time.Millisecond, Jitter: 20 * time.Millisecond}
 		rough := quiet

@@ -125,8 +125,8 @@ func TestSearchThroughOthers(t *testing.T) {
 // In a network of more than 50 members nobody keeps links to all, everybody reads what
 // all have, a file is read from whoever has it, and who has no link to somebody says so.
 func TestLargeNetwork(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it starts 70 nodes")
+	if testing.Short() || raced {
+		t.Skip("it starts 70 nodes, which takes too long with the race detector")
 	}
 	const size = 70
 	var names []string
