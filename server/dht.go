@@ -427,7 +427,38 @@ func (a *nodeAPI) PutValue(ctx context.Context, r api.PutValueRequestObject) (ap
 	if err != nil {
 		return nil, err
 	}
+	if r.Body.RefreshS != nil {
+		n, err := a.node.DHT().Refresh(p, seconds(r.Body.RefreshS))
+		if err != nil {
+			return nil, err
+		}
+		stored.Refresh = new(int64(n))
+	}
 	return api.PutValue200JSONResponse(stored), nil
+}
+
+// ListRefreshes implements api.StrictServerInterface.
+func (a *nodeAPI) ListRefreshes(context.Context, api.ListRefreshesRequestObject) (api.ListRefreshesResponseObject, error) {
+	out := api.DhtRefreshList{Items: []api.DhtRefresh{}}
+	for _, f := range a.node.DHT().Refreshes() {
+		one := api.DhtRefresh{Number: int64(f.Number), Location: hex.EncodeToString(f.Put.Location[:]), EveryS: f.Every.Seconds(), Times: f.Times, Next: f.Next}
+		if f.Times > 0 {
+			one.Status = new(api.DhtStatus(f.Last.Status.String()))
+		}
+		if f.Err != nil {
+			one.Error = new(f.Err.Error())
+		}
+		out.Items = append(out.Items, one)
+	}
+	return api.ListRefreshes200JSONResponse{Body: out}, nil
+}
+
+// DeleteRefresh implements api.StrictServerInterface.
+func (a *nodeAPI) DeleteRefresh(_ context.Context, r api.DeleteRefreshRequestObject) (api.DeleteRefreshResponseObject, error) {
+	if !a.node.DHT().StopRefresh(uint64(r.N)) {
+		return nil, fmt.Errorf("refresh %d: %w", r.N, errNoValue)
+	}
+	return api.DeleteRefresh204Response{}, nil
 }
 
 // stored is the reply to a put of one record, or the error that it became.

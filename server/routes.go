@@ -114,6 +114,8 @@ func routes() []route {
 		{method: get, path: "/api/dht/responsible", op: "listResponsible", access: safe, limit: short, strict: (*w).ListResponsible},
 		{method: get, path: "/api/dht/values", op: "getValues", access: safe, limit: long, strict: (*w).GetValues},
 		{method: post, path: "/api/dht/values", op: "putValue", access: changing, body: 256 * kib, limit: long, strict: (*w).PutValue},
+		{method: get, path: "/api/dht/refreshes", op: "listRefreshes", access: safe, limit: short, strict: (*w).ListRefreshes},
+		{method: remove, path: "/api/dht/refreshes/{n}", op: "deleteRefresh", access: changing, limit: short, strict: (*w).DeleteRefresh},
 		{method: post, path: "/api/dht/batch", op: "batchDht", access: changing, body: 2 * mib, limit: long, strict: (*w).BatchDht},
 		{method: post, path: "/api/dht/remove", op: "removeValues", access: changing, body: 64 * kib, limit: long, strict: (*w).RemoveValues},
 		{method: post, path: "/api/dht/renew", op: "renewValue", access: changing, body: 64 * kib, limit: long, strict: (*w).RenewValue},

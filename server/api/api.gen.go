@@ -1133,6 +1133,9 @@ type DhtPut struct {
 	Owner   *string     `json:"owner,omitempty"`
 	Protect *DhtProtect `json:"protect,omitempty"`
 
+	// RefreshS Put it again every so often, for as long as this node runs: with a ttl_s that is longer it lives as long as its author
+	RefreshS *int64 `json:"refresh_s,omitempty"`
+
 	// TtlS 0: until it is removed
 	TtlS        *int64  `json:"ttl_s,omitempty"`
 	Value       *string `json:"value,omitempty"`
@@ -1212,6 +1215,26 @@ type DhtRecordKind string
 type DhtRecordList struct {
 	Items []DhtKept `json:"items"`
 	Next  *string   `json:"next"`
+}
+
+// DhtRefresh defines model for DhtRefresh.
+type DhtRefresh struct {
+	Error  *string `json:"error,omitempty"`
+	EveryS float64 `json:"every_s"`
+
+	// Location 64 hexadecimal digits
+	Location string     `json:"location"`
+	Next     time.Time  `json:"next"`
+	Number   int64      `json:"number"`
+	Status   *DhtStatus `json:"status,omitempty"`
+
+	// Times It was put so often
+	Times int `json:"times"`
+}
+
+// DhtRefreshList defines model for DhtRefreshList.
+type DhtRefreshList struct {
+	Items []DhtRefresh `json:"items"`
 }
 
 // DhtRegister defines model for DhtRegister.
@@ -1342,8 +1365,11 @@ type DhtStep struct {
 
 // DhtStored defines model for DhtStored.
 type DhtStored struct {
-	Copies   int          `json:"copies"`
-	Record   DhtRecord    `json:"record"`
+	Copies int       `json:"copies"`
+	Record DhtRecord `json:"record"`
+
+	// Refresh The number of the refresh, to stop it
+	Refresh  *int64       `json:"refresh,omitempty"`
 	Replicas []DhtReplica `json:"replicas"`
 	Status   DhtStatus    `json:"status"`
 	Trace    DhtTrace     `json:"trace"`
@@ -3149,6 +3175,12 @@ type ServerInterface interface {
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx echo.Context, params ListRecordsParams) error
+	// ListRefreshes What this node puts again and again (direct replication)
+	// (GET /api/dht/refreshes)
+	ListRefreshes(ctx echo.Context) error
+	// DeleteRefresh Put it no more
+	// (DELETE /api/dht/refreshes/{n})
+	DeleteRefresh(ctx echo.Context, n int64) error
 	// GetRegister What all members agree that a register has
 	// (GET /api/dht/registers)
 	GetRegister(ctx echo.Context, params GetRegisterParams) error
@@ -3398,6 +3430,31 @@ func (w *ServerInterfaceWrapper) ListRecords(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListRecords(ctx, params)
+	return err
+}
+
+// ListRefreshes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRefreshes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRefreshes(ctx)
+	return err
+}
+
+// DeleteRefresh converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRefresh(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "n" -------------
+	var n int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "n", ctx.Param("n"), &n, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter n: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRefresh(ctx, n)
 	return err
 }
 
@@ -4413,6 +4470,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/dht/responsible", wrapper.ListResponsible, options.OperationMiddlewares["listResponsible"]...)
 	router.GET(options.BaseURL+"/api/dht/values", wrapper.GetValues, options.OperationMiddlewares["getValues"]...)
 	router.POST(options.BaseURL+"/api/dht/values", wrapper.PutValue, options.OperationMiddlewares["putValue"]...)
+	router.GET(options.BaseURL+"/api/dht/refreshes", wrapper.ListRefreshes, options.OperationMiddlewares["listRefreshes"]...)
+	router.DELETE(options.BaseURL+"/api/dht/refreshes/:n", wrapper.DeleteRefresh, options.OperationMiddlewares["deleteRefresh"]...)
 	router.POST(options.BaseURL+"/api/dht/batch", wrapper.BatchDht, options.OperationMiddlewares["batchDht"]...)
 	router.POST(options.BaseURL+"/api/dht/remove", wrapper.RemoveValues, options.OperationMiddlewares["removeValues"]...)
 	router.POST(options.BaseURL+"/api/dht/renew", wrapper.RenewValue, options.OperationMiddlewares["renewValue"]...)
@@ -4683,6 +4742,87 @@ type ListRecordsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListRecordsdefaultApplicationProblemPlusJSONResponse) VisitListRecordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefreshesRequestObject struct {
+}
+
+type ListRefreshesResponseObject interface {
+	VisitListRefreshesResponse(w http.ResponseWriter) error
+}
+
+type ListRefreshes200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListRefreshes200JSONResponse struct {
+	Body    DhtRefreshList
+	Headers ListRefreshes200ResponseHeaders
+}
+
+func (response ListRefreshes200JSONResponse) VisitListRefreshesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRefreshesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRefreshesdefaultApplicationProblemPlusJSONResponse) VisitListRefreshesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRefreshRequestObject struct {
+	N int64 `json:"n"`
+}
+
+type DeleteRefreshResponseObject interface {
+	VisitDeleteRefreshResponse(w http.ResponseWriter) error
+}
+
+type DeleteRefresh204Response struct {
+}
+
+func (response DeleteRefresh204Response) VisitDeleteRefreshResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRefreshdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteRefreshdefaultApplicationProblemPlusJSONResponse) VisitDeleteRefreshResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7045,6 +7185,12 @@ type StrictServerInterface interface {
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx context.Context, request ListRecordsRequestObject) (ListRecordsResponseObject, error)
+	// ListRefreshes What this node puts again and again (direct replication)
+	// (GET /api/dht/refreshes)
+	ListRefreshes(ctx context.Context, request ListRefreshesRequestObject) (ListRefreshesResponseObject, error)
+	// DeleteRefresh Put it no more
+	// (DELETE /api/dht/refreshes/{n})
+	DeleteRefresh(ctx context.Context, request DeleteRefreshRequestObject) (DeleteRefreshResponseObject, error)
 	// GetRegister What all members agree that a register has
 	// (GET /api/dht/registers)
 	GetRegister(ctx context.Context, request GetRegisterRequestObject) (GetRegisterResponseObject, error)
@@ -7432,6 +7578,54 @@ func (sh *strictHandler) ListRecords(ctx echo.Context, params ListRecordsParams)
 		return err
 	} else if validResponse, ok := response.(ListRecordsResponseObject); ok {
 		return validResponse.VisitListRecordsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRefreshes operation middleware
+func (sh *strictHandler) ListRefreshes(ctx echo.Context) error {
+	var request ListRefreshesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRefreshes(ctx.Request().Context(), request.(ListRefreshesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRefreshes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRefreshesResponseObject); ok {
+		return validResponse.VisitListRefreshesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRefresh operation middleware
+func (sh *strictHandler) DeleteRefresh(ctx echo.Context, n int64) error {
+	var request DeleteRefreshRequestObject
+
+	request.N = n
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRefresh(ctx.Request().Context(), request.(DeleteRefreshRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRefresh")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRefreshResponseObject); ok {
+		return validResponse.VisitDeleteRefreshResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -23,6 +23,7 @@ type dhtCmd struct {
 	Put         dhtPutCmd         `cmd:"" help:"Put a value at a key; the last writer wins."`
 	Get         dhtGetCmd         `cmd:"" help:"Get the values at a key."`
 	Remove      dhtRemoveCmd      `cmd:"" aliases:"rm" help:"Remove the values at a key."`
+	Refreshes   dhtRefreshesCmd   `cmd:"" help:"List or stop what this node puts again and again."`
 	Renew       dhtRenewCmd       `cmd:"" help:"Give a value another time to live, or another owner."`
 	Vput        dhtVputCmd        `cmd:"" help:"Write a new version of a value beside the old ones."`
 	Versions    dhtVersionsCmd    `cmd:"" help:"Show the versions of a value, and which replaces which."`
@@ -71,6 +72,7 @@ type dhtPutCmd struct {
 	List    bool          `xor:"content" help:"Add to a list: the same value can be there again."`
 	Protect []string      `placeholder:"WHAT" enum:"domain,entry" help:"Claim the domain, the entry, or both: domain,entry."`
 	Owner   string        `placeholder:"MEMBER" help:"To whom it is to belong: a member's name or ID (default: this one)."`
+	Refresh time.Duration `placeholder:"TIME" help:"Put it again every so often, for as long as the node runs."`
 	at
 	dhtShown
 }
@@ -84,7 +86,7 @@ func (p dhtPutCmd) Run(c *console) error {
 	if p.Owner != "" && len(p.Protect) == 0 {
 		return UsageError{"dht put --owner: what shall belong to the member? --protect domain or entry"}
 	}
-	body := api.DhtPut{Key: p.Key, Domain: p.domain(), Content: p.content(), TtlS: ttlSeconds(p.TTL), Absent: given(p.Absent), Add: given(p.Add), List: given(p.List)}
+	body := api.DhtPut{Key: p.Key, Domain: p.domain(), Content: p.content(), TtlS: ttlSeconds(p.TTL), Absent: given(p.Absent), Add: given(p.Add), List: given(p.List), RefreshS: ttlSeconds(p.Refresh)}
 	body.Value, body.ValueBase64 = textOrBase64(value)
 	if len(p.Protect) > 0 {
 		body.Protect = &p.Protect
@@ -106,10 +108,47 @@ func (p dhtPutCmd) Run(c *console) error {
 
 func (c *console) tellStored(s api.DhtStored, trace bool) error {
 	fmt.Fprintf(c.Stdout, "%s: %s\n", s.Status, keptBy(s.Replicas, s.Copies))
+	if s.Refresh != nil {
+		fmt.Fprintf(c.Stdout, "put again and again: \"shoal dht refreshes --stop %d\" ends it\n", *s.Refresh)
+	}
 	if trace {
 		return c.tellSteps(s.Trace)
 	}
 	return nil
+}
+
+type dhtRefreshesCmd struct {
+	Stop int64 `placeholder:"N" help:"Put this one no more."`
+	JSON bool  `name:"json" help:"Print the API's answer."`
+}
+
+// Run lists what is put again and again, or stops one of them.
+func (r dhtRefreshesCmd) Run(c *console) error {
+	if r.Stop > 0 {
+		_, err := c.call(http.MethodDelete, "/api/dht/refreshes/"+strconv.FormatInt(r.Stop, 10), nil, nil)
+		return err
+	}
+	var list api.DhtRefreshList
+	done, err := c.get("/api/dht/refreshes", nil, &list, r.JSON)
+	if done || err != nil {
+		return err
+	}
+	if len(list.Items) == 0 {
+		fmt.Fprintln(c.Stderr, "Nothing is put again and again. \"shoal dht put KEY VALUE --ttl 30s --refresh 10s\" does so.")
+		return nil
+	}
+	var rows [][]string
+	for _, f := range list.Items {
+		said := "-"
+		if f.Status != nil {
+			said = string(*f.Status)
+		}
+		if f.Error != nil {
+			said = oneLine(*f.Error)
+		}
+		rows = append(rows, []string{strconv.FormatInt(f.Number, 10), f.Location[:12], time.Duration(f.EveryS * float64(time.Second)).String(), strconv.Itoa(f.Times), said})
+	}
+	return table(c.Stdout, []string{"N", "KEY", "EVERY", "TIMES", "LAST"}, rows)
 }
 
 // keptBy says who has a record.

@@ -770,6 +770,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dht/refreshes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this node puts again and again (direct replication)
+         * @description They end with the node, and are begun by putting a value with refresh_s.
+         */
+        get: operations["listRefreshes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/refreshes/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Put it no more
+         * @description The record stays for as long as it was to live.
+         */
+        delete: operations["deleteRefresh"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dht/batch": {
         parameters: {
             query?: never;
@@ -1452,8 +1494,35 @@ export interface components {
              * @default false
              */
             fork: boolean;
+            /**
+             * Format: int64
+             * @description Put it again every so often, for as long as this node runs: with a ttl_s that is longer it lives as long as its author
+             */
+            refresh_s?: number;
+        };
+        DhtRefresh: {
+            /** Format: int64 */
+            number: number;
+            /** @description 64 hexadecimal digits */
+            location: string;
+            /** Format: double */
+            every_s: number;
+            /** @description It was put so often */
+            times: number;
+            /** Format: date-time */
+            next: string;
+            status?: components["schemas"]["DhtStatus"];
+            error?: string;
+        };
+        DhtRefreshList: {
+            items: components["schemas"]["DhtRefresh"][];
         };
         DhtStored: {
+            /**
+             * Format: int64
+             * @description The number of the refresh, to stop it
+             */
+            refresh?: number;
             record: components["schemas"]["DhtRecord"];
             status: components["schemas"]["DhtStatus"];
             copies: number;
@@ -3961,6 +4030,49 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DhtStored"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRefreshes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The refreshes */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtRefreshList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteRefresh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stopped */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
