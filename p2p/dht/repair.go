@@ -302,10 +302,8 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 	}
 	limit := make(chan struct{}, comparisons)
 	others := map[p2p.ID][]LocationSum{}
-	for id := range v.alive {
-		if id != t.self {
-			others[id] = sets.shared[id]
-		}
+	for id, shared := range sets.shared {
+		others[id] = shared // who has what this node lacks compares by himself
 	}
 	var rest atomic.Bool
 	each(others, func(peer p2p.ID, shared []LocationSum) {
