@@ -303,12 +303,24 @@ describe('sentences', () => {
     ['peer.linked', { name: 'nas', path: 'punched' }, 'Linked to nas (punched).'],
     [
       'route.hop',
-      { from: 'aaaaaaaaaaaaaaaa', to: 'bbbbbbbbbbbbbbbb', via: 'cccccccccccccccc', proto: 'search/1', hops: 1 },
+      {
+        from: 'aaaaaaaaaaaaaaaa',
+        to: 'bbbbbbbbbbbbbbbb',
+        via: 'cccccccccccccccc',
+        proto: 'search/1',
+        hops: 1,
+      },
       'Passed a request of aaaaaaaa…aaaa for bbbbbbbb…bbbb on to cccccccc…cccc.',
     ],
     [
       'route.hop',
-      { from: 'aaaaaaaaaaaaaaaa', to: 'bbbbbbbbbbbbbbbb', via: 'bbbbbbbbbbbbbbbb', proto: 'search/1', hops: 2 },
+      {
+        from: 'aaaaaaaaaaaaaaaa',
+        to: 'bbbbbbbbbbbbbbbb',
+        via: 'bbbbbbbbbbbbbbbb',
+        proto: 'search/1',
+        hops: 2,
+      },
       'Passed a request of aaaaaaaa…aaaa for bbbbbbbb…bbbb.',
     ],
     [

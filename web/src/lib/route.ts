@@ -1,4 +1,5 @@
-export type Page = 'home' | 'search' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'lessons';
+export type Page =
+  'home' | 'search' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'lessons';
 
 export interface Route {
   page: Page;
@@ -12,7 +13,16 @@ export interface Arrival {
   token?: string;
 }
 
-const pages: readonly string[] = ['search', 'folders', 'peers', 'network', 'activity', 'delta', 'dht', 'lessons'];
+const pages: readonly string[] = [
+  'search',
+  'folders',
+  'peers',
+  'network',
+  'activity',
+  'delta',
+  'dht',
+  'lessons',
+];
 
 // parse reads the part of the address after "#". What it does not know is home.
 export function parse(hash: string): Route {
