@@ -109,9 +109,17 @@ type part struct {
 	sums []byte // records
 }
 
+// reserveBlocks bounds the blocks for which room is made before they have been read.
+const reserveBlocks = 1 << 24
+
 // sign appends the blocks of the file, from its parts, on several goroutines if
 // it is long.
 func (s *Signature) sign(r io.Reader, o SignOptions) error {
+	// Room for all of it at once: a table that grows leaves its former selves behind. Where the
+	// size is wrong, it grows.
+	if blocks := min((o.Size+int64(s.block)-1)/int64(s.block), reserveBlocks); blocks > 0 {
+		s.table = make([]byte, 0, blocks*recordSize)
+	}
 	end := false
 	fill := func(p *part) (more bool, err error) {
 		p.buf = p.buf[:cap(p.buf)]
