@@ -302,8 +302,8 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 	}
 	limit := make(chan struct{}, comparisons)
 	others := map[p2p.ID][]LocationSum{}
-	for id, shared := range sets.shared {
-		others[id] = shared // who has what this node lacks compares by himself
+	for _, m := range t.partners(v, sets.shared) {
+		others[m] = sets.shared[m]
 	}
 	var rest atomic.Bool
 	each(others, func(peer p2p.ID, shared []LocationSum) {
@@ -322,6 +322,28 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 		return err
 	}
 	return fmt.Errorf("dht: compare: %w", errRest)
+}
+
+// With so many members a node compares with all; in larger networks with those that are to keep
+// something that it keeps, and with some that are near to it, from which it learns what it lacks.
+const partnersOfAll = 64
+
+// partners returns with whom a node compares.
+func (t *Table) partners(v view, shared map[p2p.ID][]LocationSum) []p2p.ID {
+	if len(v.alive) <= partnersOfAll {
+		return slices.DeleteFunc(slices.Collect(maps.Keys(v.alive)), func(id p2p.ID) bool { return id == t.self })
+	}
+	out := slices.Collect(maps.Keys(shared))
+	self := slices.IndexFunc(v.members, func(m Member) bool { return m.ID == t.self })
+	if self < 0 {
+		return out
+	}
+	for _, m := range v.replicas(v.members[self].Position, 2*t.Replicas()) {
+		if m.ID != t.self && shared[m.ID] == nil {
+			out = append(out, m.ID)
+		}
+	}
+	return out
 }
 
 // locationSets sorts the locations that this node has records of.
