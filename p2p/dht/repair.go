@@ -324,26 +324,17 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 	return fmt.Errorf("dht: compare: %w", errRest)
 }
 
-// With so many members a node compares with all; in larger networks with those that are to keep
-// something that it keeps, and with some that are near to it, from which it learns what it lacks.
+// With so many members a node compares with all. In larger networks it compares with those that
+// are to keep something that it keeps; what it lacks itself comes from those who have it, when
+// they notice that it has come, or with their next comparison.
 const partnersOfAll = 64
 
 // partners returns with whom a node compares.
 func (t *Table) partners(v view, shared map[p2p.ID][]LocationSum) []p2p.ID {
-	if len(v.alive) <= partnersOfAll {
-		return slices.DeleteFunc(slices.Collect(maps.Keys(v.alive)), func(id p2p.ID) bool { return id == t.self })
+	if len(v.alive) > partnersOfAll {
+		return slices.Collect(maps.Keys(shared))
 	}
-	out := slices.Collect(maps.Keys(shared))
-	self := slices.IndexFunc(v.members, func(m Member) bool { return m.ID == t.self })
-	if self < 0 {
-		return out
-	}
-	for _, m := range v.replicas(v.members[self].Position, 2*t.Replicas()) {
-		if m.ID != t.self && shared[m.ID] == nil {
-			out = append(out, m.ID)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Collect(maps.Keys(v.alive)), func(id p2p.ID) bool { return id == t.self })
 }
 
 // locationSets sorts the locations that this node has records of.
