@@ -26,9 +26,6 @@ func NewSpace(members []Member) *Space {
 	return s
 }
 
-// Len returns how many members there are.
-func (s *Space) Len() int { return len(s.members) }
-
 // All yields the members, nearest to a key first.
 func (s *Space) All(key p2p.Key) iter.Seq[Member] {
 	return func(yield func(Member) bool) { s.walk(key, 0, len(s.members), yield) }

@@ -1,0 +1,164 @@
+package command
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/shoal-p2p/shoal/server/api"
+)
+
+type dhtResponsibleCmd struct {
+	Key  string `arg:"" help:"Any text, or hex: and 64 digits."`
+	JSON bool   `name:"json" help:"Print the API's answer."`
+}
+
+// Run shows who keeps a key.
+func (r dhtResponsibleCmd) Run(c *console) error {
+	var list api.ResponsibleList
+	done, err := c.get("/api/dht/responsible", url.Values{"key": {r.Key}}, &list, r.JSON)
+	if done || err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stdout, "key %s\n", list.Key)
+	var rows [][]string
+	for _, m := range list.Items {
+		rows = append(rows, []string{yesText(m.Keeps, "keeps it"), nodeName(m.Name, m.Id), yesText(!m.Alive, "not linked"), m.Position[:12], m.Distance[:12]})
+	}
+	return table(c.Stdout, []string{"", "MEMBER", "", "POSITION", "DISTANCE"}, rows)
+}
+
+func yesText(is bool, text string) string {
+	if is {
+		return text
+	}
+	return ""
+}
+
+type dhtStatusCmd struct {
+	JSON bool `name:"json" help:"Print the API's answer."`
+}
+
+// Run shows the table.
+func (s dhtStatusCmd) Run(c *console) error {
+	var d api.Dht
+	done, err := c.get("/api/dht", nil, &d, s.JSON)
+	if done || err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", number(d.Records, "record", "records"), number(d.Locations, "key", "keys"), bytesText(d.Bytes))
+	fmt.Fprintf(c.Stdout, "copies   %d of each record\n", d.Replicas)
+	fmt.Fprintf(c.Stdout, "domains  %s\n", ruleText(d.Rules.Domain))
+	fmt.Fprintf(c.Stdout, "entries  %s\n\n", ruleText(d.Rules.Entry))
+	var rows [][]string
+	for _, m := range d.Members {
+		rows = append(rows, []string{m.Position[:12], nodeName(m.Name, m.Id), yesText(m.Self, "this node") + yesText(!m.Alive, "not linked")})
+	}
+	return table(c.Stdout, []string{"POSITION", "MEMBER", ""}, rows)
+}
+
+func ruleText(r api.DhtRule) string {
+	claim, master := "whoever comes first may claim them", "their master can take them over"
+	if r.Claim == api.DhtRuleClaimNone {
+		claim = "only their master may claim them"
+	}
+	if !r.Master {
+		master = "nobody can take them over"
+		if r.Claim == api.DhtRuleClaimNone {
+			return "nobody may claim them"
+		}
+	}
+	return claim + ", " + master
+}
+
+type dhtRecordsCmd struct {
+	Limit int  `default:"100" help:"At most so many records."`
+	JSON  bool `name:"json" help:"Print the API's answer."`
+}
+
+// Run lists records.
+func (r dhtRecordsCmd) Run(c *console) error {
+	var list api.DhtRecordList
+	done, err := c.get("/api/dht/records", url.Values{"limit": {strconv.Itoa(r.Limit)}}, &list, r.JSON)
+	if done || err != nil {
+		return err
+	}
+	if len(list.Items) == 0 {
+		fmt.Fprintln(c.Stderr, "This node keeps nothing. \"shoal dht put greeting hello\" puts something into the table.")
+		return nil
+	}
+	var rows [][]string
+	for _, k := range list.Items {
+		place := "for others"
+		if k.Keeps {
+			place = strconv.Itoa(k.Rank)
+		}
+		rows = append(rows, []string{k.Record.Location[:12], place, bytesText(int64(k.Record.Size)), recordLeft(k.Record), nodeName(k.Record.AuthorName, k.Record.Author), shownValue(k.Record)})
+	}
+	if err := table(c.Stdout, []string{"KEY", "PLACE", "SIZE", "LEFT", "AUTHOR", "VALUE"}, rows); err != nil {
+		return err
+	}
+	if list.Next != nil {
+		fmt.Fprintln(c.Stderr, "There are more: --limit.")
+	}
+	return nil
+}
+
+type dhtSetCmd struct {
+	Replicas     int    `placeholder:"N" help:"How many members keep each record, 1 to 20."`
+	DomainClaim  string `enum:",all,none" default:"" placeholder:"WHO" help:"Who may claim a domain: all, or none but its master."`
+	DomainMaster string `enum:",yes,no" default:"" placeholder:"yes|no" help:"Whether its master can take a domain over."`
+	EntryClaim   string `enum:",all,none" default:"" placeholder:"WHO" help:"Who may claim an entry: all, or none but its master."`
+	EntryMaster  string `enum:",yes,no" default:"" placeholder:"yes|no" help:"Whether its master can take an entry over."`
+	JSON         bool   `name:"json" help:"Print the API's answer."`
+}
+
+// Run changes settings.
+func (s dhtSetCmd) Run(c *console) error {
+	var d api.Dht
+	if _, err := c.get("/api/dht", nil, &d, false); err != nil {
+		return err
+	}
+	body := api.DhtChange{Replicas: given(s.Replicas)}
+	rules := d.Rules
+	changed := changeRule(&rules.Domain, s.DomainClaim, s.DomainMaster)
+	changed = changeRule(&rules.Entry, s.EntryClaim, s.EntryMaster) || changed
+	if changed {
+		body.Rules = &rules
+	}
+	if !changed && s.Replicas == 0 {
+		return UsageError{"dht set: what shall be changed? --replicas, --domain-claim, --domain-master, --entry-claim or --entry-master"}
+	}
+	answer, err := c.call(http.MethodPatch, "/api/dht", nil, body)
+	if err != nil {
+		return err
+	}
+	done, err := c.show("/api/dht", answer, &d, s.JSON)
+	if done || err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stdout, "copies   %d of each record\ndomains  %s\nentries  %s\n", d.Replicas, ruleText(d.Rules.Domain), ruleText(d.Rules.Entry))
+	return nil
+}
+
+func changeRule(r *api.DhtRule, claim, master string) bool {
+	if claim != "" {
+		r.Claim = api.DhtRuleClaim(claim)
+	}
+	if master != "" {
+		r.Master = master == "yes"
+	}
+	return claim != "" || master != ""
+}
+
+type dhtRepairCmd struct{}
+
+// Run compares copies.
+func (dhtRepairCmd) Run(c *console) error {
+	if _, err := c.call(http.MethodPost, "/api/dht/repair", nil, nil); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.Stdout, "compared")
+	return nil
+}
