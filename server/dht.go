@@ -124,7 +124,7 @@ func asText(b []byte) (text *string, raw *[]byte) {
 	return nil, &b
 }
 
-func seconds(s *int64) time.Duration { return time.Duration(zero(s)) * time.Second }
+func seconds(s *int64) time.Duration { return time.Duration(valueOf(s)) * time.Second }
 
 // GetDht implements api.StrictServerInterface.
 func (a *nodeAPI) GetDht(ctx context.Context, _ api.GetDhtRequestObject) (api.GetDhtResponseObject, error) {
@@ -241,13 +241,6 @@ func (q dhtQuery) read() (dht.Query, error) {
 	return out, nil
 }
 
-func zero[T any](v *T) (out T) {
-	if v != nil {
-		out = *v
-	}
-	return out
-}
-
 // or returns what v points at, or a default.
 func or[T any](v *T, d T) T {
 	if v == nil {
@@ -260,9 +253,9 @@ func or[T any](v *T, d T) T {
 func (a *nodeAPI) GetValues(ctx context.Context, r api.GetValuesRequestObject) (api.GetValuesResponseObject, error) {
 	p := r.Params
 	q, err := dhtQuery{
-		key: p.Key, domain: p.Domain, content: p.Content, from: p.From, to: p.To, allDomains: zero(p.AllDomains),
-		descending: zero(p.Descending), noValues: !or(p.Values, true), allVersions: zero(p.Versions) == "all",
-		tombstones: zero(p.Tombstones), prepared: zero(p.Prepared), limit: or(p.Limit, 100),
+		key: p.Key, domain: p.Domain, content: p.Content, from: p.From, to: p.To, allDomains: valueOf(p.AllDomains),
+		descending: valueOf(p.Descending), noValues: !or(p.Values, true), allVersions: valueOf(p.Versions) == "all",
+		tombstones: valueOf(p.Tombstones), prepared: valueOf(p.Prepared), limit: or(p.Limit, 100),
 	}.read()
 	if err != nil {
 		return nil, err
@@ -272,7 +265,7 @@ func (a *nodeAPI) GetValues(ctx context.Context, r api.GetValuesRequestObject) (
 		return nil, err
 	}
 	defer leave()
-	f, trace, err := a.node.DHT().Get(ctx, q, dht.ReadOptions{Majority: zero(p.Majority)})
+	f, trace, err := a.node.DHT().Get(ctx, q, dht.ReadOptions{Majority: valueOf(p.Majority)})
 	if err != nil {
 		return nil, err
 	}
@@ -355,14 +348,14 @@ func (a *nodeAPI) dhtPut(b api.DhtPut) (p dht.Put, err error) {
 		return p, fmt.Errorf("%w: %d bytes, at most %d", errTooBig, len(p.Value), dht.MaxValue)
 	}
 	switch {
-	case zero(b.Add) && zero(b.List), (zero(b.Add) || zero(b.List)) && b.Content != nil:
+	case valueOf(b.Add) && valueOf(b.List), (valueOf(b.Add) || valueOf(b.List)) && b.Content != nil:
 		return p, fmt.Errorf("%w: only one of content, add and list names the content", errInvalid)
-	case zero(b.Add):
+	case valueOf(b.Add):
 		p.Content = dht.SumOf(p.Value)
-	case zero(b.List):
+	case valueOf(b.List):
 		rand.Read(p.Content[:]) // never fails (crypto/rand)
 	}
-	for _, v := range zero(b.Based) {
+	for _, v := range valueOf(b.Based) {
 		var version dht.Version
 		if err := version.UnmarshalText([]byte(v)); err != nil {
 			return p, fmt.Errorf("%w: %w", errInvalid, err)
@@ -370,7 +363,7 @@ func (a *nodeAPI) dhtPut(b api.DhtPut) (p dht.Put, err error) {
 		p.Based = append(p.Based, version)
 	}
 	slices.SortFunc(p.Based, dht.Version.Compare)
-	p.TTL, p.Absent, p.Fork = seconds(b.TtlS), zero(b.Absent), zero(b.Fork)
+	p.TTL, p.Absent, p.Fork = seconds(b.TtlS), valueOf(b.Absent), valueOf(b.Fork)
 	p.Protect = protection(b.Protect)
 	if b.Owner != nil {
 		m, err := a.tableMember(*b.Owner)
@@ -386,7 +379,7 @@ func (a *nodeAPI) dhtPut(b api.DhtPut) (p dht.Put, err error) {
 }
 
 func protection(names *api.DhtProtect) (out dht.Protect) {
-	for _, n := range zero(names) {
+	for _, n := range valueOf(names) {
 		switch n {
 		case "domain":
 			out |= dht.ProtectDomain
@@ -507,8 +500,8 @@ func apiItems(results []dht.PutResult) []api.DhtItemStored {
 
 func bodyQuery(b api.DhtQuery) (dht.Query, error) {
 	return dhtQuery{
-		key: b.Key, domain: b.Domain, content: b.Content, from: b.From, to: b.To, allDomains: zero(b.AllDomains),
-		descending: zero(b.Descending), noValues: !or(b.Values, true), allVersions: zero(b.Versions) == "all", limit: or(b.Limit, 100),
+		key: b.Key, domain: b.Domain, content: b.Content, from: b.From, to: b.To, allDomains: valueOf(b.AllDomains),
+		descending: valueOf(b.Descending), noValues: !or(b.Values, true), allVersions: valueOf(b.Versions) == "all", limit: or(b.Limit, 100),
 	}.read()
 }
 
@@ -527,18 +520,18 @@ func bodyQueries(all []api.DhtQuery) ([]dht.Query, error) {
 // BatchDht implements api.StrictServerInterface.
 func (a *nodeAPI) BatchDht(ctx context.Context, r api.BatchDhtRequestObject) (api.BatchDhtResponseObject, error) {
 	var puts []dht.Put
-	for i, b := range zero(r.Body.Put) {
+	for i, b := range valueOf(r.Body.Put) {
 		p, err := a.dhtPut(b)
 		if err != nil {
 			return nil, fmt.Errorf("put %d: %w", i, err)
 		}
 		puts = append(puts, p)
 	}
-	gets, err := bodyQueries(zero(r.Body.Get))
+	gets, err := bodyQueries(valueOf(r.Body.Get))
 	if err != nil {
 		return nil, err
 	}
-	removes, err := bodyQueries(zero(r.Body.Remove))
+	removes, err := bodyQueries(valueOf(r.Body.Remove))
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (a *nodeAPI) SendData(ctx context.Context, r api.SendDataRequestObject) (ap
 		return nil, err
 	}
 	defer leave()
-	answer, err := a.node.Direct().Send(ctx, to.ID, zero(b.Port), data, time.Duration(zero(b.WaitS)*float64(time.Second)))
+	answer, err := a.node.Direct().Send(ctx, to.ID, valueOf(b.Port), data, time.Duration(valueOf(b.WaitS)*float64(time.Second)))
 	if err != nil {
 		return nil, err
 	}

@@ -81,7 +81,7 @@ func registerChange(b api.DhtRegisterChange) (paxos.Transform, error) {
 	if b.Add != nil {
 		wanted = append(wanted, func(old []byte, exists bool) ([]byte, error) { return added(old, exists, *b.Add) })
 	}
-	if zero(b.Delete) {
+	if valueOf(b.Delete) {
 		wanted = append(wanted, func([]byte, bool) ([]byte, error) { return nil, nil })
 	}
 	if len(wanted) != 1 {

@@ -59,8 +59,8 @@ func (a *nodeAPI) PutVersion(ctx context.Context, r api.PutVersionRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	w := dht.VPut{Name: at.Name(), TTL: seconds(b.TtlS), Optimistic: zero(b.Optimistic)}
-	for _, text := range zero(b.Parents) {
+	w := dht.VPut{Name: at.Name(), TTL: seconds(b.TtlS), Optimistic: valueOf(b.Optimistic)}
+	for _, text := range valueOf(b.Parents) {
 		var v dht.Version
 		if err := v.UnmarshalText([]byte(text)); err != nil {
 			return nil, fmt.Errorf("%w: %w", errInvalid, err)
@@ -69,7 +69,7 @@ func (a *nodeAPI) PutVersion(ctx context.Context, r api.PutVersionRequestObject)
 	}
 	var written []byte
 	w.Update = func(parents []dht.Copy) ([]byte, error) {
-		next, err := nextVersion(parents, value, zero(b.Append), w.Parents != nil)
+		next, err := nextVersion(parents, value, valueOf(b.Append), w.Parents != nil)
 		written = next
 		return next, err
 	}
@@ -121,7 +121,7 @@ func nextVersion(parents []dht.Copy, value []byte, add, chosen bool) ([]byte, er
 
 // ListRecords implements api.StrictServerInterface.
 func (a *nodeAPI) ListRecords(ctx context.Context, r api.ListRecordsRequestObject) (api.ListRecordsResponseObject, error) {
-	after, err := recordCursor(zero(r.Params.Cursor))
+	after, err := recordCursor(valueOf(r.Params.Cursor))
 	if err != nil {
 		return nil, err
 	}

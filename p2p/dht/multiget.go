@@ -246,6 +246,9 @@ func (t *Table) getFrom(ctx context.Context, op *operation, round int, to p2p.ID
 		for _, g := range out {
 			records += len(g.copies)
 		}
+		if records == 1 {
+			return "1 record", nil
+		}
 		return fmt.Sprintf("%d records", records), nil
 	})
 	return out, err

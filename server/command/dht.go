@@ -261,14 +261,14 @@ func (r dhtRemoveCmd) Run(c *console) error {
 			refused++
 		}
 	}
-	fmt.Fprintf(c.Stdout, "removed %s\n", number(len(removed.Items)-refused, "value", "values"))
+	fmt.Fprintf(c.Stdout, "removed %s\n", count(len(removed.Items)-refused, "value"))
 	if r.Trace {
 		if err := c.tellSteps(removed.Trace); err != nil {
 			return err
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%s could not be removed: somebody else owns them", number(refused, "value", "values"))
+		return fmt.Errorf("%s could not be removed: somebody else owns them", count(refused, "value"))
 	}
 	return nil
 }

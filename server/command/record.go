@@ -146,6 +146,6 @@ func (c *console) tellSteps(t api.DhtTrace) error {
 	if err := table(c.Stdout, []string{"ROUND", "WHAT", "TO", "ITEMS", "OUT", "IN", "MS", "OUTCOME"}, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "%s, %s, %s, %.1f ms\n", number(t.Rounds, "round", "rounds"), number(t.Messages, "message", "messages"), bytesText(int64(t.Bytes)), t.TookMs)
+	fmt.Fprintf(c.Stdout, "%s, %s, %s, %.1f ms\n", count(t.Rounds, "round"), count(t.Messages, "message"), bytesText(int64(t.Bytes)), t.TookMs)
 	return nil
 }

@@ -47,7 +47,7 @@ func (s dhtStatusCmd) Run(c *console) error {
 	if done || err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", number(d.Records, "record", "records"), number(d.Locations, "key", "keys"), bytesText(d.Bytes))
+	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", count(d.Records, "record"), count(d.Locations, "key"), bytesText(d.Bytes))
 	fmt.Fprintf(c.Stdout, "copies   %d of each record\n", d.Replicas)
 	fmt.Fprintf(c.Stdout, "domains  %s\n", ruleText(d.Rules.Domain))
 	fmt.Fprintf(c.Stdout, "entries  %s\n\n", ruleText(d.Rules.Entry))
