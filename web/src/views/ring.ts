@@ -26,7 +26,7 @@ export interface Ring {
 }
 
 // labelled is how wide a picture must be to have names beside the circle.
-export const labelled = 480;
+export const labelled = 420;
 const lineHeight = 17;
 const column = 116;
 const edge = 26;
