@@ -1,6 +1,8 @@
 // Real node processes for tests: each has its own data directory and ports on
 // loopback, and is ended by its own process handle.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import type { EventEmitter } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,15 +19,37 @@ export function build(dir: string): string {
   return binary;
 }
 
-// freePort asks the system for a port that nothing uses now.
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const s = createServer();
-    s.once("error", reject);
-    s.listen(0, "127.0.0.1", () => {
-      const address = s.address();
-      s.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
-    });
+// given are the ports that freePort gave away.
+const given = new Set<number>();
+
+// freePort returns a port that nobody else gets: not one of those that the
+// system lends to whoever makes a connection, and free for TCP and for UDP.
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 1000; tries++) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (given.has(port) || !(await free(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error("no port is free");
+}
+
+async function free(port: number): Promise<boolean> {
+  const server = createServer();
+  const tcp = await bound(server, () => server.listen(port, "127.0.0.1"));
+  if (tcp) await new Promise<void>((resolve) => server.close(() => resolve()));
+  const socket = createSocket("udp4");
+  const udp = await bound(socket, () => socket.bind(port, "127.0.0.1"));
+  if (udp) await new Promise<void>((resolve) => socket.close(() => resolve()));
+  return tcp && udp;
+}
+
+// bound says whether what bind starts ends well.
+function bound(emitter: EventEmitter, bind: () => void): Promise<boolean> {
+  return new Promise((resolve) => {
+    emitter.once("error", () => resolve(false));
+    emitter.once("listening", () => resolve(true));
+    bind();
   });
 }
 
