@@ -250,6 +250,10 @@ const maxEdges = MaxResults
 // take adds what the query asks for of a cell, if all of it finds room, or as much of the
 // first cell as does.
 func (w *answerWriter) take(c *Cell, now int64) error {
+	if w.q.Count {
+		w.count(c.Select(w.q, now))
+		return nil
+	}
 	first := w.answer.Records == 0
 	var edges []byte
 	if !w.q.Versions {
@@ -288,6 +292,20 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 		w.answer.Records++
 	}
 	return nil
+}
+
+// count counts values, up to the limit.
+func (w *answerWriter) count(some []Held) {
+	for _, h := range some {
+		if h.Kind != KindValue {
+			continue
+		}
+		if w.answer.Count == w.q.limit() {
+			w.answer.More = true
+			return
+		}
+		w.answer.Count++
+	}
 }
 
 // itemRoom is kept for the item before the records.

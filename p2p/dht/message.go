@@ -61,6 +61,7 @@ type answer struct {
 	More    bool   `cbor:"3,keyasint,omitempty"` // there are more than fit
 	Status  Status `cbor:"4,keyasint,omitempty"` // StatusOK, or why there is nothing
 	Cut     bool   `cbor:"5,keyasint,omitempty"` // more would fit an answer that can be longer
+	Count   int    `cbor:"6,keyasint,omitempty"` // of values, where only that is asked for
 }
 
 // copied is a record of an answer.

@@ -18,6 +18,7 @@ type Found struct {
 	Records  []Copy
 	Replicas []Answered // that were asked, nearest first
 	More     bool       // there are more than a replica returns at once: ask from the last one on
+	Count    int        // of values at the replica that has the most, where the query asks for no more
 }
 
 // Copy is a record that was found.
@@ -78,6 +79,7 @@ type getting struct {
 	copies map[p2p.ID][]copied // by who returned them
 	behind []Record            // headers that were not checked
 	more   bool
+	count  int
 }
 
 func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOptions) ([]Found, Trace, error) {
@@ -188,6 +190,7 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 		h.of.copies[h.to] = h.got.copies
 		h.of.behind = append(h.of.behind, h.got.behind...)
 		h.of.more = h.of.more || h.got.more
+		h.of.count = max(h.of.count, h.got.count)
 	}
 }
 
@@ -197,6 +200,7 @@ type got struct {
 	copies []copied
 	behind []Record
 	more   bool
+	count  int
 	cut    bool // because the answer had not enough room
 }
 
@@ -272,7 +276,10 @@ func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 		if a.Records < 0 || a.Records > q.limit() || a.Edges < 0 || a.Edges > maxEdges {
 			return nil, fmt.Errorf("dht: %d records for a query of %d: %w", a.Records, q.limit(), ErrMalformed)
 		}
-		g := got{status: a.Status, more: a.More, cut: a.Cut}
+		if a.Count < 0 || a.Count > q.limit() || a.Count > 0 && !q.Count {
+			return nil, fmt.Errorf("dht: a count of %d for a query of %d: %w", a.Count, q.limit(), ErrMalformed)
+		}
+		g := got{status: a.Status, more: a.More, cut: a.Cut, count: a.Count}
 		for range a.Records {
 			var c copied
 			if err := r.read(&c); err != nil {
@@ -338,7 +345,7 @@ func (q Query) asksFor(r Record) bool {
 
 // merge makes one answer of all.
 func (g *getting) merge(o ReadOptions, check *Checker) Found {
-	f := Found{Query: g.query, More: g.more}
+	f := Found{Query: g.query, More: g.more, Count: g.count}
 	for _, id := range g.order {
 		f.Replicas = append(f.Replicas, *g.asked[id])
 	}
@@ -435,7 +442,7 @@ func (g *getting) replaced(holds func(Address) (Header, bool), found []Address, 
 func (t *Table) mend(all []*getting, found []Found) {
 	missing := map[p2p.ID][]Write{}
 	for i, g := range all {
-		if g.query.Bare || g.more {
+		if g.query.Bare || g.query.Count || g.more {
 			continue
 		}
 		for _, c := range found[i].Records {
@@ -480,6 +487,17 @@ func (t *Table) MultiRemove(ctx context.Context, queries []Query) ([]Copy, []Put
 	results, more, err := t.put(ctx, "remove", puts)
 	trace.Add(more)
 	return removed, results, trace, err
+}
+
+// RemoveUnchanged removes records as they were read: what has been written at their
+// addresses since then stays. The results are in the order of records.
+func (t *Table) RemoveUnchanged(ctx context.Context, records []Header) ([]PutResult, Trace, error) {
+	puts := make([]Put, len(records))
+	for i, h := range records {
+		// Of equal sequence numbers a tombstone holds, and anything newer has a larger one.
+		puts[i] = Put{Address: h.Address, TTL: TombstoneTTL, tombstone: true, exactly: h.Seq}
+	}
+	return t.put(ctx, "remove", puts)
 }
 
 // TombstoneTTL is how long replicas remember at least that something was removed: a copy

@@ -33,6 +33,7 @@ type Put struct {
 
 	tombstone bool
 	seq       uint64 // at least
+	exactly   uint64 // the sequence number to have; 0: any
 }
 
 // Replica is what one member says of one record.
@@ -167,6 +168,9 @@ func (t *Table) sign(ctx context.Context, all []*putting) error {
 		if p.clock > 0 {
 			seq = max(p.clock, p.stale+1, p.put.seq)
 		}
+		if p.put.exactly > 0 {
+			seq = p.put.exactly
+		}
 		records[i] = p.put.record(seq)
 	}
 	Sign(t.o.Identity, t.o.Network(), records)
@@ -226,6 +230,9 @@ func (p *putting) next(v view, want int, names map[p2p.ID]string) []Member {
 // replica has something newer: a record, or the tombstone of one, which only stands in the
 // way of what was written before it. The clock of who has removed it may be ahead.
 func (p *putting) retries(s Status) bool {
+	if p.put.exactly > 0 {
+		return false
+	}
 	switch s {
 	case StatusStale:
 		return !p.put.Absent

@@ -34,6 +34,7 @@ type Query struct {
 	Bare       bool `cbor:"12,keyasint,omitempty"` // headers only: what there is, and not what it says
 	Tombstones bool `cbor:"13,keyasint,omitempty"` // what has been removed too
 	Prepared   bool `cbor:"14,keyasint,omitempty"` // what is not confirmed too
+	Count      bool `cbor:"15,keyasint,omitempty"` // only how many values there are, up to the limit
 }
 
 // check reports what is wrong with a query.
