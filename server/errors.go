@@ -25,6 +25,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -162,6 +163,11 @@ var failures = [...]failure{
 	{dht.ErrFounder, http.StatusServiceUnavailable, "register_no_founder", "A new register cannot be made now", "Start the computer that made the network; registers that exist go on without it."},
 	{errCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{dht.ErrNoReplica, http.StatusServiceUnavailable, "dht_no_replica", "Nobody who keeps this can be asked", "Are the other computers on?"},
+	{registry.ErrNotFound, http.StatusNotFound, "range_not_found", "No such index", "GET /api/ranges lists them, POST makes one."},
+	{registry.ErrExists, http.StatusConflict, "range_exists", "There is another index of that name", "Take another name, or use the one that is there."},
+	{registry.ErrInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{errNotVia, http.StatusBadRequest, "range_not_via", "The index is not kept in that way", "GET /api/ranges says in which it is."},
+	{errNoEntry, http.StatusNotFound, "range_no_entry", "No such entry", ""},
 	{dht.ErrMalformed, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{direct.ErrUnknown, http.StatusNotFound, "message_not_found", "No such message waits", "Its sender has given up, or somebody else has answered it."},
 	{direct.ErrFull, http.StatusServiceUnavailable, "inbox_full", "Too many messages wait there", "Try again in a moment."},

@@ -107,6 +107,11 @@ func routes() []route {
 		{method: post, path: "/api/folders/{id}/restore", op: "restoreTrash", access: changing, body: mib, limit: long, strict: (*w).RestoreTrash},
 		{method: get, path: "/api/folders/{id}/changes", op: "listChanges", access: safe, limit: short, strict: (*w).ListChanges},
 		{method: post, path: "/api/folders/{id}/revert", op: "revertChanges", access: changing, body: 2 * mib, limit: long, strict: (*w).RevertChanges},
+		{method: get, path: "/api/ranges", op: "listRanges", access: safe, limit: long, strict: (*w).ListRanges},
+		{method: post, path: "/api/ranges", op: "createRange", access: changing, body: 64 * kib, limit: long, strict: (*w).CreateRange},
+		{method: get, path: "/api/ranges/{name}", op: "queryRange", access: safe, limit: long, strict: (*w).QueryRange},
+		{method: post, path: "/api/ranges/{name}", op: "insertRange", access: changing, body: 2 * mib, limit: long, strict: (*w).InsertRange},
+		{method: remove, path: "/api/ranges/{name}/{entry}", op: "removeRange", access: changing, limit: long, strict: (*w).RemoveRange},
 		{method: get, path: "/api/transfers", op: "listTransfers", access: safe, limit: short, strict: (*w).ListTransfers},
 
 		{method: get, path: "/api/dht", op: "getDht", access: safe, limit: short, strict: (*w).GetDht},

@@ -10,6 +10,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
+	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
@@ -76,6 +77,10 @@ func (n *Node) tableMembers() []dht.Member {
 // has let in.
 func (n *Node) DHT() *dht.Table { return n.table }
 
+// Ranges returns the ordered indexes over the table. Like it they are used within calls that
+// Enter has let in.
+func (n *Node) Ranges() *registry.Registry { return n.ranges }
+
 // Direct returns what brings data to other members.
 func (n *Node) Direct() *direct.Service { return n.direct }
 
@@ -97,6 +102,7 @@ func (n *Node) handOver() {
 // forgetTable deletes the records of a network that this node has left: they are signed for
 // that one.
 func (n *Node) forgetTable(ctx context.Context) error {
+	n.ranges.Forget()
 	if err := n.table.Clear(ctx); err != nil {
 		return fmt.Errorf("node: records of the former network: %w", err)
 	}

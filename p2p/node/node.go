@@ -28,6 +28,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/nat/portmap"
+	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -62,6 +63,7 @@ type Node struct {
 	route     *route.Router // calls to members, with a link or without
 	table     *dht.Table
 	registers *dht.Registers
+	ranges    *registry.Registry
 	direct    *direct.Service
 	suspects  suspects
 	steps     *rate.Limiter // of events of route and table
@@ -147,6 +149,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.route = n.newRoute(identity, n.publishSome)
 	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return len(n.others()) >= route.MaxMesh }
 	n.table = n.newTable(identity, o, n.publishSome)
+	n.ranges = registry.New(n.table, nil)
 	n.links.altered = n.table.Changed
 	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.need, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)

@@ -16,6 +16,9 @@ type Entry struct {
 	Value []byte // at most MaxValue bytes
 	// TTL is how long it is kept; 0: until it is removed.
 	TTL time.Duration
+	// New: there has never been an entry of this key and ID, so that nobody needs to be asked
+	// where it is.
+	New bool
 }
 
 // MaxValue is how many bytes a value can have.

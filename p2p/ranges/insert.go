@@ -91,7 +91,7 @@ func (p *planning) unknown() []Segment {
 		}
 		for _, s := range e.path[from:to] {
 			st, ok := p.known(s)
-			if !p.x.o.Scheme.Everywhere() && (st.full || s == e.path[from]) {
+			if !p.x.o.Scheme.Everywhere() && !e.entry.New && (st.full || s == e.path[from]) {
 				ok = p.heard[s]
 			}
 			if !ok && !seen[s] {
@@ -123,7 +123,7 @@ func (p *planning) place(unknown func(e *planned, from int)) {
 			// below, and is not to be in both.
 			full := st.count+more[s] >= p.x.o.Capacity || st.full && !everywhere
 			if !last && !has && full {
-				if !everywhere && !p.heard[s] {
+				if !everywhere && !p.heard[s] && !e.entry.New {
 					unknown(e, j) // whether it is here already
 					break
 				}

@@ -166,6 +166,7 @@ func TestMatrix(t *testing.T) {
 				var some []ranges.Entry
 				for i := range 300 {
 					e := entry(key(r, i), i)
+					e.New = r.IntN(2) == 0
 					some = append(some, e)
 					if len(some) > r.IntN(20) {
 						w.insert([]*ranges.Index{w.index, other}[i%2], some...)

@@ -668,6 +668,27 @@ func (e PreviewItemWhat) Valid() bool {
 	}
 }
 
+// Defines values for RangeVia.
+const (
+	Buckets RangeVia = "buckets"
+	Dst     RangeVia = "dst"
+	Pht     RangeVia = "pht"
+)
+
+// Valid indicates whether the value is a known member of the RangeVia enum.
+func (e RangeVia) Valid() bool {
+	switch e {
+	case Buckets:
+		return true
+	case Dst:
+		return true
+	case Pht:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAdmin  Role = "admin"
@@ -2536,6 +2557,140 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// RangeAnswer defines model for RangeAnswer.
+type RangeAnswer struct {
+	Bits  int   `json:"bits"`
+	From  int64 `json:"from"`
+	Items []struct {
+		Author     string `json:"author"`
+		AuthorName string `json:"author_name"`
+
+		// Entry 64 hexadecimal digits: the key and a hash of the ID
+		Entry string `json:"entry"`
+		Key   int64  `json:"key"`
+
+		// LeftS How long it will be there; without it, until it is removed
+		LeftS       *float64 `json:"left_s,omitempty"`
+		Value       *string  `json:"value,omitempty"`
+		ValueBase64 *[]byte  `json:"value_base64,omitempty"`
+	} `json:"items"`
+	Name string `json:"name"`
+
+	// Next To be sent as after for what comes next; without it, that was all
+	Next *string `json:"next,omitempty"`
+
+	// Partial Some of those who keep a segment could not be asked
+	Partial  bool `json:"partial"`
+	Segments []struct {
+		Depth int `json:"depth"`
+
+		// Entries Of the range
+		Entries int   `json:"entries"`
+		Failed  bool  `json:"failed"`
+		From    int64 `json:"from"`
+
+		// Full It has refused entries, so those below were asked
+		Full bool `json:"full"`
+
+		// Mended It is full no more, which was noticed now
+		Mended bool `json:"mended"`
+
+		// Round The first is 1
+		Round int   `json:"round"`
+		To    int64 `json:"to"`
+	} `json:"segments"`
+	To    int64    `json:"to"`
+	Trace DhtTrace `json:"trace"`
+	Via   RangeVia `json:"via"`
+}
+
+// RangeDefinition defines model for RangeDefinition.
+type RangeDefinition struct {
+	// Bits Keys are below 2^bits
+	Bits *int `json:"bits,omitempty"`
+
+	// Capacity How many entries a segment is to have
+	Capacity *int `json:"capacity,omitempty"`
+
+	// LeafBits A leaf of the segment tree has 2^leaf_bits keys
+	LeafBits *int   `json:"leaf_bits,omitempty"`
+	Name     string `json:"name"`
+
+	// Via Default: pht
+	Via *[]RangeVia `json:"via,omitempty"`
+}
+
+// RangeEntry defines model for RangeEntry.
+type RangeEntry struct {
+	// Id Which entry of the key (default: the value)
+	Id  *string `json:"id,omitempty"`
+	Key int64   `json:"key"`
+
+	// TtlS 0: until it is removed
+	TtlS        *int64  `json:"ttl_s,omitempty"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 *string `json:"value_base64,omitempty"`
+}
+
+// RangeIndex defines model for RangeIndex.
+type RangeIndex struct {
+	Bits     int        `json:"bits"`
+	Capacity int        `json:"capacity"`
+	LeafBits int        `json:"leaf_bits"`
+	Name     string     `json:"name"`
+	Via      []RangeVia `json:"via"`
+}
+
+// RangeIndexList defines model for RangeIndexList.
+type RangeIndexList struct {
+	Items []RangeIndex `json:"items"`
+}
+
+// RangeInsert defines model for RangeInsert.
+type RangeInsert struct {
+	Entries []RangeEntry `json:"entries"`
+}
+
+// RangeInserted defines model for RangeInserted.
+type RangeInserted struct {
+	Items []RangeKept `json:"items"`
+
+	// Stored How many of them a majority keeps
+	Stored int      `json:"stored"`
+	Trace  DhtTrace `json:"trace"`
+}
+
+// RangeKept defines model for RangeKept.
+type RangeKept struct {
+	// Entry 64 hexadecimal digits
+	Entry  string    `json:"entry"`
+	Key    int64     `json:"key"`
+	Status DhtStatus `json:"status"`
+	Via    []struct {
+		// At Where it is kept
+		At []RangeSegment `json:"at"`
+
+		// Full Segments that have no room for it
+		Full []RangeSegment `json:"full"`
+		Via  RangeVia       `json:"via"`
+	} `json:"via"`
+}
+
+// RangeSegment defines model for RangeSegment.
+type RangeSegment struct {
+	// Depth 0: the whole domain
+	Depth int `json:"depth"`
+
+	// From First key
+	From int64 `json:"from"`
+
+	// To Last key
+	To int64 `json:"to"`
+}
+
+// RangeVia defines model for RangeVia.
+type RangeVia string
+
 // Relay defines model for Relay.
 type Relay struct {
 	Id string `json:"id"`
@@ -2926,6 +3081,23 @@ type ListTrashParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// QueryRangeParams defines parameters for QueryRange.
+type QueryRangeParams struct {
+	// From First key
+	From *int64 `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Last key, included (default: the last that there can be)
+	To *int64 `form:"to,omitempty" json:"to,omitempty"`
+
+	// Via In which way (default: the index's first)
+	Via        *RangeVia `form:"via,omitempty" json:"via,omitempty"`
+	Limit      *int      `form:"limit,omitempty" json:"limit,omitempty"`
+	Descending *bool     `form:"descending,omitempty" json:"descending,omitempty"`
+
+	// After The next of the answer before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
 // SearchParams defines parameters for Search.
 type SearchParams struct {
 	// Q What to find; empty: query_empty; over 1000 characters: query_too_long
@@ -3027,6 +3199,12 @@ type PlayLessonJSONRequestBody = LessonNew
 
 // UpdateMemberJSONRequestBody defines body for UpdateMember for application/json ContentType.
 type UpdateMemberJSONRequestBody = MemberChange
+
+// CreateRangeJSONRequestBody defines body for CreateRange for application/json ContentType.
+type CreateRangeJSONRequestBody = RangeDefinition
+
+// InsertRangeJSONRequestBody defines body for InsertRange for application/json ContentType.
+type InsertRangeJSONRequestBody = RangeInsert
 
 // ExplainRsyncJSONRequestBody defines body for ExplainRsync for application/json ContentType.
 type ExplainRsyncJSONRequestBody = ExplainNew
@@ -3334,6 +3512,21 @@ type ServerInterface interface {
 	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
 	// (GET /api/peers/{id}/path)
 	GetPeerPath(ctx echo.Context, id MemberID) error
+	// ListRanges The ordered indexes of the network
+	// (GET /api/ranges)
+	ListRanges(ctx echo.Context) error
+	// CreateRange Make an ordered index
+	// (POST /api/ranges)
+	CreateRange(ctx echo.Context) error
+	// QueryRange The entries from one key to another
+	// (GET /api/ranges/{name})
+	QueryRange(ctx echo.Context, name string, params QueryRangeParams) error
+	// InsertRange Put entries into an index
+	// (POST /api/ranges/{name})
+	InsertRange(ctx echo.Context, name string) error
+	// RemoveRange Remove an entry
+	// (DELETE /api/ranges/{name}/{entry})
+	RemoveRange(ctx echo.Context, name string, entry string) error
 	// ExplainRsync How rsync makes a new text out of an old one, step by step
 	// (POST /api/rsync/explain)
 	ExplainRsync(ctx echo.Context) error
@@ -4284,6 +4477,124 @@ func (w *ServerInterfaceWrapper) GetPeerPath(ctx echo.Context) error {
 	return err
 }
 
+// ListRanges converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRanges(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRanges(ctx)
+	return err
+}
+
+// CreateRange converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRange(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRange(ctx)
+	return err
+}
+
+// QueryRange converts echo context to params.
+func (w *ServerInterfaceWrapper) QueryRange(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryRangeParams
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "via" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "via", ctx.QueryParams(), &params.Via, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter via: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "descending" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "descending", ctx.QueryParams(), &params.Descending, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter descending: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.QueryRange(ctx, name, params)
+	return err
+}
+
+// InsertRange converts echo context to params.
+func (w *ServerInterfaceWrapper) InsertRange(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InsertRange(ctx, name)
+	return err
+}
+
+// RemoveRange converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveRange(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "name" -------------
+	var name string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", ctx.Param("name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter name: %s", err))
+	}
+
+	// ------------- Path parameter "entry" -------------
+	var entry string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "entry", ctx.Param("entry"), &entry, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter entry: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveRange(ctx, name, entry)
+	return err
+}
+
 // ExplainRsync converts echo context to params.
 func (w *ServerInterfaceWrapper) ExplainRsync(ctx echo.Context) error {
 	var err error
@@ -4484,6 +4795,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/dht/send", wrapper.SendData, options.OperationMiddlewares["sendData"]...)
 	router.GET(options.BaseURL+"/api/dht/inbox", wrapper.ListInbox, options.OperationMiddlewares["listInbox"]...)
 	router.POST(options.BaseURL+"/api/dht/inbox/:n", wrapper.ReplyData, options.OperationMiddlewares["replyData"]...)
+	router.GET(options.BaseURL+"/api/ranges", wrapper.ListRanges, options.OperationMiddlewares["listRanges"]...)
+	router.POST(options.BaseURL+"/api/ranges", wrapper.CreateRange, options.OperationMiddlewares["createRange"]...)
+	router.GET(options.BaseURL+"/api/ranges/:name", wrapper.QueryRange, options.OperationMiddlewares["queryRange"]...)
+	router.POST(options.BaseURL+"/api/ranges/:name", wrapper.InsertRange, options.OperationMiddlewares["insertRange"]...)
+	router.DELETE(options.BaseURL+"/api/ranges/:name/:entry", wrapper.RemoveRange, options.OperationMiddlewares["removeRange"]...)
 	router.GET(options.BaseURL+"/api/transfers", wrapper.ListTransfers, options.OperationMiddlewares["listTransfers"]...)
 	router.GET(options.BaseURL+"/api/lab", wrapper.GetLab, options.OperationMiddlewares["getLab"]...)
 	router.GET(options.BaseURL+"/api/rsync/stories", wrapper.ListStories, options.OperationMiddlewares["listStories"]...)
@@ -6906,6 +7222,197 @@ func (response GetPeerPathdefaultApplicationProblemPlusJSONResponse) VisitGetPee
 	return err
 }
 
+type ListRangesRequestObject struct {
+}
+
+type ListRangesResponseObject interface {
+	VisitListRangesResponse(w http.ResponseWriter) error
+}
+
+type ListRanges200JSONResponse RangeIndexList
+
+func (response ListRanges200JSONResponse) VisitListRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRangesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRangesdefaultApplicationProblemPlusJSONResponse) VisitListRangesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRangeRequestObject struct {
+	Body *CreateRangeJSONRequestBody
+}
+
+type CreateRangeResponseObject interface {
+	VisitCreateRangeResponse(w http.ResponseWriter) error
+}
+
+type CreateRange200JSONResponse RangeIndex
+
+func (response CreateRange200JSONResponse) VisitCreateRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateRangedefaultApplicationProblemPlusJSONResponse) VisitCreateRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryRangeRequestObject struct {
+	Name   string `json:"name"`
+	Params QueryRangeParams
+}
+
+type QueryRangeResponseObject interface {
+	VisitQueryRangeResponse(w http.ResponseWriter) error
+}
+
+type QueryRange200JSONResponse RangeAnswer
+
+func (response QueryRange200JSONResponse) VisitQueryRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryRangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response QueryRangedefaultApplicationProblemPlusJSONResponse) VisitQueryRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InsertRangeRequestObject struct {
+	Name string `json:"name"`
+	Body *InsertRangeJSONRequestBody
+}
+
+type InsertRangeResponseObject interface {
+	VisitInsertRangeResponse(w http.ResponseWriter) error
+}
+
+type InsertRange200JSONResponse RangeInserted
+
+func (response InsertRange200JSONResponse) VisitInsertRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InsertRangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response InsertRangedefaultApplicationProblemPlusJSONResponse) VisitInsertRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveRangeRequestObject struct {
+	Name  string `json:"name"`
+	Entry string `json:"entry"`
+}
+
+type RemoveRangeResponseObject interface {
+	VisitRemoveRangeResponse(w http.ResponseWriter) error
+}
+
+type RemoveRange204Response struct {
+}
+
+func (response RemoveRange204Response) VisitRemoveRangeResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveRangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveRangedefaultApplicationProblemPlusJSONResponse) VisitRemoveRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ExplainRsyncRequestObject struct {
 	Body *ExplainRsyncJSONRequestBody
 }
@@ -7344,6 +7851,21 @@ type StrictServerInterface interface {
 	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
 	// (GET /api/peers/{id}/path)
 	GetPeerPath(ctx context.Context, request GetPeerPathRequestObject) (GetPeerPathResponseObject, error)
+	// ListRanges The ordered indexes of the network
+	// (GET /api/ranges)
+	ListRanges(ctx context.Context, request ListRangesRequestObject) (ListRangesResponseObject, error)
+	// CreateRange Make an ordered index
+	// (POST /api/ranges)
+	CreateRange(ctx context.Context, request CreateRangeRequestObject) (CreateRangeResponseObject, error)
+	// QueryRange The entries from one key to another
+	// (GET /api/ranges/{name})
+	QueryRange(ctx context.Context, request QueryRangeRequestObject) (QueryRangeResponseObject, error)
+	// InsertRange Put entries into an index
+	// (POST /api/ranges/{name})
+	InsertRange(ctx context.Context, request InsertRangeRequestObject) (InsertRangeResponseObject, error)
+	// RemoveRange Remove an entry
+	// (DELETE /api/ranges/{name}/{entry})
+	RemoveRange(ctx context.Context, request RemoveRangeRequestObject) (RemoveRangeResponseObject, error)
 	// ExplainRsync How rsync makes a new text out of an old one, step by step
 	// (POST /api/rsync/explain)
 	ExplainRsync(ctx context.Context, request ExplainRsyncRequestObject) (ExplainRsyncResponseObject, error)
@@ -9370,6 +9892,175 @@ func (sh *strictHandler) GetPeerPath(ctx echo.Context, id MemberID) error {
 		return err
 	} else if validResponse, ok := response.(GetPeerPathResponseObject); ok {
 		return validResponse.VisitGetPeerPathResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRanges operation middleware
+func (sh *strictHandler) ListRanges(ctx echo.Context) error {
+	var request ListRangesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRanges(ctx.Request().Context(), request.(ListRangesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRanges")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRangesResponseObject); ok {
+		return validResponse.VisitListRangesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRange operation middleware
+func (sh *strictHandler) CreateRange(ctx echo.Context) error {
+	var request CreateRangeRequestObject
+
+	var body CreateRangeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRange(ctx.Request().Context(), request.(CreateRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRangeResponseObject); ok {
+		return validResponse.VisitCreateRangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// QueryRange operation middleware
+func (sh *strictHandler) QueryRange(ctx echo.Context, name string, params QueryRangeParams) error {
+	var request QueryRangeRequestObject
+
+	request.Name = name
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryRange(ctx.Request().Context(), request.(QueryRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryRange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(QueryRangeResponseObject); ok {
+		return validResponse.VisitQueryRangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InsertRange operation middleware
+func (sh *strictHandler) InsertRange(ctx echo.Context, name string) error {
+	var request InsertRangeRequestObject
+
+	request.Name = name
+
+	var body InsertRangeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InsertRange(ctx.Request().Context(), request.(InsertRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InsertRange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InsertRangeResponseObject); ok {
+		return validResponse.VisitInsertRangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveRange operation middleware
+func (sh *strictHandler) RemoveRange(ctx echo.Context, name string, entry string) error {
+	var request RemoveRangeRequestObject
+
+	request.Name = name
+	request.Entry = entry
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveRange(ctx.Request().Context(), request.(RemoveRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveRange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveRangeResponseObject); ok {
+		return validResponse.VisitRemoveRangeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

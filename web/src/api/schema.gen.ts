@@ -1004,6 +1004,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/ranges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The ordered indexes of the network */
+        get: operations["listRanges"];
+        put?: never;
+        /**
+         * Make an ordered index
+         * @description An index keeps entries in the order of their keys, which are whole numbers below 2^bits. It is the same for all members and never changes; to make the same again is no error, another one of its name is `range_exists`. Of `via` each way is kept, and can be asked: a segment tree (dst), a prefix hash tree (pht), equal buckets.
+         */
+        post: operations["createRange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ranges/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The entries from one key to another
+         * @description Exactly those, in order, each once; `partial` says that some members could not be asked. `segments` says which parts of the tree were asked in which round.
+         */
+        get: operations["queryRange"];
+        put?: never;
+        /**
+         * Put entries into an index
+         * @description All at once, in one message to each member. An entry with the key and the ID of one that is there replaces it.
+         */
+        post: operations["insertRange"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/ranges/{name}/{entry}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description The entry of an answer */
+                entry: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove an entry */
+        delete: operations["removeRange"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/transfers": {
         parameters: {
             query?: never;
@@ -1499,6 +1567,135 @@ export interface components {
              * @description Put it again every so often, for as long as this node runs: with a ttl_s that is longer it lives as long as its author
              */
             refresh_s?: number;
+        };
+        /** @enum {string} */
+        RangeVia: "dst" | "pht" | "buckets";
+        RangeDefinition: {
+            name: string;
+            /**
+             * @description Keys are below 2^bits
+             * @default 53
+             */
+            bits: number;
+            /**
+             * @description A leaf of the segment tree has 2^leaf_bits keys
+             * @default 0
+             */
+            leaf_bits: number;
+            /**
+             * @description How many entries a segment is to have
+             * @default 64
+             */
+            capacity: number;
+            /** @description Default: pht */
+            via?: components["schemas"]["RangeVia"][];
+        };
+        RangeIndex: {
+            name: string;
+            bits: number;
+            leaf_bits: number;
+            capacity: number;
+            via: components["schemas"]["RangeVia"][];
+        };
+        RangeIndexList: {
+            items: components["schemas"]["RangeIndex"][];
+        };
+        RangeEntry: {
+            /** Format: int64 */
+            key: number;
+            /** @description Which entry of the key (default: the value) */
+            id?: string;
+            value?: string;
+            value_base64?: string;
+            /**
+             * Format: int64
+             * @description 0: until it is removed
+             * @default 0
+             */
+            ttl_s: number;
+        };
+        RangeInsert: {
+            entries: components["schemas"]["RangeEntry"][];
+        };
+        RangeSegment: {
+            /** @description 0: the whole domain */
+            depth: number;
+            /**
+             * Format: int64
+             * @description First key
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description Last key
+             */
+            to: number;
+        };
+        RangeKept: {
+            /** @description 64 hexadecimal digits */
+            entry: string;
+            /** Format: int64 */
+            key: number;
+            status: components["schemas"]["DhtStatus"];
+            via: {
+                via: components["schemas"]["RangeVia"];
+                /** @description Where it is kept */
+                at: components["schemas"]["RangeSegment"][];
+                /** @description Segments that have no room for it */
+                full: components["schemas"]["RangeSegment"][];
+            }[];
+        };
+        RangeInserted: {
+            items: components["schemas"]["RangeKept"][];
+            /** @description How many of them a majority keeps */
+            stored: number;
+            trace: components["schemas"]["DhtTrace"];
+        };
+        RangeAnswer: {
+            name: string;
+            via: components["schemas"]["RangeVia"];
+            bits: number;
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            to: number;
+            items: {
+                /** @description 64 hexadecimal digits: the key and a hash of the ID */
+                entry: string;
+                /** Format: int64 */
+                key: number;
+                value?: string;
+                /** Format: byte */
+                value_base64?: string;
+                author: string;
+                author_name: string;
+                /**
+                 * Format: double
+                 * @description How long it will be there; without it, until it is removed
+                 */
+                left_s?: number;
+            }[];
+            /** @description To be sent as after for what comes next; without it, that was all */
+            next?: string;
+            /** @description Some of those who keep a segment could not be asked */
+            partial: boolean;
+            segments: {
+                depth: number;
+                /** Format: int64 */
+                from: number;
+                /** Format: int64 */
+                to: number;
+                /** @description The first is 1 */
+                round: number;
+                /** @description Of the range */
+                entries: number;
+                /** @description It has refused entries, so those below were asked */
+                full: boolean;
+                /** @description It is full no more, which was noticed now */
+                mended: boolean;
+                failed: boolean;
+            }[];
+            trace: components["schemas"]["DhtTrace"];
         };
         DhtRefresh: {
             /** Format: int64 */
@@ -4395,6 +4592,159 @@ export interface operations {
         };
         responses: {
             /** @description Answered */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRanges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The indexes by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RangeIndexList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    createRange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "lecture",
+                 *       "bits": 3,
+                 *       "leaf_bits": 1,
+                 *       "capacity": 2,
+                 *       "via": [
+                 *         "dst",
+                 *         "pht",
+                 *         "buckets"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RangeDefinition"];
+            };
+        };
+        responses: {
+            /** @description It is there */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RangeIndex"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    queryRange: {
+        parameters: {
+            query?: {
+                /** @description First key */
+                from?: number;
+                /** @description Last key, included (default: the last that there can be) */
+                to?: number;
+                /** @description In which way (default: the index's first) */
+                via?: components["schemas"]["RangeVia"];
+                limit?: number;
+                descending?: boolean;
+                /** @description The next of the answer before */
+                after?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entries */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RangeAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    insertRange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "entries": [
+                 *         {
+                 *           "key": 5,
+                 *           "value": "sys"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RangeInsert"];
+            };
+        };
+        responses: {
+            /** @description What became of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RangeInserted"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    removeRange: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                /** @description The entry of an answer */
+                entry: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
             204: {
                 headers: {
                     [name: string]: unknown;
