@@ -85,6 +85,8 @@ var bodies = map[string]string{
 	"renewValue":     `{"key":"greeting","ttl_s":60}`,
 	"putVersion":     `{"key":"notes","value":" one","append":true}`,
 	"updateRegister": `{"key":"counter","add":1}`,
+	"createRange":    `{"name":"lecture"}`,
+	"insertRange":    `{"entries":[{"key":5,"value":"sys"}]}`,
 	"sendData":       `{"key":"greeting","data":"hello","wait_s":0}`,
 	"replyData":      `{"data":"world!"}`,
 	"addDocument":    `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
