@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 )
 
 // handlePut decides about what a member wants to be kept here.
@@ -230,6 +231,9 @@ func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, fu
 		}
 	}
 	w.answer.Cut = w.full
+	if q.Summary > 0 {
+		w.answer.Summary = w.summary()
+	}
 	items, err = appendItem(nil, w.answer)
 	return slices.Concat(items, w.copies, w.edges), w.full, err
 }
@@ -242,6 +246,7 @@ type answerWriter struct {
 	copies []byte
 	edges  []byte
 	full   bool // there was not enough room
+	summed []p2p.Key
 }
 
 // maxEdges bounds the edges of one answer.
@@ -250,8 +255,11 @@ const maxEdges = MaxResults
 // take adds what the query asks for of a cell, if all of it finds room, or as much of the
 // first cell as does.
 func (w *answerWriter) take(c *Cell, now int64) error {
-	if w.q.Count {
-		w.count(c.Select(w.q, now))
+	if !w.q.wants(c.Name.Content) {
+		return nil
+	}
+	if w.q.Count || w.q.Summary > 0 {
+		w.count(c.Name.Content, c.Select(w.q, now))
 		return nil
 	}
 	first := w.answer.Records == 0
@@ -295,7 +303,7 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 }
 
 // count counts values, up to the limit.
-func (w *answerWriter) count(some []Held) {
+func (w *answerWriter) count(content p2p.Key, some []Held) {
 	for _, h := range some {
 		if h.Kind != KindValue {
 			continue
@@ -305,7 +313,19 @@ func (w *answerWriter) count(some []Held) {
 			return
 		}
 		w.answer.Count++
+		if w.q.Summary > 0 {
+			w.summed = append(w.summed, content)
+		}
 	}
+}
+
+// summary returns the filter of what was counted.
+func (w *answerWriter) summary() *bloom.Filter {
+	f := bloom.New(len(w.summed), float64(w.q.Summary))
+	for _, k := range w.summed {
+		f.Add(k)
+	}
+	return &f
 }
 
 // itemRoom is kept for the item before the records.

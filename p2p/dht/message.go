@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -62,6 +63,8 @@ type answer struct {
 	Status  Status `cbor:"4,keyasint,omitempty"` // StatusOK, or why there is nothing
 	Cut     bool   `cbor:"5,keyasint,omitempty"` // more would fit an answer that can be longer
 	Count   int    `cbor:"6,keyasint,omitempty"` // of values, where only that is asked for
+	// Summary is the filter that was asked for.
+	Summary *bloom.Filter `cbor:"7,keyasint,omitempty"`
 }
 
 // copied is a record of an answer.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 )
 
 // Found is what there is for one query.
@@ -19,6 +20,8 @@ type Found struct {
 	Replicas []Answered // that were asked, nearest first
 	More     bool       // there are more than a replica returns at once: ask from the last one on
 	Count    int        // of values at the replica that has the most, where the query asks for no more
+	// Summary is a filter of all contents that a replica has, where the query asks for that.
+	Summary bloom.Filter
 }
 
 // Copy is a record that was found.
@@ -80,6 +83,8 @@ type getting struct {
 	behind []Record            // headers that were not checked
 	more   bool
 	count  int
+
+	summary bloom.Filter
 }
 
 func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOptions) ([]Found, Trace, error) {
@@ -191,6 +196,7 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 		h.of.behind = append(h.of.behind, h.got.behind...)
 		h.of.more = h.of.more || h.got.more
 		h.of.count = max(h.of.count, h.got.count)
+		h.of.summary = bloom.Join(h.of.summary, h.got.summary)
 	}
 }
 
@@ -201,7 +207,9 @@ type got struct {
 	behind []Record
 	more   bool
 	count  int
-	cut    bool // because the answer had not enough room
+
+	summary bloom.Filter
+	cut     bool // because the answer had not enough room
 }
 
 // shortGet is how many queries are asked in a call, whose answer is short. More are asked, or
@@ -276,10 +284,16 @@ func (t *Table) readAnswers(resp []byte, of []*getting) ([]got, error) {
 		if a.Records < 0 || a.Records > q.limit() || a.Edges < 0 || a.Edges > maxEdges {
 			return nil, fmt.Errorf("dht: %d records for a query of %d: %w", a.Records, q.limit(), ErrMalformed)
 		}
-		if a.Count < 0 || a.Count > q.limit() || a.Count > 0 && !q.Count {
+		if a.Count < 0 || a.Count > q.limit() || a.Count > 0 && !q.Count && q.Summary == 0 {
 			return nil, fmt.Errorf("dht: a count of %d for a query of %d: %w", a.Count, q.limit(), ErrMalformed)
 		}
 		g := got{status: a.Status, more: a.More, cut: a.Cut, count: a.Count}
+		if a.Summary != nil {
+			if err := a.Summary.Check(); err != nil || q.Summary == 0 {
+				return nil, fmt.Errorf("dht: a summary for a query: %w", ErrMalformed)
+			}
+			g.summary = *a.Summary
+		}
 		for range a.Records {
 			var c copied
 			if err := r.read(&c); err != nil {
@@ -340,12 +354,12 @@ func (q Query) asksFor(r Record) bool {
 	if q.Versions && (r.Version.Compare(q.VersionFrom) < 0 || !q.VersionTo.IsZero() && r.Version.Compare(q.VersionTo) > 0) {
 		return false
 	}
-	return (!r.Prepared || q.Prepared) && (q.Bare || !r.IsHeader())
+	return (!r.Prepared || q.Prepared) && (q.Bare || !r.IsHeader()) && q.wants(r.Content)
 }
 
 // merge makes one answer of all.
 func (g *getting) merge(o ReadOptions, check *Checker) Found {
-	f := Found{Query: g.query, More: g.more, Count: g.count}
+	f := Found{Query: g.query, More: g.more, Count: g.count, Summary: g.summary}
 	for _, id := range g.order {
 		f.Replicas = append(f.Replicas, *g.asked[id])
 	}
@@ -442,7 +456,7 @@ func (g *getting) replaced(holds func(Address) (Header, bool), found []Address, 
 func (t *Table) mend(all []*getting, found []Found) {
 	missing := map[p2p.ID][]Write{}
 	for i, g := range all {
-		if g.query.Bare || g.query.Count || g.more {
+		if g.query.Bare || g.query.Count || g.query.Summary > 0 || g.more {
 			continue
 		}
 		for _, c := range found[i].Records {

@@ -5,12 +5,15 @@ import (
 	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 )
 
 // Limits of a query. They are part of the protocol.
 const (
-	MaxContents = 1024 // names that one query can list
-	MaxResults  = 4096 // records that one query can return from one replica
+	MaxContents = 1024     // names that one query can list
+	MaxResults  = 4096     // records that one query can return from one replica
+	MaxFilters  = 64       // Bloom filters of one query
+	MaxFiltered = 48 << 10 // bytes of all filters of one query
 )
 
 // Query asks for records of one location. The zero value of everything but the location
@@ -35,6 +38,12 @@ type Query struct {
 	Tombstones bool `cbor:"13,keyasint,omitempty"` // what has been removed too
 	Prepared   bool `cbor:"14,keyasint,omitempty"` // what is not confirmed too
 	Count      bool `cbor:"15,keyasint,omitempty"` // only how many values there are, up to the limit
+
+	// Where: only contents that may be in one of the filters of each list.
+	Where [][]bloom.Filter `cbor:"16,keyasint,omitempty"`
+	// Summary: instead of records a filter of the contents that have values, with so many bits
+	// for each, as in TomP2P's digests; and how many there are.
+	Summary int `cbor:"17,keyasint,omitempty"`
 }
 
 // check reports what is wrong with a query.
@@ -44,10 +53,35 @@ func (q Query) check() error {
 		return fmt.Errorf("%w: query for %d contents, at most %d", ErrMalformed, len(q.Contents), MaxContents)
 	case !slices.IsSortedFunc(q.Contents, p2p.Key.Compare):
 		return fmt.Errorf("%w: query for contents that are not in order", ErrMalformed)
+	case q.Summary < 0 || q.Summary > 64:
+		return fmt.Errorf("%w: a summary of %d bits for each content, at most 64", ErrMalformed, q.Summary)
 	case q.Limit < 0 || q.Limit > MaxResults:
 		return fmt.Errorf("%w: query for %d records, at most %d", ErrMalformed, q.Limit, MaxResults)
 	}
+	n, size := 0, 0
+	for _, list := range q.Where {
+		for _, f := range list {
+			if err := f.Check(); err != nil {
+				return fmt.Errorf("%w: %w", ErrMalformed, err)
+			}
+			n, size = n+1, size+len(f.Bits)
+		}
+	}
+	if n > MaxFilters || len(q.Where) > MaxFilters || size > MaxFiltered {
+		return fmt.Errorf("%w: %d filters of %d bytes, at most %d of %d: %w", ErrMalformed, n, size, MaxFilters, MaxFiltered, p2p.ErrTooLarge)
+	}
 	return nil
+}
+
+// wants reports whether a content can be one of those that q is about, as far as its filters
+// say.
+func (q Query) wants(content p2p.Key) bool {
+	for _, list := range q.Where {
+		if !slices.ContainsFunc(list, func(f bloom.Filter) bool { return f.Has(content) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // limit returns how many records a replica may return.
