@@ -29,9 +29,16 @@ type Options struct {
 	Scheme Scheme
 	// Capacity is how many entries a segment is to have. 0: DefaultCapacity.
 	Capacity int
+	// Window is how many segments of a path, after those that seem to be full, are asked at
+	// once where an entry is at one of them only. 0: DefaultWindow. Where most indexes are
+	// small 1 saves messages.
+	Window int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 }
+
+// DefaultWindow is how many segments of a path are asked at once.
+const DefaultWindow = 8
 
 // Index is one node's view of an index that all members share. Its methods may be used by
 // several goroutines at once. Who has the same name and scheme has the same index.
@@ -46,6 +53,7 @@ type Index struct {
 // New returns the index.
 func New(o Options) *Index {
 	o.Capacity = cmp.Or(o.Capacity, DefaultCapacity)
+	o.Window = cmp.Or(o.Window, DefaultWindow)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

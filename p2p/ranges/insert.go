@@ -9,10 +9,6 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/dht"
 )
 
-// window is how many segments of a path, after those that seem to be full, are asked at once
-// where an entry is at one of them only.
-const window = 8
-
 // Inserted says what became of an entry.
 type Inserted struct {
 	At     []Segment  // where it is kept
@@ -23,28 +19,84 @@ type Inserted struct {
 // Insert puts entries, all at once. The results are in the order of entries; that a member
 // refuses one is no error.
 func (x *Index) Insert(ctx context.Context, all []Entry) ([]Inserted, dht.Trace, error) {
-	p := planning{x: x, heard: map[Segment]bool{}, have: map[Segment]map[Place]bool{}}
+	results, trace, err := InsertAll(ctx, x.o.Table, []Batch{{x, all}})
+	if err != nil {
+		return nil, trace, err
+	}
+	return results[0], trace, nil
+}
+
+// Batch is entries for one index.
+type Batch struct {
+	Index   *Index
+	Entries []Entry
+}
+
+// InsertAll puts entries into several indexes of a table in the rounds that one of them
+// takes.
+func InsertAll(ctx context.Context, table Table, batches []Batch) ([][]Inserted, dht.Trace, error) {
+	var trace dht.Trace
+	plans := make([]*planning, len(batches))
+	for i, b := range batches {
+		var err error
+		if plans[i], err = b.Index.plan(b.Entries); err != nil {
+			return nil, trace, err
+		}
+	}
+	for {
+		var queries []dht.Query
+		asked := make([][]Segment, len(plans))
+		for i, p := range plans {
+			asked[i] = p.unknown()
+			queries = append(queries, p.queries(asked[i])...)
+		}
+		if len(queries) == 0 {
+			break
+		}
+		found, more, err := table.MultiGet(ctx, queries, dht.ReadOptions{})
+		trace.Add(more)
+		if err != nil {
+			return nil, trace, fmt.Errorf("ranges: insert: %w", err)
+		}
+		for i, p := range plans {
+			n := queriesEach * len(asked[i])
+			p.take(asked[i], found[:n])
+			found = found[n:]
+		}
+	}
+	var puts []dht.Put
+	counts := make([]int, len(plans))
+	for i, p := range plans {
+		own := p.puts()
+		counts[i] = len(own)
+		puts = append(puts, own...)
+	}
+	results, more, err := table.MultiPut(ctx, puts)
+	trace.Add(more)
+	if err != nil {
+		return nil, trace, fmt.Errorf("ranges: insert: %w", err)
+	}
+	out := make([][]Inserted, len(plans))
+	for i, p := range plans {
+		out[i] = p.results(results[:counts[i]])
+		results = results[counts[i]:]
+	}
+	return out, trace, nil
+}
+
+// plan begins to find places for entries.
+func (x *Index) plan(all []Entry) (*planning, error) {
+	p := &planning{x: x, heard: map[Segment]bool{}, have: map[Segment]map[Place]bool{}}
 	for _, e := range all {
 		if x.bits < MaxBits && e.Key > Last(x.bits) {
-			return nil, p.trace, fmt.Errorf("ranges: insert %d into %q: keys have %d bits: %w", e.Key, x.o.Name, x.bits, dht.ErrMalformed)
+			return nil, fmt.Errorf("ranges: insert %d into %q: keys have %d bits: %w", e.Key, x.o.Name, x.bits, dht.ErrMalformed)
 		}
 		if len(e.Value) > MaxValue {
-			return nil, p.trace, fmt.Errorf("ranges: insert into %q: a value of %d bytes, at most %d: %w", x.o.Name, len(e.Value), MaxValue, p2p.ErrTooLarge)
+			return nil, fmt.Errorf("ranges: insert into %q: a value of %d bytes, at most %d: %w", x.o.Name, len(e.Value), MaxValue, p2p.ErrTooLarge)
 		}
 		p.all = append(p.all, planned{entry: e, place: e.Place(), path: x.o.Scheme.Path(e.Key)})
 	}
-	for ask := p.unknown(); len(ask) > 0; ask = p.unknown() {
-		if err := p.read(ctx, ask); err != nil {
-			return nil, p.trace, fmt.Errorf("ranges: insert into %q: %w", x.o.Name, err)
-		}
-	}
-	puts := p.puts()
-	results, trace, err := x.o.Table.MultiPut(ctx, puts)
-	p.trace.Add(trace)
-	if err != nil {
-		return nil, p.trace, fmt.Errorf("ranges: insert into %q: %w", x.o.Name, err)
-	}
-	return p.results(results), p.trace, nil
+	return p, nil
 }
 
 // planning finds places for entries.
@@ -53,7 +105,6 @@ type planning struct {
 	all   []planned
 	heard map[Segment]bool           // has been asked now
 	have  map[Segment]map[Place]bool // entries that segments have already
-	trace dht.Trace
 
 	latest uint64 // when what is there already was put, or later
 
@@ -87,7 +138,7 @@ func (p *planning) unknown() []Segment {
 			for n < to && p.x.get(e.path[n]).full {
 				n++
 			}
-			to = min(to, n+window)
+			to = min(to, n+p.x.o.Window)
 		}
 		for _, s := range e.path[from:to] {
 			st, ok := p.known(s)
@@ -141,16 +192,22 @@ func (p *planning) place(unknown func(e *planned, from int)) {
 	}
 }
 
-// read asks about segments: how many entries they have, whether those that come are among
+// queriesEach is how many queries are asked about a segment.
+const queriesEach = 3
+
+// queries asks about segments: how many entries they have, whether those that come are among
 // them, and what is full.
-func (p *planning) read(ctx context.Context, ask []Segment) error {
+func (p *planning) queries(ask []Segment) []dht.Query {
+	if len(ask) == 0 {
+		return nil
+	}
 	places := map[Segment][]Place{}
 	for _, e := range p.all {
 		for _, s := range e.path {
 			places[s] = append(places[s], e.place)
 		}
 	}
-	queries := make([]dht.Query, 0, 3*len(ask))
+	queries := make([]dht.Query, 0, queriesEach*len(ask))
 	for _, s := range ask {
 		location := p.x.Location(s)
 		which := dht.Query{Location: location, Domain: entries, Bare: true}
@@ -164,11 +221,11 @@ func (p *planning) read(ctx context.Context, ask []Segment) error {
 			dht.Query{Location: location, Domain: entries, Count: true}, which,
 			dht.Query{Location: location, Domain: marks, Bare: true, Contents: p.marksFor(s)})
 	}
-	found, trace, err := p.x.o.Table.MultiGet(ctx, queries, dht.ReadOptions{})
-	p.trace.Add(trace)
-	if err != nil {
-		return err
-	}
+	return queries
+}
+
+// take takes what was found.
+func (p *planning) take(ask []Segment, found []dht.Found) {
 	now := p.x.o.Now()
 	for i, s := range ask {
 		p.heard[s] = true
@@ -180,7 +237,6 @@ func (p *planning) read(ctx context.Context, ask []Segment) error {
 			p.latest = max(p.latest, c.Seq) // they are numbered by the same clock
 		}
 	}
-	return nil
 }
 
 // marksFor returns which marks to look for at a segment: its own, and where an entry goes to

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 )
 
@@ -25,6 +26,12 @@ type Range struct {
 	After *Place
 	// Limit is how many entries to return. 0: DefaultLimit.
 	Limit int
+	// Where returns filters for a segment: only entries whose places may be in one of the
+	// filters of each list (see dht.Query). Nil: all.
+	Where func(Segment) [][]bloom.Filter
+	// Summary asks segments for filters of the places that they have, with so many bits for
+	// each, instead of entries.
+	Summary int
 }
 
 // Found is an entry of an answer.
@@ -40,11 +47,12 @@ type Found struct {
 // Asked says what a segment had.
 type Asked struct {
 	Segment
-	Round   int  // the first is 1
-	Entries int  // of the range
-	Full    bool // it has refused entries: those below were asked too
-	Mended  bool // it is full no more, which was noticed now
-	Failed  bool // none of those who keep it could be asked
+	Round   int          // the first is 1
+	Entries int          // of the range
+	Full    bool         // it has refused entries: those below were asked too
+	Mended  bool         // it is full no more, which was noticed now
+	Failed  bool         // none of those who keep it could be asked
+	Summary bloom.Filter // that was asked for
 }
 
 // Answer is what a range has.
@@ -58,46 +66,90 @@ type Answer struct {
 
 // Query returns the entries of a range.
 func (x *Index) Query(ctx context.Context, r Range) (Answer, error) {
-	w, err := x.walk(r)
+	answers, trace, err := QueryAll(ctx, x.o.Table, []Ask{{x, r}})
 	if err != nil {
 		return Answer{}, err
 	}
+	answers[0].Trace = trace
+	return answers[0], nil
+}
+
+// Ask is a question to one index.
+type Ask struct {
+	Index *Index
+	Range Range
+}
+
+// QueryAll asks several indexes of a table in the rounds that one of them takes. The answers
+// have no traces of their own.
+func QueryAll(ctx context.Context, table Table, asks []Ask) ([]Answer, dht.Trace, error) {
+	var trace dht.Trace
+	walks := make([]*walk, len(asks))
+	for i, a := range asks {
+		var err error
+		if walks[i], err = a.Index.walk(a.Range); err != nil {
+			return nil, trace, err
+		}
+	}
 	for {
-		ask := w.next()
-		if len(ask) == 0 {
+		var queries []dht.Query
+		counts, next := make([]int, len(walks)), make([][]Segment, len(walks))
+		for i, w := range walks {
+			next[i] = w.next()
+			own := w.queries(next[i])
+			counts[i] = len(own)
+			queries = append(queries, own...)
+		}
+		if len(queries) == 0 {
 			break
 		}
-		var queries []dht.Query
-		for _, s := range ask {
-			queries = append(queries, w.entriesOf(s))
+		found, more, err := table.MultiGet(ctx, queries, dht.ReadOptions{})
+		trace.Add(more)
+		if err != nil {
+			return nil, trace, fmt.Errorf("ranges: query: %w", err)
 		}
-		for _, s := range ask {
-			if len(x.o.Scheme.Below(s)) > 0 {
-				queries = append(queries, w.marksOf(s)...)
+		for i, w := range walks {
+			if n := len(next[i]); n > 0 {
+				w.heard(next[i], found[:n], found[n:counts[i]])
+			}
+			found = found[counts[i]:]
+		}
+	}
+	var puts []dht.Put
+	out := make([]Answer, len(walks))
+	for i, w := range walks {
+		if old := w.unneeded(); len(old) > 0 {
+			results, more, err := table.RemoveUnchanged(ctx, old)
+			trace.Add(more)
+			if err == nil { // else a mark stays, which costs a round
+				w.mended(old, results)
 			}
 		}
-		found, trace, err := x.o.Table.MultiGet(ctx, queries, dht.ReadOptions{})
-		w.answer.Trace.Add(trace)
-		if err != nil {
-			return Answer{}, fmt.Errorf("ranges: query of %q: %w", x.o.Name, err)
-		}
-		w.heard(ask, found[:len(ask)], found[len(ask):])
+		puts = append(puts, w.hints()...)
+		out[i] = w.finish()
 	}
-	if old := w.unneeded(); len(old) > 0 {
-		results, trace, err := x.o.Table.RemoveUnchanged(ctx, old)
-		w.answer.Trace.Add(trace)
-		if err == nil { // else a mark stays, which costs a round
-			w.mended(old, results)
-		}
-	}
-	if puts := w.hints(); len(puts) > 0 {
-		_, trace, err := x.o.Table.MultiPut(ctx, puts)
-		w.answer.Trace.Add(trace)
+	if len(puts) > 0 {
+		_, more, err := table.MultiPut(ctx, puts)
+		trace.Add(more)
 		if err != nil && ctx.Err() != nil { // else the next one takes a round more
-			return Answer{}, fmt.Errorf("ranges: query of %q: %w", x.o.Name, err)
+			return nil, trace, fmt.Errorf("ranges: query: %w", err)
 		}
 	}
-	return w.finish(), nil
+	return out, trace, nil
+}
+
+// queries asks segments for what they have, and those that can be full for their marks.
+func (w *walk) queries(ask []Segment) []dht.Query {
+	var out []dht.Query
+	for _, s := range ask {
+		out = append(out, w.entriesOf(s))
+	}
+	for _, s := range ask {
+		if len(w.x.o.Scheme.Below(s)) > 0 {
+			out = append(out, w.marksOf(s)...)
+		}
+	}
+	return out
 }
 
 // walk is a query on its way from segment to segment.
@@ -169,7 +221,7 @@ func (x *Index) walk(r Range) (*walk, error) {
 		for n < len(start) && x.get(start[n]).full {
 			n++
 		}
-		start = start[:min(len(start), n+window)]
+		start = start[:min(len(start), n+x.o.Window)]
 	}
 	for _, s := range start {
 		w.add(s)
@@ -277,10 +329,14 @@ func (w *walk) enough() bool {
 // entriesOf is the query for the entries of a segment that are in the range.
 func (w *walk) entriesOf(s Segment) dht.Query {
 	to := w.to
-	return dht.Query{
+	q := dht.Query{
 		Location: w.x.Location(s), Domain: entries, From: w.from, To: &to,
-		Limit: w.r.Limit, Descending: w.r.Descending,
+		Limit: w.r.Limit, Descending: w.r.Descending, Summary: w.r.Summary,
 	}
+	if w.r.Where != nil {
+		q.Where = w.r.Where(s)
+	}
+	return q
 }
 
 // marksOf are the queries for the marks at a segment's location that matter in the range:
@@ -337,7 +393,8 @@ func (w *walk) heard(ask []Segment, found, marked []dht.Found) {
 		}
 		v.Failed = v.Failed || !answered(found[i])
 		w.answer.Partial = w.answer.Partial || v.Failed
-		v.whole = !v.Failed && !found[i].More && w.from.Compare(firstAt(s.From(w.x.bits))) <= 0 && w.to.Compare(lastAt(s.To(w.x.bits))) >= 0
+		v.Entries, v.Summary = found[i].Count, found[i].Summary
+		v.whole = w.r.Where == nil && w.r.Summary == 0 && !v.Failed && !found[i].More && w.from.Compare(firstAt(s.From(w.x.bits))) <= 0 && w.to.Compare(lastAt(s.To(w.x.bits))) >= 0
 		for _, c := range found[i].Records {
 			at, value, ok := stampOf(c.Value)
 			switch {
