@@ -66,26 +66,58 @@ type Pattern struct {
 	text   []rune
 	// Bit i of a letter's mask is set where the pattern has that letter at i.
 	ascii [utf8.RuneSelf]uint64
-	other map[rune]uint64
+	// The other letters are in a hash table with open addressing, which is at most
+	// half full. The zero rune is in no slot, since it is ASCII.
+	others bool // there are any
+	runes  [2 * word]rune
+	masks  [2 * word]uint64
 }
 
 // Compile prepares pattern.
 func (m Metric) Compile(pattern string) *Pattern {
-	p := &Pattern{metric: m, text: []rune(pattern)}
-	if len(p.text) > word {
-		return p
-	}
-	for i, r := range p.text {
-		switch {
-		case r < utf8.RuneSelf:
-			p.ascii[r] |= 1 << i
-		case p.other == nil:
-			p.other = map[rune]uint64{r: 1 << i}
-		default:
-			p.other[r] |= 1 << i
+	p := new(Pattern)
+	p.compile(m, pattern)
+	return p
+}
+
+// compile makes p the pattern of another word.
+func (p *Pattern) compile(m Metric, pattern string) {
+	if len(p.text) <= word {
+		for _, r := range p.text {
+			if r < utf8.RuneSelf {
+				p.ascii[r] = 0
+			}
 		}
 	}
-	return p
+	if p.others {
+		p.others, p.runes, p.masks = false, [2 * word]rune{}, [2 * word]uint64{}
+	}
+	p.metric, p.text = m, p.text[:0]
+	for _, r := range pattern {
+		p.text = append(p.text, r)
+	}
+	if len(p.text) > word {
+		return
+	}
+	for i, r := range p.text {
+		if r < utf8.RuneSelf {
+			p.ascii[r] |= 1 << i
+			continue
+		}
+		slot := p.slot(r)
+		p.runes[slot] = r
+		p.masks[slot] |= 1 << i
+		p.others = true
+	}
+}
+
+// slot returns where r is among the other letters, or the free slot for it.
+func (p *Pattern) slot(r rune) int {
+	slot := int(r) % len(p.runes)
+	for p.runes[slot] != r && p.runes[slot] != 0 {
+		slot = (slot + 1) % len(p.runes)
+	}
+	return slot
 }
 
 // Distance returns the distance between the pattern and text if it is at most k,
@@ -101,7 +133,7 @@ func (p *Pattern) Distance(text string, k int) int {
 	if len(p.text) > word {
 		return p.row(text, k, false)
 	}
-	return p.bits(text, n, k)
+	return p.middle(text, 0, len(p.text), n, k)
 }
 
 // PrefixDistance returns the least distance between the pattern and any prefix
@@ -117,71 +149,88 @@ func (p *Pattern) PrefixDistance(text string, k int) int {
 	return p.prefixBits(text, k)
 }
 
-// state is one column of the matrix, coded by differences: bit i of vp says
-// that the value below row i is one larger, of vn that it is one smaller. d0
-// marks the rows where the diagonal does not grow.
-type state struct {
-	vp, vn, d0, pm uint64
-}
-
-// step moves the state by one column, whose letter has the mask eq, and returns
-// by how much the value in the row of the bit last changes.
-//
-// Hyyrö, A Bit-Vector Algorithm for Computing Levenshtein and Damerau Edit
-// Distances (2003); tr holds the rows where a transposition ends.
-func (s *state) step(eq, last uint64, m Metric) int {
-	var tr uint64
-	if m == OSA {
-		tr = (^s.d0 & eq) << 1 & s.pm
-	}
-	s.d0 = ((eq&s.vp + s.vp) ^ s.vp) | eq | s.vn | tr
-	hp := s.vn | ^(s.d0 | s.vp)
-	hn := s.d0 & s.vp
-	change := 0
-	if hp&last != 0 {
-		change = 1
-	} else if hn&last != 0 {
-		change = -1
-	}
-	hp = hp<<1 | 1
-	s.vp = hn<<1 | ^(s.d0 | hp)
-	s.vn = hp & s.d0
-	s.pm = eq
-	return change
-}
-
+// mask returns the bits where the pattern has r.
 func (p *Pattern) mask(r rune) uint64 {
 	if r < utf8.RuneSelf {
 		return p.ascii[r]
 	}
-	return p.other[r]
+	if !p.others {
+		return 0
+	}
+	return p.masks[p.slot(r)]
 }
 
-// bits computes Distance for a pattern of 1 to 64 letters and a text of n.
-func (p *Pattern) bits(text string, n, k int) int {
-	s, d, last := state{vp: ^uint64(0)}, len(p.text), uint64(1)<<(len(p.text)-1)
+// middle returns the distance between m letters of a pattern of at most 64, from
+// start, and the n letters of text if it is at most k, otherwise k+1; m is not 0.
+//
+// One column of the matrix is coded by differences: bit i of vp says that the value
+// below row i is one larger, of vn that it is one smaller. d0 marks the rows where
+// the diagonal does not grow, and tr those where a transposition ends (Hyyrö, A
+// Bit-Vector Algorithm for Computing Levenshtein and Damerau Edit Distances, 2003).
+func (p *Pattern) middle(text string, start uint, m, n, k int) int {
+	var vn, d0, before uint64
+	vp, d, last := ^uint64(0), m, uint64(1)<<(m-1)
+	swaps := uint64(0) // all ones where transpositions count
+	if p.metric == OSA {
+		swaps--
+	}
 	for _, r := range text {
-		d += s.step(p.mask(r), last, p.metric)
-		n--
+		var eq uint64
+		if r < utf8.RuneSelf {
+			eq = p.ascii[r]
+		} else {
+			eq = p.mask(r)
+		}
+		eq >>= start & 63
+		tr := (^d0 & eq) << 1 & before & swaps
+		d0 = ((eq&vp + vp) ^ vp) | eq | vn | tr
+		hp := vn | ^(d0 | vp)
+		hn := d0 & vp
+		if hp&last != 0 {
+			d++
+		} else if hn&last != 0 {
+			d--
+		}
 		// Each remaining letter lowers the value by at most one.
-		if d-n > k {
+		if n--; d-n > k {
 			return k + 1
 		}
+		hp = hp<<1 | 1
+		vp = hn<<1 | ^(d0 | hp)
+		vn = hp & d0
+		before = eq
 	}
 	return d
 }
 
-// prefixBits computes PrefixDistance for a pattern of 1 to 64 letters.
+// prefixBits computes PrefixDistance for a pattern of 1 to 64 letters: the least
+// value that middle has in its last row.
 func (p *Pattern) prefixBits(text string, k int) int {
-	s, d, last := state{vp: ^uint64(0)}, len(p.text), uint64(1)<<(len(p.text)-1)
+	var vn, d0, before uint64
+	vp, d, last := ^uint64(0), len(p.text), uint64(1)<<(len(p.text)-1)
 	best, left := min(d, k+1), len(p.text)+k
 	for _, r := range text {
 		if left == 0 {
 			break // a longer prefix has more than k letters too many
 		}
 		left--
-		d += s.step(p.mask(r), last, p.metric)
+		eq, tr := p.mask(r), uint64(0)
+		if p.metric == OSA {
+			tr = (^d0 & eq) << 1 & before
+		}
+		d0 = ((eq&vp + vp) ^ vp) | eq | vn | tr
+		hp := vn | ^(d0 | vp)
+		hn := d0 & vp
+		if hp&last != 0 {
+			d++
+		} else if hn&last != 0 {
+			d--
+		}
 		best = min(best, d)
+		hp = hp<<1 | 1
+		vp = hn<<1 | ^(d0 | hp)
+		vn = hp & d0
+		before = eq
 	}
 	return best
 }

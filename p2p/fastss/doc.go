@@ -8,8 +8,15 @@
 // one such edit away, but only 64 % one plain Levenshtein edit, because people
 // exchange letters so often; [Levenshtein] is here to be compared with.
 //
-// A [Pattern] computes the distance to many words at the cost of a few machine
-// instructions for each letter (Myers 1999, Hyyrö 2003), and a [Vocabulary]
-// skips most words without looking at their letters. Letters are Unicode code
-// points everywhere; folding case or accents is the caller's business.
+// FastSS finds similar words by looking up equal ones: two words that are k edits apart
+// are the same after at most k letters have been deleted from each. [Neighbourhood] is
+// that idea as it was published, to be looked at and for keys of a distributed table;
+// [Vocabulary] has it as an index in memory, which a [Finder] reads without allocating.
+// What the index finds is compared by a [Pattern] at the cost of a few machine
+// instructions for each letter (Myers 1999, Hyyrö 2003). For three edits, in small
+// vocabularies, and where thousands of words begin alike, all words are looked through
+// instead, most without a look at their letters: the same words are found.
+//
+// Letters are Unicode code points everywhere; folding case or accents is the caller's
+// business.
 package fastss

@@ -1,16 +1,12 @@
 package fastss
 
-import (
-	"math/bits"
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // Sizes of a scan.
 const (
 	// pieceSize is the number of words between two pauses.
 	pieceSize = 4096
-	// What is done with words, in steps: the masks of eight are looked at in one,
+	// What is done with words, in steps: the marks of eight are looked at in one,
 	// one word is compared in eight, and one that was found is to be sorted.
 	masksPerStep = 8
 	comparison   = 8
@@ -18,82 +14,62 @@ const (
 )
 
 // Scan looks for what Within finds or, with prefix, PrefixWithin, in no certain
-// order, but words of a similar length before others. After every piece of the
-// work it calls pause with the number of steps the piece took; a step is some ten
-// nanoseconds, and a piece at most a hundred thousand steps. While pause runs, the
-// vocabulary may change: a word that is there all the time is found, one that
-// comes or goes may be, and its number may be another's by the time Scan returns
-// (see Holds). When pause returns false, Scan ends with what it has.
+// order. After every piece of the work it calls pause with the number of steps the
+// piece took; a step is some ten nanoseconds, and a piece at most a hundred thousand
+// steps. While pause runs, the vocabulary may change: a word that is there all the
+// time is found, one that comes or goes may be, and its number may be another's by the
+// time Scan returns (see Holds). When pause returns false, Scan ends with what it has.
 func (v *Vocabulary) Scan(word string, k int, prefix bool, pause func(steps int) bool) []Match {
 	if prefix && k <= 0 {
 		return v.scanAlphabet(word, pause)
 	}
-	s := scan{
-		vocabulary: v, pattern: OSA.Compile(word), k: k, prefix: prefix,
-		mask: letters(word), more: k, pause: pause,
+	f, _ := v.finders.Get().(*Finder)
+	if f == nil {
+		f = new(Finder)
 	}
-	n := utf8.RuneCountInString(word)
-	longest := n + k
-	if prefix {
-		s.more, longest = 64, len(v.lengths)-1 // what follows the beginning may be anything
+	defer v.finders.Put(f)
+	f.Metric, f.found = OSA, nil // the list is the caller's
+	f.begin(word)
+	if !prefix {
+		if steps, ok := f.lookup(v, word, k); ok {
+			pause(steps)
+			return f.taken()
+		}
 	}
-	for d := 0; d <= k || n+d <= longest; d++ {
-		if d > 0 && d <= k && !s.length(n-d) || n+d <= longest && !s.length(n+d) {
+	for i := 0; i < len(v.marks); i += pieceSize {
+		if !pause(f.piece(v, i, k, prefix)) {
 			break
 		}
 	}
-	return s.found
+	return f.taken()
 }
 
-// scan is a search through the words of some lengths.
-type scan struct {
-	vocabulary *Vocabulary
-	pattern    *Pattern
-	k          int
-	prefix     bool
-	mask       uint64 // of the pattern
-	more       int    // bits that a word's mask may have beyond
-	pause      func(steps int) bool
-	found      []Match
+// taken returns what was found, which the finder forgets.
+func (f *Finder) taken() []Match {
+	found := f.found
+	f.found = nil
+	return found
 }
 
-// length looks through the words of l letters and reports whether to go on.
-func (s *scan) length(l int) bool {
-	// The bucket is looked up anew for each piece, since a pause may move it.
-	for i := 0; l >= 0 && l < len(s.vocabulary.lengths) && i < len(s.vocabulary.lengths[l].masks); i += pieceSize {
-		if !s.pause(s.piece(&s.vocabulary.lengths[l], i)) {
-			return false
-		}
-	}
-	return true
-}
-
-// piece looks through a bucket from place i and returns how many steps that took.
-func (s *scan) piece(b *bucket, i int) int {
-	end := min(i+pieceSize, len(b.masks))
+// piece looks through the words from number i and returns how many steps that took.
+func (f *Finder) piece(v *Vocabulary, i, k int, prefix bool) int {
+	end, before := min(i+pieceSize, len(v.marks)), len(f.found)
 	steps := (end-i)/masksPerStep + 1
-	for j, m := range b.masks[i:end] {
-		if bits.OnesCount64(s.mask&^m) > s.k || bits.OnesCount64(m&^s.mask) > s.more {
-			continue
-		}
-		number := b.numbers[i+j]
-		if number == gap {
+	for j, m := range v.marks[i:end] {
+		number := uint32(i + j)
+		switch {
+		case !prefix && !apart(f.mark, m, k) && v.entries[number].count > 0:
+			f.compare(v, number, k)
+		case prefix && !lacks(f.mark, m, k) && v.entries[number].count > 0:
+			if d := f.pattern.PrefixDistance(v.entries[number].word, k); d <= k {
+				f.found = append(f.found, v.match(number, d, true))
+			}
+		default:
 			continue
 		}
 		steps += comparison
-		if d := s.distance(s.vocabulary.entries[number].word); d <= s.k {
-			steps += keeping
-			s.found = append(s.found, s.vocabulary.match(number, d, s.prefix))
-		}
 	}
-	return steps
-}
-
-func (s *scan) distance(word string) int {
-	if s.prefix {
-		return s.pattern.PrefixDistance(word, s.k)
-	}
-	return s.pattern.Distance(word, s.k)
+	return steps + keeping*(len(f.found)-before)
 }
 
 // scanAlphabet finds the words that begin with exactly prefix, in the order of

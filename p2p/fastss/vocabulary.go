@@ -3,10 +3,10 @@ package fastss
 import (
 	"cmp"
 	"iter"
-	"math"
+	"math/bits"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"sync"
 )
 
 // Vocabulary is a set of words with counts. Every word has a number, which stays
@@ -14,43 +14,31 @@ import (
 // The zero value is an empty vocabulary.
 //
 // A Vocabulary may be read by several goroutines at once while nobody changes it.
+// It must not be copied once it has words.
 type Vocabulary struct {
-	numbers map[string]uint32
+	numbers numbers
 	entries []entry  // by number
+	marks   []uint64 // by number; side by side because of most words nothing else is read
 	free    []uint32 // numbers without a word
-	lengths []bucket // by number of letters
 	sorted  blocks
+
+	index *index // nil for few words
+	most  int    // words that there were since index was made
+	// What is indexFrom and numberBits but for tests, if not 0.
+	from    int
+	segment uint
+
+	finders sync.Pool // of *Finder
 }
 
 type entry struct {
 	word  string
-	count uint32
-	place uint32 // in its bucket
+	count uint32 // 0: no word
 }
 
-// bucket holds the words of one length. The masks lie side by side because they
-// are all that is read of most words. A word never moves, so that a scan that is
-// interrupted misses none; what it leaves behind is a gap for the next word.
-type bucket struct {
-	masks   []uint64
-	numbers []uint32 // gap: no word
-	gaps    []uint32
-}
-
-// gap is no word's number.
-const gap = math.MaxUint32
-
-// put adds a word and returns its place.
-func (b *bucket) put(mask uint64, number uint32) uint32 {
-	if last := len(b.gaps) - 1; last >= 0 {
-		place := b.gaps[last]
-		b.gaps = b.gaps[:last]
-		b.masks[place], b.numbers[place] = mask, number
-		return place
-	}
-	b.masks, b.numbers = append(b.masks, mask), append(b.numbers, number)
-	return uint32(len(b.numbers) - 1)
-}
+// indexFrom is the number of words from which there is an index. Fewer are looked
+// through as fast, and without its memory.
+const indexFrom = 4096
 
 // Match is a word that was found.
 type Match struct {
@@ -62,14 +50,14 @@ type Match struct {
 }
 
 // Len returns the number of different words.
-func (v *Vocabulary) Len() int { return len(v.numbers) }
+func (v *Vocabulary) Len() int { return v.numbers.used }
 
 // Bound returns a number that is larger than the number of any word.
 func (v *Vocabulary) Bound() int { return len(v.entries) }
 
 // Add adds n > 0 to the count of word and returns its number. It keeps a copy.
 func (v *Vocabulary) Add(word []byte, n int) uint32 {
-	if number, ok := v.numbers[string(word)]; ok {
+	if number, ok := v.numbers.get(v, string(word)); ok {
 		v.entries[number].count += uint32(n)
 		return number
 	}
@@ -82,25 +70,25 @@ func (v *Vocabulary) insert(word string, count uint32) uint32 {
 		number, v.free = v.free[last], v.free[:last]
 	} else {
 		number = uint32(len(v.entries))
-		v.entries = append(v.entries, entry{})
+		v.entries, v.marks = append(v.entries, entry{}), append(v.marks, 0)
 	}
-	n := utf8.RuneCountInString(word)
-	for len(v.lengths) <= n {
-		v.lengths = append(v.lengths, bucket{})
-	}
-	v.entries[number] = entry{word: word, count: count, place: v.lengths[n].put(letters(word), number)}
-	if v.numbers == nil {
-		v.numbers = make(map[string]uint32)
-	}
-	v.numbers[word] = number
+	v.entries[number], v.marks[number] = entry{word, count}, mark(word)
+	v.numbers.put(v, word, number)
 	v.sorted.insert(v, number)
+	v.most = max(v.most, v.Len())
+	switch {
+	case v.index != nil:
+		v.index.add(word, number)
+	case v.Len() >= cmp.Or(v.from, indexFrom):
+		v.makeIndex()
+	}
 	return number
 }
 
 // Remove takes n from the count of word. It reports whether word is gone, which
 // is when its count was n or less; its number is then free.
 func (v *Vocabulary) Remove(word []byte, n int) (number uint32, gone bool) {
-	number, ok := v.numbers[string(word)]
+	number, ok := v.numbers.get(v, string(word))
 	if !ok {
 		return 0, false
 	}
@@ -110,18 +98,37 @@ func (v *Vocabulary) Remove(word []byte, n int) (number uint32, gone bool) {
 		return number, false
 	}
 	v.sorted.remove(v, number)
-	delete(v.numbers, e.word)
-	b := &v.lengths[utf8.RuneCountInString(e.word)]
-	b.numbers[e.place] = gap
-	b.gaps = append(b.gaps, e.place)
-	*e = entry{}
+	v.numbers.remove(v, e.word)
+	if v.index != nil {
+		v.index.remove(e.word, number)
+	}
+	*e, v.marks[number] = entry{}, 0
 	v.free = append(v.free, number)
+	// An index that was made for many more words is too large, and what was crowded
+	// in it may no longer be. Making it anew costs less than those words did.
+	switch {
+	case v.index == nil:
+	case v.Len() < cmp.Or(v.from, indexFrom)/2:
+		v.index, v.most = nil, v.Len()
+	case v.Len() < v.most/4:
+		v.makeIndex()
+	}
 	return number, true
+}
+
+// makeIndex makes the index from all words.
+func (v *Vocabulary) makeIndex() {
+	v.index, v.most = newIndex(cmp.Or(v.segment, numberBits)), v.Len()
+	for number := range v.entries {
+		if e := &v.entries[number]; e.count > 0 {
+			v.index.add(e.word, uint32(number))
+		}
+	}
 }
 
 // Find returns the match of exactly word.
 func (v *Vocabulary) Find(word string) (Match, bool) {
-	number, ok := v.numbers[word]
+	number, ok := v.numbers.get(v, word)
 	if !ok {
 		return Match{}, false
 	}
@@ -130,7 +137,7 @@ func (v *Vocabulary) Find(word string) (Match, bool) {
 
 // Holds reports whether m's word still has m's number.
 func (v *Vocabulary) Holds(m Match) bool {
-	return int(m.Number) < len(v.entries) && v.entries[m.Number].word == m.Word
+	return int(m.Number) < len(v.entries) && v.entries[m.Number].count > 0 && v.entries[m.Number].word == m.Word
 }
 
 // Within returns every word at distance k or less (OSA), the nearest first, then
@@ -186,24 +193,58 @@ func compareMatches(a, b Match) int {
 	return cmp.Or(cmp.Compare(a.Distance, b.Distance), strings.Compare(a.Word, b.Word))
 }
 
-// letters summarises a word in 64 bits: which of a–z occur, which of them occur
-// twice, and 12 bits into which all other letters are hashed.
+// mark summarises a word in 64 bits: which of a–z occur, which of the frequent ones
+// occur twice, 18 bits into which all other letters are hashed, and above these
+// min(n, 63), where n is the number of letters.
 //
 // An edit takes away at most one letter and adds at most one, and each of the
 // two changes at most one bit: the first or the second occurrence of that
 // letter. So words at distance k differ by at most k bits in each direction,
 // and a transposition changes none.
-func letters(word string) uint64 {
-	const second, others = 26, 52
-	var mask uint64
+func mark(word string) uint64 {
+	const others, otherBits = 40, 18
+	var mark, n uint64
 	for _, r := range word {
+		n++
 		if r < 'a' || r > 'z' {
-			mask |= 1 << (others + uint32(r)*0x9e3779b1>>16%12)
+			mark |= 1 << (others + uint32(r)*0x9e3779b1>>16%otherBits)
 			continue
 		}
 		bit := uint64(1) << (r - 'a')
-		mask |= mask & bit << second
-		mask |= bit
+		if mark&bit != 0 {
+			mark |= seconds[r-'a']
+		}
+		mark |= bit
 	}
-	return mask
+	return mark | min(n, maxMarked)<<markLength
+}
+
+const (
+	markLetters = 1<<58 - 1
+	markLength  = 58
+	maxMarked   = 63
+)
+
+// seconds has the bits of second occurrences.
+var seconds = func() (bits [26]uint64) {
+	for i, r := range "eiastrnolcdump" {
+		bits[r-'a'] = 1 << (26 + i)
+	}
+	return bits
+}()
+
+// markedLength returns the number of letters, if it is less than maxMarked.
+func markedLength(mark uint64) int { return int(mark >> markLength) }
+
+// apart reports whether two marks are of words that are more than k edits apart.
+func apart(a, b uint64, k int) bool {
+	d := markedLength(a) - markedLength(b)
+	// The largest of the three, without branches.
+	return max(d, -d, bits.OnesCount64(a&^b&markLetters), bits.OnesCount64(b&^a&markLetters)) > k
+}
+
+// lacks reports whether b is the mark of a word no beginning of which is within k
+// edits of a's.
+func lacks(a, b uint64, k int) bool {
+	return markedLength(a)-markedLength(b) > k || bits.OnesCount64(a&^b&markLetters) > k
 }
