@@ -17,6 +17,9 @@
 // vocabularies, and where thousands of words begin alike, all words are looked through
 // instead, most without a look at their letters: the same words are found.
 //
+// [Rank] says which of the words that were found is the likeliest, by the kinds of slips
+// ([Slips]) and by how often a word occurs.
+//
 // Letters are Unicode code points everywhere; folding case or accents is the caller's
 // business.
 package fastss
