@@ -14,7 +14,8 @@ const (
 )
 
 // Auto is the fuzz that depends on the length of each word: none up to 3
-// letters, 1 up to 5, 2 up to 9, 3 beyond.
+// letters, 1 up to 5, 2 up to 9, 3 beyond, and one more, up to 3, where there are
+// any and no document has the word.
 const Auto = -1
 
 // Scope says who is asked.

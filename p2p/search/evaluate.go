@@ -105,6 +105,7 @@ func (x *Index) attempt(ctx context.Context, s *scratch, units []unit, q request
 	rank := ranking{hidden: hidden, reading: x.read(ctx), scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
 	r := response{Hits: []wireHit{}}
 	documents := len(x.slots) - less
+	rank.secret = len(hidden) > 0
 	edits := rank.tolerances(units, q.Fuzz)
 	all := make([]expansion, len(units))
 	lists := make([][]match, len(units))
@@ -223,7 +224,8 @@ func (r *response) tell(e *expansion, q request) {
 	for m := range e.words {
 		words = append(words, m)
 	}
-	words = nearest(words)
+	typed := e.unit.words()
+	words = nearest(typed[len(typed)-1], words)
 	told.Count = len(words)
 	for _, m := range words[:min(len(words), maxCandidates)] {
 		told.Candidates = append(told.Candidates, candidate{Word: m.Word, Distance: m.Distance, Prefix: m.Prefix, Documents: m.Count})

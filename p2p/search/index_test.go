@@ -227,6 +227,38 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// TestWordsThatNobodyHas: a word that is in no document may have one edit more.
+func TestWordsThatNobodyHas(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "make"}, Document{ID: "b", Text: "pigeons"}, Document{ID: "c", Text: "gnu"})
+	for query, want := range map[string]string{"mkea": "make", "pijuns": "pigeons"} {
+		a := ask(t, x, query)
+		if len(a.Hits) != 1 || len(a.Corrections) != 1 || a.Corrections[0].To != want {
+			t.Errorf("%s: %d hits, %v", query, len(a.Hits), a.Corrections)
+		}
+	}
+	// Of three letters none is wrong, whoever has it.
+	if a := ask(t, x, "gnx"); len(a.Hits) != 0 {
+		t.Errorf("gnx finds %v", a.Hits)
+	}
+	if err := x.Put(t.Context(), []Document{{ID: "d", Text: "mkea pijuns"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"mkea", "pijuns"} {
+		if a := ask(t, x, query); len(a.Hits) != 1 || a.Hits[0].ID != "d" {
+			t.Errorf("%s, which is there, finds %v", query, a.Hits)
+		}
+	}
+}
+
+// TestLikelySlips: of words that are as near, that is assumed which was most likely meant.
+func TestLikelySlips(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "access"}, Document{ID: "b", Text: "acres"}, Document{ID: "c", Text: "acres"})
+	a := ask(t, x, "acess")
+	if len(a.Corrections) != 1 || a.Corrections[0].To != "access" {
+		t.Errorf("acess is taken for %v", a.Corrections)
+	}
+}
+
 // oracle finds documents as the rules say, by comparing every word with every
 // other by the whole matrix.
 func oracle(documents map[string]string, query string, fuzz int) map[string]int {
@@ -234,13 +266,19 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 	if err != nil {
 		return nil
 	}
+	known := map[string]bool{}
+	for _, text := range documents {
+		for w := range Tokens(text) {
+			known[w.Term] = true
+		}
+	}
 	best, most := map[string]int{}, 0
 	for id, text := range documents {
 		has, sum := 0, 0
 		for i, u := range units {
 			d := -1
 			for w := range Tokens(text) {
-				if n := oracleDistance(u.parts[0], w.Term, fuzz, i == len(units)-1); n >= 0 && (d < 0 || n < d) {
+				if n := oracleDistance(u.parts[0], w.Term, fuzz, i == len(units)-1, known[u.parts[0]]); n >= 0 && (d < 0 || n < d) {
 					d = n
 				}
 			}
@@ -261,10 +299,12 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 
 // oracleDistance returns the distance at which word stands for q, -1 if it does
 // not.
-func oracleDistance(q, word string, fuzz int, prefix bool) int {
+func oracleDistance(q, word string, fuzz int, prefix, known bool) int {
 	letters := utf8.RuneCountInString(q)
 	if fuzz == Auto {
-		fuzz = Tolerance(letters)
+		if fuzz = Tolerance(letters); fuzz > 0 && !known {
+			fuzz = min(fuzz+1, maxFuzz)
+		}
 	}
 	matrix := fastss.OSA.Matrix(q, word)
 	last := matrix[len(matrix)-1]

@@ -283,7 +283,7 @@ func TestTrace(t *testing.T) {
 	for _, e := range a.Trace {
 		topics[e.Topic()]++
 		if e, ok := e.(Expanded); ok && e.Node == node(2) {
-			want := Expanded{Node: node(2), Word: "netwrk", Tolerance: 2, Documents: 1, Count: 1, Candidates: []Candidate{{Word: "netwrok", Distance: 1, Documents: 1}}}
+			want := Expanded{Node: node(2), Word: "netwrk", Tolerance: 3, Documents: 1, Count: 1, Candidates: []Candidate{{Word: "netwrok", Distance: 1, Documents: 1}}}
 			if diff := cmp.Diff(want, e); diff != "" {
 				t.Errorf("expanded (-want +got):\n%s", diff)
 			}

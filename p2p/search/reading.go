@@ -37,6 +37,7 @@ type reading struct {
 	index    *Index
 	slots    int    // there were at the start; later ones are not looked at
 	squeezed uint64 // Index.squeezed at the start
+	secret   bool   // there are documents that the asker may not see
 	steps    int    // of this turn
 	unseen   int    // steps since the last look at the context
 	err      error  // why the query ended early
@@ -99,6 +100,10 @@ type guess struct {
 // sets how many words are guessed. Typos are looked for in maxTypos words: the
 // rarest, since those that the index does not have need it most, of equally rare
 // ones the longest, in which they are most likely. The others must be exact.
+//
+// With Auto, a word in which there may be a typo and that the index does not have may
+// have one edit more, as far as maxFuzz; but not where that would tell whether the
+// word is in documents that the asker may not see.
 func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 	type wish struct {
 		edits          *int
@@ -116,7 +121,10 @@ func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 				all[i][j] = Tolerance(letters)
 			}
 			if all[i][j] > 0 {
-				m, _ := r.index.vocabulary.Find(word)
+				m, known := r.index.vocabulary.Find(word)
+				if fuzz == Auto && !known && !r.secret {
+					all[i][j] = min(all[i][j]+1, maxFuzz)
+				}
 				wishes = append(wishes, wish{&all[i][j], m.Count, letters})
 			}
 		}
@@ -165,9 +173,9 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 	case fuzz <= 0 && occurrences(found) <= g.room:
 		// All of them are looked up, in whatever order.
 	case len(found) < stepSize:
-		g.words = nearest(found)
+		g.words = nearest(word, found)
 	default:
-		r.aside(func() { g.words = nearest(found) })
+		r.aside(func() { g.words = nearest(word, found) })
 	}
 	return g
 }

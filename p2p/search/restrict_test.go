@@ -42,6 +42,8 @@ func TestRestrict(t *testing.T) {
 		"lepidolte":  {0, 1, 1}, // with a typo
 		"lepid":      {0, 1, 0}, // unfinished
 		"granit":     {2, 3, 0},
+		// Three edits from granite: found for who may know that no document has it.
+		"grxnyti": {0, 3, 1},
 	} {
 		out, in := ask(outsider, text), ask(insider, text)
 		if out.Total != want.outsider || in.Total != want.insider || len(out.Corrections) > 0 || len(in.Corrections) != want.corrections {

@@ -32,7 +32,7 @@ func TestSnippets(t *testing.T) {
 		{"accents and code points", "Grüße aus Zürich 🚀", "zurich", "Grüße aus [Zürich] 🚀"},
 		{"only the nearest", "carry and harry", "carry", "[carry] and harry"},
 		{"beginning", "networking", "netw", "[networking]"},
-		{"compound", "see get_user_name()", "username user", "see get_[user]_name()"},
+		{"compound", "see get_user_name()", "userland user", "see get_[user]_name()"},
 		{"whole of a compound", "see getUserName()", "getusername", "see [getUserName]()"},
 		{"parts and whole", "the wi-fi key", "wi-fi", "the [wi-fi] key"},
 		{"line breaks and controls", "a\n\n\tnetwork\x00\x1b[31m of\u202e peers\n", "network", "a [network] [31m of peers"},
