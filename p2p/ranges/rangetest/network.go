@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 )
 
@@ -129,19 +130,36 @@ func (n *Network) read(q dht.Query, f *dht.Found) {
 		limit = dht.MaxResults
 	}
 	records := n.at(q.Location, q.Domain).records
+	var summed []p2p.Key
+	defer func() {
+		if q.Summary > 0 {
+			f.Summary = bloom.New(len(summed), float64(q.Summary))
+			for _, k := range summed {
+				f.Summary.Add(k)
+			}
+		}
+	}()
 	take := func(h dht.Held) bool {
 		left := time.Duration(0)
 		if h.Expires != 0 {
 			left = time.Duration(h.Expires-n.now().UnixMilli()) * time.Millisecond
 		}
+		passes := true
+		for _, list := range q.Where {
+			passes = passes && slices.ContainsFunc(list, func(f bloom.Filter) bool { return f.Has(h.Content) })
+		}
 		switch {
-		case h.Kind != dht.KindValue || h.Expires != 0 && left <= 0:
+		case !passes, h.Kind != dht.KindValue || h.Expires != 0 && left <= 0:
 			return true
 		case len(f.Records) == limit || f.Count == limit:
 			f.More = true
 			return false
 		case q.Count:
 			f.Count++
+			return true
+		case q.Summary > 0:
+			f.Count++
+			summed = append(summed, h.Content)
 			return true
 		}
 		if q.Bare {
