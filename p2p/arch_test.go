@@ -48,6 +48,7 @@ var rules = []rule{
 	{packages: "p2p/direct", only: []string{"p2p", "p2p/wire"}, why: "data goes to members over any caller and any links"},
 	{packages: "p2p/ranges", except: []string{"p2p/ranges/rangetest", "p2p/ranges/registry"}, only: []string{"p2p", "p2p/bloom", "p2p/dht"}, why: "an order is kept over any table"},
 	{packages: "p2p/keyword", only: []string{"p2p", "p2p/bloom", "p2p/dht", "p2p/fastss", "p2p/pht", "p2p/ranges"}, why: "words are found over any table"},
+	{packages: "p2p/publish", only: []string{"p2p", "p2p/keyword", "p2p/search"}, why: "what is published is decided without nodes"},
 	{packages: "p2p/ranges/registry", only: []string{"p2p", "p2p/dht", "p2p/ranges", "p2p/dst", "p2p/pht"}, why: "who defines indexes knows all schemes"},
 	{packages: "p2p/dst", only: []string{"p2p/ranges"}, why: "a scheme knows segments only"},
 	{packages: "p2p/pht", only: []string{"p2p/ranges"}, why: "a scheme knows segments only"},
