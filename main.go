@@ -170,7 +170,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	}
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, NoPortMap: o.NoPortMap,
-		Relay: relayMode(o.Relay), Logger: log, Version: version,
+		Relay: relayMode(o.Relay), Publish: o.Publish, Logger: log, Version: version,
 		Busy: new(room).Busy,
 	}
 	if options.STUN, err = o.STUNServers(); err != nil {
@@ -476,7 +476,7 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 	if moved != "" {
 		fmt.Fprintln(t.Stdout, moved)
 	}
-	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Logger: log, Version: version})
+	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Publish: o.Publish, Logger: log, Version: version})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
 	lessons "github.com/shoal-p2p/shoal/p2p/lesson"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
@@ -166,6 +167,7 @@ var failures = [...]failure{
 	{registry.ErrNotFound, http.StatusNotFound, "range_not_found", "No such index", "GET /api/ranges lists them, POST makes one."},
 	{registry.ErrExists, http.StatusConflict, "range_exists", "There is another index of that name", "Take another name, or use the one that is there."},
 	{registry.ErrInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{keyword.ErrQuery, http.StatusBadRequest, "query_invalid", "Query not understood", "Give one to sixteen words, each once."},
 	{errNotVia, http.StatusBadRequest, "range_not_via", "The index is not kept in that way", "GET /api/ranges says in which it is."},
 	{errNoEntry, http.StatusNotFound, "range_no_entry", "No such entry", ""},
 	{dht.ErrMalformed, http.StatusBadRequest, "request_invalid", "Request not understood", ""},

@@ -107,6 +107,8 @@ func routes() []route {
 		{method: post, path: "/api/folders/{id}/restore", op: "restoreTrash", access: changing, body: mib, limit: long, strict: (*w).RestoreTrash},
 		{method: get, path: "/api/folders/{id}/changes", op: "listChanges", access: safe, limit: short, strict: (*w).ListChanges},
 		{method: post, path: "/api/folders/{id}/revert", op: "revertChanges", access: changing, body: 2 * mib, limit: long, strict: (*w).RevertChanges},
+		{method: get, path: "/api/words", op: "searchWords", access: safe, limit: long, strict: (*w).SearchWords},
+		{method: get, path: "/api/words/published", op: "getPublished", access: safe, limit: short, strict: (*w).GetPublished},
 		{method: get, path: "/api/ranges", op: "listRanges", access: safe, limit: long, strict: (*w).ListRanges},
 		{method: post, path: "/api/ranges", op: "createRange", access: changing, body: 64 * kib, limit: long, strict: (*w).CreateRange},
 		{method: get, path: "/api/ranges/{name}", op: "queryRange", access: safe, limit: long, strict: (*w).QueryRange},

@@ -71,7 +71,8 @@ func TestFilters(t *testing.T) {
 			t.Errorf("%d found in one of two filters: %v", len(f.Records), err)
 		}
 		for _, q := range []dht.Query{
-			{Summary: -1}, {Summary: 65},
+			{Summary: -1},
+			{Summary: 65},
 			{Where: [][]bloom.Filter{{{K: 1, Bits: make([]byte, 9)}}}},
 			{Where: make([][]bloom.Filter, 65)},
 			{Where: [][]bloom.Filter{{bloom.New(1<<20, 64), bloom.New(1<<20, 64)}}},

@@ -238,8 +238,14 @@ func TestBadInput(t *testing.T) {
 	x := open(network, 0)
 	long := strings.Repeat("x", 65)
 	for _, q := range []keyword.Query{
-		{}, {Terms: []string{""}}, {Terms: []string{long}}, {Terms: []string{"\xff"}}, {Terms: []string{"a", "a"}},
-		{Terms: []string{"a"}, Plan: "best"}, {Terms: []string{"a"}, Similar: 3}, {Terms: []string{"a"}, Limit: -1},
+		{},
+		{Terms: []string{""}},
+		{Terms: []string{long}},
+		{Terms: []string{"\xff"}},
+		{Terms: []string{"a", "a"}},
+		{Terms: []string{"a"}, Plan: "best"},
+		{Terms: []string{"a"}, Similar: 3},
+		{Terms: []string{"a"}, Limit: -1},
 		{Terms: make([]string, 17)},
 	} {
 		if _, err := x.Search(t.Context(), q); !errors.Is(err, keyword.ErrQuery) {

@@ -10,6 +10,8 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
+	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
 )
@@ -80,6 +82,33 @@ func (n *Node) DHT() *dht.Table { return n.table }
 // Ranges returns the ordered indexes over the table. Like it they are used within calls that
 // Enter has let in.
 func (n *Node) Ranges() *registry.Registry { return n.ranges }
+
+// Words returns the documents at their words in the table. Like it they are used within calls
+// that Enter has let in.
+func (n *Node) Words() *keyword.Index { return n.words }
+
+// Published says how far this node's documents are at their words; on is false if they are
+// not to be.
+func (n *Node) Published() (status publish.Status, on bool) {
+	if n.publisher == nil {
+		return publish.Status{TTL: publish.DefaultTTL}, false
+	}
+	return n.publisher.Status(), true
+}
+
+func (n *Node) newPublisher() *publish.Publisher {
+	return publish.New(publish.Options{Index: n.index, Words: n.words, Node: n.id, Open: n.openToAll, Logger: n.log})
+}
+
+// openToAll reports whether all members may read a folder that is kept here.
+func (n *Node) openToAll(folder string) bool {
+	for _, m := range n.members.Members() {
+		if m.ID != n.id && !n.readableTo(m.ID)[folder] {
+			return false
+		}
+	}
+	return true
+}
 
 // Direct returns what brings data to other members.
 func (n *Node) Direct() *direct.Service { return n.direct }

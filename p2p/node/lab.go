@@ -20,7 +20,9 @@ const MaxLab = 64
 // LabOptions configure a lab.
 type LabOptions struct {
 	// Nodes is how many there are, 1 to MaxLab. 0: 8.
-	Nodes   int
+	Nodes int
+	// Publish keeps the sample documents at their words in the table too.
+	Publish bool
 	Logger  *slog.Logger
 	Version string
 }
@@ -58,7 +60,7 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 		if round := i / len(labNames); round > 0 {
 			name = fmt.Sprintf("%s %d", name, round+1)
 		}
-		n, err := Start(ctx, Options{Name: name, NoLAN: true, Logger: o.Logger, Version: o.Version})
+		n, err := Start(ctx, Options{Name: name, NoLAN: true, Publish: o.Publish, Logger: o.Logger, Version: o.Version})
 		if err != nil {
 			return err
 		}

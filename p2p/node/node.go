@@ -22,12 +22,14 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/p2p/nat/lan"
 	"github.com/shoal-p2p/shoal/p2p/nat/portmap"
+	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/search"
@@ -64,6 +66,8 @@ type Node struct {
 	table     *dht.Table
 	registers *dht.Registers
 	ranges    *registry.Registry
+	words     *keyword.Index
+	publisher *publish.Publisher // nil: nothing is published
 	direct    *direct.Service
 	suspects  suspects
 	steps     *rate.Limiter // of events of route and table
@@ -150,6 +154,10 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return len(n.others()) >= route.MaxMesh }
 	n.table = n.newTable(identity, o, n.publishSome)
 	n.ranges = registry.New(n.table, nil)
+	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents"})
+	if o.Publish {
+		n.publisher = n.newPublisher()
+	}
 	n.links.altered = n.table.Changed
 	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.need, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)
@@ -246,6 +254,9 @@ func (n *Node) run() {
 		"access":    n.watchAccess,
 		"sources":   n.watchLinks,
 		"table":     n.table.Run,
+	}
+	if n.publisher != nil {
+		parts["publisher"] = n.publisher.Run
 	}
 	if n.lan != nil {
 		parts["lan"] = n.lan.Run

@@ -52,6 +52,8 @@ type Options struct {
 	Relay rtc.RelayMode
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
 	Transport func(link.Local) (p2p.Transport, error)
+	// Publish keeps the documents that all members may see at their words in the table.
+	Publish bool
 	// Logger receives what the owner of the node should know. Nil: nothing.
 	Logger *slog.Logger
 	// Busy is told when the node begins and ends to synchronise folders, or to bring

@@ -791,6 +791,30 @@ func (e TransferState) Valid() bool {
 	}
 }
 
+// Defines values for WordsAnswerPlan.
+const (
+	WordsAnswerPlanLists      WordsAnswerPlan = "lists"
+	WordsAnswerPlanPairs      WordsAnswerPlan = "pairs"
+	WordsAnswerPlanParallel   WordsAnswerPlan = "parallel"
+	WordsAnswerPlanSequential WordsAnswerPlan = "sequential"
+)
+
+// Valid indicates whether the value is a known member of the WordsAnswerPlan enum.
+func (e WordsAnswerPlan) Valid() bool {
+	switch e {
+	case WordsAnswerPlanLists:
+		return true
+	case WordsAnswerPlanPairs:
+		return true
+	case WordsAnswerPlanParallel:
+		return true
+	case WordsAnswerPlanSequential:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetValuesParamsVersions.
 const (
 	GetValuesParamsVersionsAll    GetValuesParamsVersions = "all"
@@ -866,6 +890,33 @@ func (e SearchParamsFuzz) Valid() bool {
 	case SearchParamsFuzzN2:
 		return true
 	case SearchParamsFuzzN3:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchWordsParamsPlan.
+const (
+	SearchWordsParamsPlanAuto       SearchWordsParamsPlan = "auto"
+	SearchWordsParamsPlanLists      SearchWordsParamsPlan = "lists"
+	SearchWordsParamsPlanPairs      SearchWordsParamsPlan = "pairs"
+	SearchWordsParamsPlanParallel   SearchWordsParamsPlan = "parallel"
+	SearchWordsParamsPlanSequential SearchWordsParamsPlan = "sequential"
+)
+
+// Valid indicates whether the value is a known member of the SearchWordsParamsPlan enum.
+func (e SearchWordsParamsPlan) Valid() bool {
+	switch e {
+	case SearchWordsParamsPlanAuto:
+		return true
+	case SearchWordsParamsPlanLists:
+		return true
+	case SearchWordsParamsPlanPairs:
+		return true
+	case SearchWordsParamsPlanParallel:
+		return true
+	case SearchWordsParamsPlanSequential:
 		return true
 	default:
 		return false
@@ -2557,6 +2608,34 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Published defines model for Published.
+type Published struct {
+	// Documents That all members may see
+	Documents int `json:"documents"`
+
+	// Enabled serve --publish
+	Enabled bool `json:"enabled"`
+
+	// Failed Why not all is done
+	Failed *string    `json:"failed,omitempty"`
+	Last   *time.Time `json:"last,omitempty"`
+
+	// Published Of them
+	Published int `json:"published"`
+
+	// Skipped For which there is no room
+	Skipped int `json:"skipped"`
+
+	// TtlS How long they are found when the node is gone
+	TtlS float64 `json:"ttl_s"`
+
+	// Waiting To be put, or put again
+	Waiting int `json:"waiting"`
+
+	// Words At which they are, together
+	Words int `json:"words"`
+}
+
 // RangeAnswer defines model for RangeAnswer.
 type RangeAnswer struct {
 	Bits  int   `json:"bits"`
@@ -2960,6 +3039,78 @@ type TrashList struct {
 	Next  *string     `json:"next"`
 }
 
+// WordsAnswer defines model for WordsAnswer.
+type WordsAnswer struct {
+	Any       bool            `json:"any"`
+	Hits      []WordsHit      `json:"hits"`
+	Partial   bool            `json:"partial"`
+	Plan      WordsAnswerPlan `json:"plan"`
+	Query     string          `json:"query"`
+	Steps     []WordsStep     `json:"steps"`
+	Terms     []WordsTerm     `json:"terms"`
+	Total     int             `json:"total"`
+	Trace     DhtTrace        `json:"trace"`
+	Truncated bool            `json:"truncated"`
+}
+
+// WordsAnswerPlan defines model for WordsAnswer.Plan.
+type WordsAnswerPlan string
+
+// WordsHit defines model for WordsHit.
+type WordsHit struct {
+	Folder   string    `json:"folder"`
+	Id       string    `json:"id"`
+	Local    bool      `json:"local"`
+	Modified time.Time `json:"modified"`
+	Node     string    `json:"node"`
+	NodeName string    `json:"node_name"`
+	Path     string    `json:"path"`
+	Score    float64   `json:"score"`
+	Size     int64     `json:"size"`
+
+	// Terms At which words it was found
+	Terms []string `json:"terms"`
+	Title string   `json:"title"`
+	Type  string   `json:"type"`
+}
+
+// WordsSimilar defines model for WordsSimilar.
+type WordsSimilar struct {
+	Distance int    `json:"distance"`
+	Word     string `json:"word"`
+}
+
+// WordsStep defines model for WordsStep.
+type WordsStep struct {
+	Bytes int `json:"bytes"`
+
+	// Filters Bytes of each filter that came
+	Filters []int `json:"filters"`
+
+	// Got Entries that came
+	Got int `json:"got"`
+
+	// Keys Lists that were asked
+	Keys     int    `json:"keys"`
+	Messages int    `json:"messages"`
+	Rounds   int    `json:"rounds"`
+	What     string `json:"what"`
+}
+
+// WordsTerm defines model for WordsTerm.
+type WordsTerm struct {
+	// Documents How many it is at, with similar words; without it, not known
+	Documents *int `json:"documents,omitempty"`
+
+	// Dropped Too frequent to be of any help beside the others
+	Dropped bool `json:"dropped"`
+
+	// Failed Some of those who keep it could not be asked
+	Failed  bool           `json:"failed"`
+	Similar []WordsSimilar `json:"similar"`
+	Word    string         `json:"word"`
+}
+
 // ConflictN defines model for ConflictN.
 type ConflictN = int64
 
@@ -3124,6 +3275,25 @@ type SearchParamsVia string
 
 // SearchParamsFuzz defines parameters for Search.
 type SearchParamsFuzz string
+
+// SearchWordsParams defines parameters for SearchWords.
+type SearchWordsParams struct {
+	// Q The words
+	Q string `form:"q" json:"q"`
+
+	// Any Documents that have any of the words (OR), not all
+	Any *bool `form:"any,omitempty" json:"any,omitempty"`
+
+	// Plan How: all lists are fetched; a filter goes from word to word; filters of all at once; pairs of words. auto: parallel
+	Plan *SearchWordsParamsPlan `form:"plan,omitempty" json:"plan,omitempty"`
+
+	// Similar Words that are so many edits away too
+	Similar *int `form:"similar,omitempty" json:"similar,omitempty"`
+	Limit   *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// SearchWordsParamsPlan defines parameters for SearchWords.
+type SearchWordsParamsPlan string
 
 // UpdateDhtJSONRequestBody defines body for UpdateDht for application/json ContentType.
 type UpdateDhtJSONRequestBody = DhtChange
@@ -3542,6 +3712,12 @@ type ServerInterface interface {
 	// ListTransfers Files on their way to this node, running ones first, and those that came of late
 	// (GET /api/transfers)
 	ListTransfers(ctx echo.Context) error
+	// SearchWords Find documents by their words in the table
+	// (GET /api/words)
+	SearchWords(ctx echo.Context, params SearchWordsParams) error
+	// GetPublished What this node keeps at its words in the table
+	// (GET /api/words/published)
+	GetPublished(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -4691,6 +4867,61 @@ func (w *ServerInterfaceWrapper) ListTransfers(ctx echo.Context) error {
 	return err
 }
 
+// SearchWords converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchWords(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchWordsParams
+	// ------------- Required query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "any" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "any", ctx.QueryParams(), &params.Any, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter any: %s", err))
+	}
+
+	// ------------- Optional query parameter "plan" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "plan", ctx.QueryParams(), &params.Plan, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
+	// ------------- Optional query parameter "similar" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "similar", ctx.QueryParams(), &params.Similar, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter similar: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchWords(ctx, params)
+	return err
+}
+
+// GetPublished converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPublished(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPublished(ctx)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -4741,6 +4972,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/node", wrapper.GetNode, options.OperationMiddlewares["getNode"]...)
 	router.POST(options.BaseURL+"/api/samples", wrapper.AddSamples, options.OperationMiddlewares["addSamples"]...)
 	router.GET(options.BaseURL+"/api/search", wrapper.Search, options.OperationMiddlewares["search"]...)
+	router.GET(options.BaseURL+"/api/words", wrapper.SearchWords, options.OperationMiddlewares["searchWords"]...)
+	router.GET(options.BaseURL+"/api/words/published", wrapper.GetPublished, options.OperationMiddlewares["getPublished"]...)
 	router.POST(options.BaseURL+"/api/documents", wrapper.AddDocument, options.OperationMiddlewares["addDocument"]...)
 	router.DELETE(options.BaseURL+"/api/documents/:id", wrapper.DeleteDocument, options.OperationMiddlewares["deleteDocument"]...)
 	router.GET(options.BaseURL+"/api/documents/:id", wrapper.GetDocument, options.OperationMiddlewares["getDocument"]...)
@@ -7672,6 +7905,83 @@ func (response ListTransfersdefaultApplicationProblemPlusJSONResponse) VisitList
 	return err
 }
 
+type SearchWordsRequestObject struct {
+	Params SearchWordsParams
+}
+
+type SearchWordsResponseObject interface {
+	VisitSearchWordsResponse(w http.ResponseWriter) error
+}
+
+type SearchWords200JSONResponse WordsAnswer
+
+func (response SearchWords200JSONResponse) VisitSearchWordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchWordsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SearchWordsdefaultApplicationProblemPlusJSONResponse) VisitSearchWordsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPublishedRequestObject struct {
+}
+
+type GetPublishedResponseObject interface {
+	VisitGetPublishedResponse(w http.ResponseWriter) error
+}
+
+type GetPublished200JSONResponse Published
+
+func (response GetPublished200JSONResponse) VisitGetPublishedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPublisheddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPublisheddefaultApplicationProblemPlusJSONResponse) VisitGetPublishedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetDht This node's part of the table, and who keeps the rest
@@ -7881,6 +8191,12 @@ type StrictServerInterface interface {
 	// ListTransfers Files on their way to this node, running ones first, and those that came of late
 	// (GET /api/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
+	// SearchWords Find documents by their words in the table
+	// (GET /api/words)
+	SearchWords(ctx context.Context, request SearchWordsRequestObject) (SearchWordsResponseObject, error)
+	// GetPublished What this node keeps at its words in the table
+	// (GET /api/words/published)
+	GetPublished(ctx context.Context, request GetPublishedRequestObject) (GetPublishedResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -10201,6 +10517,54 @@ func (sh *strictHandler) ListTransfers(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListTransfersResponseObject); ok {
 		return validResponse.VisitListTransfersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchWords operation middleware
+func (sh *strictHandler) SearchWords(ctx echo.Context, params SearchWordsParams) error {
+	var request SearchWordsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchWords(ctx.Request().Context(), request.(SearchWordsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchWords")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchWordsResponseObject); ok {
+		return validResponse.VisitSearchWordsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPublished operation middleware
+func (sh *strictHandler) GetPublished(ctx echo.Context) error {
+	var request GetPublishedRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPublished(ctx.Request().Context(), request.(GetPublishedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPublished")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPublishedResponseObject); ok {
+		return validResponse.VisitGetPublishedResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

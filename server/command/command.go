@@ -72,6 +72,7 @@ type grammar struct {
 	Netcheck  netcheckCmd  `cmd:"" help:"Find out how the node is seen from outside, and what its router does."`
 	Dht       dhtCmd       `cmd:"" help:"Use the table that all members keep together, and send messages."`
 	Range     rangeCmd     `cmd:"" aliases:"ranges" help:"Keep values in the order of their keys, and get those from one key to another."`
+	Words     wordsCmd     `cmd:"" help:"Find published documents by their words in the table, without asking those who have them."`
 	Delta     deltaCmd     `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
 	Lesson    lessonCmd    `cmd:"" aliases:"lessons" help:"Play a story that shows how something works; needs no node."`
 	Lab       Lab          `cmd:"" help:"Run many nodes in one process, with sample documents."`

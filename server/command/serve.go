@@ -38,6 +38,7 @@ type Serve struct {
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
 	InviteFile   string           `placeholder:"FILE" from:"SHOAL_INVITE_FILE" help:"Write an invitation for 100 computers there at each start."`
+	Publish      bool             `from:"SHOAL_PUBLISH" help:"Keep documents and files that all members may see at their words in the table, where they are found without asking this node."`
 	RequireToken bool             `from:"SHOAL_REQUIRE_TOKEN" help:"Want the token for reads too and from the page (shared computers)."`
 	OpenReads    []netip.Prefix   `placeholder:"CIDR" from:"SHOAL_OPEN_READS" help:"Addresses that may read without the token (default: loopback); repeatable."`
 	AllowHost    []string         `placeholder:"NAME" from:"SHOAL_HOSTS" help:"A host name by which this node is called, beside localhost and its addresses; repeatable."`
@@ -206,6 +207,7 @@ type Lab struct {
 	Global `kong:"-"`
 
 	Nodes    int        `default:"8" help:"How many nodes."`
+	Publish  bool       `help:"Keep the sample documents at their words in the table too."`
 	LogLevel slog.Level `default:"warn" help:"What is logged: debug, info, warn or error."`
 }
 

@@ -117,6 +117,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find documents by their words in the table
+         * @description For networks in which not everybody can be asked, and to see how it is done: documents are found that members have published (`serve --publish`). `steps` says what the plan was and what it cost.
+         */
+        get: operations["searchWords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/words/published": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this node keeps at its words in the table */
+        get: operations["getPublished"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/documents": {
         parameters: {
             query?: never;
@@ -1567,6 +1604,86 @@ export interface components {
              * @description Put it again every so often, for as long as this node runs: with a ttl_s that is longer it lives as long as its author
              */
             refresh_s?: number;
+        };
+        WordsAnswer: {
+            query: string;
+            any: boolean;
+            /** @enum {string} */
+            plan: "lists" | "sequential" | "parallel" | "pairs";
+            terms: components["schemas"]["WordsTerm"][];
+            hits: components["schemas"]["WordsHit"][];
+            total: number;
+            truncated: boolean;
+            partial: boolean;
+            steps: components["schemas"]["WordsStep"][];
+            trace: components["schemas"]["DhtTrace"];
+        };
+        WordsTerm: {
+            word: string;
+            similar: components["schemas"]["WordsSimilar"][];
+            /** @description How many it is at, with similar words; without it, not known */
+            documents?: number;
+            /** @description Too frequent to be of any help beside the others */
+            dropped: boolean;
+            /** @description Some of those who keep it could not be asked */
+            failed: boolean;
+        };
+        WordsSimilar: {
+            word: string;
+            distance: number;
+        };
+        WordsHit: {
+            id: string;
+            title: string;
+            folder: string;
+            path: string;
+            node: string;
+            node_name: string;
+            local: boolean;
+            type: string;
+            /** Format: int64 */
+            size: number;
+            /** Format: date-time */
+            modified: string;
+            /** Format: double */
+            score: number;
+            /** @description At which words it was found */
+            terms: string[];
+        };
+        WordsStep: {
+            what: string;
+            /** @description Lists that were asked */
+            keys: number;
+            rounds: number;
+            messages: number;
+            bytes: number;
+            /** @description Entries that came */
+            got: number;
+            /** @description Bytes of each filter that came */
+            filters: number[];
+        };
+        Published: {
+            /** @description serve --publish */
+            enabled: boolean;
+            /** @description That all members may see */
+            documents: number;
+            /** @description Of them */
+            published: number;
+            /** @description At which they are, together */
+            words: number;
+            /** @description For which there is no room */
+            skipped: number;
+            /** @description To be put, or put again */
+            waiting: number;
+            /** @description Why not all is done */
+            failed?: string;
+            /** Format: date-time */
+            last?: string;
+            /**
+             * Format: double
+             * @description How long they are found when the node is gone
+             */
+            ttl_s: number;
         };
         /** @enum {string} */
         RangeVia: "dst" | "pht" | "buckets";
@@ -3106,6 +3223,58 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SearchAnswer"];
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    searchWords: {
+        parameters: {
+            query: {
+                /** @description The words */
+                q: string;
+                /** @description Documents that have any of the words (OR), not all */
+                any?: boolean;
+                /** @description How: all lists are fetched; a filter goes from word to word; filters of all at once; pairs of words. auto: parallel */
+                plan?: "auto" | "lists" | "sequential" | "parallel" | "pairs";
+                /** @description Words that are so many edits away too */
+                similar?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WordsAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPublished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far it is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Published"];
                 };
             };
             default: components["responses"]["Problem"];
