@@ -25,6 +25,7 @@ type runner struct {
 	unwatch  func() // ends watcher and waits for it
 	next     time.Time
 	failures int
+	misses   int   // scans in a row after which something had to be looked at again
 	dirty    dirty // found, but not told yet
 }
 
@@ -232,6 +233,11 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 	if err != nil {
 		return fmt.Errorf("folder: scan %s: %w", r.path, err)
 	}
+	back, err := s.back(ctx)
+	if err != nil {
+		return fmt.Errorf("folder: scan %s: %w", r.path, err)
+	}
+	r.lookBack(back)
 	if full {
 		if err := r.finish(ctx, s, sum, time.Since(begun)); err != nil {
 			return err
@@ -239,6 +245,22 @@ func (r *runner) scan(ctx context.Context, full bool, hints []hint) error {
 	}
 	r.report(full)
 	return nil
+}
+
+// lookBack has what a scan has missed looked at soon, and later each time: there may be names that can
+// be listed and never be opened.
+func (r *runner) lookBack(hints []hint) {
+	if len(hints) == 0 {
+		r.misses = 0
+		return
+	}
+	wait := min(r.service.options.Quiet<<min(r.misses, 16), maxRetry)
+	r.misses++
+	time.AfterFunc(wait, func() {
+		for _, h := range hints {
+			r.hint(h)
+		}
+	})
 }
 
 // readsLong is after which time a look at what has changed is shown to people: a large file

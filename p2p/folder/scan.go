@@ -52,6 +52,13 @@ type scan struct {
 	loose loose
 	late  []hint // of more, for another scan
 
+	// missed is what was not there when it was to be looked at. If the index still has its directory
+	// when the scan has ended, that may have been away for a moment only, and another scan looks:
+	// the events of its coming back name it, but nothing in it, and what is in it and below is still
+	// watched, so that nobody would enter it.
+	missed   []hint
+	missedMu sync.Mutex // guards missed
+
 	// sure: nothing was known, or all has been visited and nothing is missing, so that
 	// what is new was not moved from elsewhere.
 	sure atomic.Bool
@@ -186,7 +193,8 @@ func (s *scan) do(ctx context.Context, t task) error {
 	case t.dir == "" || errors.Is(err, errStore):
 		return err // without the root nothing can be said
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errKind) || errors.Is(err, errLink) || errors.Is(err, errSwapped) || errors.Is(err, errOther):
-		// It has gone since somebody named it: the directory above knows.
+		// It has gone since somebody named it: the directory above knows, or it comes back.
+		s.missing(hint{dir: t.dir, path: t.dir, deep: t.deep})
 		if t.rules == nil {
 			s.queue.push(task{dir: parent(t.dir)})
 		}
@@ -225,11 +233,35 @@ func (s *scan) send(ctx context.Context, c change) error {
 	}
 }
 
+func (s *scan) missing(hints ...hint) {
+	s.missedMu.Lock()
+	defer s.missedMu.Unlock()
+	s.missed = append(s.missed, hints...)
+}
+
+// back returns what was missed in directories that the index has. It is called when all is in it
+// that the scan has found.
+func (s *scan) back(ctx context.Context) (hints []hint, err error) {
+	for _, h := range s.missed {
+		row, err := s.store.Row(ctx, s.folder, h.dir)
+		switch {
+		case h.dir == "" || err == nil && row.Kind == KindDir:
+			hints = append(hints, h)
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return hints, nil
+}
+
 // readFiles reads files that are new or may have changed.
 func (s *scan) readFiles(ctx context.Context, t task) error {
 	at, err := s.tree.dir(t.dir)
 	if err != nil {
-		return nil // gone meanwhile: the next look at the directory above tells
+		for _, f := range t.files {
+			s.missing(hint{dir: t.dir, path: join(t.dir, f.name)})
+		}
+		return nil
 	}
 	defer at.Close() // nothing was written
 	for _, f := range t.files {
@@ -239,6 +271,7 @@ func (s *scan) readFiles(ctx context.Context, t task) error {
 			return ctx.Err()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
+			s.missing(hint{dir: t.dir, path: path})
 			continue
 		}
 		if err != nil {
