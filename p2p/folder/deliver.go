@@ -26,6 +26,7 @@ type delivery struct {
 	diff       Diff
 	named      map[string]bool // paths of the diff
 	news       []string        // paths of the diff that are dirty
+	nothing    bool            // there are rows in the diff that are not
 	pending    totals
 	sum        totals
 	unverified bool // there are ends in the batch
@@ -106,6 +107,8 @@ func (d *delivery) add(c change) {
 	}
 	if !c.silent || c.old.Inode != c.row.Inode {
 		d.news = append(d.news, c.row.Path)
+	} else if c.row.Kind == KindFile { // of a directory Observe compares no times
+		d.nothing = true
 	}
 }
 
@@ -124,9 +127,10 @@ func (d *delivery) flush(ctx context.Context) error {
 	if _, err := d.share.found(ctx, d.diff, d.pending != totals{}); err != nil {
 		return fmt.Errorf("%w: %w", errStore, err)
 	}
-	*d.dirty = append(*d.dirty, d.news...)
+	d.dirty.paths = append(d.dirty.paths, d.news...)
+	d.dirty.nothing = d.dirty.nothing || d.nothing
 	d.sum.add(d.pending)
-	d.diff, d.news, d.pending, d.unverified = Diff{}, nil, totals{}, false
+	d.diff, d.news, d.nothing, d.pending, d.unverified = Diff{}, nil, false, totals{}, false
 	clear(d.named)
 	if d.sum.removed == 0 && d.sure() {
 		if some, any := d.dirty.take(false); any {
@@ -185,15 +189,21 @@ func (d *delivery) move(ctx context.Context, moves []Move) error {
 const maxDirty = 10_000
 
 // dirty gathers what scans have found until it is told.
-type dirty []string
+type dirty struct {
+	paths []string
+	// nothing: rows have changed that Dirty does not name. Who has looked when they did not
+	// describe what was there waits for that.
+	nothing bool
+}
 
 // take returns what has gathered, in which a complete scan may have the last part.
 func (d *dirty) take(full bool) (all Dirty, any bool) {
-	slices.Sort(*d)
-	all = Dirty{Paths: slices.Compact(*d), All: full}
+	slices.Sort(d.paths)
+	all = Dirty{Paths: slices.Compact(d.paths), All: full}
 	if full && len(all.Paths) > maxDirty {
 		all.Paths = nil
 	}
-	*d = nil
-	return all, full || len(all.Paths) > 0
+	any = full || len(all.Paths) > 0 || d.nothing
+	*d = dirty{}
+	return all, any
 }

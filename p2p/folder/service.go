@@ -38,7 +38,8 @@ type Options struct {
 	Retry     time.Duration // between looks at a folder in StateError; 0: 5 s
 	Quiet     time.Duration // from a file system event to the look at it; 0: 120 ms
 	// Changed is called after a scan that has found something to be different, and
-	// after every complete one, when all of it is in the index. A scan of a part that
+	// after every complete one, when all of it is in the index; also if it is nothing that
+	// Dirty names, since what was not known in its state is known now. A scan of a part that
 	// finds much that is new, and nothing missing, calls it as it goes, and every scan when
 	// it has found directories that were moved. It is called by a goroutine of the scan,
 	// which waits for it. Nil: nobody is told.

@@ -267,10 +267,14 @@ func (r *runner) session(ctx context.Context) time.Duration {
 	if r.core.Retry(time.Now().Add(-r.s.o.Times.Retry)) {
 		return 0
 	}
+	wait := longestRetry
 	if r.core.Parked() {
-		return r.s.o.Times.Retry
+		wait = min(wait, r.s.o.Times.Retry)
 	}
-	return longestRetry
+	if at := r.core.Doubt(); !at.IsZero() {
+		wait = min(wait, max(time.Until(at), 0))
+	}
+	return wait
 }
 
 // workable reports whether anything can be done: the first scan of a run comes

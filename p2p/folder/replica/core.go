@@ -60,11 +60,12 @@ type Core struct {
 	moved []Move
 	// unsure are paths at which something was that no scan had seen yet: it may be gone,
 	// or be what it was before, when a scan looks.
-	unsure map[string]bool
-	looks  int       // how often these were looked at in a row
-	sureAt time.Time // when they are looked at again
-	next   uint64    // pending entries up to this number are seeds already, or parked
-	again  map[reconcile.EntryID]bool
+	unsure  map[string]bool
+	doubted map[string]bool // what these were when they were looked at last
+	looks   int             // how often they were looked at in a row
+	sureAt  time.Time       // when they are looked at again
+	next    uint64          // pending entries up to this number are seeds already, or parked
+	again   map[reconcile.EntryID]bool
 
 	parked   map[reconcile.EntryID]parking
 	waiting  map[reconcile.Hash][]reconcile.EntryID // parked, by the content that has to come
@@ -261,9 +262,7 @@ func (c *Core) turn(ctx context.Context, s seeds) (Turn, error) {
 	if err != nil {
 		return Turn{}, err
 	}
-	for _, p := range sc.unsure {
-		c.unsure[p] = true
-	}
+	c.doubt(sc.unsure)
 	if !c.o.Writer(c.o.Self) {
 		moved, err := c.makeRoom(ctx, c.keepToMyself(&sc))
 		if moved || err != nil {

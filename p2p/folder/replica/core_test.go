@@ -3,6 +3,7 @@ package replica
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply/applytest"
@@ -209,5 +210,37 @@ func TestUnpark(t *testing.T) {
 	c.Dirty([]string{"d/x"}, nil, false)
 	if !c.again[id] {
 		t.Error("it is not tried again")
+	}
+}
+
+// What is not known for sure is looked at later each time; what is new among it does not wait for what
+// has been there for long.
+func TestDoubt(t *testing.T) {
+	n := oneNode(t)
+	c := n.core
+	look := func(paths ...string) {
+		t.Helper()
+		c.doubt(paths)
+		if at := c.Doubt(); at.After(n.w.time()) {
+			n.w.now = at.UnixNano()
+		}
+		if !c.lookSometimes() {
+			t.Fatal("it is not looked at when it is said to be")
+		}
+	}
+	for range 8 {
+		look("old")
+	}
+	c.doubt([]string{"old"})
+	if wait := c.Doubt().Sub(n.w.time()); wait < time.Minute {
+		t.Errorf("what was looked at in vain eight times is looked at again after %v", wait)
+	}
+	c.doubt([]string{"new"})
+	if at := c.Doubt(); at.After(n.w.time()) {
+		t.Errorf("what is new waits for %v", at.Sub(n.w.time()))
+	}
+	look("old", "new")
+	if !c.dirty["old"] || !c.dirty["new"] || !c.Doubt().IsZero() {
+		t.Errorf("looked at: %v, and not: %v", c.dirty, c.unsure)
 	}
 }

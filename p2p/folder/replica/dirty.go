@@ -51,17 +51,39 @@ func (c *Core) follow(moved []Move) {
 
 // lookAgain makes dirty what was not known for sure.
 func (c *Core) lookAgain() {
+	if len(c.unsure) == 0 {
+		return
+	}
 	for p := range c.unsure {
 		c.dirty[p] = true
 	}
-	clear(c.unsure)
+	c.doubted, c.unsure = c.unsure, map[string]bool{}
+}
+
+// doubt notes what is not known for sure. What a look has not made sure is looked at again
+// later each time; what is new among it waits for nothing else.
+func (c *Core) doubt(paths []string) {
+	for _, p := range paths {
+		if !c.unsure[p] && !c.doubted[p] {
+			c.looks, c.sureAt = 0, time.Time{}
+		}
+		c.unsure[p] = true
+	}
+}
+
+// Doubt returns when what is not known for sure is looked at again; zero: all is known.
+func (c *Core) Doubt() time.Time {
+	if len(c.unsure) == 0 {
+		return time.Time{}
+	}
+	return c.sureAt
 }
 
 // lookSometimes is lookAgain without a reason, the more seldom the longer there is
 // something that is not known.
 func (c *Core) lookSometimes() (any bool) {
 	if len(c.unsure) == 0 {
-		c.looks = 0
+		c.looks, c.doubted = 0, nil
 		return false
 	}
 	if c.o.Now().Before(c.sureAt) {
