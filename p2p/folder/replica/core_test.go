@@ -1,10 +1,17 @@
 package replica
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/zeebo/blake3"
+
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply"
 	"github.com/shoal-p2p/shoal/p2p/folder/apply/applytest"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
@@ -242,5 +249,57 @@ func TestDoubt(t *testing.T) {
 	look("old", "new")
 	if !c.dirty["old"] || !c.dirty["new"] || !c.Doubt().IsZero() {
 		t.Errorf("looked at: %v, and not: %v", c.dirty, c.unsure)
+	}
+}
+
+// failingStore is one whose disk does not work.
+type failingStore struct {
+	Store
+	err error
+}
+
+func (s *failingStore) Write(ctx context.Context, folder string, fn func(Writer) error) error {
+	return s.Store.Write(ctx, folder, func(w Writer) error { return errors.Join(fn(w), s.err) })
+}
+
+// An entry that waits for its content goes on waiting if a newer version of it could not be committed:
+// who has told that may be gone, and the content comes.
+func TestFailedMerge(t *testing.T) {
+	c := oneNode(t).core
+	store := &failingStore{Store: c.o.Store}
+	c.o.Store = store
+	version := func(counter uint64, text string) Batch {
+		first := reconcile.Dot{Member: p2p.ID{9}, Incarnation: 1, Counter: 1}
+		d := first
+		d.Counter = counter
+		e := reconcile.Entry{
+			ID: reconcile.EntryID(first), Kind: reconcile.KindFile,
+			Places:   []reconcile.Place{{Dot: first, Vector: reconcile.Vector{first}, Spot: reconcile.Spot{Name: "a"}}},
+			Contents: []reconcile.Content{{Dot: d, Vector: reconcile.Vector{d}, Made: d, Hash: blake3.Sum256([]byte(text)), Size: int64(len(text)), Mode: 0o644}},
+		}
+		return Batch{Claims: []Claim{{Dot: d, Sig: sign(d)}}, Entries: []reconcile.Entry{e}, Incarnation: 1, Upto: counter}
+	}
+	one, two := version(1, "one"), version(2, "two")
+	if refused, err := c.Merge(t.Context(), p2p.ID{9}, one); err != nil || len(refused) > 0 {
+		t.Fatal(err, refused)
+	}
+	for range 3 {
+		if _, err := c.Turn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waits := func() bool {
+		_, parked := c.parked[one.Entries[0].ID]
+		return parked && slices.Contains(c.waiting[one.Entries[0].Contents[0].Hash], one.Entries[0].ID)
+	}
+	if !waits() {
+		t.Fatal("it does not wait for its content")
+	}
+	store.err = syscall.EIO
+	if _, err := c.Merge(t.Context(), p2p.ID{9}, two); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	if !waits() {
+		t.Error("nobody would notice that its content has come")
 	}
 }

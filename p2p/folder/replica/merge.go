@@ -54,9 +54,10 @@ func (c *Core) Merge(ctx context.Context, from p2p.ID, b Batch) ([]Refusal, erro
 	}
 	claims := map[node]uint64{}
 	var refused []Refusal
+	var changed []reconcile.EntryID
 	var cur Cursor
 	err := c.o.Store.Write(ctx, c.o.Folder, func(w Writer) error {
-		refused = nil
+		refused, changed = nil, nil
 		clear(claims)
 		for _, x := range b.Claims {
 			why, err := c.claim(w, x, claims)
@@ -69,9 +70,12 @@ func (c *Core) Merge(ctx context.Context, from p2p.ID, b Batch) ([]Refusal, erro
 		}
 		counter := func(d reconcile.Dot) uint64 { return max(claims[nodeOf(d)], c.counter(d)) }
 		for _, e := range b.Entries {
-			why, err := c.mergeEntry(w, from, e, counter, len(b.Entries) <= fewEntries)
+			news, why, err := c.mergeEntry(w, from, e, counter)
 			if err != nil {
 				return err
+			}
+			if news {
+				changed = append(changed, e.ID)
 			}
 			if why != "" {
 				refused = append(refused, Refusal{Member: from, Path: nameOf(e), Why: why})
@@ -83,6 +87,17 @@ func (c *Core) Merge(ctx context.Context, from p2p.ID, b Batch) ([]Refusal, erro
 	})
 	if err != nil {
 		return nil, c.errorf("merge entries of "+from.Short(), err)
+	}
+	// Not before: what is not committed is not pending with a new number, and an entry that is not
+	// parked any more would be found by none.
+	//
+	// What comes in small numbers goes before the rest of what is pending: it is what people do
+	// now, and a first synchronisation can take long.
+	for _, id := range changed {
+		delete(c.parked, id)
+		if len(b.Entries) <= fewEntries {
+			c.again[id] = true
+		}
 	}
 	c.cursors[from] = cur
 	for n, x := range claims {
@@ -142,27 +157,25 @@ func (c *Core) incarnations(member p2p.ID, claims map[node]uint64) (count int) {
 	return count
 }
 
-// mergeEntry merges one entry. why says what is wrong with it.
-//
-// What comes in small numbers goes before the rest of what is pending: it is what people
-// do now, and a first synchronisation can take long.
-func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func(reconcile.Dot) uint64, few bool) (why string, err error) {
+// mergeEntry merges one entry. news: it says something that was not known; why says what is
+// wrong with it.
+func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func(reconcile.Dot) uint64) (news bool, why string, err error) {
 	if err := e.Check(reconcile.Rules{Member: c.o.Known}); err != nil {
-		return err.Error(), nil
+		return false, err.Error(), nil
 	}
 	old, found, err := w.Entry(e.ID)
 	if err != nil {
-		return "", err
+		return false, "", err
 	}
 	if found && old.Entry.Kind != e.Kind {
-		return "it is of another kind than it was", nil
+		return false, "it is of another kind than it was", nil
 	}
 	if why := c.vouched(from, e, old.Entry, counter); why != "" {
-		return why, nil
+		return false, why, nil
 	}
 	if !found {
 		if c.entries >= MaxEntries {
-			return fmt.Sprintf("there are more than %d entries", MaxEntries), nil
+			return false, fmt.Sprintf("there are more than %d entries", MaxEntries), nil
 		}
 		c.entries++ // one more is counted if the transaction fails: it is an upper bound
 	}
@@ -170,27 +183,23 @@ func (c *Core) mergeEntry(w Writer, from p2p.ID, e reconcile.Entry, counter func
 	if found {
 		joined = reconcile.Join(old.Entry, e)
 		if same(joined, old.Entry) {
-			return "", nil
+			return false, "", nil
 		}
 	}
 	if len(joined.Places) > reconcile.MaxSiblings || len(joined.Contents) > reconcile.MaxSiblings {
-		return fmt.Sprintf("it has more than %d versions", reconcile.MaxSiblings), nil
+		return false, fmt.Sprintf("it has more than %d versions", reconcile.MaxSiblings), nil
 	}
 	if found {
 		if err := c.vacated(w, old.Entry, joined); err != nil {
-			return "", err
+			return false, "", err
 		}
 	}
-	delete(c.parked, e.ID)
 	if e.Kind == reconcile.KindDir && len(c.parked) > 0 {
 		if err := c.awaited(w, e.ID); err != nil {
-			return "", err
+			return false, "", err
 		}
 	}
-	if few {
-		c.again[e.ID] = true
-	}
-	return "", w.PutEntry(joined, true, sizeOf(joined))
+	return true, "", w.PutEntry(joined, true, sizeOf(joined))
 }
 
 // awaited has what waits for a directory tried again.

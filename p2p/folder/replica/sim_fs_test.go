@@ -140,17 +140,57 @@ func (s *simStore) Write(ctx context.Context, folder string, fn func(Writer) err
 	if s.n.full && s.n.chosen(fmt.Sprint("commit", s.n.ops)) {
 		return fmt.Errorf("commit: %w", syscall.ENOSPC)
 	}
+	to := s.Memory
+	fails := s.n.eio && s.n.w.doubts && s.n.chosen(fmt.Sprint("commit", s.n.ops))
+	if fails {
+		to = s.Memory.Clone()
+	}
 	var put []reconcile.Entry
 	var discarded []Discarded
-	err := s.Memory.Write(ctx, folder, func(w Writer) error {
+	err := to.Write(ctx, folder, func(w Writer) error {
 		put, discarded = nil, nil
 		return fn(&simWriter{Writer: w, put: &put, discarded: &discarded})
 	})
-	if err == nil {
-		s.n.committed(put, discarded)
-		s.n.point("commit done")
+	switch {
+	case err != nil:
+		return err
+	case fails:
+		s.n.doubt = &simDoubt{store: to, put: put, discarded: discarded}
+		return fmt.Errorf("commit: %w", syscall.EIO)
 	}
-	return err
+	s.n.doubt = nil
+	s.n.committed(put, discarded)
+	s.n.point("commit done")
+	return nil
+}
+
+func (s *simStore) Read(ctx context.Context, folder string, fn func(Reader) error) error {
+	if s.n.eio && s.n.w.doubts && s.n.unreadable() {
+		return fmt.Errorf("read: %w", syscall.EIO)
+	}
+	return s.Memory.Read(ctx, folder, fn)
+}
+
+// simDoubt is a transaction that was written and could not be synced: it has not happened,
+// as long as the program runs that was told so, and when that begins anew it may have.
+type simDoubt struct {
+	store     *Memory
+	put       []reconcile.Entry
+	discarded []Discarded
+}
+
+// resolve decides what has become of a transaction that could not be synced.
+func (d *simDoubt) resolve(n *simNode) {
+	if d == nil {
+		return
+	}
+	n.doubt = nil
+	if n.w.roll(2) == 0 {
+		return
+	}
+	n.w.note("%s: what it could not commit is there", n.name)
+	n.store = d.store
+	n.committed(d.put, d.discarded)
 }
 
 // simWriter notes what an oracle wants to know of a transaction.

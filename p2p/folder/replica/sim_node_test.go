@@ -43,6 +43,8 @@ type simNode struct {
 	fuseOn string // likewise
 	full   bool   // the disk
 	eio    bool   // syncs fail
+	doubt  *simDoubt
+	reads  int // of the database
 	// halfway: the program has told a person that what it was asked for has failed.
 	halfway bool
 	salt    int
@@ -255,6 +257,13 @@ func (n *simNode) scanMoves() bool {
 func (n *simNode) kill() {
 	n.core, n.fuse, n.hookAt, n.halfway = nil, 0, 0, false
 	n.w.unlink(n)
+	n.doubt.resolve(n)
+}
+
+// unreadable decides whether the database can be read now.
+func (n *simNode) unreadable() bool {
+	n.reads++
+	return n.chosen(fmt.Sprint("read", n.reads))
 }
 
 // crash ends the program, or the computer.

@@ -54,6 +54,21 @@ func TestSimOnce(t *testing.T) {
 	}
 }
 
+// TestSimDoubt plays games in which a disk that fails fails the database too: it is not read, and
+// what it says not to have written may be there after a crash. Seed 1463: entries whose turn had come
+// when the database could not be read were taken for under way.
+func TestSimDoubt(t *testing.T) {
+	seeds := []uint64{1463}
+	for i := range *simSeeds / 4 {
+		seeds = append(seeds, *simFirst+uint64(i))
+	}
+	for _, seed := range seeds {
+		w := newSimWorld(t, seed)
+		w.doubts = true
+		w.play(simOperations)
+	}
+}
+
 // simGame plays one game; twice, if it is to be checked that it can be repeated.
 func simGame(t *testing.T, seed uint64, twice bool) {
 	w := newSimWorld(t, seed)

@@ -38,8 +38,9 @@ type simWorld struct {
 	most       map[string]int
 	calming    bool
 
-	folds bool
-	story strings.Builder
+	folds  bool
+	doubts bool // of disks that fail, also the database is not written and not read
+	story  strings.Builder
 }
 
 // fold makes the disks of all ignore case, and persons use both.

@@ -37,7 +37,7 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 		delete(c.again, id)
 		delete(c.parked, id)
 	}
-	dirs := paths{}
+	dirs, next := paths{}, c.next
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) error {
 		some, err := r.Discarded(0, 1)
 		if err != nil {
@@ -64,6 +64,10 @@ func (c *Core) take(ctx context.Context) (seeds, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		c.giveBack(s)
+		c.next = next
+	}
 	return s, err
 }
 
