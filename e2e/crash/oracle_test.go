@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -196,9 +197,53 @@ func (w *world) sound(i int) {
 	}
 }
 
+// apart says what each node knows of the paths at which the trees of two differ: whether
+// it is a scan that has overlooked something, or a member that was not told, or was told and
+// does not do it.
+func (w *world) apart() string {
+	var out strings.Builder
+	first, err := tree(w.roots[0])
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	paths := map[string]bool{}
+	for _, root := range w.roots[1:] {
+		items, err := tree(root)
+		if err != nil {
+			return err.Error() + "\n"
+		}
+		for p := range items {
+			paths[p] = paths[p] || items[p] != first[p]
+		}
+		for p := range first {
+			paths[p] = paths[p] || items[p] != first[p]
+		}
+	}
+	for _, n := range w.nodes {
+		entries, err := w.entries(n)
+		if err != nil {
+			fmt.Fprintf(&out, "%s: %v\n", n.name, err)
+			continue
+		}
+		known := map[string]entry{}
+		for _, e := range entries {
+			known[e.Path] = e
+		}
+		for _, p := range slices.Sorted(maps.Keys(paths)) {
+			if e, ok := known[p]; paths[p] && ok {
+				fmt.Fprintf(&out, "%s knows %s: %s %.8s, local %v, at %s\n", n.name, p, e.Kind, e.Hash, e.Local, w.names(e.Members))
+			} else if paths[p] {
+				fmt.Fprintf(&out, "%s does not know %s\n", n.name, p)
+			}
+		}
+	}
+	return out.String()
+}
+
 // report says how all nodes are.
 func (w *world) report() string {
 	var out strings.Builder
+	out.WriteString(w.apart())
 	for i, n := range w.nodes {
 		s, err := w.state(n)
 		fmt.Fprintf(&out, "%s: %+v %v\n", n.name, s, err)
