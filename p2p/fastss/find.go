@@ -52,7 +52,7 @@ func (f *Finder) begin(word string) {
 // scan looks at every word.
 func (f *Finder) scan(v *Vocabulary, k int) {
 	for number, m := range v.marks {
-		if !apart(f.mark, m, k) && v.entries[number].count > 0 {
+		if !unlike(f.mark, m, k) && !apart(f.mark, m, k) && v.entries[number].count > 0 {
 			f.compare(v, uint32(number), k)
 		}
 	}

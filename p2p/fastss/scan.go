@@ -58,7 +58,7 @@ func (f *Finder) piece(v *Vocabulary, i, k int, prefix bool) int {
 	for j, m := range v.marks[i:end] {
 		number := uint32(i + j)
 		switch {
-		case !prefix && !apart(f.mark, m, k) && v.entries[number].count > 0:
+		case !prefix && !unlike(f.mark, m, k) && !apart(f.mark, m, k) && v.entries[number].count > 0:
 			f.compare(v, number, k)
 		case prefix && !lacks(f.mark, m, k) && v.entries[number].count > 0:
 			if d := f.pattern.PrefixDistance(v.entries[number].word, k); d <= k {

@@ -243,6 +243,9 @@ func apart(a, b uint64, k int) bool {
 	return max(d, -d, bits.OnesCount64(a&^b&markLetters), bits.OnesCount64(b&^a&markLetters)) > k
 }
 
+// unlike is a weaker apart: most marks are told apart by one count of bits.
+func unlike(a, b uint64, k int) bool { return bits.OnesCount64((a^b)&markLetters) > 2*k }
+
 // lacks reports whether b is the mark of a word no beginning of which is within k
 // edits of a's.
 func lacks(a, b uint64, k int) bool {
