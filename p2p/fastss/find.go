@@ -34,8 +34,12 @@ type probe struct {
 func (f *Finder) Within(v *Vocabulary, word string, k int) []Match {
 	f.found = f.found[:0]
 	f.begin(word)
-	if _, ok := f.lookup(v, word, k); !ok {
+	near, _, ok := f.lookup(v, word, k)
+	if !ok {
 		f.scan(v, k)
+	}
+	for _, number := range near {
+		f.compare(v, number, k)
 	}
 	return f.found
 }
@@ -90,11 +94,11 @@ func (f *Finder) distance(text string, mark uint64, k int) int {
 	return f.pattern.middle(text[start:end], uint(start), m, n, k)
 }
 
-// lookup finds words by the index and returns how many steps that took. It reports
-// false, and has found nothing, where looking at every word is better.
-func (f *Finder) lookup(v *Vocabulary, word string, k int) (steps int, ok bool) {
+// lookup returns the numbers of the words that are to be compared, by the index, and how
+// many steps that took. It reports false where looking at every word is better.
+func (f *Finder) lookup(v *Vocabulary, word string, k int) (near []uint32, steps int, ok bool) {
 	if v.index == nil || k > maxEdits || k < 0 {
-		return 0, false
+		return nil, 0, false
 	}
 	r, n := beginning(word, v.index.letterSeed)
 	keys := appendResiduals(f.keys[:0], r, n, k)
@@ -109,19 +113,15 @@ func (f *Finder) lookup(v *Vocabulary, word string, k int) (steps int, ok bool) 
 			hash := v.index.hash(key)
 			h := t.heads[t.bucket(hash)]
 			if int(h.n) > room { // also if it is crowded
-				return 0, false
+				return nil, 0, false
 			}
 			room -= int(h.n)
 			f.probes[i] = probe{t.blocks.of(h), tag(hash)}
 		}
 		f.read(len(keys), before-room, uint32(at)<<v.index.segment)
 	}
-	near := f.near(v, k)
-	for _, number := range near {
-		f.compare(v, number, k)
-	}
 	read := lookupRoom + v.Bound()/lookupShare - room
-	return len(keys)*len(v.index.tables) + read/postingsPerStep + len(near)*comparison + len(f.found)*keeping, true
+	return f.near(v, k), len(keys)*len(v.index.tables) + read/postingsPerStep, true
 }
 
 // read appends the numbers of all postings that count: of so many probes, with so many

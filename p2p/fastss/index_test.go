@@ -183,7 +183,7 @@ func TestLookupsInManyWords(t *testing.T) {
 		var f Finder
 		for _, q := range queries {
 			f.begin(q)
-			if _, ok := f.lookup(v, q, 2); ok {
+			if _, _, ok := f.lookup(v, q, 2); ok {
 				found++
 			}
 		}

@@ -1,6 +1,9 @@
 package fastss
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Sizes of a scan.
 const (
@@ -31,8 +34,8 @@ func (v *Vocabulary) Scan(word string, k int, prefix bool, pause func(steps int)
 	f.Metric, f.found = OSA, nil // the list is the caller's
 	f.begin(word)
 	if !prefix {
-		if steps, ok := f.lookup(v, word, k); ok {
-			pause(steps)
+		if near, steps, ok := f.lookup(v, word, k); ok {
+			f.compareAll(v, near, k, steps, pause)
 			return f.taken()
 		}
 	}
@@ -42,6 +45,26 @@ func (v *Vocabulary) Scan(word string, k int, prefix bool, pause func(steps int)
 		}
 	}
 	return f.taken()
+}
+
+// compareAll compares words as Scan does, after so many steps. A number of which the
+// word goes or comes in a pause is no match, or that of the new word.
+func (f *Finder) compareAll(v *Vocabulary, near []uint32, k, steps int, pause func(int) bool) {
+	for list := range slices.Chunk(near, pieceSize) {
+		before := len(f.found)
+		for _, number := range list {
+			if v.entries[number].count > 0 {
+				f.compare(v, number, k)
+			}
+		}
+		if !pause(steps + len(list)*comparison + (len(f.found)-before)*keeping) {
+			return
+		}
+		steps = 0
+	}
+	if steps > 0 {
+		pause(steps)
+	}
 }
 
 // taken returns what was found, which the finder forgets.

@@ -62,6 +62,52 @@ func TestScanWhileWordsChange(t *testing.T) {
 	}
 }
 
+// TestWordsChangeBetweenComparisons lets go of the vocabulary between what the index has
+// found and its comparison.
+func TestWordsChangeBetweenComparisons(t *testing.T) {
+	list := lexicon(3 * pieceSize)
+	v := indexed(list...)
+	near := make([]uint32, len(list))
+	for i := range near {
+		near[i] = uint32(i)
+	}
+	q := list[len(list)-1]
+	var f Finder
+	f.begin(q)
+	pauses := 0
+	f.compareAll(v, near, 2, 1, func(steps int) bool {
+		if pauses++; steps <= 0 || steps > 100_000 {
+			t.Errorf("a piece of %d steps", steps)
+		}
+		for i := range list {
+			if i%2 == 0 && pauses == 1 {
+				v.Remove([]byte(list[i]), 1)
+			}
+		}
+		if pauses == 1 {
+			for i := range len(list) / 4 {
+				v.Add(fmt.Appendf(nil, "%s%d", q[:len(q)-1], i), 1)
+			}
+		}
+		return true
+	})
+	if pauses != 3 {
+		t.Errorf("%d pauses", pauses)
+	}
+	got := make(map[string]bool)
+	for _, m := range f.found {
+		got[m.Word] = true
+		if m.Word == "" || Distance(q, m.Word) != m.Distance {
+			t.Errorf("%q at distance %d", m.Word, m.Distance)
+		}
+	}
+	for i, w := range list {
+		if i%2 == 1 && got[w] != (Distance(q, w) <= 2) {
+			t.Errorf("%q found: %v", w, got[w])
+		}
+	}
+}
+
 func TestScanEndsEarly(t *testing.T) {
 	var v Vocabulary
 	for i := range 5 * pieceSize {
