@@ -318,6 +318,10 @@ func apiRecord(c dht.Copy, names map[p2p.ID]string, withValue bool) api.DhtRecor
 	if c.Protect&dht.ProtectEntry != 0 {
 		out.Protect = append(out.Protect, "entry")
 	}
+	if c.Protect != 0 {
+		owner := p2p.IDOf(c.OwnerKey())
+		out.Owner, out.OwnerName = new(owner.String()), new(nameIn(names, owner))
+	}
 	for _, id := range c.Have {
 		out.Replicas = append(out.Replicas, id.String())
 	}

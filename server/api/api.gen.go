@@ -1258,9 +1258,13 @@ type DhtRecord struct {
 	LeftS *float64 `json:"left_s,omitempty"`
 
 	// Location 64 hexadecimal digits
-	Location string     `json:"location"`
-	Prepared bool       `json:"prepared"`
-	Protect  DhtProtect `json:"protect"`
+	Location string `json:"location"`
+
+	// Owner Of a record that protects its domain or its entry: to whom what it claims is to belong, as its author has signed it. The ID of a member, perhaps of one who is none any more
+	Owner     *string    `json:"owner,omitempty"`
+	OwnerName *string    `json:"owner_name,omitempty"`
+	Prepared  bool       `json:"prepared"`
+	Protect   DhtProtect `json:"protect"`
 
 	// Replicas IDs of the members that returned it
 	Replicas []string `json:"replicas"`

@@ -91,16 +91,21 @@ func shortKey(k string) string {
 func (c *console) tellRecords(items []api.DhtRecord) error {
 	var rows [][]string
 	for _, r := range items {
-		rows = append(rows, []string{shortKey(r.Domain), shortKey(r.Content), orDash(zeroOf(r.Version)), bytesText(int64(r.Size)), recordLeft(r), nodeName(r.AuthorName, r.Author), strings.Join(protectWords(r), ","), shownValue(r)})
+		rows = append(rows, []string{shortKey(r.Domain), shortKey(r.Content), orDash(zeroOf(r.Version)), bytesText(int64(r.Size)), recordLeft(r), nodeName(r.AuthorName, r.Author), protectText(r), shownValue(r)})
 	}
-	return table(c.Stdout, []string{"DOMAIN", "CONTENT", "VERSION", "SIZE", "LEFT", "AUTHOR", "OWNS", "VALUE"}, rows)
+	return table(c.Stdout, []string{"DOMAIN", "CONTENT", "VERSION", "SIZE", "LEFT", "AUTHOR", "PROTECTED", "VALUE"}, rows)
 }
 
-func protectWords(r api.DhtRecord) []string {
+// protectText says what a record protects, and for whom.
+func protectText(r api.DhtRecord) string {
 	if len(r.Protect) == 0 {
-		return []string{"-"}
+		return "-"
 	}
-	return r.Protect
+	text := strings.Join(r.Protect, ",")
+	if r.Owner != nil && r.OwnerName != nil {
+		text += " of " + nodeName(*r.OwnerName, *r.Owner)
+	}
+	return text
 }
 
 func recordLeft(r api.DhtRecord) string {

@@ -94,9 +94,9 @@ func (r dhtRecordsCmd) Run(c *console) error {
 		if k.Keeps {
 			place = strconv.Itoa(k.Rank)
 		}
-		rows = append(rows, []string{k.Record.Location[:12], place, bytesText(int64(k.Record.Size)), recordLeft(k.Record), nodeName(k.Record.AuthorName, k.Record.Author), shownValue(k.Record)})
+		rows = append(rows, []string{k.Record.Location[:12], place, bytesText(int64(k.Record.Size)), recordLeft(k.Record), nodeName(k.Record.AuthorName, k.Record.Author), protectText(k.Record), shownValue(k.Record)})
 	}
-	if err := table(c.Stdout, []string{"KEY", "PLACE", "SIZE", "LEFT", "AUTHOR", "VALUE"}, rows); err != nil {
+	if err := table(c.Stdout, []string{"KEY", "PLACE", "SIZE", "LEFT", "AUTHOR", "PROTECTED", "VALUE"}, rows); err != nil {
 		return err
 	}
 	if list.Next != nil {

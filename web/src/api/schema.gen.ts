@@ -1512,6 +1512,9 @@ export interface components {
              */
             left_s?: number;
             protect: components["schemas"]["DhtProtect"];
+            /** @description Of a record that protects its domain or its entry: to whom what it claims is to belong, as its author has signed it. The ID of a member, perhaps of one who is none any more */
+            owner?: string;
+            owner_name?: string;
             prepared: boolean;
             /** @description IDs of the members that returned it */
             replicas: string[];

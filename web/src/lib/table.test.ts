@@ -166,6 +166,7 @@ describe('answers in words', () => {
       { ...record, author_name: 'Chiara', protect: ['entry'] },
       { ...record, author_name: 'Ben' },
       { ...record, author_name: 'Chiara', protect: ['domain'] },
+      { ...record, author_name: 'Ada', owner_name: 'Chiara', protect: ['entry'] },
     ]);
     expect(owners).toEqual(['Chiara']);
     const refused = new Problem({ code: 'dht_protected', detail: 'x' });
