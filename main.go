@@ -173,6 +173,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 		Relay: relayMode(o.Relay), Publish: o.Publish, Logger: log, Version: version,
 		Busy: new(room).Busy,
 	}
+	options.Replicas, options.Auto = o.Copies.Options()
 	if options.STUN, err = o.STUNServers(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -146,7 +147,7 @@ func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
 	if err != nil {
 		return api.Dht{}, err
 	}
-	out := api.Dht{Replicas: t.Replicas(), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}}
+	out := api.Dht{Replicas: t.Replicas(), Churn: apiChurn(t.Churn()), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}}
 	for _, m := range t.Nearest(p2p.Key{}, len(a.node.Members())) {
 		own := dht.KeyOfOwner(m.PublicKey)
 		out.Members = append(out.Members, api.DhtMember{
@@ -155,6 +156,48 @@ func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
 		})
 	}
 	return out, nil
+}
+
+func autoOf(on bool) dht.Auto {
+	if !on {
+		return dht.Auto{}
+	}
+	return dht.Auto{Reliability: dht.DefaultReliability}
+}
+
+func apiChurn(c dht.Churn) api.DhtChurn {
+	out := api.DhtChurn{
+		Auto: c.Auto, Least: c.Least, EveryS: c.Every.Seconds(), Departures: append([]int{}, c.Departures...), Running: c.Running,
+		Reliability: c.Reliability, Reason: churnReason(c),
+	}
+	if !c.Next.IsZero() {
+		out.Next = new(c.Next.UTC())
+	}
+	if len(c.Departures) > 0 {
+		out.Members, out.Expected, out.Replicas = &c.Members, &c.Expected, &c.Replicas
+	}
+	return out
+}
+
+// churnReason says in words how many copies follow from what.
+func churnReason(c dht.Churn) string {
+	every := strconv.FormatFloat(c.Every.Minutes(), 'g', 3, 64) + " minutes"
+	if len(c.Departures) == 0 {
+		return fmt.Sprintf("Nothing is known yet: who leaves is counted every %s.", every)
+	}
+	left := make([]string, len(c.Departures))
+	for i, n := range c.Departures {
+		left[i] = strconv.Itoa(n)
+	}
+	text := fmt.Sprintf("Of the members left in the last %s: %s", every, left[0])
+	if len(left) > 1 {
+		text = fmt.Sprintf("Of the members left in each of the last %d times %s, the newest last: %s", len(left), every, strings.Join(left, ", "))
+	}
+	text += fmt.Sprintf("; %d of %d are expected to leave in the next", c.Expected, c.Members)
+	if c.Replicas == c.Least {
+		return text + fmt.Sprintf(". %d copies are enough, and the least.", c.Replicas)
+	}
+	return text + fmt.Sprintf(". Of %d copies one is left with a probability of %g %% even if they are gone for ever.", c.Replicas, 100*c.Reliability)
 }
 
 func apiRules(r dht.Rules) api.DhtRules {
@@ -171,6 +214,9 @@ func apiRules(r dht.Rules) api.DhtRules {
 // UpdateDht implements api.StrictServerInterface.
 func (a *nodeAPI) UpdateDht(ctx context.Context, r api.UpdateDhtRequestObject) (api.UpdateDhtResponseObject, error) {
 	t := a.node.DHT()
+	if valueOf(r.Body.Auto) && r.Body.Replicas != nil {
+		return nil, fmt.Errorf("%w: either a number of copies or auto", errInvalid)
+	}
 	if rules := r.Body.Rules; rules != nil {
 		t.SetRules(dht.Rules{
 			DomainNone: rules.Domain.Claim == api.DhtRuleClaimNone, DomainNoMaster: !rules.Domain.Master,
@@ -179,6 +225,9 @@ func (a *nodeAPI) UpdateDht(ctx context.Context, r api.UpdateDhtRequestObject) (
 	}
 	if r.Body.Replicas != nil {
 		t.SetReplicas(*r.Body.Replicas)
+	}
+	if r.Body.Auto != nil {
+		t.SetAuto(autoOf(*r.Body.Auto))
 	}
 	d, err := a.dht(ctx)
 	if err != nil {

@@ -51,6 +51,17 @@ type Repaired struct {
 // Topic implements p2p.Event.
 func (Repaired) Topic() string { return "dht.repaired" }
 
+// Resized is the event that Auto has changed how many members are to keep each record.
+type Resized struct {
+	From     int `json:"from"`
+	To       int `json:"to"`
+	Expected int `json:"expected"` // departures in the next interval
+	Members  int `json:"members"`  // that can be asked
+}
+
+// Topic implements p2p.Event.
+func (Resized) Topic() string { return "dht.resized" }
+
 // Trace is how an operation went.
 type Trace struct {
 	Rounds   int           `json:"rounds"`

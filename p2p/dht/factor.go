@@ -2,6 +2,7 @@ package dht
 
 import (
 	"math"
+	"slices"
 )
 
 // How many replicas are enough is what TomP2P's automatic replication computes: from how many
@@ -83,6 +84,11 @@ func deviation(departures []int, average float64) float64 {
 type churn struct {
 	departures []int     // in each interval, at most window
 	averages   []float64 // before each interval
+}
+
+// last returns the departures of the last intervals, at most window.
+func (c *churn) last(window int) []int {
+	return slices.Clone(c.departures[max(0, len(c.departures)-window):])
 }
 
 // add notes how many have left in an interval, and returns how many will in the next one.

@@ -348,9 +348,9 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	out := locationSets{shared: map[p2p.ID][]LocationSum{}}
 	n := t.Replicas()
 	keep := n
-	if t.o.Auto.Reliability > 0 {
+	t.observer.look(t.view())
+	if t.auto.Load().Reliability > 0 {
 		keep = t.observer.most(n, t.o.Now())
-		t.observer.look(t.view())
 	}
 	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
 		if err != nil {

@@ -347,6 +347,9 @@ func TestAuto(t *testing.T) {
 			time.Sleep(150 * time.Second)
 		}
 		n := w.nodes[0].table.Replicas()
+		if c := w.nodes[0].table.Churn(); !c.Auto || c.Replicas != n || c.Members != 9 || c.Expected < 5 || len(c.Departures) == 0 || c.Running != 0 || c.Next.Before(time.Now()) {
+			t.Errorf("%d replicas because of %+v", n, c)
+		}
 		if n < 5 || w.copies(a, "hello") < n {
 			t.Errorf("%d replicas and %d copies where 15 of 24 have left", n, w.copies(a, "hello"))
 		}
@@ -362,6 +365,37 @@ func TestAuto(t *testing.T) {
 		}
 		if n := w.copies(a, "hello"); n != 3 {
 			t.Errorf("%d copies in the end", n)
+		}
+	})
+}
+
+// TestAutoOn: what was seen of departures counts as soon as somebody wants it to; who names a
+// number of copies gets that, and no other one.
+func TestAutoOn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 12, lan, dht.Options{})
+		defer w.end()
+		table := w.nodes[0].table
+		if c := table.Churn(); c.Auto || c.Replicas != 0 || c.Least != dht.DefaultReplicas {
+			t.Errorf("before anything was seen: %+v", c)
+		}
+		time.Sleep(10 * time.Second)
+		for _, n := range w.nodes[1:7] {
+			n.crash()
+		}
+		time.Sleep(5 * time.Minute)
+		c := table.Churn()
+		if n := table.Replicas(); n != dht.DefaultReplicas || c.Auto || c.Replicas <= n {
+			t.Errorf("%d replicas though nobody wants them to change, %+v", n, c)
+		}
+		table.SetAuto(dht.Auto{Reliability: dht.DefaultReliability})
+		if n := table.Replicas(); n != c.Replicas || !table.Churn().Auto {
+			t.Errorf("%d replicas, want %d", n, c.Replicas)
+		}
+		table.SetReplicas(2)
+		time.Sleep(11 * time.Minute)
+		if n, c := table.Replicas(), table.Churn(); n != 2 || c.Auto {
+			t.Errorf("%d replicas where 2 were named, %+v", n, c)
 		}
 	})
 }

@@ -49,7 +49,7 @@ type Options struct {
 	Store  Store
 	// Replicas is how many members are to keep each record. 0: DefaultReplicas.
 	Replicas int
-	// Auto raises Replicas where many members leave.
+	// Auto raises Replicas where many members leave. SetAuto changes it.
 	Auto Auto
 	// Root says who sees to it that there are enough copies.
 	Root Root
@@ -84,6 +84,8 @@ type Table struct {
 
 	rules    atomic.Pointer[Rules]
 	replicas atomic.Int32
+	auto     atomic.Pointer[Auto]
+	sizing   sync.Mutex    // held while replicas and auto change together
 	number   atomic.Uint64 // of the last operation
 	changes  atomic.Uint64 // of what is kept here
 	repair   repairs
@@ -117,6 +119,7 @@ func New(o Options) *Table {
 	t := &Table{o: o, self: o.Identity.ID()}
 	t.rules.Store(&o.Rules)
 	t.replicas.Store(int32(o.Replicas))
+	t.auto.Store(&o.Auto)
 	t.repair.init()
 	t.refreshes.changed, t.refreshes.all = make(chan struct{}, 1), map[uint64]*Refreshed{}
 	return t
@@ -131,9 +134,16 @@ func (t *Table) SetRules(r Rules) { t.rules.Store(&r) }
 // Replicas returns how many members are to keep each record.
 func (t *Table) Replicas() int { return int(t.replicas.Load()) }
 
-// SetReplicas changes that; it is at least 1 and at most MaxReplicas. What there is
-// gets its copies with the next repair.
+// SetReplicas changes that, and ends Auto; it is at least 1 and at most MaxReplicas. What
+// there is gets its copies with the next repair.
 func (t *Table) SetReplicas(n int) {
+	t.sizing.Lock()
+	defer t.sizing.Unlock()
+	t.auto.Store(&Auto{Window: autoWindow})
+	t.resize(n)
+}
+
+func (t *Table) resize(n int) {
 	t.replicas.Store(int32(min(max(n, 1), MaxReplicas)))
 	t.Changed()
 }

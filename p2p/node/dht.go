@@ -46,7 +46,7 @@ func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *
 	return dht.New(dht.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
 		Members: n.tableMembers, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
-		Store: o.Store.DHT(), Publish: publish, Logger: n.log,
+		Store: o.Store.DHT(), Replicas: o.Replicas, Auto: o.Auto, Publish: publish, Logger: n.log,
 	})
 }
 

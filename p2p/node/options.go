@@ -54,6 +54,10 @@ type Options struct {
 	Transport func(link.Local) (p2p.Transport, error)
 	// Publish keeps the documents that all members may see at their words in the table.
 	Publish bool
+	// Replicas is how many members are to keep each record of the distributed table, and Auto
+	// raises that where many leave. The zero values are those of dht.Options.
+	Replicas int
+	Auto     dht.Auto
 	// Logger receives what the owner of the node should know. Nil: nothing.
 	Logger *slog.Logger
 	// Busy is told when the node begins and ends to synchronise folders, or to bring

@@ -1084,7 +1084,10 @@ type DataSent struct {
 // Dht defines model for Dht.
 type Dht struct {
 	// Bytes Of their values
-	Bytes     int64       `json:"bytes"`
+	Bytes int64 `json:"bytes"`
+
+	// Churn What was seen of members who leave, and how many copies follow from it
+	Churn     DhtChurn    `json:"churn"`
 	Locations int         `json:"locations"`
 	Members   []DhtMember `json:"members"`
 
@@ -1113,8 +1116,48 @@ type DhtBatchResult struct {
 
 // DhtChange defines model for DhtChange.
 type DhtChange struct {
+	// Auto true: from now on as many as it takes where members leave as often as they do. false: it stays as it is. Not together with replicas
+	Auto *bool `json:"auto,omitempty"`
+
+	// Replicas From now on so many, whoever leaves
 	Replicas *int      `json:"replicas,omitempty"`
 	Rules    *DhtRules `json:"rules,omitempty"`
+}
+
+// DhtChurn What was seen of members who leave, and how many copies follow from it
+type DhtChurn struct {
+	// Auto Whether the number of copies goes by it
+	Auto bool `json:"auto"`
+
+	// Departures Of each interval that counts, the newest last
+	Departures []int `json:"departures"`
+
+	// EveryS Of an interval in which departures are counted
+	EveryS float64 `json:"every_s"`
+
+	// Expected Departures in the next interval
+	Expected *int `json:"expected,omitempty"`
+
+	// Least Below which it never goes
+	Least int `json:"least"`
+
+	// Members That could be asked at the end of the last interval
+	Members *int `json:"members,omitempty"`
+
+	// Next The end of the running interval
+	Next *time.Time `json:"next,omitempty"`
+
+	// Reason All that in a sentence
+	Reason string `json:"reason"`
+
+	// Reliability The probability with which one copy has to survive them, if they are for ever
+	Reliability float64 `json:"reliability"`
+
+	// Replicas How many copies that takes
+	Replicas *int `json:"replicas,omitempty"`
+
+	// Running Departures in the running interval, so far
+	Running int `json:"running"`
 }
 
 // DhtFound defines model for DhtFound.

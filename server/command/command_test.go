@@ -369,28 +369,28 @@ func TestServeFlags(t *testing.T) {
 	}{
 		{
 			"nothing", nil, nil,
-			"http= p2p= name=HOST folders=[] announce=[] nolan=false noportmap=false stun=[] turn=[] relay=auto meet=[] token= require=false reads=[] hosts=[] join= invite= INFO text",
+			"http= p2p= name=HOST folders=[] announce=[] nolan=false noportmap=false stun=[] turn=[] relay=auto meet=[] token= require=false copies={0 false} reads=[] hosts=[] join= invite= INFO text",
 		},
 		{
 			"flags without the verb",
-			[]string{"--http", "127.0.0.1:9", "--p2p=:5", "--name", "alice", "--folder", "a,b", "--folder", "/c", "--announce", "192.0.2.1:4747", "--no-lan", "--no-portmap", "--stun", "stun.example", "--turn", "u:p@turn.example", "--relay", "off", "--rendezvous", "meet.example", "--token", "t", "--require-token", "--open-reads", "10.0.0.0/8", "--allow-host", "nas", "--join", link, "--invite-file", "f", "--log-level", "debug", "--log-format", "json"},
+			[]string{"--http", "127.0.0.1:9", "--p2p=:5", "--name", "alice", "--folder", "a,b", "--folder", "/c", "--announce", "192.0.2.1:4747", "--no-lan", "--no-portmap", "--stun", "stun.example", "--turn", "u:p@turn.example", "--relay", "off", "--copies", "auto", "--rendezvous", "meet.example", "--token", "t", "--require-token", "--open-reads", "10.0.0.0/8", "--allow-host", "nas", "--join", link, "--invite-file", "f", "--log-level", "debug", "--log-format", "json"},
 			nil,
-			"http=127.0.0.1:9 p2p=:5 name=alice folders=[{ " + here + "/a,b} { /c}] announce=[192.0.2.1:4747] nolan=true noportmap=true stun=[stun.example] turn=[u:p@turn.example] relay=off meet=[meet.example] token=t require=true reads=[10.0.0.0/8] hosts=[nas] join=LINK invite=f DEBUG json",
+			"http=127.0.0.1:9 p2p=:5 name=alice folders=[{ " + here + "/a,b} { /c}] announce=[192.0.2.1:4747] nolan=true noportmap=true stun=[stun.example] turn=[u:p@turn.example] relay=off meet=[meet.example] token=t require=true copies={0 true} reads=[10.0.0.0/8] hosts=[nas] join=LINK invite=f DEBUG json",
 		},
 		{
 			"variables",
 			[]string{"serve"},
 			map[string]string{
-				"SHOAL_HTTP": "[::1]:9", "SHOAL_P2P": ":5", "SHOAL_NAME": " bob ", "SHOAL_FOLDERS": "\n/x y \r\n\nnotes = /z\n", "SHOAL_ANNOUNCE": "192.0.2.1:1,[2001:db8::1]:2", "SHOAL_NO_LAN": "1", "SHOAL_NO_PORTMAP": "1", "SHOAL_STUN": "a,b:1", "SHOAL_TURN": "u:p@turn.example", "SHOAL_RELAY": "on", "SHOAL_RENDEZVOUS": "x:1,y",
+				"SHOAL_HTTP": "[::1]:9", "SHOAL_P2P": ":5", "SHOAL_NAME": " bob ", "SHOAL_FOLDERS": "\n/x y \r\n\nnotes = /z\n", "SHOAL_ANNOUNCE": "192.0.2.1:1,[2001:db8::1]:2", "SHOAL_NO_LAN": "1", "SHOAL_NO_PORTMAP": "1", "SHOAL_STUN": "a,b:1", "SHOAL_TURN": "u:p@turn.example", "SHOAL_RELAY": "on", "SHOAL_COPIES": "5", "SHOAL_RENDEZVOUS": "x:1,y",
 				"SHOAL_TOKEN": "t", "SHOAL_REQUIRE_TOKEN": "1", "SHOAL_OPEN_READS": "10.0.0.0/8,172.16.0.0/12", "SHOAL_HOSTS": "nas,nas.lan", "SHOAL_JOIN": link, "SHOAL_INVITE_FILE": "f",
 			},
-			"http=[::1]:9 p2p=:5 name=bob folders=[{ /x y} {notes /z}] announce=[192.0.2.1:1 [2001:db8::1]:2] nolan=true noportmap=true stun=[a b:1] turn=[u:p@turn.example] relay=on meet=[x:1 y] token=t require=true reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=LINK invite=f INFO text",
+			"http=[::1]:9 p2p=:5 name=bob folders=[{ /x y} {notes /z}] announce=[192.0.2.1:1 [2001:db8::1]:2] nolan=true noportmap=true stun=[a b:1] turn=[u:p@turn.example] relay=on meet=[x:1 y] token=t require=true copies={5 false} reads=[10.0.0.0/8 172.16.0.0/12] hosts=[nas nas.lan] join=LINK invite=f INFO text",
 		},
 		{
 			"flags win over variables, empty variables are none",
 			[]string{"--name", "carol"},
 			map[string]string{"SHOAL_NAME": "dave", "SHOAL_HTTP": " ", "SHOAL_REQUIRE_TOKEN": "", "SHOAL_FOLDERS": ""},
-			"http= p2p= name=carol folders=[] announce=[] nolan=false noportmap=false stun=[] turn=[] relay=auto meet=[] token= require=false reads=[] hosts=[] join= invite= INFO text",
+			"http= p2p= name=carol folders=[] announce=[] nolan=false noportmap=false stun=[] turn=[] relay=auto meet=[] token= require=false copies={0 false} reads=[] hosts=[] join= invite= INFO text",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -398,8 +398,8 @@ func TestServeFlags(t *testing.T) {
 			p := Program{Serve: func(_ context.Context, s Serve, _ Terminal) error {
 				folders, err := s.Folders()
 				join, joinErr := s.Invitation()
-				got = fmt.Sprintf("http=%s p2p=%s name=%s folders=%v announce=%v nolan=%v noportmap=%v stun=%v turn=%v relay=%s meet=%v token=%s require=%v reads=%v hosts=%v join=%s invite=%s %v %s",
-					s.HTTP, s.P2P, s.NodeName(), folders, s.Announce, s.NoLAN, s.NoPortMap, s.STUN, s.TURN, s.Relay, s.Rendezvous, s.Token, s.RequireToken, s.OpenReads, s.AllowHost, join, s.InviteFile, s.LogLevel, s.LogFormat)
+				got = fmt.Sprintf("http=%s p2p=%s name=%s folders=%v announce=%v nolan=%v noportmap=%v stun=%v turn=%v relay=%s meet=%v token=%s require=%v copies=%v reads=%v hosts=%v join=%s invite=%s %v %s",
+					s.HTTP, s.P2P, s.NodeName(), folders, s.Announce, s.NoLAN, s.NoPortMap, s.STUN, s.TURN, s.Relay, s.Rendezvous, s.Token, s.RequireToken, s.Copies, s.OpenReads, s.AllowHost, join, s.InviteFile, s.LogLevel, s.LogFormat)
 				if err != nil || joinErr != nil {
 					t.Error(err, joinErr)
 				}

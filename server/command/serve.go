@@ -34,6 +34,7 @@ type Serve struct {
 	TURN         []string         `name:"turn" placeholder:"USER:PASSWORD@HOST[:PORT]" from:"SHOAL_TURN" help:"A TURN server that relays to this node when nothing else works; with ?transport=tcp behind it, over TCP only; repeatable."`
 	Rendezvous   []string         `placeholder:"HOST[:PORT]" from:"SHOAL_RENDEZVOUS" help:"Any node that two homes both reach: this one registers there, so that members find it, and looks for them (default port: 4747); repeatable."`
 	Relay        string           `default:"auto" enum:"auto,on,off" from:"SHOAL_RELAY" help:"Whether this node relays for members that cannot be reached: auto (if others reach it), on or off."`
+	Copies       Copies           `placeholder:"N|auto" from:"SHOAL_COPIES" help:"How many members keep each record of the table, 1 to 20 (default: 3), or auto: as many as it takes where members leave as often as they do, at least 3."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -36,6 +37,41 @@ func yesText(is bool, text string) string {
 	return ""
 }
 
+// Copies says how many members are to keep each record. The zero Copies leaves it as it is.
+type Copies struct {
+	N    int  // so many
+	Auto bool // as many as it takes where members leave as often as they do
+}
+
+func parseCopies(text string) (Copies, error) {
+	if text == "auto" {
+		return Copies{Auto: true}, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > dht.MaxReplicas {
+		return Copies{}, UsageError{"not a number of copies"}
+	}
+	return Copies{N: n}, nil
+}
+
+// Options returns what that is for a table.
+func (c Copies) Options() (replicas int, auto dht.Auto) {
+	if c.Auto {
+		auto.Reliability = dht.DefaultReliability
+	}
+	return c.N, auto
+}
+
+// tellCopies prints how many copies there are, and why.
+func (c *console) tellCopies(d api.Dht) {
+	how := "as was set"
+	if d.Churn.Auto {
+		how = "by how many members leave (auto)"
+	}
+	fmt.Fprintf(c.Stdout, "copies   %d of each record, %s\n", d.Replicas, how)
+	fmt.Fprintf(c.Stdout, "leaving  %s\n", oneLine(d.Churn.Reason))
+}
+
 type dhtStatusCmd struct {
 	JSON bool `name:"json" help:"Print the API's answer."`
 }
@@ -48,7 +84,7 @@ func (s dhtStatusCmd) Run(c *console) error {
 		return err
 	}
 	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", count(d.Records, "record"), count(d.Locations, "key"), bytesText(d.Bytes))
-	fmt.Fprintf(c.Stdout, "copies   %d of each record\n", d.Replicas)
+	c.tellCopies(d)
 	fmt.Fprintf(c.Stdout, "domains  %s\n", ruleText(d.Rules.Domain))
 	fmt.Fprintf(c.Stdout, "entries  %s\n\n", ruleText(d.Rules.Entry))
 	var rows [][]string
@@ -106,7 +142,7 @@ func (r dhtRecordsCmd) Run(c *console) error {
 }
 
 type dhtSetCmd struct {
-	Replicas     int    `placeholder:"N" help:"How many members keep each record, 1 to 20."`
+	Copies       Copies `aliases:"replicas" placeholder:"N|auto" help:"How many members keep each record, 1 to 20, or auto: as many as it takes where members leave as often as they do."`
 	DomainClaim  string `enum:",all,none" default:"" placeholder:"WHO" help:"Who may claim a domain: all, or none but its master."`
 	DomainMaster string `enum:",yes,no" default:"" placeholder:"yes|no" help:"Whether its master can take a domain over."`
 	EntryClaim   string `enum:",all,none" default:"" placeholder:"WHO" help:"Who may claim an entry: all, or none but its master."`
@@ -120,15 +156,15 @@ func (s dhtSetCmd) Run(c *console) error {
 	if _, err := c.get("/api/dht", nil, &d, false); err != nil {
 		return err
 	}
-	body := api.DhtChange{Replicas: given(s.Replicas)}
+	body := api.DhtChange{Replicas: given(s.Copies.N), Auto: given(s.Copies.Auto)}
 	rules := d.Rules
 	changed := changeRule(&rules.Domain, s.DomainClaim, s.DomainMaster)
 	changed = changeRule(&rules.Entry, s.EntryClaim, s.EntryMaster) || changed
 	if changed {
 		body.Rules = &rules
 	}
-	if !changed && s.Replicas == 0 {
-		return UsageError{"dht set: what shall be changed? --replicas, --domain-claim, --domain-master, --entry-claim or --entry-master"}
+	if !changed && s.Copies == (Copies{}) {
+		return UsageError{"dht set: what shall be changed? --copies, --domain-claim, --domain-master, --entry-claim or --entry-master"}
 	}
 	answer, err := c.call(http.MethodPatch, "/api/dht", nil, body)
 	if err != nil {
@@ -138,7 +174,8 @@ func (s dhtSetCmd) Run(c *console) error {
 	if done || err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Stdout, "copies   %d of each record\ndomains  %s\nentries  %s\n", d.Replicas, ruleText(d.Rules.Domain), ruleText(d.Rules.Entry))
+	c.tellCopies(d)
+	fmt.Fprintf(c.Stdout, "domains  %s\nentries  %s\n", ruleText(d.Rules.Domain), ruleText(d.Rules.Entry))
 	return nil
 }
 

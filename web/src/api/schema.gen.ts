@@ -1440,9 +1440,44 @@ export interface components {
             alive: boolean;
             self: boolean;
         };
+        /** @description What was seen of members who leave, and how many copies follow from it */
+        DhtChurn: {
+            /** @description Whether the number of copies goes by it */
+            auto: boolean;
+            /** @description Below which it never goes */
+            least: number;
+            /**
+             * Format: double
+             * @description Of an interval in which departures are counted
+             */
+            every_s: number;
+            /**
+             * Format: date-time
+             * @description The end of the running interval
+             */
+            next?: string;
+            /** @description Of each interval that counts, the newest last */
+            departures: number[];
+            /** @description Departures in the running interval, so far */
+            running: number;
+            /** @description That could be asked at the end of the last interval */
+            members?: number;
+            /** @description Departures in the next interval */
+            expected?: number;
+            /**
+             * Format: double
+             * @description The probability with which one copy has to survive them, if they are for ever
+             */
+            reliability: number;
+            /** @description How many copies that takes */
+            replicas?: number;
+            /** @description All that in a sentence */
+            reason: string;
+        };
         Dht: {
             /** @description How many members keep each record */
             replicas: number;
+            churn: components["schemas"]["DhtChurn"];
             rules: components["schemas"]["DhtRules"];
             /** @description That this node keeps, tombstones too */
             records: number;
@@ -1455,7 +1490,10 @@ export interface components {
             members: components["schemas"]["DhtMember"][];
         };
         DhtChange: {
+            /** @description From now on so many, whoever leaves */
             replicas?: number;
+            /** @description true: from now on as many as it takes where members leave as often as they do. false: it stays as it is. Not together with replicas */
+            auto?: boolean;
             rules?: components["schemas"]["DhtRules"];
         };
         Responsible: {

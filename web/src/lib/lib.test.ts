@@ -353,6 +353,11 @@ describe('sentences', () => {
       'Copies compared with abc: 1 record sent, 3 received (4 messages, 2.6 kB).',
     ],
     [
+      'dht.resized',
+      { from: 3, to: 6, expected: 5, members: 9 },
+      'Each record is kept 6 times instead of 3: of 9 computers 5 are expected to leave soon.',
+    ],
+    [
       'direct.received',
       { from: 'abc', size: 5, handled: false },
       'abc sent 5 bytes of data, which wait for an answer on the page Table.',

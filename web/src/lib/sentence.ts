@@ -222,6 +222,12 @@ const writers: Record<string, Writer> = {
       member(text(e, 'with'), by),
       `: ${plural(number(e, 'sent'), 'record')} sent, ${count(number(e, 'received'))} received (${plural(number(e, 'messages'), 'message')}, ${bytes(number(e, 'bytes'))}).`,
     ),
+  'dht.resized': e =>
+    said(
+      'plain',
+      'table',
+      `Each record is kept ${count(number(e, 'to'))} times instead of ${count(number(e, 'from'))}: of ${count(number(e, 'members'))} computers ${count(number(e, 'expected'))} are expected to leave soon.`,
+    ),
   'direct.received': (e, _, by) =>
     said(
       'plain',

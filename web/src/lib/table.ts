@@ -316,7 +316,9 @@ export function reason(problem: Problem, owners: readonly string[], heads: numbe
 
 // guards are the names of those who have claimed the place of a refused write.
 export function guards(records: readonly DhtRecord[]): string[] {
-  return [...new Set(records.filter(r => r.protect.length > 0).map(r => r.owner_name ?? r.author_name))].slice(0, 4);
+  return [
+    ...new Set(records.filter(r => r.protect.length > 0).map(r => r.owner_name ?? r.author_name)),
+  ].slice(0, 4);
 }
 
 // ruleWords explains one of the four rules, as TomP2P names them.
