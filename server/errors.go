@@ -58,6 +58,10 @@ var (
 	errPeerFailed    = errors.New("the member could not do it")
 	errDiffers       = errors.New("the register has something else")
 	errNoNumber      = errors.New("the register has no whole number")
+	errSelf          = errors.New("it is this computer itself")
+	errIdle          = errors.New("nothing was sent for too long")
+	errCut           = errors.New("the stream broke off")
+	errUpgrade       = errors.New("the request is no WebSocket")
 	errCursor        = errors.New("not a cursor of this list")
 	errInternal      = errors.New("the node met an error that it has no name for; its log tells more")
 )
@@ -174,7 +178,12 @@ var failures = [...]failure{
 	{direct.ErrUnknown, http.StatusNotFound, "message_not_found", "No such message waits", "Its sender has given up, or somebody else has answered it."},
 	{direct.ErrFull, http.StatusServiceUnavailable, "inbox_full", "Too many messages wait there", "Try again in a moment."},
 	{direct.ErrNobody, http.StatusNotFound, "nobody_listens", "Nobody listens there", ""},
-	{direct.ErrPort, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{direct.ErrDenied, http.StatusForbidden, "stream_denied", "Not for this computer", "Whoever listens there waits for somebody else."},
+	{direct.ErrPort, http.StatusConflict, "port_taken", "Somebody listens already", "Use another port, a word that both sides know."},
+	{errSelf, http.StatusConflict, "stream_to_self", "That is this computer itself", "Name another computer, or a key that another one is responsible for."},
+	{errIdle, http.StatusRequestTimeout, "stream_idle", "Nothing was sent for too long", "Open another stream, with a longer idle time."},
+	{errCut, http.StatusBadGateway, "stream_cut", "The stream broke off", "The other computer, or the program there, has ended."},
+	{errUpgrade, http.StatusUpgradeRequired, "upgrade_required", "For a WebSocket", "Ask with Upgrade: websocket, as shoal dht stream does."},
 
 	{lesson.ErrBlock, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{lesson.ErrTooLarge, http.StatusUnprocessableEntity, "explain_too_large", "Too large to explain", "Each side has at most 16 MiB, and the old one 262144 blocks; each step is told of 16 KiB together."},

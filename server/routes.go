@@ -29,6 +29,10 @@ type route struct {
 	body   int64         // most bytes of a request's body; 0: it has none
 	limit  time.Duration // for the whole answer; 0: it streams, deadlines move
 
+	// socket: it answers to a WebSocket only, which can change things although it begins with
+	// a GET. The guards look at its origin and its token.
+	socket bool
+
 	// One of these answers: strict is generated from the specification, raw is
 	// for what it cannot express. stream, when set, answers instead where the
 	// client asks for an event stream.
@@ -133,6 +137,8 @@ func routes() []route {
 		{method: get, path: "/api/dht/records", op: "listRecords", access: safe, limit: short, strict: (*w).ListRecords},
 		{method: post, path: "/api/dht/repair", op: "repairDht", access: changing, limit: long, strict: (*w).RepairDht},
 		{method: post, path: "/api/dht/send", op: "sendData", access: changing, body: 256 * kib, limit: long, strict: (*w).SendData},
+		{method: get, path: "/api/dht/stream", op: "openStream", access: changing, socket: true, raw: (*nodeAPI).openStream},
+		{method: get, path: "/api/dht/accept", op: "acceptStream", access: changing, socket: true, raw: (*nodeAPI).acceptStream},
 		{method: get, path: "/api/dht/inbox", op: "listInbox", access: safe, limit: short, strict: (*w).ListInbox},
 		{method: post, path: "/api/dht/inbox/{n}", op: "replyData", access: changing, body: 256 * kib, limit: short, strict: (*w).ReplyData},
 

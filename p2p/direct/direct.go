@@ -36,6 +36,8 @@ const (
 var (
 	// ErrNobody: nothing at the other side takes streams of the port.
 	ErrNobody = errors.New("nobody listens")
+	// ErrDenied: who listens there wants streams of others only.
+	ErrDenied = errors.New("whoever listens there wants somebody else")
 	// ErrFull: too many messages wait there.
 	ErrFull = errors.New("the inbox is full")
 	// ErrUnknown: no message with this number waits, or not any more.
@@ -47,6 +49,7 @@ var (
 // The codes of refusals.
 const (
 	codeNobody = "nobody_listens"
+	codeDenied = "denied"
 	codeFull   = "inbox_full"
 )
 
@@ -161,13 +164,8 @@ func (s *Service) Send(ctx context.Context, to p2p.ID, port string, data []byte,
 // named gives a refusal its name.
 func named(err error) error {
 	var refused *p2p.CallError
-	if errors.As(err, &refused) {
-		switch refused.Code {
-		case codeNobody:
-			return errors.Join(ErrNobody, err)
-		case codeFull:
-			return errors.Join(ErrFull, err)
-		}
+	if errors.As(err, &refused) && refused.Code == codeFull {
+		return errors.Join(ErrFull, err)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,7 @@ type accepted struct {
 }
 
 // Open opens a stream to a port of a member, over the link to it: opening another one costs
-// no new connection. Errors: ErrNobody, p2p.ErrUnreachable.
+// no new connection. Errors: ErrNobody, ErrDenied, p2p.ErrUnreachable.
 func (s *Service) Open(ctx context.Context, to p2p.ID, port string) (net.Conn, error) {
 	if len(port) > MaxPort {
 		return nil, fmt.Errorf("direct: port %.20q…: %w", port, ErrPort)
@@ -57,8 +58,14 @@ func knock(ctx context.Context, conn net.Conn, port string) error {
 	if err := wire.ReadMsg(conn, &a); err != nil {
 		return err
 	}
-	if a.Refused != "" {
-		return named(&p2p.CallError{Code: a.Refused, Message: ErrNobody.Error()})
+	switch a.Refused {
+	case "":
+	case codeNobody:
+		return ErrNobody
+	case codeDenied:
+		return ErrDenied
+	default:
+		return &p2p.CallError{Code: a.Refused, Message: "refused"}
 	}
 	return conn.SetDeadline(time.Time{})
 }
@@ -67,13 +74,15 @@ func knock(ctx context.Context, conn net.Conn, port string) error {
 type Listener struct {
 	s       *Service
 	port    string
+	from    []p2p.ID // whose streams are taken; empty: everybody's
 	streams chan Stream
 	closed  chan struct{}
 	close   func()
 }
 
-// Listen begins to accept streams of a port. Errors: ErrPort where somebody does already.
-func (s *Service) Listen(port string) (*Listener, error) {
+// Listen begins to accept streams of a port: those of some members, or of all if none is
+// named. Errors: ErrPort where somebody does already.
+func (s *Service) Listen(port string, from ...p2p.ID) (*Listener, error) {
 	if len(port) > MaxPort {
 		return nil, fmt.Errorf("direct: port %.20q…: %w", port, ErrPort)
 	}
@@ -82,7 +91,7 @@ func (s *Service) Listen(port string) (*Listener, error) {
 	if s.streams[port] != nil {
 		return nil, fmt.Errorf("direct: port %q: somebody listens already: %w", port, ErrPort)
 	}
-	l := &Listener{s: s, port: port, streams: make(chan Stream, backlog), closed: make(chan struct{})}
+	l := &Listener{s: s, port: port, from: from, streams: make(chan Stream, backlog), closed: make(chan struct{})}
 	l.close = sync.OnceFunc(func() {
 		s.mu.Lock()
 		delete(s.streams, port)
@@ -139,8 +148,8 @@ func (s *Service) ServeStream(ctx context.Context, from p2p.ID, conn net.Conn) {
 	l := s.streams[o.Port]
 	s.mu.Unlock()
 	// The place is taken before the other side is told.
-	if l == nil || len(l.streams) == cap(l.streams) {
-		_ = wire.WriteMsg(conn, accepted{Refused: codeNobody}) // it learns so, or not at all
+	if code := l.refuses(from); code != "" {
+		_ = wire.WriteMsg(conn, accepted{Refused: code}) // it learns so, or not at all
 		stop()
 		_ = conn.Close()
 		return
@@ -161,6 +170,18 @@ func (s *Service) ServeStream(ctx context.Context, from p2p.ID, conn net.Conn) {
 		l.drain() // it was closed in between
 	default:
 	}
+}
+
+// refuses returns the code with which a stream of a member is refused, or "". A nil
+// listener is nobody.
+func (l *Listener) refuses(from p2p.ID) string {
+	switch {
+	case l == nil || len(l.streams) == cap(l.streams):
+		return codeNobody
+	case len(l.from) > 0 && !slices.Contains(l.from, from):
+		return codeDenied
+	}
+	return ""
 }
 
 // reset ends a stream at once.

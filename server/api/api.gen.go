@@ -1081,6 +1081,17 @@ type DataSent struct {
 	TookMs     float64 `json:"took_ms"`
 }
 
+// DataStreamNote What is said beside the bytes of a stream
+type DataStreamNote struct {
+	// Eof No bytes follow in this direction
+	Eof *bool `json:"eof,omitempty"`
+
+	// Member The ID of who is at the other end; with the first note
+	Member     *string  `json:"member,omitempty"`
+	MemberName *string  `json:"member_name,omitempty"`
+	Problem    *Problem `json:"problem,omitempty"`
+}
+
 // Dht defines model for Dht.
 type Dht struct {
 	// Bytes Of their values

@@ -36,6 +36,8 @@ type dhtCmd struct {
 	Send        dhtSendCmd        `cmd:"" help:"Send a message to a member, or to the one who is responsible for a key."`
 	Inbox       dhtInboxCmd       `cmd:"" help:"List the messages that wait for an answer."`
 	Reply       dhtReplyCmd       `cmd:"" help:"Answer a message that waits."`
+	Stream      dhtStreamCmd      `cmd:"" help:"Join the standard input and output to a stream to a member."`
+	Accept      dhtAcceptCmd      `cmd:"" help:"Wait for a stream of a member, and join the standard input and output to it."`
 }
 
 // at names a place in the table.

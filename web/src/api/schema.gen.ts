@@ -1005,6 +1005,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dht/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A stream to a member, or to the one who is responsible for a key, as WebSocket
+         * @description Binary messages of any length are the bytes of the stream, both ways; who reads slowly slows
+         *     down who writes, at the other computer too. Text messages are notes (schema DataStreamNote):
+         *     first who is at the other end, later `eof`, in both directions, after which the other one goes
+         *     on, and `problem` when it breaks off. When both have ended it is closed. Refusals:
+         *     `nobody_listens`, `stream_denied`, `stream_to_self`, `peer_unreachable`, `upgrade_required`;
+         *     in a note: `stream_idle`, `stream_cut`.
+         */
+        get: operations["openStream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Wait for a stream that a member opens, as WebSocket
+         * @description The first one that comes to the port becomes this WebSocket, in the form of `/api/dht/stream`; the first note comes with it. Without somebody who waits here streams are refused. Refusals: `port_taken`, `upgrade_required`.
+         */
+        get: operations["acceptStream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dht/inbox": {
         parameters: {
             query?: never;
@@ -1439,6 +1484,15 @@ export interface components {
             /** @description It can be asked now */
             alive: boolean;
             self: boolean;
+        };
+        /** @description What is said beside the bytes of a stream */
+        DataStreamNote: {
+            /** @description The ID of who is at the other end; with the first note */
+            member?: string;
+            member_name?: string;
+            /** @description No bytes follow in this direction */
+            eof?: boolean;
+            problem?: components["schemas"]["Problem"];
         };
         /** @description What was seen of members who leave, and how many copies follow from it */
         DhtChurn: {
@@ -4755,6 +4809,60 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DataSent"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    openStream: {
+        parameters: {
+            query?: {
+                /** @description A member's ID; either to or key */
+                to?: string;
+                /** @description To whoever is responsible for this key */
+                key?: components["schemas"]["DhtName"];
+                /** @description A word that both sides know */
+                port?: string;
+                /** @description After so many seconds without a byte in any direction it is ended */
+                idle_s?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    acceptStream: {
+        parameters: {
+            query?: {
+                /** @description A word that both sides know */
+                port?: string;
+                /** @description Only of the member with this ID */
+                from?: string;
+                /** @description After so many seconds without a byte in any direction it is ended */
+                idle_s?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The stream */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
