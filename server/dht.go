@@ -148,12 +148,29 @@ func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
 		return api.Dht{}, err
 	}
 	out := api.Dht{Replicas: t.Replicas(), Churn: apiChurn(t.Churn()), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}}
+	if out.Keepers, err = a.keepers(ctx); err != nil {
+		return api.Dht{}, err
+	}
 	for _, m := range t.Nearest(p2p.Key{}, len(a.node.Members())) {
 		own := dht.KeyOfOwner(m.PublicKey)
 		out.Members = append(out.Members, api.DhtMember{
 			Id: m.ID.String(), Name: m.Name, Position: hex.EncodeToString(m.Position[:]), Key: hex.EncodeToString(own[:]),
 			Alive: t.Alive(m.ID), Self: m.ID == a.node.ID(),
 		})
+	}
+	return out, nil
+}
+
+// keepers returns who makes new registers.
+func (a *nodeAPI) keepers(ctx context.Context) (api.DhtKeepers, error) {
+	c, err := a.node.Registers().Keepers(ctx)
+	if err != nil {
+		return api.DhtKeepers{}, err
+	}
+	names := a.memberNames()
+	out := api.DhtKeepers{Epoch: int64(c.Epoch), Needed: len(c.Acceptors)/2 + 1, Members: []api.DhtKeeper{}}
+	for _, id := range c.Acceptors {
+		out.Members = append(out.Members, api.DhtKeeper{Id: id.String(), Name: nameIn(names, id), Alive: a.node.DHT().Alive(id)})
 	}
 	return out, nil
 }

@@ -165,7 +165,7 @@ var failures = [...]failure{
 	{errNoNumber, http.StatusConflict, "register_no_number", "Not a whole number", "Only a whole number can be added to."},
 	{paxos.ErrUnknown, http.StatusGatewayTimeout, "register_unknown", "It is not known whether the change was made", "Ask again with the same op: then it is made once."},
 	{paxos.ErrFull, http.StatusInsufficientStorage, "register_full", "No room for another register", "Use a register that there is."},
-	{dht.ErrFounder, http.StatusServiceUnavailable, "register_no_founder", "A new register cannot be made now", "Start the computer that made the network; registers that exist go on without it."},
+	{dht.ErrDirectory, http.StatusServiceUnavailable, "register_no_directory", "A new register cannot be made now", "Start some of the computers that are named; registers that exist go on without them."},
 	{errCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{dht.ErrNoReplica, http.StatusServiceUnavailable, "dht_no_replica", "Nobody who keeps this can be asked", "Are the other computers on?"},
 	{registry.ErrNotFound, http.StatusNotFound, "range_not_found", "No such index", "GET /api/ranges lists them, POST makes one."},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
@@ -22,10 +24,12 @@ type world struct {
 	t       testing.TB
 	calls   *sim.Calls
 	options dht.Options
-	mu      sync.Mutex   // guards members against tables that run
-	members []dht.Member // admitted ones
-	nodes   []*testNode
-	ctx     context.Context
+	// registers: the first node has founded a network whose members keep registers.
+	registers bool
+	mu        sync.Mutex   // guards members against tables that run
+	members   []dht.Member // admitted ones
+	nodes     []*testNode
+	ctx       context.Context
 }
 
 // testNode is one computer: what is on its disk outlives a crash.
@@ -35,12 +39,18 @@ type testNode struct {
 	member   dht.Member
 	store    dht.Store
 	table    *dht.Table
+	promises paxos.Memory // on its disk
+	register *dht.Registers
 	clock    time.Duration // how far its clock is ahead
 	stop     context.CancelFunc
 }
 
 func newWorld(t testing.TB, n int, conditions sim.CallOptions, o dht.Options) *world {
-	w := &world{t: t, calls: sim.NewCalls(conditions), options: o, ctx: t.Context()}
+	return newWorldOf(t, n, conditions, o, false)
+}
+
+func newWorldOf(t testing.TB, n int, conditions sim.CallOptions, o dht.Options, registers bool) *world {
+	w := &world{t: t, calls: sim.NewCalls(conditions), options: o, ctx: t.Context(), registers: registers}
 	for range n {
 		w.admit()
 	}
@@ -86,13 +96,21 @@ func (n *testNode) start() {
 	random := rand.New(rand.NewPCG(1, binary.BigEndian.Uint64(n.member.ID[:])))
 	o.Jitter = func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
 	var table *dht.Table
+	var answer func(proto string) dht.Handler
 	ready := make(chan struct{}) // somebody may ask at once
 	o.Caller = n.w.calls.Add(n.member.ID, func(ctx context.Context, from p2p.ID, proto string, req []byte) ([]byte, error) {
 		<-ready
-		return table.Handlers()[proto](ctx, from, req)
+		return answer(proto)(ctx, from, req)
 	})
 	table = dht.New(o)
 	n.table = table
+	n.register = dht.NewRegisters(dht.RegistersOptions{
+		Table: table, Caller: o.Caller, Store: &n.promises, Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
+	})
+	registers := n.register
+	handlers := registers.Handlers()
+	maps.Copy(handlers, table.Handlers())
+	answer = func(proto string) dht.Handler { return handlers[proto] }
 	close(ready)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(n.w.ctx)
@@ -101,6 +119,13 @@ func (n *testNode) start() {
 			n.w.t.Error(err)
 		}
 	}()
+	if n.w.registers {
+		go func() {
+			if err := registers.Run(ctx); err != nil {
+				n.w.t.Error(err)
+			}
+		}()
+	}
 }
 
 // crash takes a node away.

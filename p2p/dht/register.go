@@ -2,10 +2,12 @@ package dht
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,11 +31,14 @@ const (
 	// maxOpen bounds the handles that are kept open.
 	maxOpen = 4096
 	locate  = 2 * time.Second // how long members have to say where a register is
+	// tendEvery is how often the one who has to looks whether the directory is kept by those
+	// who should.
+	tendEvery = 10 * time.Second
 )
 
-// ErrFounder: a new register needs the member that has founded the network, which is where
-// all members agree to look for registers first.
-var ErrFounder = errors.New("a new register needs the computer that made the network")
+// ErrDirectory: a register that nobody knows is looked for in the directory, and most of those
+// who keep that cannot be asked.
+var ErrDirectory = errors.New("most of the computers that keep the directory of registers are off")
 
 // RegistersOptions configure Registers.
 type RegistersOptions struct {
@@ -52,17 +57,21 @@ type RegistersOptions struct {
 // were nearest to its key when it was made; who is away for long is replaced.
 //
 // Where a register is: whoever has used it knows, and so do its acceptors, which are asked
-// first. For a register that nobody knows, the founder of the network decides once who
-// they are, because two members that see different others must not begin with different
-// acceptors.
+// first. For a register that nobody knows, the directory decides once who they are, because
+// two members that see different others must not begin with different acceptors. The
+// directory is made of registers itself (paxos.Directory). The first of them, its root, began
+// with the founder of the network as its only acceptor, the same for all members for ever;
+// Run gives it five, or three, as soon as so many are there, and a majority of those does
+// without the founder.
 type Registers struct {
-	o        RegistersOptions
-	self     p2p.ID
-	client   *paxos.Client
-	acceptor paxos.Acceptor
+	o         RegistersOptions
+	self      p2p.ID
+	client    *paxos.Client
+	acceptor  paxos.Acceptor
+	directory paxos.Directory
 
-	mu     sync.Mutex // guards all following fields
-	open   map[p2p.Key]*paxos.Register
+	mu     sync.Mutex                  // guards all following fields
+	open   map[p2p.Key]*paxos.Register // by their keys in paxos
 	ears   map[p2p.Key][]*ear
 	absent map[p2p.ID]time.Time // since when acceptors of some register cannot be asked
 }
@@ -75,7 +84,15 @@ func NewRegisters(o RegistersOptions) *Registers {
 	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
 	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store}
+	r.directory.Page = r.page
 	return r
+}
+
+// keyOf returns the key that a register of this network has in package paxos: what this node
+// has promised in a network that it was in before is of other registers.
+func (r *Registers) keyOf(key p2p.Key) p2p.Key {
+	network := r.o.Table.o.Network()
+	return sha256.Sum256(slices.Concat([]byte("shoal register\x00"), network[:], key[:]))
 }
 
 // ear hears what happens to a register while somebody listens.
@@ -85,6 +102,7 @@ type ear struct{ hear func(p2p.Event) }
 // is called: how a change came about. hear must not wait.
 func (r *Registers) Listen(key p2p.Key, hear func(p2p.Event)) (stop func()) {
 	e := &ear{hear}
+	key = r.keyOf(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ears[key] = append(r.ears[key], e)
@@ -211,13 +229,18 @@ func (r *Registers) known(ctx context.Context, register p2p.Key) (c paxos.Config
 
 // register returns the handle of a register.
 func (r *Registers) register(ctx context.Context, key p2p.Key) (*paxos.Register, error) {
+	return r.handle(r.keyOf(key), func() (paxos.Config, error) { return r.find(ctx, key) })
+}
+
+// handle returns the handle of a register of package paxos, which begins with what find finds.
+func (r *Registers) handle(key p2p.Key, find func() (paxos.Config, error)) (*paxos.Register, error) {
 	r.mu.Lock()
 	h := r.open[key]
 	r.mu.Unlock()
 	if h != nil {
 		return h, nil
 	}
-	c, err := r.find(ctx, key)
+	c, err := find()
 	if err != nil {
 		return nil, err
 	}
@@ -239,26 +262,230 @@ func (r *Registers) register(ctx context.Context, key p2p.Key) (*paxos.Register,
 // find finds a configuration of a register: at this node, at members near to it, or by the
 // directory.
 func (r *Registers) find(ctx context.Context, key p2p.Key) (paxos.Config, error) {
-	if c, known, err := r.known(ctx, key); err != nil || known {
+	of := r.keyOf(key)
+	if c, known, err := r.known(ctx, of); err != nil || known {
 		return c, err
 	}
 	near := r.o.Table.view().replicas(key, 2*acceptorsWanted)
-	if c, known := r.hear(ctx, key, near); known {
+	if c, known := r.hear(ctx, of, ids(near)); known {
 		return c, nil
 	}
-	founder, ok := r.o.Founder()
-	if !ok || !r.o.Table.Alive(founder) {
-		return paxos.Config{}, fmt.Errorf("dht: register %x: nobody knows it, and %s cannot be asked: %w", key[:6], r.o.Table.nameOf(founder), ErrFounder)
+	root, err := r.root(ctx)
+	if err != nil {
+		return paxos.Config{}, fmt.Errorf("dht: register %x: %w", key[:6], err)
 	}
-	anchors, err := paxos.NewConfig([]p2p.ID{founder})
+	c, err := r.directory.Locate(ctx, root, of, ids(near[:min(len(near), acceptorsWanted)]))
+	if err != nil {
+		return c, fmt.Errorf("dht: register %x: %w", key[:6], err)
+	}
+	return c, nil
+}
+
+// first returns the root of the directory with the configuration that it began with.
+func (r *Registers) first() (paxos.Place, error) {
+	founder, ok := r.o.Founder()
+	if !ok {
+		return paxos.Place{}, fmt.Errorf("nobody has founded the network: %w", ErrDirectory)
+	}
+	c, err := paxos.NewConfig([]p2p.ID{founder})
+	return paxos.Root(r.o.Table.o.Network(), c), err
+}
+
+// root returns where the directory begins.
+func (r *Registers) root(ctx context.Context) (paxos.Place, error) {
+	at, err := r.first()
+	if err != nil {
+		return at, err
+	}
+	h, err := r.handle(at.Key, func() (paxos.Config, error) { return r.newest(ctx, at) })
+	if err == nil {
+		at.Config, err = h.Config(ctx)
+	}
+	return at, err
+}
+
+// newest returns the newest configuration of a page that can be found out. Any that was decided
+// will do, as long as most of its acceptors can be asked: they know whether there is a newer one.
+func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, error) {
+	best := at.Config
+	if c, known, err := r.known(ctx, at.Key); err != nil {
+		return best, err
+	} else if known && c.Epoch > best.Epoch {
+		best = c
+	}
+	if !r.reachable(best) {
+		near := ids(r.o.Table.view().replicas(at.Key, 2*acceptorsWanted))
+		if c, known := r.hear(ctx, at.Key, append(near, best.Acceptors...)); known && c.Epoch > best.Epoch {
+			best = c
+		}
+	}
+	return best, nil
+}
+
+// reachable reports whether a majority of acceptors can be asked.
+func (r *Registers) reachable(c paxos.Config) bool { return len(r.off(c))*2 < len(c.Acceptors) }
+
+// off returns the acceptors that cannot be asked.
+func (r *Registers) off(c paxos.Config) []p2p.ID {
+	return slices.DeleteFunc(slices.Clone(c.Acceptors), r.o.Table.Alive)
+}
+
+// page opens a page of the directory, for paxos.Directory.
+func (r *Registers) page(ctx context.Context, at paxos.Place) (*paxos.Register, error) {
+	open := func() (*paxos.Register, paxos.Config, error) {
+		h, err := r.handle(at.Key, func() (paxos.Config, error) { return r.newest(ctx, at) })
+		if err != nil {
+			return nil, paxos.Config{}, err
+		}
+		c, err := h.Config(ctx)
+		return h, c, err
+	}
+	h, c, err := open()
+	if err == nil && !r.reachable(c) {
+		r.forget(at.Key) // others may know newer ones
+		h, c, err = open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !r.reachable(c) {
+		r.forget(at.Key)
+		var names []string
+		for _, id := range r.off(c) {
+			names = append(names, r.o.Table.nameOf(id))
+		}
+		return nil, fmt.Errorf("%w: %s", ErrDirectory, strings.Join(names, ", "))
+	}
+	if !at.IsRoot() {
+		r.replaceAbsent(ctx, at.Key, at.Key, h, func(ctx context.Context, c paxos.Config) error {
+			return r.directory.NotePage(ctx, at, c)
+		})
+	}
+	return h, nil
+}
+
+// forget drops a handle.
+func (r *Registers) forget(key p2p.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, key)
+}
+
+// Keepers returns who keeps the root of the directory, as far as this node knows.
+func (r *Registers) Keepers(ctx context.Context) (paxos.Config, error) {
+	at, err := r.first()
 	if err != nil {
 		return paxos.Config{}, err
 	}
-	return paxos.Directory{Client: r.client, Anchors: anchors}.Locate(ctx, key, ids(near[:min(len(near), acceptorsWanted)]))
+	best := at.Config
+	c, _, err := r.known(ctx, at.Key)
+	if err != nil {
+		return best, err
+	}
+	if c.Epoch > best.Epoch {
+		best = c
+	}
+	r.mu.Lock()
+	h := r.open[at.Key]
+	r.mu.Unlock()
+	if h != nil {
+		if c, err = h.Config(ctx); err == nil && c.Epoch > best.Epoch {
+			best = c
+		}
+	}
+	return best, err
+}
+
+// Run keeps the root of the directory with those who should have it, until ctx ends.
+func (r *Registers) Run(ctx context.Context) error {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := r.Tend(ctx); err != nil && ctx.Err() == nil {
+				r.o.Logger.Info("the directory of registers was not given to others", "error", err)
+			}
+		}
+	}
+}
+
+// Tend gives the root of the directory the acceptors that it should have, if that is for this
+// node to do: the first of its acceptors that can be asked does it. Run calls it.
+func (r *Registers) Tend(ctx context.Context) error {
+	at, err := r.first()
+	if err != nil {
+		return nil // there is no network yet
+	}
+	c, known, err := r.known(ctx, at.Key)
+	if err != nil {
+		return err
+	}
+	if !known {
+		c = at.Config
+	}
+	v := r.o.Table.view()
+	if i := slices.IndexFunc(c.Acceptors, func(id p2p.ID) bool { return v.alive[id] }); i < 0 || c.Acceptors[i] != r.self {
+		return nil
+	}
+	next := nextKeepers(c.Acceptors, v, at.Key, r.gone(c.Acceptors, v))
+	if next == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, tendEvery)
+	defer cancel()
+	h, err := r.page(ctx, at)
+	if err != nil {
+		return err
+	}
+	changed, err := h.Replace(ctx, func(current paxos.Config) ([]p2p.ID, error) {
+		if !current.Equal(c) {
+			return current.Acceptors, nil // somebody else has been faster
+		}
+		return next, nil
+	})
+	if err != nil {
+		return err
+	}
+	r.o.Logger.Info("the directory of registers was given to others", "epoch", changed.Epoch, "acceptors", len(changed.Acceptors))
+	return nil
+}
+
+// nextKeepers returns the acceptors that the root of the directory should have, or nil where
+// it has them, or nothing better can be had: five or three of those who can be asked, those
+// it has first. An even number would tolerate no more absent ones than the odd one below.
+// Where few are on, it stays with those it has: they come back.
+func nextKeepers(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) []p2p.ID {
+	const least = 3
+	var out []p2p.ID
+	for _, id := range current {
+		if !gone[id] {
+			out = append(out, id)
+		}
+	}
+	kept := len(out)
+	for _, m := range v.replicas(key, 2*acceptorsWanted) {
+		if len(out) < acceptorsWanted && !slices.Contains(out, m.ID) {
+			out = append(out, m.ID)
+		}
+	}
+	switch {
+	case len(out) < least, len(out) < acceptorsWanted && kept > least:
+		return nil
+	case len(out) < acceptorsWanted:
+		out = out[:least]
+	}
+	slices.SortFunc(out, p2p.ID.Compare)
+	if slices.Equal(out, current) {
+		return nil
+	}
+	return out
 }
 
 // hear asks members which configuration they know as acceptors; the newest is returned.
-func (r *Registers) hear(ctx context.Context, key p2p.Key, members []Member) (best paxos.Config, known bool) {
+func (r *Registers) hear(ctx context.Context, key p2p.Key, members []p2p.ID) (best paxos.Config, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, locate)
 	defer cancel()
 	req, err := wire.Marshal(locateRequest{key})
@@ -267,9 +494,9 @@ func (r *Registers) hear(ctx context.Context, key p2p.Key, members []Member) (be
 	}
 	var mu sync.Mutex // guards best and known
 	ask := map[p2p.ID]struct{}{}
-	for _, m := range members {
-		if m.ID != r.self {
-			ask[m.ID] = struct{}{}
+	for _, id := range members {
+		if id != r.self {
+			ask[id] = struct{}{}
 		}
 	}
 	each(ask, func(to p2p.ID, _ struct{}) {
@@ -305,7 +532,7 @@ func (r *Registers) Update(ctx context.Context, key p2p.Key, op *paxos.Op, f pax
 	if err != nil {
 		return paxos.Result{}, err
 	}
-	r.replaceAbsent(ctx, key, h)
+	r.tendTo(ctx, key, h)
 	return h.Update(ctx, op, f)
 }
 
@@ -315,13 +542,26 @@ func (r *Registers) Read(ctx context.Context, key p2p.Key) (paxos.Result, error)
 	if err != nil {
 		return paxos.Result{}, err
 	}
-	r.replaceAbsent(ctx, key, h)
+	r.tendTo(ctx, key, h)
 	return h.Read(ctx)
 }
 
-// replaceAbsent puts other members in the place of acceptors that are members no more, or
-// away for long. That it fails does no harm: the next one tries again.
-func (r *Registers) replaceAbsent(ctx context.Context, key p2p.Key, h *paxos.Register) {
+// tendTo replaces absent acceptors of a register, which the directory is told.
+func (r *Registers) tendTo(ctx context.Context, key p2p.Key, h *paxos.Register) {
+	of := r.keyOf(key)
+	r.replaceAbsent(ctx, key, of, h, func(ctx context.Context, c paxos.Config) error {
+		root, err := r.root(ctx)
+		if err == nil {
+			err = r.directory.Note(ctx, root, of, c)
+		}
+		return err
+	})
+}
+
+// replaceAbsent puts other members, those nearest to key, in the place of acceptors that
+// are members no more, or away for long, and has that noted. That it fails does no harm:
+// the next one tries again.
+func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos.Register, note func(context.Context, paxos.Config) error) {
 	c, err := h.Config(ctx)
 	if err != nil {
 		return
@@ -341,14 +581,8 @@ func (r *Registers) replaceAbsent(ctx context.Context, key p2p.Key, h *paxos.Reg
 		r.o.Logger.Info("acceptors not replaced", "error", err)
 		return
 	}
-	founder, ok := r.o.Founder()
-	if !ok {
-		return
-	}
-	if anchors, err := paxos.NewConfig([]p2p.ID{founder}); err == nil {
-		if err := (paxos.Directory{Client: r.client, Anchors: anchors}).Note(ctx, key, changed); err != nil {
-			r.o.Logger.Debug("new acceptors not noted", "error", err)
-		}
+	if err := note(ctx, changed); err != nil {
+		r.o.Logger.Debug("new acceptors not noted", "register", fmt.Sprintf("%x", of[:6]), "error", err)
 	}
 }
 

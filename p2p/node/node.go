@@ -254,6 +254,7 @@ func (n *Node) run() {
 		"access":    n.watchAccess,
 		"sources":   n.watchLinks,
 		"table":     n.table.Run,
+		"registers": n.registers.Run,
 	}
 	if n.publisher != nil {
 		parts["publisher"] = n.publisher.Run

@@ -4,10 +4,37 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
 )
+
+// TestRegisterWithoutFounder: the computer that made the network is off before anybody has
+// used a register.
+func TestRegisterWithoutFounder(t *testing.T) {
+	nodes := class(t, "Ada", "Ben", "Chiara", "Dmitri")
+	ctx := t.Context()
+	for {
+		if err := nodes[0].Registers().Tend(ctx); err != nil { // what happens by itself, every ten seconds
+			t.Fatal(err)
+		}
+		if c, err := nodes[0].Registers().Keepers(ctx); err == nil && c.Epoch > 1 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := nodes[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range nodes[1:] {
+		op := paxos.NewOp()
+		r, err := n.Registers().Update(ctx, dht.KeyOf("new"), &op, func(old []byte, _ bool) ([]byte, error) { return append(old, 'x'), nil })
+		if err != nil || len(r.Data) != i+1 {
+			t.Errorf("%s: %q, %v", n.Name(), r.Data, err)
+		}
+	}
+}
 
 // TestRegister: counters that several nodes increase at the same time count each step once,
 // also when one of them is gone.

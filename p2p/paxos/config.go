@@ -118,9 +118,24 @@ func (c Config) Encode() ([]byte, error) {
 	return b, nil
 }
 
+// configHead is how many bytes stand before the IDs.
+const configHead = 8 + 2
+
+// encodedConfig returns how many bytes the configuration has that b begins with.
+func encodedConfig(b []byte) (int, error) {
+	if len(b) < configHead {
+		return 0, fmt.Errorf("%w: a configuration of %d bytes", ErrMalformed, len(b))
+	}
+	n := configHead + len(p2p.ID{})*(int(b[8])+int(b[9]))
+	if n > len(b) {
+		return 0, fmt.Errorf("%w: a configuration of %d bytes, of which there are %d", ErrMalformed, n, len(b))
+	}
+	return n, nil
+}
+
 // Decode reads that form. Errors: ErrMalformed.
 func (c *Config) Decode(b []byte) error {
-	const head = 8 + 2
+	const head = configHead
 	if len(b) < head || len(b) != head+len(p2p.ID{})*(int(b[8])+int(b[9])) {
 		return fmt.Errorf("%w: a configuration of %d bytes", ErrMalformed, len(b))
 	}

@@ -68,12 +68,26 @@
 // written ([Directory.Locate]). By the claim, all nodes that ever get a configuration of
 // epoch 1 get the same one, whatever they see and propose.
 //
-// What remains is that everybody has the same configuration of epoch 1 for the directory's
-// own registers, its anchors. It must come from something that cannot differ between the
-// members of one network, such as its first statement, of which the network's ID is the
-// hash; never from a view of who is there. The anchors can be replaced afterwards, register
-// by register, like all acceptors. A majority of them must be there whenever a node uses a
-// register for the first time, and only then.
+// The directory's own registers are pages of a tree ([Page]): each has the entries of a few
+// registers, and where it is full the first configurations of the pages below it, of which
+// the register's key chooses one. An entry stays on its page, and a page that has children
+// gets no entries any more: so whoever looks for a register takes the same way, and comes to
+// the page that has its entry, or to one that has room for it and is the only one where it
+// can ever be entered. A page below begins as its parent says, once for all, like any register.
+//
+// What remains is the first page, the root. Everybody must have the same configuration of
+// epoch 1 for it: from something that cannot differ between the members of one network, such
+// as its first statement, which names the founder; never from a view of who is there. That
+// is one acceptor, which can be off. But the root is a register as well: the founder gives it
+// to several as soon as they are there, by an ordinary change of epoch, and from then on a
+// majority of those does without him. Nothing else is agreed upon by him, not even who they
+// are to be: of two who try, by the proof, one succeeds. Who knows epoch 1 only asks members
+// for a newer one, of which any will do that was decided: the claim needs no more. As long as
+// nobody but the founder has the root, a new register needs him; two computers cannot
+// have it otherwise, as one of them alone is no majority that the other one's could meet.
+//
+// A majority of the acceptors of a page must be there whenever a node uses a register for
+// the first time of which no acceptor near to it knows, and only then.
 //
 // Acceptors guard the rule: one that knows a configuration for an epoch refuses every
 // other one, and the proposer ends with [ErrConfig].

@@ -211,6 +211,19 @@ func TestStorm(t *testing.T) {
 	report(t, failed, sum)
 }
 
+// TestWithoutFounder: the only one who kept the directory gives it to others and goes for
+// ever, at the beginning, while people use a register for the first time, among many others.
+func TestWithoutFounder(t *testing.T) {
+	failed, sum := worlds(t, *seeds, func(seed uint64) settings {
+		return settings{
+			seed: seed, nodes: 7, people: 4, ops: 8, chaos: 90 * time.Second, founder: true, crowd: int(seed%3) * 15,
+			loss: []float64{0, 0.1}[seed%2], double: 0.1, late: 0.03, views: true,
+			crashes: seed%3 > 0, cuts: seed%5 < 3, replace: seed%4 < 2,
+		}
+	})
+	report(t, failed, sum)
+}
+
 // TestAppenders: twenty people append to one value, while every minute a tenth of a
 // hundred nodes goes for ever and others come.
 func TestAppenders(t *testing.T) {

@@ -271,20 +271,25 @@ func TestReplaceAll(t *testing.T) {
 	})
 }
 
+// directoryOf returns the directory as a client sees it.
+func directoryOf(c *Client) *Directory {
+	return &Directory{Page: func(_ context.Context, at Place) (*Register, error) { return c.Open(at.Key, at.Config) }}
+}
+
 // TestDirectory: people who see different members, all of them others, get one register.
 func TestDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMesh(40)
-		anchors := config(t, 1, 2, 3)
+		root := Root(p2p.ID{1}, config(t, 1, 2, 3))
 		var mu sync.Mutex
 		found := map[string]bool{}
 		var wg sync.WaitGroup
 		for i := range byte(8) {
 			client := NewClient(id(100+i), m, nil)
 			t.Cleanup(client.Close)
-			d := Directory{Client: client, Anchors: anchors}
+			d := directoryOf(client)
 			wg.Go(func() {
-				c, err := d.Locate(t.Context(), p2p.Key{7}, []p2p.ID{id(10 + 3*i), id(11 + 3*i), id(12 + 3*i)})
+				c, err := d.Locate(t.Context(), root, p2p.Key{7}, []p2p.ID{id(10 + 3*i), id(11 + 3*i), id(12 + 3*i)})
 				if err != nil {
 					t.Error(err)
 					return
@@ -303,8 +308,8 @@ func TestDirectory(t *testing.T) {
 		wg.Wait()
 		client := NewClient(id(99), m, nil)
 		t.Cleanup(client.Close)
-		d := Directory{Client: client, Anchors: anchors}
-		c, err := d.Locate(t.Context(), p2p.Key{7}, []p2p.ID{id(40)})
+		d := directoryOf(client)
+		c, err := d.Locate(t.Context(), root, p2p.Key{7}, []p2p.ID{id(40)})
 		if err != nil || len(found) != 1 || !found[fmt.Sprint(c)] {
 			t.Fatalf("%d configurations, then %v, %v", len(found), c, err)
 		}
@@ -317,15 +322,15 @@ func TestDirectory(t *testing.T) {
 		}
 		next, err := r.Replace(t.Context(), func(Config) ([]p2p.ID, error) { return []p2p.ID{id(5)}, nil })
 		if err == nil {
-			err = d.Note(t.Context(), p2p.Key{7}, next)
+			err = d.Note(t.Context(), root, p2p.Key{7}, next)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Note(t.Context(), p2p.Key{7}, c); err != nil {
+		if err := d.Note(t.Context(), root, p2p.Key{7}, c); err != nil {
 			t.Fatal(err)
 		}
-		if c, err := d.Locate(t.Context(), p2p.Key{7}, []p2p.ID{id(40)}); err != nil || !c.Equal(next) {
+		if c, err := d.Locate(t.Context(), root, p2p.Key{7}, []p2p.ID{id(40)}); err != nil || !c.Equal(next) {
 			t.Errorf("after the change it is at %v, %v", c, err)
 		}
 	})

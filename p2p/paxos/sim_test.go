@@ -36,7 +36,7 @@ type sim struct {
 
 type settings struct {
 	seed      uint64
-	nodes     int // of which the first `anchors` keep the directory
+	nodes     int // of which the first `anchors` keep the directory at first
 	people    int
 	ops       int           // of each person
 	chaos     time.Duration // how long there is bad luck
@@ -51,6 +51,8 @@ type settings struct {
 	views     bool          // people see different members, each their own
 	noDir     bool          // and trust in what they see
 	appending bool          // people do nothing but append
+	founder   bool          // the first node alone keeps the directory, gives it to others, and goes for ever
+	crowd     int           // other registers that people have come before with
 }
 
 const anchors = 5
@@ -283,7 +285,7 @@ func (s *sim) anchorConfig() Config {
 // few of his own.
 func (s *sim) view() []p2p.ID {
 	if s.views {
-		return s.some(1+2*s.random.IntN(3), func(n *simNode) bool { return !n.gone })
+		return s.some(1+2*s.random.IntN(3), func(n *simNode) bool { return !n.gone && !(s.founder && n.name == 0) })
 	}
 	return s.anchorConfig().Acceptors[:3]
 }
@@ -299,7 +301,26 @@ func (s *sim) some(n int, fit func(*simNode) bool) []p2p.ID {
 	return ids
 }
 
-// locate finds the register's configuration for somebody on a node.
+// network is the one that everybody is in.
+var network = p2p.ID{9}
+
+// root is where the directory begins for somebody on a node: with what all know, or what
+// others say that can be asked, who may be a few only.
+func (s *sim) root() Place {
+	c := s.anchorConfig()
+	if s.founder {
+		c, _ = NewConfig([]p2p.ID{s.nodes[0].id})
+	}
+	at := Root(network, c)
+	for _, id := range s.some(max(3, len(s.nodes)*3/4), func(n *simNode) bool { return n.up }) {
+		if heard := s.node(id).memory[at.Key].Config; heard.Epoch > at.Config.Epoch {
+			at.Config = heard
+		}
+	}
+	return at
+}
+
+// locate finds the configuration of theRegister for somebody on a node.
 func (s *sim) locate(n *simNode, view []p2p.ID, found func(Config)) {
 	initial, err := NewConfig(view)
 	if err != nil {
@@ -309,20 +330,77 @@ func (s *sim) locate(n *simNode, view []p2p.ID, found func(Config)) {
 		found(initial)
 		return
 	}
-	s.write(n, Establish(initial), found)
+	s.enter(n, s.root(), theRegister, initial, found)
 }
 
-// write changes the directory's entry; found is not called if that fails.
-func (s *sim) write(n *simNode, f Transform, found func(Config)) {
+// enter goes from page to page until one has the register.
+func (s *sim) enter(n *simNode, at Place, register p2p.Key, initial Config, found func(Config)) {
+	s.write(n, at, Enter(register, initial), func(p Page) {
+		c, next, here, err := p.Find(at, register)
+		switch {
+		case err != nil:
+			s.wrong = append(s.wrong, err.Error())
+		case here:
+			found(c)
+		default:
+			s.enter(n, next, register, initial, found)
+		}
+	})
+}
+
+// note writes down that theRegister has others.
+func (s *sim) note(n *simNode, at Place, c Config) {
+	s.write(n, at, Advance(at, theRegister, c), func(Page) {})
+	s.write(n, at, Enter(theRegister, c), func(p Page) { // to follow: it is there
+		if _, next, here, err := p.Find(at, theRegister); err == nil && !here {
+			s.note(n, next, c)
+		}
+	})
+}
+
+// write changes a page; done is not called if that fails.
+func (s *sim) write(n *simNode, at Place, f Transform, done func(Page)) {
 	op := s.newOp()
-	n.session(DirectoryKey(theRegister), s.anchorConfig()).begin(time.Minute,
+	n.session(at.Key, at.Config).begin(time.Minute,
 		func(p *Proposer) Output { return p.Update(&op, f) },
 		func(o Output) {
-			var c Config
-			if o.Err == nil && c.Decode(o.Result.Data) == nil {
-				found(c)
+			var p Page
+			if (o.Err == nil || errors.Is(o.Err, errKept)) && p.Decode(o.Result.Data) == nil {
+				done(p)
 			}
 		})
+}
+
+// found lets the first node, which has founded the network, give the directory to others, and
+// then go for ever.
+func (s *sim) found() {
+	n := s.nodes[0]
+	if n.gone {
+		return
+	}
+	retry := func() { s.after(2*time.Second, s.found) }
+	if !n.up {
+		retry()
+		return
+	}
+	keepers := append(s.some(4, func(m *simNode) bool { return m.up && m != n }), n.id)
+	at := s.root()
+	n.session(at.Key, at.Config).begin(20*time.Second, func(p *Proposer) Output {
+		return p.Replace(func(c Config) ([]p2p.ID, error) {
+			if c.Epoch > 1 {
+				return c.Acceptors, nil
+			}
+			return keepers, nil
+		})
+	}, func(o Output) {
+		if o.Err != nil {
+			retry()
+			return
+		}
+		n.gone = true
+		s.logf("node %d has given the directory to%s, and goes for ever", n.name, " "+s.names(o.Result.Config.Acceptors))
+		n.crash()
+	})
 }
 
 func (s *sim) newOp() Op {
@@ -566,8 +644,8 @@ func (s *sim) operator() {
 		x.begin(30*time.Second, func(p *Proposer) Output {
 			return p.Replace(func(c Config) ([]p2p.ID, error) { return s.renewed(c), nil })
 		}, func(o Output) {
-			if o.Err == nil && o.Result.Config.Epoch > 1 {
-				s.write(n, Advance(o.Result.Config), func(Config) {})
+			if o.Err == nil && o.Result.Config.Epoch > 1 && !s.noDir {
+				s.note(n, s.root(), o.Result.Config)
 			}
 		})
 	})
@@ -593,7 +671,7 @@ func (s *sim) renewed(c Config) []p2p.ID {
 		keep = nil // all at once
 	}
 	keep = keep[:min(len(keep), max(0, want-1))]
-	return append(keep, s.some(want-len(keep), func(n *simNode) bool { return n.up && !slices.Contains(keep, n.id) })...)
+	return append(keep, s.some(want-len(keep), func(n *simNode) bool { return n.up && !slices.Contains(keep, n.id) && !(s.founder && n.name == 0) })...)
 }
 
 // nemesis brings bad luck.
@@ -652,9 +730,11 @@ func (s *sim) turnover() {
 
 // canLose reports whether all configurations that can matter keep a majority.
 func (s *sim) canLose(lost *simNode) bool {
-	newest := uint64(0)
+	registers := map[p2p.Key]uint64{} // and their newest epochs
 	for _, n := range s.nodes {
-		newest = max(newest, n.disk[theRegister].Config.Epoch)
+		for key, st := range n.disk {
+			registers[key] = max(registers[key], st.Config.Epoch)
+		}
 	}
 	fits := func(set []p2p.ID) bool {
 		there := 0
@@ -666,19 +746,31 @@ func (s *sim) canLose(lost *simNode) bool {
 		return len(set) == 0 || there >= majority(len(set))
 	}
 	for _, n := range s.nodes {
-		for _, st := range []State{n.disk[theRegister], n.memory[theRegister]} {
-			c := st.Config
-			if c.Epoch+1 >= newest && !(fits(c.Acceptors) && fits(c.Joint)) {
-				return false
+		for key, newest := range registers {
+			for _, st := range []State{n.disk[key], n.memory[key]} {
+				c := st.Config
+				if c.Epoch+1 >= newest && !(fits(c.Acceptors) && fits(c.Joint)) {
+					return false
+				}
+				if next := st.Value.Next; next != nil && next.Epoch >= newest && !(fits(next.Acceptors) && fits(next.Joint)) {
+					return false
+				}
 			}
-			if next := st.Value.Next; next != nil && next.Epoch >= newest && !(fits(next.Acceptors) && fits(next.Joint)) {
-				return false
+			// The directory may still lead to older ones: one of those must be left.
+			var p Page
+			if v := n.disk[key].Value; key == theRegister || !v.Exists || p.Decode(v.Data) != nil {
+				continue
 			}
-		}
-		// The directory may still lead to older ones: one of those must be left.
-		var c Config
-		if v := n.disk[DirectoryKey(theRegister)].Value; v.Exists && c.Decode(v.Data) == nil && !fits(c.Acceptors) {
-			return false
+			for _, e := range p.Entries {
+				if e.Register == theRegister && !fits(e.Config.Acceptors) {
+					return false
+				}
+			}
+			for _, c := range p.Children {
+				if !fits(c.Acceptors) {
+					return false
+				}
+			}
 		}
 	}
 	return true
@@ -696,6 +788,18 @@ func (s *sim) run() {
 		p := &person{s: s, name: i, n: n, view: s.view(), left: s.ops, busy: true}
 		s.people = append(s.people, p)
 		s.after(s.between(0, 2*time.Second), p.next)
+	}
+	for i := range s.crowd {
+		s.after(s.between(0, 2*time.Second), func() {
+			n := s.nodes[s.random.IntN(len(s.nodes))]
+			initial, err := NewConfig(s.view())
+			if err == nil && n.up {
+				s.enter(n, s.root(), p2p.Key{2, byte(i)}, initial, func(Config) {})
+			}
+		})
+	}
+	if s.founder {
+		s.after(s.between(0, 3*time.Second), s.found)
 	}
 	s.after(time.Second, s.nemesis)
 	if s.replace {

@@ -1098,7 +1098,10 @@ type Dht struct {
 	Bytes int64 `json:"bytes"`
 
 	// Churn What was seen of members who leave, and how many copies follow from it
-	Churn     DhtChurn    `json:"churn"`
+	Churn DhtChurn `json:"churn"`
+
+	// Keepers Who keeps the root of the directory of registers. A majority of them has to be on to make a new register; those that exist have their own
+	Keepers   DhtKeepers  `json:"keepers"`
 	Locations int         `json:"locations"`
 	Members   []DhtMember `json:"members"`
 
@@ -1198,6 +1201,24 @@ type DhtItemStored struct {
 	Domain   string    `json:"domain"`
 	Location string    `json:"location"`
 	Status   DhtStatus `json:"status"`
+}
+
+// DhtKeeper defines model for DhtKeeper.
+type DhtKeeper struct {
+	// Alive It can be asked now
+	Alive bool   `json:"alive"`
+	Id    string `json:"id"`
+	Name  string `json:"name"`
+}
+
+// DhtKeepers Who keeps the root of the directory of registers. A majority of them has to be on to make a new register; those that exist have their own
+type DhtKeepers struct {
+	// Epoch Grows with each change; 1: the member that made the network
+	Epoch   int64       `json:"epoch"`
+	Members []DhtKeeper `json:"members"`
+
+	// Needed How many of them have to be on
+	Needed int `json:"needed"`
 }
 
 // DhtKept defines model for DhtKept.

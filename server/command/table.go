@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/server/api"
@@ -85,6 +86,7 @@ func (s dhtStatusCmd) Run(c *console) error {
 	}
 	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", count(d.Records, "record"), count(d.Locations, "key"), bytesText(d.Bytes))
 	c.tellCopies(d)
+	fmt.Fprintf(c.Stdout, "cas      %s\n", keepersText(d.Keepers))
 	fmt.Fprintf(c.Stdout, "domains  %s\n", ruleText(d.Rules.Domain))
 	fmt.Fprintf(c.Stdout, "entries  %s\n\n", ruleText(d.Rules.Entry))
 	var rows [][]string
@@ -92,6 +94,19 @@ func (s dhtStatusCmd) Run(c *console) error {
 		rows = append(rows, []string{m.Position[:12], nodeName(m.Name, m.Id), yesText(m.Self, "this node") + yesText(!m.Alive, "not linked")})
 	}
 	return table(c.Stdout, []string{"POSITION", "MEMBER", ""}, rows)
+}
+
+// keepersText says who makes new registers.
+func keepersText(k api.DhtKeepers) string {
+	var names []string
+	for _, m := range k.Members {
+		names = append(names, nodeName(m.Name, m.Id)+yesText(!m.Alive, " (off)"))
+	}
+	who := strings.Join(names, ", ")
+	if len(names) == 1 {
+		return "new registers are made with " + who
+	}
+	return fmt.Sprintf("new registers are made with %d of %s", k.Needed, who)
 }
 
 func ruleText(r api.DhtRule) string {

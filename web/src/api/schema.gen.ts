@@ -1528,10 +1528,28 @@ export interface components {
             /** @description All that in a sentence */
             reason: string;
         };
+        /** @description Who keeps the root of the directory of registers. A majority of them has to be on to make a new register; those that exist have their own */
+        DhtKeepers: {
+            /**
+             * Format: int64
+             * @description Grows with each change; 1: the member that made the network
+             */
+            epoch: number;
+            /** @description How many of them have to be on */
+            needed: number;
+            members: components["schemas"]["DhtKeeper"][];
+        };
+        DhtKeeper: {
+            id: string;
+            name: string;
+            /** @description It can be asked now */
+            alive: boolean;
+        };
         Dht: {
             /** @description How many members keep each record */
             replicas: number;
             churn: components["schemas"]["DhtChurn"];
+            keepers: components["schemas"]["DhtKeepers"];
             rules: components["schemas"]["DhtRules"];
             /** @description That this node keeps, tombstones too */
             records: number;

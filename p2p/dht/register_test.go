@@ -1,0 +1,122 @@
+package dht_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
+)
+
+// increase makes a change that counts.
+func (n *testNode) increase(key string) (int, error) {
+	ctx, cancel := context.WithTimeout(n.w.ctx, 20*time.Second)
+	defer cancel()
+	op := paxos.NewOp()
+	r, err := n.register.Update(ctx, dht.KeyOf(key), &op, func(old []byte, exists bool) ([]byte, error) {
+		if !exists {
+			return []byte("1"), nil
+		}
+		i, err := strconv.Atoi(string(old))
+		return strconv.AppendInt(nil, int64(i)+1, 10), err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(r.Data))
+}
+
+func (n *testNode) count(key string, want int) {
+	n.w.t.Helper()
+	if got, err := n.increase(key); err != nil || got != want {
+		n.w.t.Errorf("%s counts %s to %d, %v, want %d", n.member.Name, key, got, err, want)
+	}
+}
+
+// TestRegisterWithoutFounder: the one who made the network goes before anybody has used a
+// register. Those who have got the directory make new ones, as long as most of them are on.
+func TestRegisterWithoutFounder(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		keepers, err := w.nodes[0].register.Keepers(w.ctx)
+		if err != nil || keepers.Epoch != 2 || len(keepers.Acceptors) != 5 {
+			t.Fatalf("the directory is kept by %+v, %v", keepers, err)
+		}
+		var first, rest []*testNode // of those who keep the directory, and the others
+		for _, n := range w.nodes[1:] {
+			if contains(keepers, n) {
+				first = append(first, n)
+			} else {
+				rest = append(rest, n)
+			}
+		}
+		w.nodes[0].crash()
+		time.Sleep(time.Second)
+		rest[0].count("a", 1)
+		first[0].count("a", 2)
+		for i := range 60 { // more than one page has
+			w.nodes[1+i%7].count(strconv.Itoa(i), 1)
+			w.nodes[1+(i+3)%7].count(strconv.Itoa(i), 2)
+		}
+		// Somebody who knows nothing any more.
+		rest[1].crash()
+		rest[1].start()
+		rest[1].count("59", 3)
+		rest[1].count("new", 1)
+		first[0].crash() // three of five are left
+		time.Sleep(time.Second)
+		rest[1].count("newer", 1)
+		first[1].crash()
+		rest[0].crash()
+		rest[0].start() // and has not seen a page of the directory
+		time.Sleep(time.Second)
+		if _, err := rest[0].increase("newest"); !errors.Is(err, dht.ErrDirectory) {
+			t.Errorf("two of five keep the directory: %v", err)
+		}
+		w.nodes[0].start() // the founder is back, one of the five
+		time.Sleep(time.Second)
+		rest[0].count("newest", 1)
+		w.nodes[0].count("a", 3)
+		w.nodes[0].count("newest", 2)
+		// Who is away for long is replaced.
+		time.Sleep(11 * time.Minute)
+		w.nodes[0].count("newest", 3)
+		keepers, err = w.nodes[0].register.Keepers(w.ctx)
+		if err != nil || keepers.Epoch < 3 || len(keepers.Acceptors) != 5 || contains(keepers, first[0]) || contains(keepers, first[1]) {
+			t.Errorf("11 minutes later the directory is kept by %+v, %v", keepers, err)
+		}
+	})
+}
+
+func contains(c paxos.Config, n *testNode) bool {
+	for _, id := range c.Acceptors {
+		if id == n.member.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// TestRegisterOfFew: with two computers the directory stays with the one who made the network.
+func TestRegisterOfFew(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 2, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		if c, err := w.nodes[0].register.Keepers(w.ctx); err != nil || c.Epoch != 1 {
+			t.Errorf("the directory is kept by %+v, %v", c, err)
+		}
+		w.nodes[1].count("a", 1)
+		w.nodes[0].count("a", 2)
+		w.nodes[0].crash()
+		time.Sleep(time.Second)
+		if _, err := w.nodes[1].increase("b"); !errors.Is(err, dht.ErrDirectory) {
+			t.Errorf("without the founder: %v", err)
+		}
+	})
+}
