@@ -151,6 +151,9 @@ func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
 	if out.Keepers, err = a.keepers(ctx); err != nil {
 		return api.Dht{}, err
 	}
+	if out.Memory, err = a.memory(ctx); err != nil {
+		return api.Dht{}, err
+	}
 	for _, m := range t.Nearest(p2p.Key{}, len(a.node.Members())) {
 		own := dht.KeyOfOwner(m.PublicKey)
 		out.Members = append(out.Members, api.DhtMember{
@@ -171,6 +174,22 @@ func (a *nodeAPI) keepers(ctx context.Context) (api.DhtKeepers, error) {
 	out := api.DhtKeepers{Epoch: int64(c.Epoch), Needed: len(c.Acceptors)/2 + 1, Members: []api.DhtKeeper{}}
 	for _, id := range c.Acceptors {
 		out.Members = append(out.Members, api.DhtKeeper{Id: id.String(), Name: nameIn(names, id), Alive: a.node.DHT().Alive(id)})
+	}
+	return out, nil
+}
+
+// memory says what became of what this node has promised.
+func (a *nodeAPI) memory(ctx context.Context) (api.DhtMemory, error) {
+	age, found, err := a.node.Registers().Memory(ctx)
+	if err != nil {
+		return api.DhtMemory{}, err
+	}
+	out := api.DhtMemory{Changes: int64(min(age.Changes, 1<<63-1)), Times: int(age.Life)}
+	if found != nil {
+		out.Found, out.By, out.ByName = new(found.At.UTC()), new(found.By.String()), new(nameIn(a.memberNames(), found.By))
+		if found.Seen.Changes > found.Was.Changes {
+			out.Missing = new(int64(min(found.Seen.Changes-found.Was.Changes, 1<<63-1)))
+		}
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
@@ -16,10 +17,114 @@ import (
 const maxRegisters = 100_000
 
 // registerStore keeps what this node has promised in state.db.
-type registerStore struct{ db *DB }
+type registerStore struct {
+	db *DB
+
+	mu  sync.Mutex // guards age
+	age *paxos.Age // as it is in the database; nil: it has not been read
+}
 
 // Registers returns the store of this node as an acceptor of registers.
-func (s *Store) Registers() paxos.Store { return registerStore{s.state} }
+func (s *Store) Registers() paxos.Store { return s.registers }
+
+// Age implements paxos.Store.
+func (s *registerStore) Age(ctx context.Context) (paxos.Age, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.age != nil {
+		return *s.age, ctx.Err()
+	}
+	var age paxos.Age
+	err := s.db.Read(ctx, func(q Queryer) (err error) {
+		age, err = readAge(ctx, q)
+		return err
+	})
+	if err != nil {
+		return age, fmt.Errorf("store: %w", err)
+	}
+	s.age = &age
+	return age, nil
+}
+
+// grown notes an age that is in the database now.
+func (s *registerStore) grown(age paxos.Age) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.age == nil || s.age.Behind(age) {
+		s.age = &age
+	}
+}
+
+func readAge(ctx context.Context, q Queryer) (age paxos.Age, err error) {
+	var changes int64
+	err = q.QueryRowContext(ctx, `SELECT life, changes FROM acceptor`).Scan(&age.Life, &changes)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return age, fmt.Errorf("read the age of the registers: %w", err)
+	}
+	age.Changes = uint64(changes)
+	return age, nil
+}
+
+func writeAge(ctx context.Context, tx *sql.Tx, age paxos.Age) error {
+	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO acceptor (id, life, changes) VALUES (1, ?, ?)`, age.Life, int64(age.Changes)); err != nil {
+		return fmt.Errorf("write the age of the registers: %w", err)
+	}
+	return nil
+}
+
+// Renew implements paxos.Store.
+func (s *registerStore) Renew(ctx context.Context, seen paxos.Age) (paxos.Age, error) {
+	var age paxos.Age
+	err := s.db.Write(ctx, func(tx *sql.Tx) (err error) {
+		if age, err = readAge(ctx, tx); err != nil || !age.Behind(seen) {
+			return err
+		}
+		age = age.Renewed(seen)
+		return writeAge(ctx, tx, age)
+	})
+	if err != nil {
+		return age, fmt.Errorf("store: begin a new life: %w", err)
+	}
+	s.grown(age)
+	return age, nil
+}
+
+// Remember implements paxos.Store.
+func (s *registerStore) Remember(ctx context.Context, seen map[p2p.ID]paxos.Attest) error {
+	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+		for id, a := range seen {
+			_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO acceptor_seen (member, life, changes, sig) VALUES (?, ?, ?, ?)`,
+				id[:], a.Age.Life, int64(a.Age.Changes), a.Sig)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store: remember the ages of %d acceptors: %w", len(seen), err)
+	}
+	return nil
+}
+
+// Remembered implements paxos.Store.
+func (s *registerStore) Remembered(ctx context.Context) (map[p2p.ID]paxos.Attest, error) {
+	seen := map[p2p.ID]paxos.Attest{}
+	err := s.db.query(ctx, func(rows *sql.Rows) error {
+		var id, sig []byte
+		var life byte
+		var changes int64
+		if err := rows.Scan(&id, &life, &changes, &sig); err != nil {
+			return err
+		}
+		seen[p2p.ID(id)] = paxos.Attest{Age: paxos.Age{Life: life, Changes: uint64(changes)}, Sig: sig}
+		return nil
+	}, `SELECT member, life, changes, sig FROM acceptor_seen`)
+	if err != nil {
+		return nil, fmt.Errorf("store: remembered ages of acceptors: %w", err)
+	}
+	return seen, nil
+}
 
 // registerState is a paxos.State as it is kept.
 type registerState struct {
@@ -31,8 +136,9 @@ type registerState struct {
 }
 
 // Change implements paxos.Store.
-func (s registerStore) Change(ctx context.Context, registers []p2p.Key, decide func([]paxos.State) error) error {
+func (s *registerStore) Change(ctx context.Context, registers []p2p.Key, decide func([]paxos.State) error) error {
 	var refused error // of decide: it is returned as it is
+	var age paxos.Age
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		before := make([][]byte, len(registers))
 		states := make([]paxos.State, len(registers))
@@ -45,14 +151,25 @@ func (s registerStore) Change(ctx context.Context, registers []p2p.Key, decide f
 		if refused = decide(states); refused != nil {
 			return refused
 		}
-		added := 0
+		added, changed := 0, false
 		for i, key := range registers {
-			after, err := writeRegister(ctx, tx, key, before[i], states[i])
+			written, err := writeRegister(ctx, tx, key, before[i], states[i])
 			if err != nil {
 				return err
 			}
-			if after && before[i] == nil {
+			changed = changed || written
+			if written && before[i] == nil {
 				added++
+			}
+		}
+		if changed {
+			var err error
+			if age, err = readAge(ctx, tx); err != nil {
+				return err
+			}
+			age.Changes++
+			if err := writeAge(ctx, tx, age); err != nil {
+				return err
 			}
 		}
 		if added == 0 {
@@ -69,6 +186,7 @@ func (s registerStore) Change(ctx context.Context, registers []p2p.Key, decide f
 	})
 	switch {
 	case err == nil:
+		s.grown(age)
 		return nil
 	case refused != nil:
 		return refused
@@ -91,13 +209,16 @@ func readRegister(ctx context.Context, tx *sql.Tx, key p2p.Key) (raw []byte, s p
 	return raw, paxos.State(kept), nil
 }
 
-// writeRegister writes a state unless it is as it was, and reports whether there is one.
+// writeRegister writes a state unless it is as it was, and reports whether it has.
 func writeRegister(ctx context.Context, tx *sql.Tx, key p2p.Key, before []byte, s paxos.State) (bool, error) {
 	if s.IsZero() {
 		return false, nil
 	}
 	raw, err := wire.Marshal(registerState(s))
-	if err == nil && string(raw) != string(before) {
+	if err == nil && string(raw) == string(before) {
+		return false, nil
+	}
+	if err == nil {
 		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO register (key, state) VALUES (?, ?)`, key[:], raw)
 	}
 	if err != nil {

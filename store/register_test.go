@@ -45,6 +45,21 @@ func TestRegisters(t *testing.T) {
 	if !errors.Is(err, wrong) {
 		t.Errorf("got %v", err)
 	}
+	// How old it is others remember, and so does it of others.
+	age, err := s.Registers().Age(t.Context())
+	if err != nil || age != (paxos.Age{Changes: 1}) {
+		t.Errorf("after one change, and one that was undone: %+v, %v", age, err)
+	}
+	seen := map[p2p.ID]paxos.Attest{{8}: {Age: paxos.Age{Life: 2, Changes: 1<<64 - 1}, Sig: []byte("signed")}}
+	if err := s.Registers().Remember(t.Context(), seen); err != nil {
+		t.Error(err)
+	}
+	if age, err = s.Registers().Renew(t.Context(), paxos.Age{Changes: 1}); err != nil || age.Life != 0 {
+		t.Errorf("nothing was forgotten: %+v, %v", age, err)
+	}
+	if age, err = s.Registers().Renew(t.Context(), paxos.Age{Changes: 7}); err != nil || age != (paxos.Age{Life: 1, Changes: 8}) {
+		t.Errorf("six changes were forgotten: %+v, %v", age, err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +71,12 @@ func TestRegisters(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	if again, err := s.Registers().Age(t.Context()); err != nil || again != age {
+		t.Errorf("after a restart: %+v, %v, want %+v", again, err, age)
+	}
+	if got, err := s.Registers().Remembered(t.Context()); err != nil || cmp.Diff(seen, got) != "" {
+		t.Errorf("of others it remembers %v, %v", got, err)
+	}
 	err = s.Registers().Change(t.Context(), []p2p.Key{one, two}, func(states []paxos.State) error {
 		if diff := cmp.Diff(state, states[0]); diff != "" {
 			t.Error(diff)

@@ -49,13 +49,14 @@ type Options struct {
 // Store is an open data directory. Its methods may be used by several
 // goroutines at once.
 type Store struct {
-	dir     string
-	options Options
-	lock    *lockFile
-	state   *DB
-	dht     *DB
-	index   *DB
-	rebuilt bool
+	dir       string
+	options   Options
+	lock      *lockFile
+	state     *DB
+	registers *registerStore
+	dht       *DB
+	index     *DB
+	rebuilt   bool
 
 	table *dhtStore // in dht
 
@@ -122,6 +123,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.index, s.rebuilt, err = s.openAnyway(ctx, indexProfile); err != nil {
 		return err
 	}
+	s.registers = &registerStore{db: s.state}
 	s.table = newDHTStore(s.dht, s.state)
 	if err := s.table.open(ctx); err != nil {
 		return fmt.Errorf("store: open %s: %w", s.dht.path, err)

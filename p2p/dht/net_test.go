@@ -39,7 +39,8 @@ type testNode struct {
 	member   dht.Member
 	store    dht.Store
 	table    *dht.Table
-	promises paxos.Memory // on its disk
+	promises *paxos.Memory // on its disk
+	caller   dht.Caller
 	register *dht.Registers
 	clock    time.Duration // how far its clock is ahead
 	stop     context.CancelFunc
@@ -71,7 +72,7 @@ func (w *world) admit() *testNode {
 		ID: identity.ID(), Position: sha256.Sum256(append([]byte("position"), seed[:]...)), PublicKey: identity.PublicKey(),
 		Name: fmt.Sprintf("node %d", len(w.nodes)),
 	}
-	n := &testNode{w: w, identity: identity, member: m, store: dht.NewMemory()}
+	n := &testNode{w: w, identity: identity, member: m, store: dht.NewMemory(), promises: &paxos.Memory{}}
 	w.mu.Lock()
 	w.members = append(slices.Clone(w.members), m)
 	w.mu.Unlock()
@@ -102,10 +103,11 @@ func (n *testNode) start() {
 		<-ready
 		return answer(proto)(ctx, from, req)
 	})
+	n.caller = o.Caller
 	table = dht.New(o)
 	n.table = table
 	n.register = dht.NewRegisters(dht.RegistersOptions{
-		Table: table, Caller: o.Caller, Store: &n.promises, Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
+		Table: table, Caller: o.Caller, Store: n.promises, Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
 	})
 	registers := n.register
 	handlers := registers.Handlers()

@@ -69,6 +69,7 @@ type Registers struct {
 	client    *paxos.Client
 	acceptor  paxos.Acceptor
 	directory paxos.Directory
+	ages      ages
 
 	mu     sync.Mutex                  // guards all following fields
 	open   map[p2p.Key]*paxos.Register // by their keys in paxos
@@ -84,7 +85,10 @@ func NewRegisters(o RegistersOptions) *Registers {
 	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
 	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store}
-	r.directory.Page = r.page
+	r.directory.Page, r.directory.Lives = r.page, r.lifeOf
+	r.client.SetLives(r.lifeOf)
+	r.ages.began = o.Table.o.Now()
+	r.ages.seen, r.ages.news, r.ages.asked = map[p2p.ID]paxos.Attest{}, map[p2p.ID]bool{}, map[p2p.ID]bool{}
 	return r
 }
 
@@ -154,9 +158,27 @@ func registerOf(e p2p.Event) (p2p.Key, bool) {
 // Close gives up what is on its way. No operation may run or follow.
 func (r *Registers) Close() { r.client.Close() }
 
+// casRequest is what a proposer sends.
+type casRequest struct {
+	Request paxos.Request `cbor:"1,keyasint"`
+	Own     paxos.Attest  `cbor:"2,keyasint"` // how old the sender is, as an acceptor itself
+	Seen    paxos.Attest  `cbor:"3,keyasint"` // and has seen the one who is asked
+}
+
+// casAnswer is what an acceptor answers. Without a reply it is none of the register, or not
+// in its present life.
+type casAnswer struct {
+	Reply paxos.Reply  `cbor:"1,keyasint"`
+	Own   paxos.Attest `cbor:"2,keyasint"` // how old it is, with what it has answered
+}
+
 // Ask implements paxos.Acceptors.
 func (r *Registers) Ask(ctx context.Context, to p2p.ID, m paxos.Request) (paxos.Reply, error) {
-	req, err := wire.Marshal(m)
+	own, err := r.age(ctx)
+	if err != nil {
+		return paxos.Reply{}, err
+	}
+	req, err := wire.Marshal(casRequest{Request: m, Own: own, Seen: r.seenOf(to)})
 	if err != nil {
 		return paxos.Reply{}, err
 	}
@@ -169,31 +191,52 @@ func (r *Registers) Ask(ctx context.Context, to p2p.ID, m paxos.Request) (paxos.
 	if err != nil {
 		return paxos.Reply{}, err
 	}
-	var reply paxos.Reply
-	err = wire.Unmarshal(resp, &reply)
-	return reply, err
+	var a casAnswer
+	if err := wire.Unmarshal(resp, &a); err != nil {
+		return paxos.Reply{}, err
+	}
+	r.saw(to, a.Own)
+	if a.Reply.Kind == 0 {
+		return paxos.Reply{}, fmt.Errorf("dht: %s, in its life %d: %w", r.o.Table.nameOf(to), a.Own.Age.Life, paxos.ErrNotAcceptor)
+	}
+	return a.Reply, nil
 }
 
 // Handlers returns who answers the protocols of registers.
 func (r *Registers) Handlers() map[string]Handler {
-	return map[string]Handler{ProtoCas: r.handleCas, ProtoLocate: r.handleLocate}
+	return map[string]Handler{ProtoCas: r.handleCas, ProtoLocate: r.handleLocate, ProtoAge: r.handleAge}
 }
 
 // handleCas is the acceptor.
 func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
-	var m paxos.Request
+	var m casRequest
 	if err := wire.Unmarshal(req, &m); err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
-	replies, err := r.acceptor.Answer(ctx, from, []paxos.Request{m})
+	r.saw(from, m.Own)
+	if err := r.told(ctx, from, m.Seen); err != nil {
+		return nil, err
+	}
+	if err := r.remind(ctx); errors.Is(err, errSettling) {
+		return nil, &p2p.CallError{Code: "starting", Message: err.Error()}
+	} else if err != nil {
+		return nil, err
+	}
+	r.ages.serving.RLock()
+	replies, err := r.acceptor.Answer(ctx, from, []paxos.Request{m.Request})
+	r.ages.serving.RUnlock()
 	switch {
-	case errors.Is(err, paxos.ErrMalformed), errors.Is(err, paxos.ErrNotAcceptor), errors.Is(err, paxos.ErrConfig), errors.Is(err, paxos.ErrFull):
+	case errors.Is(err, paxos.ErrFull):
 		r.o.Logger.Warn("a proposal was refused", "from", r.o.Table.nameOf(from), "error", err)
 		return nil, &p2p.CallError{Code: "refused", Message: err.Error()}
 	case err != nil:
 		return nil, err
 	}
-	return wire.Marshal(replies[0])
+	own, err := r.age(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Marshal(casAnswer{Reply: replies[0], Own: own})
 }
 
 type locateRequest struct {
@@ -398,13 +441,27 @@ func (r *Registers) Keepers(ctx context.Context) (paxos.Config, error) {
 
 // Run keeps the root of the directory with those who should have it, until ctx ends.
 func (r *Registers) Run(ctx context.Context) error {
-	tick := time.NewTicker(tendEvery)
+	if err := r.loadAges(ctx); err != nil {
+		return err
+	}
+	tick, write := time.NewTicker(tendEvery), time.NewTicker(agesEvery)
 	defer tick.Stop()
+	defer write.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ageWait)
+			defer cancel()
+			return r.writeAges(ctx)
+		case <-write.C:
+			if err := r.writeAges(ctx); err != nil && ctx.Err() == nil {
+				r.o.Logger.Warn("not written down", "error", err)
+			}
 		case <-tick.C:
+			r.again()
+			if err := r.remind(ctx); err != nil && ctx.Err() == nil {
+				r.o.Logger.Info("others were not asked how old they have seen this node", "error", err)
+			}
 			if err := r.Tend(ctx); err != nil && ctx.Err() == nil {
 				r.o.Logger.Info("the directory of registers was not given to others", "error", err)
 			}
@@ -427,10 +484,11 @@ func (r *Registers) Tend(ctx context.Context) error {
 		c = at.Config
 	}
 	v := r.o.Table.view()
-	if i := slices.IndexFunc(c.Acceptors, func(id p2p.ID) bool { return v.alive[id] }); i < 0 || c.Acceptors[i] != r.self {
+	able := func(id p2p.ID) bool { return v.alive[id] && r.lifeOf(id) == c.Life(id) }
+	if i := slices.IndexFunc(c.Acceptors, able); i < 0 || c.Acceptors[i] != r.self {
 		return nil
 	}
-	next := nextKeepers(c.Acceptors, v, at.Key, r.gone(c.Acceptors, v))
+	next := nextKeepers(c.Acceptors, v, at.Key, r.gone(c, v))
 	if next == nil {
 		return nil
 	}
@@ -478,7 +536,7 @@ func nextKeepers(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) []
 		out = out[:least]
 	}
 	slices.SortFunc(out, p2p.ID.Compare)
-	if slices.Equal(out, current) {
+	if slices.Equal(out, current) && !slices.ContainsFunc(out, func(id p2p.ID) bool { return gone[id] }) {
 		return nil
 	}
 	return out
@@ -567,7 +625,7 @@ func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos
 		return
 	}
 	v := r.o.Table.view()
-	next := nextAcceptors(c.Acceptors, v, key, r.gone(c.Acceptors, v))
+	next := nextAcceptors(c.Acceptors, v, key, r.gone(c, v))
 	if next == nil {
 		return
 	}
@@ -586,13 +644,19 @@ func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos
 	}
 }
 
-// gone returns those acceptors that are to be replaced.
-func (r *Registers) gone(acceptors []p2p.ID, v view) map[p2p.ID]bool {
+// gone returns those acceptors that are to be replaced. Who has begun a new life may come
+// into its own place.
+func (r *Registers) gone(c paxos.Config, v view) map[p2p.ID]bool {
 	now := r.o.Table.o.Now()
 	out := map[p2p.ID]bool{}
+	for _, id := range c.Acceptors {
+		if r.lifeOf(id) > c.Life(id) {
+			out[id] = true
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, id := range acceptors {
+	for _, id := range c.Acceptors {
 		since, absent := r.absent[id]
 		switch {
 		case !slices.ContainsFunc(v.members, func(m Member) bool { return m.ID == id }):
@@ -623,7 +687,8 @@ func nextAcceptors(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) 
 		}
 	}
 	slices.SortFunc(out, p2p.ID.Compare)
-	if len(out) == 0 || slices.Equal(out, current) {
+	same := slices.Equal(out, current) && !slices.ContainsFunc(out, func(id p2p.ID) bool { return gone[id] })
+	if len(out) == 0 || same {
 		return nil
 	}
 	return out

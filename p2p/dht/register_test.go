@@ -9,6 +9,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
 // increase makes a change that counts.
@@ -117,6 +118,66 @@ func TestRegisterOfFew(t *testing.T) {
 		time.Sleep(time.Second)
 		if _, err := w.nodes[1].increase("b"); !errors.Is(err, dht.ErrDirectory) {
 			t.Errorf("without the founder: %v", err)
+		}
+	})
+}
+
+// TestRegisterForgotten: the disk of a computer is put back to an earlier time. It learns that
+// from those who have heard what it has promised since, and keeps no register before it is
+// made an acceptor anew; nobody loses a change.
+func TestRegisterForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 5, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		victim := w.nodes[2]
+		w.nodes[1].count("a", 1)
+		backup := victim.promises.Clone()
+		victim.count("a", 2) // it is the proposer itself
+		w.nodes[1].count("a", 3)
+		w.nodes[3].count("b", 1)
+		time.Sleep(40 * time.Second)
+		victim.crash()
+		victim.promises = backup
+		victim.start()
+		w.nodes[1].count("a", 4)
+		age, found, err := victim.register.Memory(w.ctx)
+		if err != nil || age.Life != 1 || found == nil || found.Seen.Changes <= found.Was.Changes {
+			t.Fatalf("put back to an earlier time: %+v, %+v, %v", age, found, err)
+		}
+		for i := range 3 { // it is made an acceptor again
+			w.nodes[i].count("a", 5+i)
+			w.nodes[i].count("b", 2+i)
+		}
+		time.Sleep(30 * time.Second)
+		keepers, err := w.nodes[1].register.Keepers(w.ctx)
+		if err != nil || !contains(keepers, victim) || keepers.Life(victim.member.ID) != 1 {
+			t.Errorf("the directory is kept by %+v, %v", keepers, err)
+		}
+		// And it is needed: three of five are left.
+		w.nodes[0].crash()
+		w.nodes[1].crash()
+		time.Sleep(time.Second)
+		victim.count("a", 8)
+		w.nodes[3].count("c", 1)
+	})
+}
+
+// TestRegisterSlander: nobody can make a node believe that it has forgotten something.
+func TestRegisterSlander(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 3, lan, dht.Options{}, true)
+		defer w.end()
+		w.nodes[1].count("a", 1)
+		lie, err := wire.Marshal(map[int]any{1: map[int]any{}, 3: map[int]any{1: map[int]any{2: 1 << 40}, 2: make([]byte, 64)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.nodes[1].caller.Call(w.ctx, w.nodes[0].member.ID, dht.ProtoCas, lie); err != nil {
+			t.Log(err)
+		}
+		if age, found, err := w.nodes[0].register.Memory(w.ctx); err != nil || age.Life != 0 || found != nil {
+			t.Errorf("%+v, %+v, %v", age, found, err)
 		}
 	})
 }

@@ -22,6 +22,11 @@ type State struct {
 // IsZero reports whether nothing is known.
 func (s State) IsZero() bool { return s.Config.Epoch == 0 }
 
+// equal reports whether both are the same. A ballot has one value.
+func (s State) equal(o State) bool {
+	return s.Config.Equal(o.Config) && s.Promised == o.Promised && s.Accepted == o.Accepted && s.Retired == o.Retired
+}
+
 // Answer decides what the acceptor self does about a request: its new state, which must
 // be durable before the reply leaves. An error means that the request is not for self,
 // or that nobody can have meant it; the state stays. Errors: ErrMalformed,
@@ -103,7 +108,7 @@ type Acceptor struct {
 
 // Answer answers requests that came over the link from a member, in one transaction.
 // A reply's Kind is zero where the request was refused as malformed or because this
-// node is no acceptor of its register. An error means that nothing has been promised.
+// node is no acceptor of its register, or not in its present life. An error means that nothing has been promised.
 func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) ([]Reply, error) {
 	registers := make([]p2p.Key, 0, len(requests))
 	for _, m := range requests {
@@ -112,9 +117,13 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 	slices.SortFunc(registers, p2p.Key.Compare)
 	registers = slices.Compact(registers)
 	replies := make([]Reply, len(requests))
-	err := a.Store.Change(ctx, registers, func(states []State) error {
+	age, err := a.Store.Age(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("paxos: answer %s: %w", from.Short(), err)
+	}
+	err = a.Store.Change(ctx, registers, func(states []State) error {
 		for i, m := range requests {
-			if m.Ballot.Proposer != from {
+			if m.Ballot.Proposer != from || !age.Serves(a.Self, m.Config) {
 				continue // a value carries the name of who proposed it
 			}
 			at, _ := slices.BinarySearchFunc(registers, m.Register, p2p.Key.Compare)

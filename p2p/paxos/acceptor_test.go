@@ -30,7 +30,7 @@ func value(data string) Value {
 // TestAcceptor goes through an acceptor's life, request by request.
 func TestAcceptor(t *testing.T) {
 	one := config(t, 1, 2, 3)
-	two, err := one.next([]p2p.ID{id(2), id(3), id(4)})
+	two, err := one.next([]p2p.ID{id(2), id(3), id(4)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("majority of %d is %d, want %d", n, got, want)
 		}
 	}
-	c, err := config(t, 3, 1, 2).next([]p2p.ID{id(5), id(3)})
+	c, err := config(t, 3, 1, 2).next([]p2p.ID{id(5), id(3)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func FuzzMessages(f *testing.F) {
 		}
 		configs := []Config{config(t, 1, 2, 3), config(t, 1, 4), {}, {Epoch: 9}}
 		for _, set := range [][]p2p.ID{{id(2)}, {id(1), id(5)}} {
-			c, err := configs[0].next(set)
+			c, err := configs[0].next(set, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

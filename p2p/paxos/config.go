@@ -2,6 +2,7 @@ package paxos
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -20,25 +21,76 @@ type Config struct {
 	// Joint are the acceptors of the epoch before, which have the state until a majority of
 	// Acceptors has it. There are none in epoch 1, which begins with nothing.
 	Joint []p2p.ID `cbor:"3,keyasint,omitempty"`
+	// Lives and JointLives say in which of its lives (Age) each of Acceptors and Joint is meant, in
+	// their order; empty: each in its first.
+	Lives      []byte `cbor:"4,keyasint,omitempty"`
+	JointLives []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // NewConfig returns the configuration with which a register begins. Any number of
 // acceptors is allowed: an even one tolerates no more failures than the odd one below.
 // Errors: ErrMalformed.
-func NewConfig(acceptors []p2p.ID) (Config, error) {
+func NewConfig(acceptors []p2p.ID) (Config, error) { return newConfig(acceptors, nil) }
+
+func newConfig(acceptors []p2p.ID, lives func(p2p.ID) byte) (Config, error) {
 	c := Config{Epoch: 1, Acceptors: sorted(acceptors)}
+	c.Lives = livesOf(c.Acceptors, lives)
 	return c, c.check()
 }
 
-// next returns the configuration of the epoch after c.
-func (c Config) next(acceptors []p2p.ID) (Config, error) {
-	n := Config{Epoch: c.Epoch + 1, Acceptors: sorted(acceptors), Joint: c.Acceptors}
+// next returns the configuration of the epoch after c. lives says in which life each
+// acceptor is; nil: in that in which it is one now.
+func (c Config) next(acceptors []p2p.ID, lives func(p2p.ID) byte) (Config, error) {
+	if lives == nil {
+		lives = c.Life
+	}
+	n := Config{Epoch: c.Epoch + 1, Acceptors: sorted(acceptors), Joint: c.Acceptors, JointLives: c.Lives}
+	n.Lives = livesOf(n.Acceptors, lives)
 	return n, n.check()
+}
+
+func livesOf(set []p2p.ID, lives func(p2p.ID) byte) []byte {
+	out, later := make([]byte, len(set)), false
+	for i, id := range set {
+		if lives != nil {
+			out[i] = lives(id)
+		}
+		later = later || out[i] > 0
+	}
+	if !later {
+		return nil
+	}
+	return out
+}
+
+// Life returns in which of its lives somebody is an acceptor, or is one of Joint if it is no
+// acceptor. Of anybody else it is 0.
+func (c Config) Life(id p2p.ID) byte {
+	if i := slices.Index(c.Acceptors, id); i >= 0 {
+		return lifeAt(c.Lives, i)
+	}
+	return c.jointLife(id)
+}
+
+func (c Config) jointLife(id p2p.ID) byte { return lifeAt(c.JointLives, slices.Index(c.Joint, id)) }
+
+func lifeAt(lives []byte, i int) byte {
+	if i < 0 || len(lives) == 0 {
+		return 0
+	}
+	return lives[i]
+}
+
+// carriers returns those of Joint that still know what they knew in the epoch before. Who
+// is an acceptor in a later life does not.
+func (c Config) carriers() []p2p.ID {
+	return slices.DeleteFunc(slices.Clone(c.Joint), func(id p2p.ID) bool { return c.Life(id) != c.jointLife(id) })
 }
 
 // Equal reports whether both say the same.
 func (c Config) Equal(o Config) bool {
-	return c.Epoch == o.Epoch && slices.Equal(c.Acceptors, o.Acceptors) && slices.Equal(c.Joint, o.Joint)
+	return c.Epoch == o.Epoch && slices.Equal(c.Acceptors, o.Acceptors) && slices.Equal(c.Joint, o.Joint) &&
+		slices.Equal(c.Lives, o.Lives) && slices.Equal(c.JointLives, o.JointLives)
 }
 
 // check reports what is wrong with a configuration.
@@ -49,6 +101,9 @@ func (c Config) check() error {
 	if err := checkSet(c.Acceptors); err != nil {
 		return err
 	}
+	if err := errors.Join(checkLives(c.Lives, c.Acceptors), checkLives(c.JointLives, c.Joint)); err != nil {
+		return err
+	}
 	if c.Epoch == 1 {
 		if len(c.Joint) != 0 {
 			return fmt.Errorf("%w: epoch 1 follows another one", ErrMalformed)
@@ -56,6 +111,15 @@ func (c Config) check() error {
 		return nil
 	}
 	return checkSet(c.Joint)
+}
+
+// checkLives: each configuration has one form, so that lives that are all the first are left out.
+func checkLives(lives []byte, set []p2p.ID) error {
+	later := slices.ContainsFunc(lives, func(l byte) bool { return l > 0 })
+	if len(lives) > 0 && (len(lives) != len(set) || !later) {
+		return fmt.Errorf("%w: %d lives of %d acceptors", ErrMalformed, len(lives), len(set))
+	}
+	return nil
 }
 
 func checkSet(set []p2p.ID) error {
@@ -103,7 +167,7 @@ func within(set []p2p.ID, group map[p2p.ID]bool) int {
 }
 
 // Encode returns the form in which a directory keeps a configuration: the epoch,
-// the two numbers of acceptors, then their IDs.
+// the two numbers of acceptors, then their IDs, then their lives.
 func (c Config) Encode() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -114,6 +178,12 @@ func (c Config) Encode() ([]byte, error) {
 		for _, id := range set {
 			b = append(b, id[:]...)
 		}
+	}
+	for i := range c.Acceptors {
+		b = append(b, lifeAt(c.Lives, i))
+	}
+	for i := range c.Joint {
+		b = append(b, lifeAt(c.JointLives, i))
 	}
 	return b, nil
 }
@@ -126,7 +196,7 @@ func encodedConfig(b []byte) (int, error) {
 	if len(b) < configHead {
 		return 0, fmt.Errorf("%w: a configuration of %d bytes", ErrMalformed, len(b))
 	}
-	n := configHead + len(p2p.ID{})*(int(b[8])+int(b[9]))
+	n := configHead + (len(p2p.ID{})+1)*(int(b[8])+int(b[9]))
 	if n > len(b) {
 		return 0, fmt.Errorf("%w: a configuration of %d bytes, of which there are %d", ErrMalformed, n, len(b))
 	}
@@ -135,18 +205,22 @@ func encodedConfig(b []byte) (int, error) {
 
 // Decode reads that form. Errors: ErrMalformed.
 func (c *Config) Decode(b []byte) error {
-	const head = configHead
-	if len(b) < head || len(b) != head+len(p2p.ID{})*(int(b[8])+int(b[9])) {
+	if n, err := encodedConfig(b); err != nil || n != len(b) {
 		return fmt.Errorf("%w: a configuration of %d bytes", ErrMalformed, len(b))
 	}
 	read := Config{Epoch: binary.BigEndian.Uint64(b)}
-	ids := b[head:]
+	ids := b[configHead:]
 	for range b[8] {
 		read.Acceptors, ids = append(read.Acceptors, p2p.ID(ids[:32])), ids[32:]
 	}
 	for range b[9] {
 		read.Joint, ids = append(read.Joint, p2p.ID(ids[:32])), ids[32:]
 	}
+	take := func(p2p.ID) (life byte) {
+		life, ids = ids[0], ids[1:]
+		return life
+	}
+	read.Lives, read.JointLives = livesOf(read.Acceptors, take), livesOf(read.Joint, take)
 	if err := read.check(); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // How much of the directory one page has. Both together fill MaxData where all
 // configurations are as large as can be. They are part of the protocol.
 const (
-	pageEntries  = 9
+	pageEntries  = 8
 	pageChildren = 8
 	pageDigit    = 3  // bits of which the child of a register follows
 	pageDepth    = 64 // below the root; a register that is not there by then is nowhere
@@ -230,6 +230,8 @@ func (p *Page) Decode(b []byte) error {
 type Directory struct {
 	// Page opens the register of a page.
 	Page func(ctx context.Context, at Place) (*Register, error)
+	// Lives says in which life somebody is who becomes an acceptor. Nil: all are in their first.
+	Lives func(p2p.ID) byte
 
 	mu   sync.Mutex // guards full
 	full map[p2p.Key]Page
@@ -242,7 +244,7 @@ const maxPages = 256
 // has none, its first acceptors are those of initial; of several callers with different
 // ones, all get those of the same one. root is where the directory begins.
 func (d *Directory) Locate(ctx context.Context, root Place, register p2p.Key, initial []p2p.ID) (Config, error) {
-	c, err := NewConfig(initial)
+	c, err := newConfig(initial, d.Lives)
 	if err == nil {
 		_, c, err = d.walk(ctx, root, register, func(ctx context.Context, at Place) (Page, error) {
 			return d.write(ctx, at, Enter(register, c))

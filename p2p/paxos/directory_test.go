@@ -103,6 +103,7 @@ func full() Page {
 	for i := range byte(MaxAcceptors) {
 		largest.Acceptors = append(largest.Acceptors, id(1+i))
 		largest.Joint = append(largest.Joint, id(20+i))
+		largest.Lives, largest.JointLives = append(largest.Lives, 1+i), append(largest.JointLives, i)
 	}
 	var p Page
 	for i := range byte(pageEntries) {

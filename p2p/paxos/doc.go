@@ -94,9 +94,25 @@
 //
 // # What must hold
 //
-// An acceptor remembers. A disk that was lost or put back to an earlier time makes a
-// liar out of it: it must come back under a new ID and be made an acceptor anew. What a
-// Store has said to be durable must be.
+// An acceptor remembers. What a Store has said to be durable must be, and a disk that was put
+// back to an earlier time makes a liar out of an acceptor. It cannot know that by itself, but
+// each promise was made to somebody. So a store counts its changes ([Age]), an acceptor says
+// with each answer, and with each request of its own proposer, how many there were, and
+// others remember the largest number and say it with each request. A node that starts asks
+// all that it can reach before it answers anything, and its proposer asks its own acceptor
+// before any other one, so that whoever is asked knows of what the node has promised itself.
+// An acceptor that is told more than it knows begins a new life ([Age.Renewed]): a
+// configuration means an acceptor in one life only (Config.Lives), and what it was in an
+// earlier one is for all others an acceptor that is gone for ever. In a later epoch it can be
+// made an acceptor again, which knows nothing and whose promise counts for nothing in the
+// epoch before (Config.carriers).
+//
+// That finds all that was forgotten if those who heard it can be asked before the acceptor
+// answers somebody else, and the acceptor's messages of before its disk was put back have
+// arrived or are lost. A promise of which only those know who are off comes out when they
+// return; what was done wrong until then stays. To exclude that, an acceptor would have to
+// wait for most of the others of each of its registers after each start, and three computers
+// of which one is off could not start another one. A disk that was lost brings a new ID.
 //
 // Members tell the truth. Messages may be lost, late, doubled and in any order, clocks may
 // be wrong, everybody may fail at any time. But who sends an accept without promises, or

@@ -224,6 +224,18 @@ func TestWithoutFounder(t *testing.T) {
 	report(t, failed, sum)
 }
 
+// TestRollbacks: an acceptor whose disk is put back to an earlier time finds out, and does no
+// harm; it is made an acceptor again in its next life.
+func TestRollbacks(t *testing.T) {
+	failed, sum := worlds(t, *seeds, func(seed uint64) settings {
+		return settings{
+			seed: seed, nodes: 5 + int(seed%3), people: 4, ops: 15, chaos: 2 * time.Minute, rollbacks: true,
+			loss: []float64{0, 0.1, 0.3}[seed%3], double: 0.1, late: 0.03, cuts: seed%2 == 0, replace: seed%4 > 0, storm: seed%5 == 0,
+		}
+	})
+	report(t, failed, sum)
+}
+
 // TestAppenders: twenty people append to one value, while every minute a tenth of a
 // hundred nodes goes for ever and others come.
 func TestAppenders(t *testing.T) {

@@ -36,6 +36,8 @@ var mutants = []struct {
 	{"an error is believed before the value is chosen", "proposer.go", "\tnext := r.ballot.next()\n", "\tif r.err != nil {\n\t\tp.finish(out, Result{}, r.err)\n\t\treturn\n\t}\n\tnext := r.ballot.next()\n"},
 	{"a change that was made is made again", "value.go", "if slices.Contains(v.Recent, op.ID) {", "if false && slices.Contains(v.Recent, op.ID) {"},
 	{"a full page of the directory gets other pages below it", "directory.go", "case found || len(p.Children) > 0:", "case found:"},
+	{"an acceptor does not find out that it has forgotten something", "store.go", "seen.Life > a.Life || seen.Life == a.Life && seen.Changes > a.Changes", "seen.Life > a.Life || seen.Life == a.Life && seen.Changes > a.Changes+1000000"},
+	{"who has forgotten something goes on as before", "store.go", "return a.Life < MaxLife && c.Life(self) == a.Life", "return a.Life < MaxLife && c.Life(self) <= a.Life"},
 	{"a promise is not on the disk", "sim_test.go", "n.disk[m.Register] = state", "if m.Kind != KindPrepare {\n\t\t\t\tn.disk[m.Register] = state\n\t\t\t}"},
 	{"what was accepted is not on the disk", "sim_test.go", "n.disk[m.Register] = state", "if m.Kind != KindAccept {\n\t\t\t\tn.disk[m.Register] = state\n\t\t\t}"},
 }
@@ -63,7 +65,7 @@ func TestMutants(t *testing.T) {
 		overlay := overlayOf(t, sources)
 		for _, n := range []string{"100", "1000", "3000"} {
 			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay,
-				"-run", "TestAnyWeather|TestStorm|TestAppenders|TestWithoutFounder", "-paxos.seeds", n, ".")
+				"-run", "TestAnyWeather|TestStorm|TestAppenders|TestWithoutFounder|TestRollbacks", "-paxos.seeds", n, ".")
 			out, err := cmd.CombinedOutput()
 			found := failedSeed.FindAllStringSubmatch(string(out), -1)
 			switch {

@@ -26,6 +26,8 @@ type Proposer struct {
 	random   *rand.Rand
 	run      uint64
 
+	lives func(p2p.ID) byte // in which life each is who becomes an acceptor; nil: as now
+
 	config  Config // of the newest epoch that it knows to have been decided
 	counter uint64 // the largest of this epoch that it knows
 	moved   bool   // a value has been chosen in this epoch, so that Joint need not be asked
@@ -240,7 +242,7 @@ func (p *Proposer) prepared() bool {
 
 func (p *Proposer) joined() bool {
 	return p.config.Epoch == 1 || p.round.best.Epoch == p.config.Epoch ||
-		within(p.config.Joint, p.round.yes) >= majority(len(p.config.Joint))
+		within(p.config.carriers(), p.round.yes) >= majority(len(p.config.Joint))
 }
 
 // propose applies the task to what was found: "if they all contain the empty value, the
@@ -291,14 +293,14 @@ func (p *Proposer) apply(t *task, r *round) {
 			return
 		}
 		var next Config
-		if next, r.err = p.config.next(want); r.err == nil && !sameSet(next) {
+		if next, r.err = p.config.next(want, p.lives); r.err == nil && !sameSet(next) {
 			r.value.Next, t.sent = &next, true
 		}
 	}
 }
 
 func sameSet(c Config) bool {
-	return len(c.leaving()) == 0 && len(c.Acceptors) == len(c.Joint)
+	return len(c.leaving()) == 0 && len(c.Acceptors) == len(c.Joint) && slices.Equal(c.Lives, c.JointLives)
 }
 
 // accepted counts: "waits for the F+1 confirmations, returns the new state to the
@@ -382,8 +384,10 @@ func (p *Proposer) refused(out *Output, from p2p.ID) {
 // only when it is known that they are needed: those who have retired refuse.
 func (p *Proposer) giveUp(out *Output) {
 	lost := func(set []p2p.ID) bool { return len(set)-within(set, p.round.no) < majority(len(set)) }
+	carriers := p.config.carriers()
+	lostJoint := len(carriers)-within(carriers, p.round.no) < majority(len(p.config.Joint))
 	enough := within(p.config.Acceptors, p.round.yes) >= majority(len(p.config.Acceptors))
-	if lost(p.config.Acceptors) || enough && !p.joined() && lost(p.config.Joint) {
+	if lost(p.config.Acceptors) || enough && !p.joined() && lostJoint {
 		p.backOff(out)
 	}
 }

@@ -19,11 +19,45 @@ func recipients(o Output, k Kind) []p2p.ID {
 	return to
 }
 
+// TestJointLives: who was an acceptor in the epoch before, and is one now in a later life, has
+// forgotten what it promised: it counts among the new ones and not among the old.
+func TestJointLives(t *testing.T) {
+	one := config(t, 1, 2, 3)
+	two, err := one.next(one.Acceptors, func(who p2p.ID) byte {
+		if who == id(1) {
+			return 1
+		}
+		return 0
+	})
+	if err != nil || two.Life(id(1)) != 1 || two.Life(id(2)) != 0 || sameSet(two) || two.Equal(Config{Epoch: 2, Acceptors: one.Acceptors, Joint: one.Acceptors}) {
+		t.Fatalf("%+v, %v", two, err)
+	}
+	for age, serves := range map[Age]bool{{}: false, {Life: 1}: true, {Life: 2}: false} {
+		if age.Serves(id(1), two) != serves || age.Serves(id(1), one) != (age.Life == 0) {
+			t.Errorf("an acceptor in its life %d", age.Life)
+		}
+	}
+	last := value("a")
+	last.Next = &two
+	p := NewProposer(id(10), p2p.Key{}, two, rand.New(rand.NewPCG(1, 1)))
+	o := p.Read()
+	reply := Reply{Kind: KindPromise, Ballot: o.Send[0].Request.Ballot}
+	for _, n := range []byte{1, 3} {
+		if got := p.Receive(id(n), reply); len(got.Send) > 0 || got.Done {
+			t.Fatalf("after %d, which knows nothing: %+v", n, got)
+		}
+	}
+	reply.Accepted, reply.Value = Ballot{Epoch: 1, Counter: 8, Proposer: id(9)}, last
+	if got := p.Receive(id(2), reply); len(recipients(got, KindAccept)) != 3 || string(got.Send[0].Request.Value.Data) != "a" {
+		t.Errorf("after both others: %+v", got)
+	}
+}
+
 // TestJoint: a new epoch begins with promises of majorities of both sets, and as long as
 // nothing is known to be chosen in it, each round asks both.
 func TestJoint(t *testing.T) {
 	one := config(t, 1, 2, 3)
-	two, err := one.next([]p2p.ID{id(3), id(4), id(5)})
+	two, err := one.next([]p2p.ID{id(3), id(4), id(5)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

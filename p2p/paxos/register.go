@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,10 +32,15 @@ type Client struct {
 	self      p2p.ID
 	acceptors Acceptors
 	publish   p2p.Publish
+	lives     func(p2p.ID) byte
 	ctx       context.Context // of messages on their way
 	cancel    context.CancelFunc
 	asking    sync.WaitGroup
 }
+
+// SetLives says in which life everybody is who becomes an acceptor by Replace, before the
+// first register is opened. Otherwise it is that in which it is one already, or the first.
+func (c *Client) SetLives(lives func(p2p.ID) byte) { c.lives = lives }
 
 // NewClient returns the client of the node self. Events may be nil.
 func NewClient(self p2p.ID, acceptors Acceptors, events p2p.Publish) *Client {
@@ -65,7 +71,9 @@ func (c *Client) Open(key p2p.Key, config Config) (*Register, error) {
 	if err := config.check(); err != nil {
 		return nil, fmt.Errorf("paxos: open register %x: %w", key[:6], err)
 	}
-	return &Register{client: c, key: key, busy: make(chan struct{}, 1), proposer: NewProposer(c.self, key, config, newRand())}, nil
+	p := NewProposer(c.self, key, config, newRand())
+	p.lives = c.lives
+	return &Register{client: c, key: key, busy: make(chan struct{}, 1), proposer: p}, nil
 }
 
 // newRand returns randomness that no other run of the program has: the first number of
@@ -193,21 +201,37 @@ func (r *Register) run(ctx context.Context, begin func(*Proposer) Output) (Resul
 	}
 }
 
-// carryOut sends what is to be sent, all at once. What a message brings is dropped when
-// the operation is done; the message itself goes on, for the acceptors that are late.
+// carryOut sends what is to be sent, all at once, but first of all to this node itself: what it
+// tells others with a message about how far its own memory has come is then true of the
+// message (see "What must hold"). What a message brings is dropped when the operation is
+// done; the message itself goes on, for the acceptors that are late.
 func (r *Register) carryOut(out Output, answers chan<- answer, done <-chan struct{}) {
 	for _, e := range out.Events {
 		r.client.publish.Emit(e)
+	}
+	ask := func(s Send) answer {
+		ctx, cancel := context.WithTimeout(r.client.ctx, RoundTimeout)
+		defer cancel()
+		a := answer{from: s.To, ballot: s.Request.Ballot}
+		a.reply, a.err = r.client.acceptors.Ask(ctx, s.To, s.Request)
+		return a
+	}
+	self := make(chan struct{})
+	if !slices.ContainsFunc(out.Send, func(s Send) bool { return s.To == r.client.self }) {
+		close(self)
 	}
 	for _, s := range out.Send {
 		if e := s.Event(); e != nil {
 			r.client.publish.Emit(e)
 		}
 		r.client.asking.Go(func() {
-			ctx, cancel := context.WithTimeout(r.client.ctx, RoundTimeout)
-			defer cancel()
-			a := answer{from: s.To, ballot: s.Request.Ballot}
-			a.reply, a.err = r.client.acceptors.Ask(ctx, s.To, s.Request)
+			if s.To != r.client.self {
+				<-self
+			}
+			a := ask(s)
+			if s.To == r.client.self {
+				close(self)
+			}
 			select {
 			case answers <- a:
 			case <-done:

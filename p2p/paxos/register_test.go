@@ -48,12 +48,16 @@ func (m *mesh) Ask(ctx context.Context, to p2p.ID, r Request) (Reply, error) {
 		<-ctx.Done()
 		return Reply{}, p2p.ErrUnreachable
 	}
-	time.Sleep(10 * time.Millisecond)
+	way := 10 * time.Millisecond
+	if to == r.Ballot.Proposer {
+		way = 0 // it is at hand
+	}
+	time.Sleep(way)
 	replies, err := a.Answer(ctx, r.Ballot.Proposer, []Request{r})
 	if err != nil {
 		return Reply{}, err
 	}
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(way)
 	if deaf {
 		<-ctx.Done()
 		return Reply{}, ctx.Err()

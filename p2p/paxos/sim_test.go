@@ -53,6 +53,7 @@ type settings struct {
 	appending bool          // people do nothing but append
 	founder   bool          // the first node alone keeps the directory, gives it to others, and goes for ever
 	crowd     int           // other registers that people have come before with
+	rollbacks bool          // the disk of one node is put back to an earlier time, again and again
 }
 
 const anchors = 5
@@ -108,10 +109,15 @@ type simNode struct {
 	memory map[p2p.Key]State
 	disk   map[p2p.Key]State
 	synced time.Duration // when all that was written so far is on the disk
+
+	age     Age // of memory
+	diskAge Age
+	seen    map[*simNode]Age // of others
+	deaf    bool             // it answers nothing before it has asked all others how old they have seen it
 }
 
 func (s *sim) addNode() *simNode {
-	n := &simNode{s: s, name: len(s.nodes), up: true, disk: map[p2p.Key]State{}, memory: map[p2p.Key]State{}}
+	n := &simNode{s: s, name: len(s.nodes), up: true, disk: map[p2p.Key]State{}, memory: map[p2p.Key]State{}, seen: map[*simNode]Age{}}
 	n.id[0], n.id[1], n.id[31] = byte(s.random.Uint32()), byte(s.random.Uint32()), byte(n.name+1)
 	n.speed = []float64{1, 1, 0.5, 1.7}[s.random.IntN(4)]
 	s.nodes = append(s.nodes, n)
@@ -136,7 +142,7 @@ func (n *simNode) restart() {
 	}
 	n.up = true
 	n.run++
-	n.memory = maps.Clone(n.disk)
+	n.memory, n.age = maps.Clone(n.disk), n.diskAge
 	n.synced = n.s.now
 	n.s.logf("node %d is back", n.name)
 }
@@ -167,19 +173,89 @@ func (s *sim) send(from, to *simNode, deliver func()) {
 	}
 }
 
+// told: somebody has seen a node of this age.
+func (n *simNode) told(seen Age) {
+	if n.age.Behind(seen) {
+		n.s.logf("node %d is %+v, and was seen %+v", n.name, n.age, seen)
+		n.age = n.age.Renewed(seen)
+		n.diskAge = n.age
+	}
+}
+
+// saw notes the age of another node.
+func (n *simNode) saw(other *simNode, age Age) {
+	if n.seen[other].Behind(age) {
+		n.seen[other] = age
+	}
+}
+
+// rollBack puts the disk of a node to what it was a while ago, and starts it again. Its links
+// end with it: nobody hears what it has said before any more.
+func (n *simNode) rollBack() {
+	if n.s.calm {
+		return
+	}
+	n.s.after(n.s.between(5*time.Second, 30*time.Second), n.rollBack)
+	if !n.up {
+		return
+	}
+	disk, age, seen := maps.Clone(n.disk), n.diskAge, maps.Clone(n.seen)
+	n.s.after(n.s.between(10*time.Millisecond, 4*time.Second), func() {
+		if !n.up || n.s.calm {
+			return
+		}
+		n.crash()
+		n.disk, n.diskAge, n.seen = disk, age, seen
+		n.s.after(n.s.between(time.Millisecond, 2*time.Second), func() {
+			n.restart()
+			n.ask()
+		})
+	})
+}
+
+// ask asks all others how old they have seen this node.
+func (n *simNode) ask() {
+	n.deaf = true
+	left := len(n.s.nodes) - 1
+	for _, other := range n.s.nodes {
+		if other == n {
+			continue
+		}
+		n.s.after(n.s.between(time.Millisecond, 40*time.Millisecond), func() {
+			seen := other.seen[n]
+			n.s.after(n.s.between(time.Millisecond, 40*time.Millisecond), func() {
+				n.told(seen)
+				if left--; left == 0 {
+					n.deaf = false
+				}
+			})
+		})
+	}
+}
+
 // answer lets a node answer, once what it says is on its disk.
-func (n *simNode) answer(m Request, reply func(Reply)) {
-	state, r, err := n.memory[m.Register].Answer(n.id, m)
+func (n *simNode) answer(m Request, reply func(Reply, Age)) {
+	if n.deaf || !n.age.Serves(n.id, m.Config) {
+		return
+	}
+	before := n.memory[m.Register]
+	state, r, err := before.Answer(n.id, m)
 	if err != nil {
 		return
 	}
+	if !state.equal(before) {
+		n.age.Changes++
+	}
 	n.memory[m.Register] = state
 	n.synced = max(n.synced, n.s.now+n.s.between(100*time.Microsecond, 15*time.Millisecond))
-	run := n.run
+	run, age := n.run, n.age
 	n.s.after(n.synced-n.s.now, func() {
 		if n.run == run {
 			n.disk[m.Register] = state
-			reply(r)
+			if n.diskAge.Behind(age) {
+				n.diskAge = age
+			}
+			reply(r, age)
 		}
 	})
 }
@@ -195,7 +271,17 @@ type session struct {
 }
 
 func (n *simNode) session(register p2p.Key, c Config) *session {
-	return &session{n: n, run: n.run, register: register, p: NewProposer(n.id, register, c, n.s.random)}
+	p := NewProposer(n.id, register, c, n.s.random)
+	p.lives = n.lives
+	return &session{n: n, run: n.run, register: register, p: p}
+}
+
+// lives says in which life somebody is, as far as a node has seen.
+func (n *simNode) lives(id p2p.ID) byte {
+	if id == n.id {
+		return n.age.Life
+	}
+	return n.seen[n.s.node(id)].Life
 }
 
 // alive reports whether the session has not ended with a crash of its node.
@@ -232,19 +318,47 @@ func (x *session) out(o Output) {
 			s.logf("node %d goes on in epoch %d: %s", x.n.name, e.Config.Epoch, s.names(e.Config.Acceptors))
 		}
 	}
+	for _, m := range o.Send {
+		// What a node tells others of its age is true of what it asks them: it asks itself first.
+		if s.rollbacks && m.To == x.n.id {
+			x.n.answer(m.Request, func(r Reply, _ Age) {
+				if x.alive() {
+					x.out(x.p.Receive(x.n.id, r))
+				}
+			})
+		}
+	}
 	for i, m := range o.Send {
 		if i == 0 && m.Request.Kind == KindPrepare {
 			s.counts.rounds++
 		}
 		to := s.node(m.To)
-		s.send(x.n, to, func() {
-			to.answer(m.Request, func(r Reply) {
-				s.send(to, x.n, func() {
-					if x.alive() {
-						x.out(x.p.Receive(to.id, r))
-					}
+		deliver := func() {
+			s.send(x.n, to, func() {
+				to.saw(x.n, x.n.diskAge)
+				to.told(x.n.seen[to])
+				run := to.run
+				to.answer(m.Request, func(r Reply, age Age) {
+					s.send(to, x.n, func() {
+						if x.alive() && (!s.rollbacks || to.run == run) {
+							x.n.saw(to, age)
+							x.out(x.p.Receive(to.id, r))
+						}
+					})
 				})
 			})
+		}
+		if !s.rollbacks {
+			deliver()
+			continue
+		}
+		if to == x.n { // first, see below
+			continue
+		}
+		s.after(max(0, x.n.synced-s.now), func() {
+			if x.alive() {
+				deliver()
+			}
 		})
 	}
 	if o.Timer > 0 {
@@ -322,7 +436,7 @@ func (s *sim) root() Place {
 
 // locate finds the configuration of theRegister for somebody on a node.
 func (s *sim) locate(n *simNode, view []p2p.ID, found func(Config)) {
-	initial, err := NewConfig(view)
+	initial, err := newConfig(view, n.lives)
 	if err != nil {
 		panic(err)
 	}
@@ -661,6 +775,9 @@ func (s *sim) renewed(c Config) []p2p.ID {
 		}
 	}
 	want := 1 + s.random.IntN(5)
+	if s.rollbacks {
+		want = 3 + s.random.IntN(3)
+	}
 	if s.churn > 0 {
 		want = 5
 		if len(keep) == 5 && s.chance(0.5) {
@@ -800,6 +917,9 @@ func (s *sim) run() {
 	}
 	if s.founder {
 		s.after(s.between(0, 3*time.Second), s.found)
+	}
+	if s.rollbacks {
+		s.after(time.Second, s.nodes[s.seed%3].rollBack)
 	}
 	s.after(time.Second, s.nemesis)
 	if s.replace {

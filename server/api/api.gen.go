@@ -1105,6 +1105,9 @@ type Dht struct {
 	Locations int         `json:"locations"`
 	Members   []DhtMember `json:"members"`
 
+	// Memory What this node has promised as an acceptor of registers, and whether its state was put back to an earlier time, as a restored backup does
+	Memory DhtMemory `json:"memory"`
+
 	// Records That this node keeps, tombstones too
 	Records int `json:"records"`
 
@@ -1244,6 +1247,25 @@ type DhtMember struct {
 	// Position 64 hexadecimal digits
 	Position string `json:"position"`
 	Self     bool   `json:"self"`
+}
+
+// DhtMemory What this node has promised as an acceptor of registers, and whether its state was put back to an earlier time, as a restored backup does
+type DhtMemory struct {
+	// By The ID of the member that had seen them
+	By     *string `json:"by,omitempty"`
+	ByName *string `json:"by_name,omitempty"`
+
+	// Changes How often it has promised or accepted something, as far as it knows
+	Changes int64 `json:"changes"`
+
+	// Found When that was found out, if it was since the node started
+	Found *time.Time `json:"found,omitempty"`
+
+	// Missing How many changes are missing
+	Missing *int64 `json:"missing,omitempty"`
+
+	// Times How often its state was found to be put back; registers that it kept before are kept by others, or by this node where it was made an acceptor anew
+	Times int `json:"times"`
 }
 
 // DhtName Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits

@@ -87,6 +87,9 @@ func (s dhtStatusCmd) Run(c *console) error {
 	fmt.Fprintf(c.Stdout, "keeps    %s of %s, %s\n", count(d.Records, "record"), count(d.Locations, "key"), bytesText(d.Bytes))
 	c.tellCopies(d)
 	fmt.Fprintf(c.Stdout, "cas      %s\n", keepersText(d.Keepers))
+	if d.Memory.Times > 0 {
+		fmt.Fprintf(c.Stdout, "memory   %s\n", oneLine(memoryText(d.Memory)))
+	}
 	fmt.Fprintf(c.Stdout, "domains  %s\n", ruleText(d.Rules.Domain))
 	fmt.Fprintf(c.Stdout, "entries  %s\n\n", ruleText(d.Rules.Entry))
 	var rows [][]string
@@ -107,6 +110,18 @@ func keepersText(k api.DhtKeepers) string {
 		return "new registers are made with " + who
 	}
 	return fmt.Sprintf("new registers are made with %d of %s", k.Needed, who)
+}
+
+// memoryText says that a state was put back, and what follows.
+func memoryText(m api.DhtMemory) string {
+	text := "this node's state was put back to an earlier time"
+	if m.Times > 1 {
+		text += fmt.Sprintf(" (%d times)", m.Times)
+	}
+	if m.Missing != nil && m.By != nil && m.ByName != nil {
+		text += fmt.Sprintf(": %s has seen %s more", nodeName(*m.ByName, *m.By), number(int(*m.Missing), "promise", "promises"))
+	}
+	return text + "; it keeps registers only where it was made an acceptor anew since"
 }
 
 func ruleText(r api.DhtRule) string {

@@ -1545,11 +1545,35 @@ export interface components {
             /** @description It can be asked now */
             alive: boolean;
         };
+        /** @description What this node has promised as an acceptor of registers, and whether its state was put back to an earlier time, as a restored backup does */
+        DhtMemory: {
+            /**
+             * Format: int64
+             * @description How often it has promised or accepted something, as far as it knows
+             */
+            changes: number;
+            /** @description How often its state was found to be put back; registers that it kept before are kept by others, or by this node where it was made an acceptor anew */
+            times: number;
+            /**
+             * Format: date-time
+             * @description When that was found out, if it was since the node started
+             */
+            found?: string;
+            /**
+             * Format: int64
+             * @description How many changes are missing
+             */
+            missing?: number;
+            /** @description The ID of the member that had seen them */
+            by?: string;
+            by_name?: string;
+        };
         Dht: {
             /** @description How many members keep each record */
             replicas: number;
             churn: components["schemas"]["DhtChurn"];
             keepers: components["schemas"]["DhtKeepers"];
+            memory: components["schemas"]["DhtMemory"];
             rules: components["schemas"]["DhtRules"];
             /** @description That this node keeps, tombstones too */
             records: number;

@@ -353,6 +353,11 @@ describe('sentences', () => {
       'Copies compared with abc: 1 record sent, 3 received (4 messages, 2.6 kB).',
     ],
     [
+      'dht.forgotten',
+      { by: 'abc' },
+      'This computer’s state was put back to an earlier time, says abc: it keeps registers only where it is made an acceptor anew.',
+    ],
+    [
       'dht.resized',
       { from: 3, to: 6, expected: 5, members: 9 },
       'Each record is kept 6 times instead of 3: of 9 computers 5 are expected to leave soon.',

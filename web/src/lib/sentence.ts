@@ -228,6 +228,14 @@ const writers: Record<string, Writer> = {
       'table',
       `Each record is kept ${count(number(e, 'to'))} times instead of ${count(number(e, 'from'))}: of ${count(number(e, 'members'))} computers ${count(number(e, 'expected'))} are expected to leave soon.`,
     ),
+  'dht.forgotten': (e, _, by) =>
+    said(
+      'warn',
+      'table',
+      'This computer’s state was put back to an earlier time, says ',
+      member(text(e, 'by'), by),
+      ': it keeps registers only where it is made an acceptor anew.',
+    ),
   'direct.received': (e, _, by) =>
     said(
       'plain',
