@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -42,6 +44,9 @@ const version = "0.1.0"
 const shutdownLimit = 9 * time.Second
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == extract.Verb { // not a verb for people: see extractor
+		os.Exit(extract.Main())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
 		stop() // a second signal ends the program at once
@@ -124,6 +129,20 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 	return ready(ctx, api, failed)
 }
 
+// extractor is the command by which this program becomes a child that reads a
+// document. On Linux it is this very program, whatever has taken its place on the
+// disk meanwhile.
+func extractor() []string {
+	program, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	if runtime.GOOS == "linux" {
+		program = "/proc/self/exe"
+	}
+	return []string{program, extract.Verb}
+}
+
 // notOpened says what helps when dir may not be written: not to change the owner of
 // what is there, since a path is mistyped as easily as it is forbidden.
 func notOpened(dir string, err error) error {
@@ -171,7 +190,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, NoPortMap: o.NoPortMap,
 		Relay: relayMode(o.Relay), Publish: o.Publish, Logger: log, Version: version,
-		Busy: new(room).Busy,
+		Busy: new(room).Busy, Extract: extractor(),
 	}
 	options.Replicas, options.Auto = o.Copies.Options()
 	if options.STUN, err = o.STUNServers(); err != nil {
@@ -477,7 +496,7 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 	if moved != "" {
 		fmt.Fprintln(t.Stdout, moved)
 	}
-	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Publish: o.Publish, Logger: log, Version: version})
+	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Publish: o.Publish, Logger: log, Version: version, Extract: extractor()})
 	if err != nil {
 		return err
 	}

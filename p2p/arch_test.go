@@ -53,6 +53,8 @@ var rules = []rule{
 	{packages: "p2p/dst", only: []string{"p2p/ranges"}, why: "a scheme knows segments only"},
 	{packages: "p2p/pht", only: []string{"p2p/ranges"}, why: "a scheme knows segments only"},
 	{packages: "p2p/search", only: []string{"p2p", "p2p/wire", "p2p/fastss"}, why: "search works over any documents and any caller"},
+	{packages: "p2p/extract", except: []string{"p2p/extract/extracttest", "p2p/extract/pdf"}, only: []string{"p2p/search", "p2p/extract/pdf"}, why: "it makes texts for search, and knows no folder"},
+	{packages: "p2p/extract/pdf", only: []string{}, why: "pure leaf: it knows bytes"},
 	{packages: "p2p/folder", exact: true, only: []string{"p2p", "p2p/wire", "p2p/chunk"}, why: "folders do not know what their files are used for"},
 	{packages: "p2p/folder/reconcile", only: []string{"p2p"}, why: "pure: what happens to a folder is decided without disks and networks"},
 	{packages: "p2p/folder/apply", only: []string{"p2p", "p2p/folder/reconcile"}, why: "the disk is changed by who knows nothing of members"},
@@ -67,7 +69,7 @@ var rules = []rule{
 		},
 		why: "p2p packages run without a database, a server and a page",
 	},
-	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/member", "p2p/search", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "p2p/dht", "p2p/paxos", "migrations"}, why: "store persists nouns; nouns do not know the store"},
+	{packages: "store", only: []string{"p2p", "p2p/wire", "p2p/chunk", "p2p/member", "p2p/search", "p2p/extract", "p2p/folder", "p2p/folder/reconcile", "p2p/folder/replica", "p2p/dht", "p2p/paxos", "migrations"}, why: "store persists nouns; nouns do not know the store"},
 	{packages: "migrations", only: []string{}, why: "a schema depends on nothing"},
 	{packages: "web", only: []string{}, why: "the page is data"},
 }

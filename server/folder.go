@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -276,11 +277,33 @@ func (a *nodeAPI) ListSkipped(_ context.Context, r api.ListSkippedRequestObject)
 	return out, nil
 }
 
+// ListUnread implements api.StrictServerInterface.
+func (a *nodeAPI) ListUnread(ctx context.Context, r api.ListUnreadRequestObject) (api.ListUnreadResponseObject, error) {
+	limit := defaultEntries
+	if r.Params.Limit != nil {
+		limit = *r.Params.Limit
+	}
+	list, err := a.node.Unread(ctx, r.Id, extract.Reason(valueOf(r.Params.Reason)), valueOf(r.Params.Cursor), limit)
+	if err != nil {
+		return nil, err
+	}
+	out := api.ListUnread200JSONResponse{
+		Items: make([]api.Unread, len(list.Items)), Next: cursor(list.Next), Total: list.Total, Counts: make([]api.UnreadCount, len(list.Counts)),
+	}
+	for i, u := range list.Items {
+		out.Items[i] = api.Unread{Path: u.Path, Reason: api.UnreadReason(u.Reason), Detail: u.Detail}
+	}
+	for i, c := range list.Counts {
+		out.Counts[i] = api.UnreadCount{Reason: api.UnreadReason(c.Reason), Count: c.Count}
+	}
+	return out, nil
+}
+
 func (a *nodeAPI) apiFolder(f node.Folder) api.Folder {
 	out := api.Folder{
 		Id: f.ID, Label: f.Label, Path: f.Path, State: api.FolderState(f.State), Access: api.Access(f.Access),
 		Files: f.Files, Bytes: f.Bytes, Error: plain(f.Error), Warning: f.Warning, Node: f.Node.String(), NodeName: f.NodeName,
-		Skipped: f.Skipped, Scanned: when(f.Scanned), NeedFiles: f.NeedFiles, NeedBytes: f.NeedBytes, Conflicts: f.Conflicts,
+		Skipped: f.Skipped, Unread: f.Unread, Scanned: when(f.Scanned), NeedFiles: f.NeedFiles, NeedBytes: f.NeedBytes, Conflicts: f.Conflicts,
 	}
 	creator, self := f.By(), a.node.ID()
 	out.Creator, out.Grants = creator.String(), a.apiGrants(a.grantsShown(f.Grants, creator))

@@ -101,6 +101,7 @@ func routes() []route {
 		{method: post, path: "/api/folders/{id}/scan", op: "scanFolder", access: changing, limit: short, strict: (*w).ScanFolder},
 		{method: get, path: "/api/folders/{id}/entries", op: "listEntries", access: safe, limit: short, strict: (*w).ListEntries},
 		{method: get, path: "/api/folders/{id}/skipped", op: "listSkipped", access: safe, limit: short, strict: (*w).ListSkipped},
+		{method: get, path: "/api/folders/{id}/unread", op: "listUnread", access: safe, limit: short, strict: (*w).ListUnread},
 		{method: get, path: "/api/folders/{id}/content", op: "getContent", access: safe, raw: (*nodeAPI).content},
 		{method: get, path: "/api/folders/{id}/held", op: "listHeld", access: safe, limit: short, strict: (*w).ListHeld},
 		{method: post, path: "/api/folders/{id}/held", op: "decideHeld", access: changing, body: 64 * kib, limit: long, strict: (*w).DecideHeld},

@@ -194,5 +194,27 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// ReadAt implements io.ReaderAt, of the whole file. Errors: ErrChanged.
+func (r *rangeReader) ReadAt(p []byte, at int64) (int, error) {
+	if at < 0 || at > r.stat.size {
+		return 0, io.EOF
+	}
+	want := min(int64(len(p)), r.stat.size-at)
+	n, err := r.f.ReadAt(p[:want], at)
+	if errors.Is(err, io.EOF) {
+		return 0, ErrChanged // shorter than it was
+	}
+	if err == nil {
+		err = unchanged(r.f, r.stat)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
 // Close implements io.Closer.
 func (r *rangeReader) Close() error { return r.f.Close() }

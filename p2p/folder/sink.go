@@ -26,9 +26,15 @@ type Update struct {
 	// Ignored: it is gone from what is shared, but still on the disk, because a
 	// pattern now excludes it. Only with Gone.
 	Ignored bool
-	// Open reads a file's content from its start, during Put only. The bytes are
-	// those of Hash: if the file has changed since it was hashed, Open or the reader
-	// gives ErrChanged before the last byte, and the file is told again when it was
-	// looked at. Nil for directories and what is gone.
-	Open func() (io.ReadCloser, error)
+	// Open opens a file's content, during Put only. The bytes are those of Hash: if
+	// the file has changed since it was hashed, Open or a read gives ErrChanged before
+	// the last byte, and the file is told again when it was looked at. Nil for
+	// directories and what is gone.
+	Open func() (Content, error)
+}
+
+// Content is what is in a file: from its start on, or anywhere, of Size bytes.
+type Content interface {
+	io.ReadCloser
+	io.ReaderAt
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -220,7 +219,7 @@ func (b *batch) updates(us []Untold) []Update {
 		}
 		switch u.Kind {
 		case KindFile:
-			updates = append(updates, Update{Folder: &b.folder, Entry: u.Entry, Open: func() (io.ReadCloser, error) { return b.open(u.Row) }})
+			updates = append(updates, Update{Folder: &b.folder, Entry: u.Entry, Open: func() (Content, error) { return b.open(u.Row) }})
 		case KindDir:
 			updates = append(updates, Update{Folder: &b.folder, Entry: u.Entry})
 		}
@@ -229,7 +228,7 @@ func (b *batch) updates(us []Untold) []Update {
 }
 
 // open is Update.Open.
-func (b *batch) open(row Row) (io.ReadCloser, error) {
+func (b *batch) open(row Row) (Content, error) {
 	at, err := b.enter(parent(row.Path))
 	if err != nil {
 		return nil, b.note(row.Path, fmt.Errorf("%w: %w", ErrChanged, err)) // it could be entered when it was hashed
@@ -285,5 +284,11 @@ type noting struct {
 
 func (n *noting) Read(p []byte) (int, error) {
 	k, err := n.rangeReader.Read(p)
+	return k, n.batch.note(n.path, err)
+}
+
+// ReadAt implements io.ReaderAt.
+func (n *noting) ReadAt(p []byte, at int64) (int, error) {
+	k, err := n.rangeReader.ReadAt(p, at)
 	return k, n.batch.note(n.path, err)
 }

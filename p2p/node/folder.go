@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -12,12 +11,12 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/member"
-	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
 // Folder is one that is shared here, or that another member offers.
 type Folder struct {
 	folder.Folder
+	Unread   int  // files of which search has no text, or not all of it
 	Offered  bool // by another member; only ID, Label and Access are known
 	Node     p2p.ID
 	NodeName string
@@ -58,7 +57,11 @@ func (n *Node) offers() []Folder {
 }
 
 func (n *Node) shared(f folder.Folder) Folder {
-	return Folder{Folder: f, Node: n.id, NodeName: n.name}
+	unread := 0
+	for _, count := range n.lacking.of(f.ID) {
+		unread += count
+	}
+	return Folder{Folder: f, Unread: unread, Node: n.id, NodeName: n.name}
 }
 
 func (n *Node) offered(o member.Offer) Folder {
@@ -237,17 +240,17 @@ func (n *Node) RemoveFolder(ctx context.Context, id string) error {
 	if err := n.folders.Remove(ctx, f.ID); err != nil {
 		return err
 	}
-	return errors.Join(n.sync.Forget(ctx, f.ID), n.index.RemoveFolder(ctx, f.ID), n.offerAll(ctx))
+	return errors.Join(n.sync.Forget(ctx, f.ID), n.index.RemoveFolder(ctx, f.ID), n.lacking.forget(ctx, f.ID), n.offerAll(ctx))
 }
 
 // forgetOrphans removes from the index what is left of folders that are shared no
 // more: RemoveFolder was interrupted after the folder was forgotten.
 func (n *Node) forgetOrphans(ctx context.Context) error {
-	for _, id := range n.index.Folders() {
+	for _, id := range append(n.index.Folders(), n.lacking.folders()...) {
 		if _, err := n.folders.Get(id); !errors.Is(err, folder.ErrNotFound) {
 			continue
 		}
-		if err := n.index.RemoveFolder(ctx, id); err != nil {
+		if err := errors.Join(n.index.RemoveFolder(ctx, id), n.lacking.forget(ctx, id)); err != nil {
 			return err
 		}
 	}
@@ -350,63 +353,4 @@ func (n *Node) signOffers() error {
 		return fmt.Errorf("node: offer folders: %w", err)
 	}
 	return nil
-}
-
-// sink gives the files that the folders have found to the search index.
-type sink struct {
-	index *search.Index
-	log   *slog.Logger
-}
-
-// Put implements folder.Sink.
-func (s sink) Put(ctx context.Context, updates []folder.Update) error {
-	var gone []string
-	var docs []search.Document
-	for _, u := range updates {
-		switch id := search.FileID(u.Folder.ID, u.Path); {
-		case u.Kind != folder.KindFile:
-		case u.Gone:
-			gone = append(gone, id)
-		default:
-			d, err := s.document(id, u)
-			if errors.Is(err, folder.ErrChanged) {
-				continue // the scan that notices the change brings it again
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err != nil {
-				// It comes again when it changes: this is said once.
-				s.log.Warn("indexed by name only", "folder", u.Folder.Label, "path", u.Path, "error", err)
-			}
-			docs = append(docs, d)
-		}
-	}
-	if err := s.index.Remove(ctx, gone...); err != nil {
-		return err
-	}
-	return s.index.Put(ctx, docs)
-}
-
-// document makes what can be found out of a file: its text, where it has one that
-// can be read, and in any case its name.
-func (s sink) document(id string, u folder.Update) (search.Document, error) {
-	d := search.Document{
-		ID: id, Folder: u.Folder.ID, Path: u.Path, Size: u.Size, Modified: u.Modified,
-		Title: u.Path[strings.LastIndexByte(u.Path, '/')+1:], Type: search.TypeOf(u.Path),
-	}
-	r, err := u.Open()
-	if err != nil {
-		return d, fmt.Errorf("node: index %s: %w", u.Path, err)
-	}
-	x, err := search.Extract(u.Path, r, search.MaxText)
-	err = errors.Join(err, r.Close())
-	if err != nil {
-		return d, fmt.Errorf("node: index %s: %w", u.Path, err)
-	}
-	if x.Problem != "" {
-		s.log.Debug("indexed by name only", "folder", u.Folder.Label, "path", u.Path, "problem", x.Problem)
-	}
-	d.Title, d.Text, d.Type = x.Title, x.Text, x.Type
-	return d, nil
 }

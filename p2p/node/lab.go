@@ -25,6 +25,7 @@ type LabOptions struct {
 	Publish bool
 	Logger  *slog.Logger
 	Version string
+	Extract []string // as in Options
 }
 
 // Lab is a network of real nodes in one process: they keep everything in memory,
@@ -60,7 +61,7 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 		if round := i / len(labNames); round > 0 {
 			name = fmt.Sprintf("%s %d", name, round+1)
 		}
-		n, err := Start(ctx, Options{Name: name, NoLAN: true, Publish: o.Publish, Logger: o.Logger, Version: o.Version})
+		n, err := Start(ctx, Options{Name: name, NoLAN: true, Publish: o.Publish, Logger: o.Logger, Version: o.Version, Extract: o.Extract})
 		if err != nil {
 			return err
 		}

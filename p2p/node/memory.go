@@ -6,6 +6,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -20,6 +21,7 @@ type memory struct {
 	folder   folder.Store
 	replica  replica.Store
 	search   search.Store
+	unread   extract.Store
 	dht      dht.Store
 	register paxos.Store
 }
@@ -29,7 +31,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), dht.NewMemory(), &paxos.Memory{}}, nil
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), new(extract.Memory), dht.NewMemory(), &paxos.Memory{}}, nil
 }
 
 func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
@@ -37,5 +39,6 @@ func (m *memory) Member() member.Store                           { return m.memb
 func (m *memory) Folder() folder.Store                           { return m.folder }
 func (m *memory) Replica() replica.Store                         { return m.replica }
 func (m *memory) Search() search.Store                           { return m.search }
+func (m *memory) Unread() extract.Store                          { return m.unread }
 func (m *memory) DHT() dht.Store                                 { return m.dht }
 func (m *memory) Registers() paxos.Store                         { return m.register }

@@ -20,6 +20,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
@@ -61,6 +62,8 @@ type Node struct {
 	folders   *folder.Service
 	sync      *exchange.Service
 	index     *search.Index
+	texts     *extract.Reader
+	lacking   *unreadFiles // of which search has no text
 	mesh      *search.Mesh
 	route     *route.Router // calls to members, with a link or without
 	table     *dht.Table
@@ -168,8 +171,12 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 		}
 	}
 	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.route}
+	n.texts = extract.New(extract.Options{Command: o.Extract, Logger: n.log})
+	if n.lacking, err = openUnread(ctx, o.Store.Unread(), n.log); err != nil {
+		return err
+	}
 	n.folders, err = folder.Open(folder.Options{
-		Store: o.Store.Folder(), Sink: sink{n.index, n.log}, DataDir: o.DataDir,
+		Store: o.Store.Folder(), Sink: sink{n.index, n.texts, n.lacking, n.log}, DataDir: o.DataDir,
 		Allowed: n.readable,
 		Publish: publish, Logger: n.log, Changed: func(id string, d folder.Dirty) { n.sync.Changed(id, d) },
 	})
@@ -302,6 +309,7 @@ func (n *Node) shutDown() error {
 	n.stop()
 	n.running.Wait()
 	n.registers.Close()
+	n.texts.Close()
 	if err := n.transport.Close(); err != nil {
 		return fmt.Errorf("node: close: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/link"
@@ -63,6 +64,9 @@ type Options struct {
 	// Busy is told when the node begins and ends to synchronise folders, or to bring
 	// others what they need for that. It must not wait. Nil: nobody is told.
 	Busy func(busy bool)
+	// Extract is the command of a child that reads documents: a program that calls
+	// extract.Main, and its arguments. Empty: documents are found by their names.
+	Extract []string
 	// Version is what the node says it is.
 	Version string
 }
@@ -75,6 +79,7 @@ type Store interface {
 	Folder() folder.Store
 	Replica() replica.Store
 	Search() search.Store
+	Unread() extract.Store
 	DHT() dht.Store
 	Registers() paxos.Store
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
@@ -225,8 +226,15 @@ func TestContentOfOneState(t *testing.T) {
 // broken fails after some bytes.
 type broken struct{}
 
-func (broken) Read([]byte) (int, error) { return 0, errors.New("input/output error") }
-func (broken) Close() error             { return nil }
+func (broken) Read([]byte) (int, error)          { return 0, errors.New("input/output error") }
+func (broken) ReadAt([]byte, int64) (int, error) { return 0, errors.New("input/output error") }
+
+func (broken) Close() error { return nil }
+
+// content is a file in memory.
+type content struct{ *strings.Reader }
+
+func (content) Close() error { return nil }
 
 // A file that cannot be read is found by its name, and the others by their text.
 func TestSinkOfAnUnreadableFile(t *testing.T) {
@@ -235,16 +243,21 @@ func TestSinkOfAnUnreadableFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var logged bytes.Buffer
-	s := sink{index, slog.New(slog.NewTextHandler(&logged, nil))}
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	lacking, err := openUnread(t.Context(), new(extract.Memory), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sink{index, extract.New(extract.Options{}), lacking, log}
 	f := &folder.Folder{ID: strings.Repeat("a", 26), Label: "notes"}
-	update := func(name string, open func() (io.ReadCloser, error)) folder.Update {
-		return folder.Update{Folder: f, Entry: folder.Entry{Path: name, Kind: folder.KindFile, Size: 5}, Open: open}
+	update := func(name string, open func() (folder.Content, error)) folder.Update {
+		return folder.Update{Folder: f, Entry: folder.Entry{Path: name, Kind: folder.KindFile, Size: 8}, Open: open}
 	}
 	updates := []folder.Update{
-		update("damaged.txt", func() (io.ReadCloser, error) { return broken{}, nil }),
-		update("locked.txt", func() (io.ReadCloser, error) { return nil, os.ErrPermission }),
-		update("moving.txt", func() (io.ReadCloser, error) { return nil, folder.ErrChanged }),
-		update("fine.txt", func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("kademlia")), nil }),
+		update("damaged.txt", func() (folder.Content, error) { return broken{}, nil }),
+		update("locked.txt", func() (folder.Content, error) { return nil, os.ErrPermission }),
+		update("moving.txt", func() (folder.Content, error) { return nil, folder.ErrChanged }),
+		update("fine.txt", func() (folder.Content, error) { return content{strings.NewReader("kademlia")}, nil }),
 	}
 	if err := s.Put(t.Context(), updates); err != nil {
 		t.Fatal(err)
@@ -254,6 +267,9 @@ func TestSinkOfAnUnreadableFile(t *testing.T) {
 		if a, err := mesh.Ask(t.Context(), search.Query{Text: query}, nil, nil); err != nil || len(a.Hits) != want {
 			t.Errorf("%s: %d hits, want %d: %v", query, len(a.Hits), want, err)
 		}
+	}
+	if got := lacking.of(f.ID)[extract.Unavailable]; got != 2 {
+		t.Errorf("%d files are said to be unread", got)
 	}
 	if got := strings.Count(logged.String(), "level=WARN"); got != 2 {
 		t.Errorf("%d warnings: %s", got, &logged)

@@ -14,5 +14,5 @@
 // that a bound made shorter says so. Queries and changes of an index take turns,
 // so neither waits for a long one of the other.
 //
-// [Extract] turns a file into a document's text.
+// Package extract turns a file into a document's text.
 package search

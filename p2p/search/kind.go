@@ -19,7 +19,7 @@ const (
 
 // TypeOf returns what type of file a name promises, TypeOther when it says
 // nothing. Only the content can tell whether a promise of text is kept; see
-// Extract.
+// package extract.
 func TypeOf(name string) string {
 	name = strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	dot := strings.LastIndexByte(name, '.')

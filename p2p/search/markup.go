@@ -1,6 +1,9 @@
 package search
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // hasMarkup reports whether texts of a type are shown without the marks that
 // Markdown has at the beginning of lines. People write it in what they publish,
@@ -92,4 +95,46 @@ func marks(line string) int {
 		}
 		at = begin + n
 	}
+}
+
+// Heading returns the title of a Markdown text: of its front matter, else the
+// first heading of any level, in either style.
+func Heading(text string) string {
+	text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	before, fenced := "", false
+	front := strings.HasPrefix(text, "---\n") || strings.HasPrefix(text, "---\r\n")
+	n := 0
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if n++; n > 1000 {
+			break
+		}
+		if front {
+			if title, ok := strings.CutPrefix(line, "title:"); ok && n > 1 {
+				return strings.Trim(strings.TrimSpace(title), `"'`)
+			}
+			front = n == 1 || line != "---"
+			continue
+		}
+		if strings.HasPrefix(line, "```") || strings.HasPrefix(line, "~~~") {
+			fenced, before = !fenced, ""
+			continue
+		}
+		if title := headingLine(line, before); !fenced && title != "" {
+			return title
+		}
+		before = line
+	}
+	return ""
+}
+
+// headingLine returns the heading that ends with line, if one does.
+func headingLine(line, before string) string {
+	if marks := len(line) - len(strings.TrimLeft(line, "#")); marks > 0 && marks <= 6 && len(line) > marks && (line[marks] == ' ' || line[marks] == '\t') {
+		return strings.TrimSpace(strings.TrimRight(strings.TrimSpace(line[marks:]), "#"))
+	}
+	if before != "" && len(line) >= 3 && (strings.Trim(line, "=") == "" || strings.Trim(line, "-") == "") && !strings.HasPrefix(before, "- ") {
+		return before
+	}
+	return ""
 }

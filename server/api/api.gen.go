@@ -791,6 +791,51 @@ func (e TransferState) Valid() bool {
 	}
 }
 
+// Defines values for UnreadReason.
+const (
+	UnreadReasonCrashed     UnreadReason = "crashed"
+	UnreadReasonCut         UnreadReason = "cut"
+	UnreadReasonDamaged     UnreadReason = "damaged"
+	UnreadReasonEncrypted   UnreadReason = "encrypted"
+	UnreadReasonNoText      UnreadReason = "no_text"
+	UnreadReasonNotText     UnreadReason = "not_text"
+	UnreadReasonOutOfMemory UnreadReason = "out_of_memory"
+	UnreadReasonTimedOut    UnreadReason = "timed_out"
+	UnreadReasonTooLarge    UnreadReason = "too_large"
+	UnreadReasonUnavailable UnreadReason = "unavailable"
+	UnreadReasonUnsupported UnreadReason = "unsupported"
+)
+
+// Valid indicates whether the value is a known member of the UnreadReason enum.
+func (e UnreadReason) Valid() bool {
+	switch e {
+	case UnreadReasonCrashed:
+		return true
+	case UnreadReasonCut:
+		return true
+	case UnreadReasonDamaged:
+		return true
+	case UnreadReasonEncrypted:
+		return true
+	case UnreadReasonNoText:
+		return true
+	case UnreadReasonNotText:
+		return true
+	case UnreadReasonOutOfMemory:
+		return true
+	case UnreadReasonTimedOut:
+		return true
+	case UnreadReasonTooLarge:
+		return true
+	case UnreadReasonUnavailable:
+		return true
+	case UnreadReasonUnsupported:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WordsAnswerPlan.
 const (
 	WordsAnswerPlanLists      WordsAnswerPlan = "lists"
@@ -1837,6 +1882,9 @@ type Folder struct {
 	// here must say yes (see `held`). `offered`: by another member; not kept
 	// here. `error`: `error` says why.
 	State FolderState `json:"state"`
+
+	// Unread Files here of which search has no text, or not all of it; `/api/folders/{id}/unread` says why
+	Unread int `json:"unread"`
 
 	// Warning Works, but not as well as it could: what and why
 	Warning string `json:"warning"`
@@ -3140,6 +3188,56 @@ type TrashList struct {
 	Next  *string     `json:"next"`
 }
 
+// Unread defines model for Unread.
+type Unread struct {
+	// Detail More about that
+	Detail string `json:"detail"`
+	Path   string `json:"path"`
+
+	// Reason `unsupported`: a document of a kind that is not read. `no_text`: nothing in
+	// it but pictures. `not_text`: binary data, in spite of its name. `cut`: longer
+	// than what is kept, so the end is not found. `too_large`: it unpacks to more
+	// than is read. `damaged`: not what its name promises, or not whole.
+	// `encrypted`: a password is needed. `timed_out`, `out_of_memory`, `crashed`:
+	// reading it took too much, or broke what read it. `unavailable`: it could not
+	// be tried; the next start does.
+	Reason UnreadReason `json:"reason"`
+}
+
+// UnreadCount defines model for UnreadCount.
+type UnreadCount struct {
+	Count int `json:"count"`
+
+	// Reason `unsupported`: a document of a kind that is not read. `no_text`: nothing in
+	// it but pictures. `not_text`: binary data, in spite of its name. `cut`: longer
+	// than what is kept, so the end is not found. `too_large`: it unpacks to more
+	// than is read. `damaged`: not what its name promises, or not whole.
+	// `encrypted`: a password is needed. `timed_out`, `out_of_memory`, `crashed`:
+	// reading it took too much, or broke what read it. `unavailable`: it could not
+	// be tried; the next start does.
+	Reason UnreadReason `json:"reason"`
+}
+
+// UnreadList defines model for UnreadList.
+type UnreadList struct {
+	// Counts By reason, the most frequent first
+	Counts []UnreadCount `json:"counts"`
+	Items  []Unread      `json:"items"`
+	Next   *string       `json:"next"`
+
+	// Total Of the folder, whatever the reason
+	Total int `json:"total"`
+}
+
+// UnreadReason `unsupported`: a document of a kind that is not read. `no_text`: nothing in
+// it but pictures. `not_text`: binary data, in spite of its name. `cut`: longer
+// than what is kept, so the end is not found. `too_large`: it unpacks to more
+// than is read. `damaged`: not what its name promises, or not whole.
+// `encrypted`: a password is needed. `timed_out`, `out_of_memory`, `crashed`:
+// reading it took too much, or broke what read it. `unavailable`: it could not
+// be tried; the next start does.
+type UnreadReason string
+
 // WordsAnswer defines model for WordsAnswer.
 type WordsAnswer struct {
 	Any       bool            `json:"any"`
@@ -3331,6 +3429,14 @@ type ListTrashParams struct {
 
 	// Cursor `next` of the page before; anything else: cursor_invalid
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListUnreadParams defines parameters for ListUnread.
+type ListUnreadParams struct {
+	// Reason Only these
+	Reason *UnreadReason `form:"reason,omitempty" json:"reason,omitempty"`
+	Limit  *int          `form:"limit,omitempty" json:"limit,omitempty"`
+	Cursor *string       `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // QueryRangeParams defines parameters for QueryRange.
@@ -3726,6 +3832,9 @@ type ServerInterface interface {
 	// ListTrash What was replaced or deleted: by whom and when; newest first
 	// (GET /api/folders/{id}/trash)
 	ListTrash(ctx echo.Context, id FolderID, params ListTrashParams) error
+	// ListUnread Files of which search has no text, or not all of it, and why
+	// (GET /api/folders/{id}/unread)
+	ListUnread(ctx echo.Context, id FolderID, params ListUnreadParams) error
 	// ListHandshakes Handshakes by hand that wait
 	// (GET /api/handshakes)
 	ListHandshakes(ctx echo.Context) error
@@ -4541,6 +4650,45 @@ func (w *ServerInterfaceWrapper) ListTrash(ctx echo.Context) error {
 	return err
 }
 
+// ListUnread converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUnread(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FolderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUnreadParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUnread(ctx, id, params)
+	return err
+}
+
 // ListHandshakes converts echo context to params.
 func (w *ServerInterfaceWrapper) ListHandshakes(ctx echo.Context) error {
 	var err error
@@ -5101,6 +5249,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/folders/:id/scan", wrapper.ScanFolder, options.OperationMiddlewares["scanFolder"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/entries", wrapper.ListEntries, options.OperationMiddlewares["listEntries"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/skipped", wrapper.ListSkipped, options.OperationMiddlewares["listSkipped"]...)
+	router.GET(options.BaseURL+"/api/folders/:id/unread", wrapper.ListUnread, options.OperationMiddlewares["listUnread"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/held", wrapper.ListHeld, options.OperationMiddlewares["listHeld"]...)
 	router.POST(options.BaseURL+"/api/folders/:id/held", wrapper.DecideHeld, options.OperationMiddlewares["decideHeld"]...)
 	router.GET(options.BaseURL+"/api/folders/:id/conflicts", wrapper.ListConflicts, options.OperationMiddlewares["listConflicts"]...)
@@ -6773,6 +6922,46 @@ func (response ListTrashdefaultApplicationProblemPlusJSONResponse) VisitListTras
 	return err
 }
 
+type ListUnreadRequestObject struct {
+	Id     FolderID `json:"id"`
+	Params ListUnreadParams
+}
+
+type ListUnreadResponseObject interface {
+	VisitListUnreadResponse(w http.ResponseWriter) error
+}
+
+type ListUnread200JSONResponse UnreadList
+
+func (response ListUnread200JSONResponse) VisitListUnreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUnreaddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListUnreaddefaultApplicationProblemPlusJSONResponse) VisitListUnreadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListHandshakesRequestObject struct {
 }
 
@@ -8205,6 +8394,9 @@ type StrictServerInterface interface {
 	// ListTrash What was replaced or deleted: by whom and when; newest first
 	// (GET /api/folders/{id}/trash)
 	ListTrash(ctx context.Context, request ListTrashRequestObject) (ListTrashResponseObject, error)
+	// ListUnread Files of which search has no text, or not all of it, and why
+	// (GET /api/folders/{id}/unread)
+	ListUnread(ctx context.Context, request ListUnreadRequestObject) (ListUnreadResponseObject, error)
 	// ListHandshakes Handshakes by hand that wait
 	// (GET /api/handshakes)
 	ListHandshakes(ctx context.Context, request ListHandshakesRequestObject) (ListHandshakesResponseObject, error)
@@ -9696,6 +9888,32 @@ func (sh *strictHandler) ListTrash(ctx echo.Context, id FolderID, params ListTra
 		return err
 	} else if validResponse, ok := response.(ListTrashResponseObject); ok {
 		return validResponse.VisitListTrashResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUnread operation middleware
+func (sh *strictHandler) ListUnread(ctx echo.Context, id FolderID, params ListUnreadParams) error {
+	var request ListUnreadRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUnread(ctx.Request().Context(), request.(ListUnreadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUnread")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUnreadResponseObject); ok {
+		return validResponse.VisitListUnreadResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -19,6 +19,7 @@ type foldersCmd struct {
 	Resume folderResumeCmd `cmd:"" help:"Go on with a paused folder."`
 	Remove folderRemoveCmd `cmd:"" aliases:"rm" help:"Forget a folder here; its files stay as they are."`
 	Scan   folderScanCmd   `cmd:"" help:"Look at all files of a folder now."`
+	Unread folderUnreadCmd `cmd:"" help:"List the files of a folder that are found by name only, and why."`
 }
 
 type folderListCmd struct {
@@ -64,6 +65,9 @@ func stateText(f api.Folder) string {
 	}
 	if f.Conflicts > 0 {
 		text += ", " + count(f.Conflicts, "conflict")
+	}
+	if f.Unread > 0 {
+		text += ", " + strconv.Itoa(f.Unread) + " without text"
 	}
 	if f.State != api.FolderStateOffered && !f.Writable {
 		text += ", read-only"
@@ -190,6 +194,51 @@ func (s folderScanCmd) Run(c *console) error {
 	}
 	_, err := c.call(http.MethodPost, folderPath(s.ID, "scan"), nil, nil)
 	return err
+}
+
+type folderUnreadCmd struct {
+	ID     string `arg:"" name:"folder" help:"The folder's ID, or its label when only one has it."`
+	Reason string `placeholder:"REASON" help:"Only those of a reason, as it is listed."`
+	Limit  int    `default:"200" help:"How many at most, 1 to 1000."`
+	Cursor string `placeholder:"CURSOR" help:"Where to go on."`
+	JSON   bool   `name:"json" help:"Print the API's answer."`
+}
+
+// Run lists what search could not read.
+func (u folderUnreadCmd) Run(c *console) error {
+	if u.ID == "" {
+		return whichFolder("unread")
+	}
+	query := url.Values{"limit": {strconv.Itoa(u.Limit)}}
+	if u.Reason != "" {
+		query.Set("reason", u.Reason)
+	}
+	if u.Cursor != "" {
+		query.Set("cursor", u.Cursor)
+	}
+	var list api.UnreadList
+	done, err := c.get(folderPath(u.ID, "unread"), query, &list, u.JSON)
+	if done || err != nil {
+		return err
+	}
+	if list.Total == 0 {
+		fmt.Fprintln(c.Stderr, "The text of all files has been read.")
+		return nil
+	}
+	var rows [][]string
+	for _, item := range list.Items {
+		rows = append(rows, []string{string(item.Reason), item.Path, item.Detail})
+	}
+	if err := table(c.Stdout, []string{"REASON", "PATH", "WHY"}, rows); err != nil {
+		return err
+	}
+	for _, n := range list.Counts {
+		fmt.Fprintf(c.Stderr, "%s: %s\n", n.Reason, count(n.Count, "file"))
+	}
+	if list.Next != nil {
+		fmt.Fprintf(c.Stderr, "There is more: shoal folders unread %s --cursor %s\n", oneLine(u.ID), oneLine(*list.Next))
+	}
+	return nil
 }
 
 func whichFolder(verb string) error {

@@ -143,6 +143,8 @@ export class Api {
     done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
   skipped = (id: string) =>
     unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
+  unread = (id: string, query: { reason?: Schemas['UnreadReason']; cursor?: string }) =>
+    unwrap(this.#client.GET('/api/folders/{id}/unread', { params: { path: { id }, query } }));
   // Here and below node is the one that shares the folder: another one may offer
   // a folder with the same id.
   entries = (

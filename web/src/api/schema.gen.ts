@@ -546,6 +546,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/folders/{id}/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Files of which search has no text, or not all of it, and why
+         * @description They are shared like all others and are found by their names. A file is
+         *     tried again when it changes, and when a newer version of the program can
+         *     read more. Images, sound, films and archives are not listed: nobody expects
+         *     text in them.
+         */
+        get: operations["listUnread"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/folders/{id}/content": {
         parameters: {
             query?: never;
@@ -2575,6 +2601,8 @@ export interface components {
             node_name: string;
             /** @description Files that the last scan left out */
             skipped: number;
+            /** @description Files here of which search has no text, or not all of it; `/api/folders/{id}/unread` says why */
+            unread: number;
             /** Format: date-time */
             scanned: string | null;
         };
@@ -2928,6 +2956,35 @@ export interface components {
             items: components["schemas"]["Skipped"][];
             next: string | null;
             total: number;
+        };
+        /**
+         * @description `unsupported`: a document of a kind that is not read. `no_text`: nothing in
+         *     it but pictures. `not_text`: binary data, in spite of its name. `cut`: longer
+         *     than what is kept, so the end is not found. `too_large`: it unpacks to more
+         *     than is read. `damaged`: not what its name promises, or not whole.
+         *     `encrypted`: a password is needed. `timed_out`, `out_of_memory`, `crashed`:
+         *     reading it took too much, or broke what read it. `unavailable`: it could not
+         *     be tried; the next start does.
+         * @enum {string}
+         */
+        UnreadReason: "unsupported" | "no_text" | "not_text" | "cut" | "too_large" | "damaged" | "encrypted" | "timed_out" | "out_of_memory" | "crashed" | "unavailable";
+        Unread: {
+            path: string;
+            reason: components["schemas"]["UnreadReason"];
+            /** @description More about that */
+            detail: string;
+        };
+        UnreadCount: {
+            reason: components["schemas"]["UnreadReason"];
+            count: number;
+        };
+        UnreadList: {
+            items: components["schemas"]["Unread"][];
+            next: string | null;
+            /** @description Of the folder, whatever the reason */
+            total: number;
+            /** @description By reason, the most frequent first */
+            counts: components["schemas"]["UnreadCount"][];
         };
         Event: {
             /** @description EPOCH.SEQ */
@@ -4064,6 +4121,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SkippedList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listUnread: {
+        parameters: {
+            query?: {
+                /** @description Only these */
+                reason?: components["schemas"]["UnreadReason"];
+                limit?: number;
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The folder's id, or a label that only one folder has */
+                id: components["parameters"]["FolderID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The files, by path */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadList"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -1,4 +1,4 @@
-package search
+package extract
 
 import (
 	"errors"
@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
 // stripHTML returns the title of a page, else its first heading, and its text.
@@ -42,7 +44,7 @@ type pageText struct {
 }
 
 func (p *pageText) name() string {
-	if title := oneLine(p.title.String()); title != "" {
+	if title := oneLine(p.title.String(), 4*search.MaxTitle); title != "" {
 		return title
 	}
 	return p.heading.String()
