@@ -30,6 +30,7 @@ var suites = []struct {
 	{"start", start},
 	{"idle", idle},
 	{"index", index},
+	{"documents", documents},
 	{"search", searching},
 	{"stream", streaming},
 	{"calls", calling},

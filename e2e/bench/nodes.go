@@ -1,7 +1,10 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"encoding/xml"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -126,6 +129,81 @@ func index(ctx context.Context, b *bench) error {
 	}
 	report(fmt.Sprintf("indexing %d files, %.1f MB of text", files, float64(total)/1e6), "%.1f MB/s, %v; then %.0f MiB resident", float64(total)/1e6/took.Seconds(), took.Round(time.Millisecond), mib)
 	return p.stop()
+}
+
+// documents measures how fast a folder of small office documents becomes searchable,
+// each of which a child has to unpack.
+func documents(ctx context.Context, b *bench) error {
+	const files, size = 10_000, 2 << 10
+	texts, dir := filepath.Join(b.dir, "document-texts"), filepath.Join(b.dir, "document-corpus")
+	total, err := corpus(texts, files, size, 11, nil)
+	if err != nil {
+		return err
+	}
+	if err := pack(texts, dir); err != nil {
+		return err
+	}
+	p, _, err := b.node(ctx, "documents")
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := p.call(ctx, "POST", "/api/folders", map[string]string{"path": dir}, nil); err != nil {
+		return err
+	}
+	if err := p.until(ctx, "indexing", func(s status) bool { return s.Documents == files }); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	mib, err := rss(p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	report(fmt.Sprintf("indexing %d docx files, %.1f MB of text", files, float64(total)/1e6), "%.0f files/s, %.1f MB/s, %v; then %.0f MiB resident",
+		files/took.Seconds(), float64(total)/1e6/took.Seconds(), took.Round(time.Millisecond), mib)
+	return p.stop()
+}
+
+// pack makes a docx of each text of a directory.
+func pack(texts, dir string) error {
+	entries, err := os.ReadDir(texts)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(texts, e.Name()))
+		if err != nil {
+			return err
+		}
+		var file, body bytes.Buffer
+		body.WriteString(`<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>`)
+		for line := range strings.Lines(string(text)) {
+			body.WriteString("<w:p><w:r><w:t>")
+			if err := xml.EscapeText(&body, []byte(line)); err != nil {
+				return err
+			}
+			body.WriteString("</w:t></w:r></w:p>")
+		}
+		body.WriteString("</w:body></w:document>")
+		z := zip.NewWriter(&file)
+		w, err := z.Create("word/document.xml")
+		if err == nil {
+			_, err = w.Write(body.Bytes())
+		}
+		if err == nil {
+			err = z.Close()
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, e.Name()+".docx"), file.Bytes(), 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // searching measures 50 searches a second over three nodes with 2,000 documents

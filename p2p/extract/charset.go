@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -91,16 +90,32 @@ func utf16Order(b []byte) string {
 	return ""
 }
 
-var declaration = regexp.MustCompile(`(?i)(?:<\?xml[^>]{0,200}\sencoding|<meta[^>]{0,500}charset)\s*=\s*["']?\s*([a-z0-9_:.-]{2,40})`)
-
-// declared returns the encoding that a page says it has; nil: none that is known.
+// declared returns the encoding that a page says it has, in <?xml … encoding="…"?>
+// or <meta … charset=…>; nil: none that is known.
 func declared(b []byte) encoding.Encoding {
-	m := declaration.FindSubmatch(b[:min(len(b), 2048)])
-	if m == nil {
-		return nil
+	head := bytes.ToLower(b[:min(len(b), 2048)])
+	for _, mark := range [][2]string{{"<?xml", "encoding"}, {"<meta", "charset"}} {
+		for rest := head; ; {
+			_, after, found := bytes.Cut(rest, []byte(mark[0]))
+			if !found {
+				break
+			}
+			inside, _, _ := bytes.Cut(after, []byte(">"))
+			rest = after
+			_, value, found := bytes.Cut(inside, []byte(mark[1]))
+			value, assigned := bytes.CutPrefix(bytes.TrimSpace(value), []byte("="))
+			if !found || !assigned {
+				continue
+			}
+			label := bytes.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'?;/", r) })
+			if len(label) > 0 {
+				if e, _ := charset.Lookup(string(label[0])); e != nil {
+					return e
+				}
+			}
+		}
 	}
-	e, _ := charset.Lookup(string(m[1]))
-	return e
+	return nil
 }
 
 // guessed are the encodings of several bytes that are guessed, and what their
@@ -148,8 +163,11 @@ func guess(b []byte) encoding.Encoding {
 	best, most := encoding.Encoding(charmap.Windows1252), 0.0
 	for _, g := range guessed {
 		share := fit(b, g.encoding, g.usual)
-		if g.encoding == japanese.ShiftJIS || g.encoding == japanese.EUCJP {
+		switch {
+		case g.encoding == japanese.ShiftJIS || g.encoding == japanese.EUCJP:
 			share *= 2.5 // kana are some of the characters of a text only
+		case g.encoding == korean.EUCKR && share > 0.85:
+			share *= 1.2 // its codes are the first half of those that Chinese has
 		}
 		if share > most && share > 0.6 {
 			best, most = g.encoding, share

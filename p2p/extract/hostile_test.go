@@ -10,9 +10,11 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -270,7 +272,7 @@ func TestHostileFiles(t *testing.T) {
 			if grown := after.Sys - before.Sys; grown > 128<<20 {
 				t.Errorf("the parent took %d MiB", grown>>20)
 			}
-			if !contains(tt.want, got.Reason) || (got.Reason == "") != (got.Detail == "") {
+			if !slices.Contains(tt.want, got.Reason) || (got.Reason == "") != (got.Detail == "") {
 				t.Errorf("%q: %s, want %q", got.Reason, got.Detail, tt.want)
 			}
 			if !strings.Contains(got.Text, tt.text) || len(got.Text) > search.MaxText {
@@ -285,15 +287,6 @@ func TestHostileFiles(t *testing.T) {
 			t.Logf("%s: %s (%d bytes of text)", got.Reason, got.Detail, len(got.Text))
 		})
 	}
-}
-
-func contains(all []Reason, r Reason) bool {
-	for _, x := range all {
-		if x == r {
-			return true
-		}
-	}
-	return false
 }
 
 func readAll(t testing.TB, r io.Reader) []byte {
@@ -357,4 +350,64 @@ func (h hole) ReadAt(p []byte, at int64) (int, error) {
 		copy(p, h[at:])
 	}
 	return len(p), nil
+}
+
+// FuzzDocument gives the decoders of zip and XML what no program would write. The
+// parts are put into a good archive, or the decoders would see next to none of it.
+func FuzzDocument(f *testing.F) {
+	for _, name := range []string{"report.docx", "report.odt", "report.epub", "report.pptx", "catch.xlsx", "catch.ods", "report.pdf"} {
+		b, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(0), b)
+	}
+	for kind, body := range []string{
+		1: "<w:p><w:pPr><w:pStyle w:val='Title'/></w:pPr><w:r><w:t>x</w:t><w:tab/><w:br/></w:r></w:p><w:tbl><w:tr><w:tc/></w:tr></w:tbl>",
+		2: "<row><c t='s'><v>0</v></c><c t='inlineStr'><is><t>x</t></is></c></row>",
+		3: "<text:h>h</text:h><text:p>a<text:s text:c='3'/>b<text:note><text:p>n</text:p></text:note></text:p><table:table-row><table:table-cell/></table:table-row>",
+		4: "<item id='a' href='a.xhtml' media-type='application/xhtml+xml'/><itemref idref='a'/>",
+		5: "<a:p><a:t>slide</a:t></a:p>",
+	} {
+		f.Add(uint8(kind), []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+		b := body
+		part := func(name string) entry { return entry{name, bytes.NewReader(body)} }
+		switch kind % 6 {
+		case 1:
+			b = wordOf(t, bytes.NewReader(body), part("docProps/core.xml"), part("word/footnotes.xml"))
+		case 2:
+			b = zipOf(t, part("xl/workbook.xml"), part("xl/sharedStrings.xml"), part("xl/worksheets/sheet1.xml"))
+		case 3:
+			b = zipOf(t, part("content.xml"), part("meta.xml"), part("META-INF/manifest.xml"))
+		case 4:
+			b = zipOf(t, entry{"META-INF/container.xml", strings.NewReader(`<rootfile full-path="a.opf"/>`)}, part("a.opf"), part("a.xhtml"))
+		case 5:
+			b = zipOf(t, part("ppt/presentation.xml"), part("ppt/slides/slide1.xml"), part("ppt/notesSlides/notesSlide1.xml"))
+		}
+		const limit = 1000
+		got, err := document("a", bytes.NewReader(b), int64(len(b)), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parsed, err := parseText(appendText(got), limit); err != nil || parsed.Text != got.Text {
+			t.Errorf("what a child says is not taken: %+v, %v", got, err)
+		}
+		if !utf8.ValidString(got.Text) || !utf8.ValidString(got.Title) {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// FuzzParseText gives the parent what a child must not say.
+func FuzzParseText(f *testing.F) {
+	f.Add(appendText(Text{Title: "a", Text: "b", Type: search.TypePDF, Reason: Cut, Detail: "c"}))
+	f.Add([]byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := parseText(b, 100)
+		if err == nil && (len(got.Text) > 100 || len(got.Detail) > maxDetail || !reasons[got.Reason] || !types[got.Type]) {
+			t.Errorf("%+v", got)
+		}
+	})
 }

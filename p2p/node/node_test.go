@@ -14,12 +14,18 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == extract.Verb { // TestDocumentsAreFound starts it so
+		os.Exit(extract.Main())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // startNode starts a node that ends with the test.
 func startNode(t *testing.T, o Options) *Node {
