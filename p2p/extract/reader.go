@@ -102,7 +102,7 @@ func (r *Reader) read(ctx context.Context, name string, f io.ReaderAt, size int6
 		return t, nil // nobody expects text in them
 	case search.TypeDocument, search.TypePDF:
 		if !canRead(name) {
-			t.because(Unsupported, "documents of this kind cannot be read")
+			t.because(Unsupported, path.Ext(name)+" is not read")
 			return t, nil
 		}
 		return r.document(ctx, name, f, size)

@@ -27,3 +27,8 @@ export function reasonText(reason: UnreadReason): string {
       return 'could not be tried; the next start does';
   }
 }
+
+// explains reports whether the detail of a reason says more than the reason.
+export function explains(reason: UnreadReason): boolean {
+  return reason !== 'encrypted' && reason !== 'not_text' && reason !== 'no_text';
+}
