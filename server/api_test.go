@@ -191,6 +191,8 @@ func TestRefusals(t *testing.T) {
 		{post, "/api/folders/nothing/scan", "", 404, "not_found", ""},
 		{get, "/api/folders/nothing/entries", "", 404, "not_found", ""},
 		{get, "/api/folders/nothing/skipped", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/unread", "", 404, "not_found", ""},
+		{get, "/api/folders/nothing/unread?reason=because", "", 400, "request_invalid", ""},
 		{get, "/api/folders/nothing/content?path=a", "", 404, "not_found", ""},
 		{get, "/api/folders/nothing/content", "", 400, "request_invalid", "parameter path is missing"},
 		{get, "/api/folders/nothing/content?path=", "", 400, "request_invalid", "parameter path"},
@@ -609,5 +611,35 @@ func TestFolderOfWhom(t *testing.T) {
 	call(t, s, get, "/api/node", "", 200, &seen)
 	if !seen.Revoked || seen.Members != 1 {
 		t.Errorf("bob was removed: %+v", seen)
+	}
+}
+
+// TestUnread: what search cannot read is counted and listed, with the reason.
+func TestUnread(t *testing.T) {
+	s := newServer(t, Options{Node: startNode(t)})
+	dir := t.TempDir()
+	for name, content := range map[string]string{"old.doc": "x", "binary.txt": "\x00\x01", "fine.txt": "text"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var f api.Folder
+	call(t, s, post, "/api/folders", fmt.Sprintf(`{"path":%q,"label":"papers"}`, dir), 201, &f)
+	until(t, "two files are unread", func() bool {
+		call(t, s, get, "/api/folders/papers", "", 200, &f)
+		return f.Unread == 2
+	})
+	var list api.UnreadList
+	call(t, s, get, "/api/folders/papers/unread?limit=1", "", 200, &list)
+	if len(list.Items) != 1 || list.Items[0].Path != "binary.txt" || list.Items[0].Reason != "not_text" || list.Next == nil || list.Total != 2 || len(list.Counts) != 2 {
+		t.Fatalf("got %+v", list)
+	}
+	call(t, s, get, "/api/folders/papers/unread?cursor="+url.QueryEscape(*list.Next), "", 200, &list)
+	if len(list.Items) != 1 || list.Items[0].Path != "old.doc" || list.Items[0].Reason != "unsupported" || list.Items[0].Detail == "" || list.Next != nil {
+		t.Errorf("got %+v", list)
+	}
+	call(t, s, get, "/api/folders/papers/unread?reason=not_text", "", 200, &list)
+	if len(list.Items) != 1 || list.Items[0].Path != "binary.txt" {
+		t.Errorf("got %+v", list)
 	}
 }

@@ -342,7 +342,8 @@ func (c *child) why(late bool, err error, o Options) failure {
 		return failure{TimedOut, fmt.Sprintf("it takes longer than %v to read", o.Wall)}
 	case code == exitTime:
 		return failure{TimedOut, fmt.Sprintf("it takes more than %v of the processor to read", o.CPU)}
-	case code == exitMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
+	case code == exitMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"),
+		strings.Contains(said, "failed to allocate"): // the last is what the race detector says
 		return failure{OutOfMemory, fmt.Sprintf("it takes more than %d MiB of memory to read", heapLimit>>20)}
 	case strings.Contains(said, "stack overflow"), strings.Contains(said, "stack exceeds"):
 		return failure{Damaged, "it is nested too deeply"}

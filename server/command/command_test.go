@@ -307,6 +307,7 @@ func TestExitCodes(t *testing.T) {
 		{"folders", "share", ""},
 		{"folders", "rm", ""},
 		{"folders", "scan", ""},
+		{"folders", "unread", ""},
 		{"folders", "join", ""},
 		{"folders", "set", "", "--label", "x"},
 		{"folders", "set", "x"},
