@@ -97,6 +97,18 @@ func (x *Index) Location(s Segment) p2p.Key {
 	return dht.KeyOf(fmt.Sprintf("range\x00%s\x00%s\x00%d\x00%d\x00%x", x.o.Name, x.o.Scheme.Name(), x.bits, s.Depth, s.Prefix))
 }
 
+// EntryAt returns where the table keeps the entry of a place, if the segment has it.
+func (x *Index) EntryAt(s Segment, at Place) dht.Address {
+	return dht.Address{Location: x.Location(s), Domain: entries, Content: at}
+}
+
+// MarkOf returns where the table keeps a segment's mark, if it has refused entries.
+func (x *Index) MarkOf(s Segment) dht.Address { return x.markAt(s, s) }
+
+func (x *Index) markAt(at, full Segment) dht.Address {
+	return dht.Address{Location: x.Location(at), Domain: marks, Content: full.markAt(x.bits)}
+}
+
 // get returns what is known of a segment.
 func (x *Index) get(s Segment) state {
 	x.mu.Lock()
@@ -123,7 +135,7 @@ const hintTTL = 24 * time.Hour
 // mark returns the put that says at one segment's location that another one is full, which
 // is below it or the same.
 func (x *Index) mark(at, full Segment) dht.Put {
-	p := dht.Put{Address: dht.Address{Location: x.Location(at), Domain: marks, Content: full.markAt(x.bits)}, TTL: hintTTL}
+	p := dht.Put{Address: x.markAt(at, full), TTL: hintTTL}
 	if at == full {
 		p.TTL = dht.MaxTTL // how much is left of it says how old it is
 	}

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,6 +47,10 @@ func (w *world) doExpect(ctx context.Context, a *args) error {
 	case "has", "lost":
 		missing := slices.ContainsFunc(a.words, func(word string) bool { return !slices.Contains(strings.Fields(found), word) })
 		holds, got = missing == (what == "lost"), shorts(l.values)
+		a.words = nil
+	case "asked", "kept", "refused":
+		segments := map[string][]string{"asked": l.asked, "kept": l.kept, "refused": l.refused}[what]
+		holds, got = slices.Equal(a.words, segments), cmp.Or(strings.Join(segments, " "), "none")
 		a.words = nil
 	case "values":
 		err = count(len(l.values))

@@ -13,6 +13,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
+	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
@@ -26,6 +27,7 @@ type node struct {
 	table     *dht.Table
 	decoy     *dht.Table // of a liar: it takes what others want kept, and nobody reads it
 	messages  *direct.Service
+	indexes   map[string]*ranges.Index // that it has used since it came
 	transport p2p.Transport
 	up        bool                // guarded by w.mu
 	links     map[p2p.ID]p2p.Link // that are up; guarded by w.mu
@@ -90,6 +92,7 @@ func (w *world) come(name string, id p2p.Identity, position p2p.Key) error {
 func (n *node) start() {
 	w := n.w
 	n.table = dht.New(n.options(&gated{n.store, n}))
+	n.indexes = map[string]*ranges.Index{}
 	n.messages = direct.New(direct.Options{Caller: caller{n}})
 	n.messages.Handle("", func(_ context.Context, from p2p.ID, data []byte) ([]byte, error) {
 		return fmt.Appendf(nil, "%s has got %d bytes of %s", n.name, len(data), w.nameOf(from)), nil

@@ -27,6 +27,7 @@ type world struct {
 	admitted int // members so far: each gets another number
 	last     outcome
 	group    *[]writing // of the block "together" that is being read
+	indexes  []*index
 
 	dialing sync.Mutex // held while two nodes are linked
 
@@ -45,6 +46,8 @@ type outcome struct {
 	status string
 	trace  dht.Trace
 	needs  int
+	// segments of an index, as they are shown
+	asked, kept, refused []string
 }
 
 // Play plays a story, until it ends or ctx does, and returns what is to be shown, also when
@@ -178,13 +181,14 @@ func (w *world) do(ctx context.Context, words []string) error {
 		"together": w.doTogether, "end": w.doEnd,
 		"crash": w.doCrash, "return": w.doReturn, "leave": w.doLeave, "cut": w.doCut, "mend": w.doCut,
 		"repair": w.doRepair, "wait": w.doWait, "who": w.doWho, "show": w.doShow, "links": w.doLinks,
+		"index": w.doIndex, "insert": w.doInsert, "range": w.doRange, "erase": w.doErase,
 		"send": w.doSend, "grind": w.doGrind, "lie": w.doLie, "admissions": w.doAdmissions, "expect": w.doExpect,
 	}
 	do := verbs[words[0]]
 	switch {
 	case do == nil:
 		return fmt.Errorf("there is no such command")
-	case w.group != nil && !slices.Contains([]string{"put", "add", "append", "vput", "end"}, words[0]):
+	case w.group != nil && !slices.Contains([]string{"put", "add", "append", "vput", "insert", "end"}, words[0]):
 		return fmt.Errorf(`nothing but writes can be between "together" and "end"`)
 	}
 	w.pass(time.Millisecond)

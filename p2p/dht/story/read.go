@@ -137,8 +137,12 @@ func (w *world) counts(ctx context.Context, key p2p.Key) (map[*node]int, error) 
 }
 
 func (w *world) doShow(ctx context.Context, a *args) error {
-	if !a.is("copies") {
-		return fmt.Errorf("only copies can be shown")
+	index, err := a.one("copies", "index")
+	if err != nil {
+		return err
+	}
+	if index {
+		return w.showIndex(ctx, a)
 	}
 	key, name, err := a.key()
 	if err != nil {

@@ -83,6 +83,12 @@ func Stories() ([]Story, error) {
 //	and NODE KEY KEY                what is in two sets
 //	append NODE KEY TEXT            get, then put with more text
 //	vput NODE KEY set VALUE | append TEXT | merge [optimistic]
+//	index NAME dst|pht|buckets keys FROM..TO [OPTION…]
+//	                                an order of entries; options: leaf N (keys of the smallest
+//	                                segments), room N (entries of a segment)
+//	insert NODE INDEX KEY VALUE     erase NODE INDEX KEY VALUE
+//	range NODE INDEX FROM..TO [descending] [limit N]
+//	show index INDEX                what is at which segment
 //	together … end                  the writes between them at the same time
 //	crash NODE, return NODE, leave NODE, cut NODE NODE, mend NODE NODE
 //	repair [NODE], wait 10s, who KEY, show copies KEY, links
@@ -97,7 +103,8 @@ func Stories() ([]Story, error) {
 //
 // Expectations are: status TEXT; value VALUE…; values N; nothing; has WORD… and lost WORD…
 // (all of them, not all of them are in what the last get has found); messages N; rounds N; links
-// N; copies KEY N; keeps KEY NODE… (nearest first); needs N (at least so many admissions).
+// N; copies KEY N; keeps KEY NODE… (nearest first); needs N (at least so many admissions);
+// kept SEGMENT… and refused SEGMENT… (of the last insert), asked SEGMENT… (of the last range).
 //
 // Errors: ErrStory.
 func ParseStory(text string) (Story, error) {

@@ -22,7 +22,7 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stories) < 13 {
+	if len(stories) < 16 {
 		t.Fatalf("%d stories", len(stories))
 	}
 	for _, s := range stories {
@@ -124,12 +124,18 @@ expect lost v
 expect keeps k Ada
 expect links 9
 expect needs 1
+index x dst keys 1..8 room 1
+insert Ada x 1 v
+expect kept [1..8]
+expect refused [1..8]
+range Ada x 1..1
+expect asked [1..2]
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := Wrong(lines); n != 13 {
-		t.Errorf("%d are wrong, want 13:\n%s", n, Render("", lines))
+	if n := Wrong(lines); n != 16 {
+		t.Errorf("%d are wrong, want 16:\n%s", n, Render("", lines))
 	}
 	if !strings.Contains(Render("", lines), "✗ copies k 2: no, 3") {
 		t.Errorf("%s", Render("", lines))
@@ -139,25 +145,37 @@ expect needs 1
 // TestRefused: what is wrong with a story is said, with its line.
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"nodes 3":                                                "no line \"title …\"",
-		"title a\nnodes 65":                                      "line 2: nodes: \"65\" is not a number from 1 to 64",
-		"title a\nnodes 64\nnode Zed":                            "line 3: node: more than 64 nodes",
-		"title a\nfly":                                           "line 2: fly: there is no such command",
-		"title a\nput Ada k v":                                   "there is no node \"Ada\"",
-		"title a\nnodes 1\nput Ada k":                            "a value is missing",
-		"title a\nnodes 1\nput Ada k v x":                        "\"x\" is no option",
-		"title a\nnodes 1 2":                                     "\"2\" is one word too many",
-		"title a\nnodes 1\nroot zero":                            "has to come before the first node",
-		"title a\nnodes 1\ntogether\nwait 1s":                    "nothing but writes",
-		"title a\nnodes 1\ntogether":                             "\"together\" without \"end\"",
-		"title a\nnodes 1\ncrash Ada\nget Ada k":                 "Ada is not running",
-		"title a\nput \"Ada":                                     "line 2: quotes that do not end",
-		"title a\nnodes 1\nget Ada k ttl -1s":                    "no time such as 10s",
-		"title a\nnodes 1\nexpect love":                          "nothing that can be expected",
-		"title a\nnodes 3\nend":                                  "there is no \"together\" before it",
-		"title a\n" + strings.Repeat("nodes 1\n", MaxCommands+1): "more than 500 commands",
-		strings.Repeat("#", MaxStory+1):                          "65537 bytes",
-		"title \x1b[31m":                                         "a character that cannot be shown",
+		"nodes 3":                                                             "no line \"title …\"",
+		"title a\nnodes 65":                                                   "line 2: nodes: \"65\" is not a number from 1 to 64",
+		"title a\nnodes 64\nnode Zed":                                         "line 3: node: more than 64 nodes",
+		"title a\nfly":                                                        "line 2: fly: there is no such command",
+		"title a\nput Ada k v":                                                "there is no node \"Ada\"",
+		"title a\nnodes 1\nput Ada k":                                         "a value is missing",
+		"title a\nnodes 1\nput Ada k v x":                                     "\"x\" is no option",
+		"title a\nnodes 1 2":                                                  "\"2\" is one word too many",
+		"title a\nnodes 1\nroot zero":                                         "has to come before the first node",
+		"title a\nnodes 1\ntogether\nwait 1s":                                 "nothing but writes",
+		"title a\nnodes 1\ntogether":                                          "\"together\" without \"end\"",
+		"title a\nnodes 1\ncrash Ada\nget Ada k":                              "Ada is not running",
+		"title a\nput \"Ada":                                                  "line 2: quotes that do not end",
+		"title a\nnodes 1\nget Ada k ttl -1s":                                 "no time such as 10s",
+		"title a\nnodes 1\nexpect love":                                       "nothing that can be expected",
+		"title a\nnodes 3\nend":                                               "there is no \"together\" before it",
+		"title a\n" + strings.Repeat("nodes 1\n", MaxCommands+1):              "more than 500 commands",
+		"title a\nindex x dst keys 1..7":                                      "keys from 1 to 7 are not 2, 4, 8 … or 256",
+		"title a\nindex x dst keys 1..1024":                                   "are not 2, 4, 8 … or 256",
+		"title a\nindex x dst keys 8..1":                                      "\"8..1\" is not two numbers such as 1..8",
+		"title a\nindex x tree keys 1..8":                                     "\"tree\" is not dst, pht or buckets",
+		"title a\nindex x pht keys 1..8 leaf 2":                               "\"leaf\" is no option",
+		"title a\nindex x dst keys 1..8 leaf 3":                               "a leaf of 3 keys",
+		"title a\nindex x dst keys 1..8\nindex x dst keys 1..8":               "there is an index x already",
+		"title a\nindex x dst keys 1..8\nshow index x":                        "nobody runs",
+		"title a\nnodes 1\nindex x dst keys 1..8\ninsert Ada x 9 v":           "\"9\" is not a key from 1 to 8",
+		"title a\nnodes 1\nindex x dst keys 1..8\nrange Ada x 0..3":           "the keys are 1 to 8",
+		"title a\nnodes 1\nrange Ada x 1..3":                                  "there is no index \"x\"",
+		"title a\nnodes 1\nindex x dst keys 1..8\ntogether\nrange Ada x 1..2": "nothing but writes",
+		strings.Repeat("#", MaxStory+1):                                       "65537 bytes",
+		"title \x1b[31m":                                                      "a character that cannot be shown",
 	} {
 		s, err := ParseStory(text)
 		if err == nil {
