@@ -92,7 +92,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 		Name: o.Name, Via: api.RangeVia(via), Bits: o.Bits, From: int64(q.From), To: int64(q.To),
 		Partial: found.Partial, Trace: apiTrace(found.Trace, names),
 	}
-	out.Items = append(out.Items, make([]struct {
+	out.Items = make([]struct {
 		Author      string   `json:"author"`
 		AuthorName  string   `json:"author_name"`
 		Entry       string   `json:"entry"`
@@ -100,7 +100,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 		LeftS       *float64 `json:"left_s,omitempty"`
 		Value       *string  `json:"value,omitempty"`
 		ValueBase64 *[]byte  `json:"value_base64,omitempty"`
-	}, len(found.Entries))...)
+	}, len(found.Entries))
 	for i, e := range found.Entries {
 		item := &out.Items[i]
 		item.Key, item.Entry = int64(e.Key), hex.EncodeToString(e.Place[:])
@@ -110,7 +110,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 			item.LeftS = new(e.Left.Seconds())
 		}
 	}
-	out.Segments = append(out.Segments, make([]struct {
+	out.Segments = make([]struct {
 		Depth   int   `json:"depth"`
 		Entries int   `json:"entries"`
 		Failed  bool  `json:"failed"`
@@ -119,7 +119,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 		Mended  bool  `json:"mended"`
 		Round   int   `json:"round"`
 		To      int64 `json:"to"`
-	}, len(found.Segments))...)
+	}, len(found.Segments))
 	for i, s := range found.Segments {
 		item := &out.Segments[i]
 		item.Depth, item.From, item.To = s.Depth, int64(s.From(o.Bits)), int64(s.Segment.To(o.Bits))
