@@ -3,7 +3,7 @@ import { Problem, asProblem, aborted, problemFrom } from './problem';
 import type { components, paths } from './schema.gen';
 import { readSSE } from './sse';
 import { subprotocols, type Token } from './token';
-import type { Folder, GetValues, SearchAnswer, SearchPart } from './types';
+import type { Folder, GetValues, QueryRange, SearchAnswer, SearchPart } from './types';
 
 type Schemas = components['schemas'];
 type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
@@ -214,6 +214,18 @@ export class Api {
   inbox = () => unwrap(this.#client.GET('/api/dht/inbox'));
   replyData = (n: number, data: string) =>
     done(this.#client.POST('/api/dht/inbox/{n}', { params: { path: { n } }, body: { data } }));
+  ranges = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/ranges', { signal }));
+  makeRange = (body: Schemas['RangeDefinition']) => unwrap(this.#client.POST('/api/ranges', { body }));
+  range = (name: string, query: QueryRange, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/ranges/{name}', { params: { path: { name }, query }, signal }));
+  insertRange = (name: string, entries: Schemas['RangeEntry'][]) =>
+    unwrap(this.#client.POST('/api/ranges/{name}', { params: { path: { name } }, body: { entries } }));
+  removeRange = (name: string, entry: string) =>
+    done(this.#client.DELETE('/api/ranges/{name}/{entry}', { params: { path: { name, entry } } }));
+  rangeURL(name: string, query: QueryRange): string {
+    const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+    return `${this.base}/api/ranges/${encodeURIComponent(name)}${params.size > 0 ? `?${params}` : ''}`;
+  }
   lessons = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/lessons', { signal }));
   lesson = (name: string, signal?: AbortSignal) =>
     unwrap(this.#client.GET('/api/lessons/{name}', { params: { path: { name } }, signal }));

@@ -1,7 +1,17 @@
 // What a key does anywhere on the page. Keys typed into fields, and chords
 // that belong to the browser, do nothing.
 export type Command =
-  'search' | 'help' | 'home' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'lessons';
+  | 'search'
+  | 'help'
+  | 'home'
+  | 'folders'
+  | 'peers'
+  | 'network'
+  | 'activity'
+  | 'delta'
+  | 'dht'
+  | 'ranges'
+  | 'lessons';
 
 const go: Record<string, Command> = {
   h: 'home',
@@ -12,6 +22,7 @@ const go: Record<string, Command> = {
   a: 'activity',
   d: 'delta',
   t: 'dht',
+  r: 'ranges',
   l: 'lessons',
 };
 
@@ -58,6 +69,7 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'a'], does: 'Go to Activity' },
   { keys: ['g', 'd'], does: 'Go to Delta' },
   { keys: ['g', 't'], does: 'Go to Table' },
+  { keys: ['g', 'r'], does: 'Go to Ranges' },
   { keys: ['g', 'l'], does: 'Go to Lessons' },
   { keys: ['?'], does: 'Show this sheet' },
 ];

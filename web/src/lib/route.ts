@@ -1,5 +1,5 @@
 export type Page =
-  'home' | 'search' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'lessons';
+  'home' | 'search' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'ranges' | 'lessons';
 
 export interface Route {
   page: Page;
@@ -21,6 +21,7 @@ const pages: readonly string[] = [
   'activity',
   'delta',
   'dht',
+  'ranges',
   'lessons',
 ];
 
