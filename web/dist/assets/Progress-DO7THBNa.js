@@ -1,1 +1,0 @@
-import{B as e,H as t,K as n,it as r,j as i,ot as a,vt as o}from"./Icon-LUMahJfz.js";var s=a(`<progress max="1"></progress>`);function c(a,c){let l=i(c,`thin`,3,!1);var u=s();let d;o(r=>{t(u,r),e(u,`aria-label`,c.label),d=n(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),r(a,u)}export{c as t};
