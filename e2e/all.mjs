@@ -104,7 +104,8 @@ function install() {
 
 // simulations are what takes too long with the race detector, or what it cannot run.
 function simulations() {
-  run("go", "test", "-timeout", "10m", "./p2p/dht");
+  run("go", "test", "-timeout", "10m", "./p2p/dht", "./p2p/ranges");
+  run("go", "test", "-timeout", "5m", "-run", "^TestHostileFiles$", "./p2p/extract");
   run("go", "test", "-timeout", "5m", "-run", "^TestLargeNetwork$", "./p2p/node");
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ type world struct {
 	t         *testing.T
 	index     *search.Index
 	network   *rangetest.Network
+	mu        sync.Mutex // guards open
 	open      map[string]bool
 	publisher *publish.Publisher
 }
@@ -33,7 +35,7 @@ func inWorld(t *testing.T, budget int, f func(w *world)) {
 		}
 		w := &world{t: t, index: index, network: rangetest.New(10, 3, time.Now), open: map[string]bool{"shared": true}}
 		w.publisher = publish.New(publish.Options{
-			Index: index, Node: p2p.ID{1}, Open: func(folder string) bool { return w.open[folder] }, Budget: budget,
+			Index: index, Node: p2p.ID{1}, Open: w.isOpen, Budget: budget,
 			Words: w.words(),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -48,6 +50,19 @@ func inWorld(t *testing.T, budget int, f func(w *world)) {
 		cancel()
 		<-done
 	})
+}
+
+func (w *world) isOpen(folder string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open[folder]
+}
+
+// share says whether all may see a folder.
+func (w *world) share(folder string, open bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[folder] = open
 }
 
 func (w *world) words() *keyword.Index {
@@ -107,10 +122,10 @@ func TestPublish(t *testing.T) {
 		w.want("", "pears")
 		w.want("shared-fruit", "plums")
 
-		w.open["private"] = true
+		w.share("private", true)
 		time.Sleep(10 * time.Second)
 		w.want("private-diary", "secret")
-		w.open["private"] = false
+		w.share("private", false)
 		time.Sleep(10 * time.Second)
 		w.want("", "secret")
 
