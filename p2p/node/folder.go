@@ -97,6 +97,15 @@ func (n *Node) Folder(idOrLabel string, from p2p.ID) (Folder, error) {
 	}
 }
 
+// labelOf returns what a folder that is kept here is called here; empty if there is none.
+func (n *Node) labelOf(id string) string {
+	f, err := n.folders.Get(id)
+	if err != nil {
+		return ""
+	}
+	return f.Label
+}
+
 // preferOwn returns the folders that fit: those of this node, if there are any.
 func preferOwn(all []Folder, fits func(Folder) bool) []Folder {
 	var here, there []Folder

@@ -193,6 +193,7 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.stun = newServers(slices.Concat(o.STUN, o.Rendezvous), n.log)
 	n.network = n.newNetwork(o)
 	n.index.Restrict(n.readableTo)
+	n.index.Name(n.labelOf)
 	n.handlers = n.members.Handlers()
 	n.route.Handle(search.Proto, n.index.Handler)
 	n.route.Handle(search.FetchProto, n.index.FetchHandler)

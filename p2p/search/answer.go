@@ -8,7 +8,7 @@ import (
 
 // Limits of a query.
 const (
-	MaxQuery     = 1000 // code points of the text
+	MaxQuery     = 1000 // code points of the text, and of the filter
 	MaxLimit     = 200  // hits of one answer
 	DefaultLimit = 20
 )
@@ -30,16 +30,20 @@ const (
 
 // Query is what somebody wants to find.
 type Query struct {
-	Text    string
+	Text    string // in the language of package query
+	Filter  string // what must hold besides, in the same language; it may be all that is asked
 	Fuzz    int    // edits allowed for each word: 0 to 3, or Auto
 	Limit   int    // hits wanted; 0: DefaultLimit, more than MaxLimit: MaxLimit
 	Cursor  string // Next of the answer before; empty: from the start
 	Scope   Scope  // empty: ScopeAuto; an Index looks only at itself
+	Sort    Sort   // empty: SortRelevance
+	Order   Order  // empty: the usual one of the Sort
+	Facets  bool   // count what matches by type, folder, year and node; on the first page only
 	Explain bool   // answer with a trace
 }
 
-// Hit is a document that was found. Hits are ordered by Distance, then by Score
-// (the larger first), then by ID and node.
+// Hit is a document that was found. By relevance, hits are ordered by Distance, then by
+// Score (the larger first), then by ID and node.
 type Hit struct {
 	ID       string
 	Title    string
@@ -107,6 +111,7 @@ type Answer struct {
 	NodesAnswered int
 	Nodes         []NodeReport // this node first, then by ID
 	Took          time.Duration
+	Facets        *Facets     // with Query.Facets
 	Next          string      // cursor of what follows; empty at the end
 	Trace         []p2p.Event // with Query.Explain: how the answer came about
 }

@@ -197,12 +197,12 @@ func TestTyposAreLookedForInSomeWords(t *testing.T) {
 			}
 		})
 	}
-	units, err := parse(strings.Join(wrong, " "))
+	plan, err := newPlan(strings.Join(wrong, " "), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []int
-	for _, edits := range x.read(t.Context()).tolerances(units, 2) {
+	for _, edits := range x.read(t.Context()).tolerances(plan.units, 2) {
 		got = append(got, edits...)
 	}
 	want := append(make([]int, 4), slices.Repeat([]int{2}, maxTypos)...)
@@ -226,7 +226,7 @@ func TestWorkIsBounded(t *testing.T) {
 		r.left, r.guesses = tt.left, 1
 		x.mu.RLock()
 		g := r.expand("network", 2, true)
-		found := r.word(g)
+		found := r.word(g, 0)
 		x.mu.RUnlock()
 		if len(found) != len(documents) || r.shortened != tt.shortened || r.err != nil {
 			t.Errorf("with %d steps: %d documents, shortened %v, %v", tt.left, len(found), r.shortened, r.err)
@@ -280,7 +280,7 @@ func TestNumberedAnewMeanwhile(t *testing.T) {
 	x := indexOf(t, Document{ID: "a", Text: "other"}, Document{ID: "b", Text: "network"})
 	x.mu.RLock()
 	r := &ranking{reading: x.read(t.Context()), scratch: new(scratch), average: 1}
-	found := r.word(guess{words: []fastss.Match{mustFind(t, x, "network")}})
+	found := r.word(guess{words: []fastss.Match{mustFind(t, x, "network")}}, 0)
 	r.aside(func() {
 		if err := x.Remove(t.Context(), "a"); err != nil {
 			t.Error(err)
@@ -313,7 +313,7 @@ func TestNumbersOfOtherWords(t *testing.T) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	r := &ranking{reading: x.read(t.Context()), scratch: new(scratch), average: 1}
-	found := r.word(guess{words: words})
+	found := r.word(guess{words: words}, 0)
 	if len(found) != 1 || x.docs[found[0].slot].id != "c" {
 		t.Errorf("found %v", found)
 	}

@@ -10,14 +10,16 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/fastss"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 )
 
 // Query looks for documents in this index alone. Errors: ErrEmpty, ErrTooLong,
-// ErrCursor. Node and NodeName of the hits are empty; a Mesh without members
+// ErrCursor, *query.Error, *FilterError. Node and NodeName of the hits are empty; a Mesh without members
 // fills them in.
 func (x *Index) Query(ctx context.Context, q Query) (Answer, error) {
 	m := Mesh{Index: x}
@@ -47,6 +49,8 @@ func (x *Index) Handler(ctx context.Context, from p2p.ID, b []byte) ([]byte, err
 		return nil, &p2p.CallError{Code: "query_empty", Message: err.Error()}
 	case errors.Is(err, ErrTooLong):
 		return nil, &p2p.CallError{Code: "query_too_long", Message: err.Error()}
+	case errors.Is(err, query.ErrInvalid) || errors.Is(err, errNodes):
+		return nil, &p2p.CallError{Code: "query_invalid", Message: err.Error()}
 	case err != nil:
 		return nil, err
 	}
@@ -55,11 +59,11 @@ func (x *Index) Handler(ctx context.Context, from p2p.ID, b []byte) ([]byte, err
 
 // evaluate answers a request that has been checked.
 func (x *Index) evaluate(ctx context.Context, q request) (response, error) {
-	units, err := parse(q.Text)
+	p, err := newPlan(q.Text, q.Filter, q.Nodes)
 	if err != nil {
 		return response{}, err
 	}
-	r, show, err := x.match(ctx, units, q)
+	r, show, err := x.match(ctx, p, q)
 	if err != nil {
 		return response{}, err
 	}
@@ -71,14 +75,15 @@ func (x *Index) evaluate(ctx context.Context, q request) (response, error) {
 
 // match finds and ranks; it returns the response without snippets and what they
 // are to show. The error is that of ctx.
-func (x *Index) match(ctx context.Context, units []unit, q request) (response, *wanted, error) {
+func (x *Index) match(ctx context.Context, p *plan, q request) (response, *wanted, error) {
 	s, _ := x.scratch.Get().(*scratch)
 	if s == nil {
 		s = new(scratch)
 	}
 	defer x.scratch.Put(s)
+	named := x.foldersNamed(p)
 	for {
-		r, all, err := x.attempt(ctx, s, units, q)
+		r, all, err := x.attempt(ctx, s, p, q, named)
 		if errors.Is(err, errRenumbered) {
 			continue // which happens only after many documents have gone
 		}
@@ -87,10 +92,18 @@ func (x *Index) match(ctx context.Context, units []unit, q request) (response, *
 		}
 		show := new(wanted)
 		for i := range all {
+			if all[i].unit.quiet {
+				continue
+			}
 			for m := range all[i].words {
 				show.add(m.Word, i, m.Distance)
 			}
 			r.tell(&all[i], q)
+		}
+		for ph := range p.phrases {
+			for i, w := range slices.Concat(ph.parts, ph.other) {
+				show.add(w, len(all)+i, 0)
+			}
 		}
 		return r, show, ctx.Err()
 	}
@@ -98,40 +111,32 @@ func (x *Index) match(ctx context.Context, units []unit, q request) (response, *
 
 // attempt is match but for what needs no look at the index, which it returns the
 // expansions for. The error may also be errRenumbered.
-func (x *Index) attempt(ctx context.Context, s *scratch, units []unit, q request) (response, []expansion, error) {
+func (x *Index) attempt(ctx context.Context, s *scratch, p *plan, q request, named map[string]map[string]bool) (response, []expansion, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	hidden, less := x.hidden(q)
-	rank := ranking{hidden: hidden, reading: x.read(ctx), scratch: s, average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1)}
+	rank := ranking{
+		hidden: hidden, named: named, reading: x.read(ctx), scratch: s,
+		average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1),
+	}
 	r := response{Hits: []wireHit{}}
 	documents := len(x.slots) - less
 	rank.secret = len(hidden) > 0
-	edits := rank.tolerances(units, q.Fuzz)
-	all := make([]expansion, len(units))
-	lists := make([][]match, len(units))
-	for i, u := range units {
-		all[i] = rank.expansion(u, edits[i])
-		lists[i] = rank.unit(&all[i])
-		all[i].documents = len(lists[i])
-		if rank.err != nil {
-			return response{}, nil, rank.err
-		}
+	rank.expandAll(p, q.Fuzz)
+	if rank.err != nil {
+		return response{}, nil, rank.err
 	}
-	found := lists[0]
-	if len(lists) > 1 {
-		found = rank.join(lists, rarities(lists, max(documents, longest(lists))))
-	}
-	rank.pick(&r, found, len(units), q)
+	rank.pick(&r, rank.found(p, documents), len(p.words), q)
 	if q.Explain {
 		r.Documents = documents
 	}
 	r.Shortened = rank.shortened
 	if len(hidden) > 0 {
-		for i := range all {
-			all[i].only(rank.visible)
+		for i := range rank.all {
+			rank.all[i].only(rank.visible)
 		}
 	}
-	return r, all, rank.err
+	return r, rank.all, rank.err
 }
 
 // longest returns the length of the longest list.
@@ -146,7 +151,7 @@ func longest(lists [][]match) int {
 // pick sets the hits and counts of r: of what was found, the documents with all
 // units or, when there are none, with as many as any document has.
 func (r *ranking) pick(to *response, found []match, units int, q request) {
-	most := 0
+	most := -1
 	for m, d := range r.documents(found) {
 		if d.id != "" {
 			most = max(most, int(m.units))
@@ -155,17 +160,25 @@ func (r *ranking) pick(to *response, found []match, units int, q request) {
 	if q.After != nil {
 		most = units - q.After.Missing
 	}
-	if most > 0 {
+	if most >= 0 {
 		to.Missing = units - most
 	}
-	best := top{limit: q.Limit}
+	best := top{sorting: q.sorting(), limit: q.Limit}
+	var facets *facetCounter
+	if q.Facets {
+		facets = newFacetCounter()
+	}
 	for m, d := range r.documents(found) {
 		if int(m.units) != most || d.id == "" {
 			continue
 		}
 		to.Total++
-		k := key{to.Missing, int(m.distance), m.rounded(), d.id}
-		if q.After == nil || q.After.precedes(k) {
+		if facets != nil {
+			facets.add(d)
+		}
+		k := key{missing: to.Missing, distance: int(m.distance), score: m.rounded(), id: d.id}
+		best.set(&k, d.size, d.modified, d.title, d.path)
+		if q.After == nil || q.After.precedes(k, best.sorting) {
 			to.Rest++
 			if best.wants(k) {
 				best.add(ranked{k, *d})
@@ -174,6 +187,10 @@ func (r *ranking) pick(to *response, found []match, units int, q request) {
 	}
 	if q.After != nil {
 		to.Missing = q.After.Missing
+	}
+	if facets != nil {
+		w := facets.result()
+		to.Facets = &w
 	}
 	for i := range best.list {
 		to.Hits = append(to.Hits, best.list[i].hit())
@@ -209,7 +226,7 @@ func (k *ranked) hit() wireHit {
 // tell adds to r what was made of a unit.
 func (r *response) tell(e *expansion, q request) {
 	if len(r.Words) < maxWords {
-		if e.exact() {
+		if e.joined == nil && !e.second && e.exact() {
 			r.Words = append(r.Words, assumption{From: e.unit.typed})
 		} else {
 			found := e.assumed()
@@ -280,37 +297,43 @@ type place struct {
 	node p2p.ID
 }
 
-const placeVersion = 1
+const placeVersion = 2
 
 // fingerprint tells queries apart that cannot continue each other.
 func (q Query) fingerprint() uint32 {
 	h := fnv.New32a()
-	_, _ = fmt.Fprintf(h, "%s\x00%d\x00%t", q.Text, q.Fuzz, q.Scope == ScopeLocal) // a hash never fails
+	// A hash never fails.
+	_, _ = fmt.Fprintf(h, "%q %q %d %t %v", q.Text, q.Filter, q.Fuzz, q.Scope == ScopeLocal, q.sorting())
 	return h.Sum32()
 }
 
-// String returns the cursor's text: all fields at fixed places, the ID last.
+// String returns the cursor's text: all fields at fixed places, the name and the ID
+// last.
 func (p place) String() string {
 	b := []byte{placeVersion}
 	b = binary.BigEndian.AppendUint32(b, p.query)
 	b = binary.BigEndian.AppendUint16(b, uint16(p.missing))
 	b = binary.BigEndian.AppendUint16(b, uint16(p.distance))
 	b = binary.BigEndian.AppendUint64(b, math.Float64bits(p.score))
-	b = append(append(b, p.node[:]...), p.id...)
+	b = binary.BigEndian.AppendUint64(b, uint64(p.value))
+	b = append(append(b, p.node[:]...), byte(len(p.name)))
+	b = append(append(b, p.name...), p.id...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // parsePlace reads the cursor of q. It accepts only what String writes.
 func parsePlace(text string, q Query) (place, error) {
-	const fixed = 1 + 4 + 2 + 2 + 8 + 32
+	const fixed = 1 + 4 + 2 + 2 + 8 + 8 + 32 + 1
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) <= fixed || b[0] != placeVersion {
+	if err != nil || len(b) <= fixed || b[0] != placeVersion || len(b) <= fixed+int(b[fixed-1]) {
 		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
 	}
 	p := place{query: binary.BigEndian.Uint32(b[1:])}
 	p.missing, p.distance = int(binary.BigEndian.Uint16(b[5:])), int(binary.BigEndian.Uint16(b[7:]))
 	p.score = math.Float64frombits(binary.BigEndian.Uint64(b[9:]))
-	p.node, p.id = p2p.ID(b[17:fixed]), string(b[fixed:])
+	p.value = int64(binary.BigEndian.Uint64(b[17:]))
+	p.node = p2p.ID(b[25 : fixed-1])
+	p.name, p.id = string(b[fixed:fixed+int(b[fixed-1])]), string(b[fixed+int(b[fixed-1]):])
 	a := p.after(p2p.ID{})
 	if a.check() != nil || p.query != q.fingerprint() || p.String() != text {
 		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
@@ -321,22 +344,63 @@ func parsePlace(text string, q Query) (place, error) {
 // after returns what to ask of a node. Among equal hits the smaller node ID
 // comes first, so of a node behind p's the equal hit is yet to come.
 func (p place) after(node p2p.ID) *after {
-	return &after{Missing: p.missing, Distance: p.distance, Score: p.score, ID: p.id, Again: node.Compare(p.node) > 0}
-}
-
-// request returns what a node is asked for q, from the start or after p.
-func (q Query) request(p *place, node p2p.ID) request {
-	r := request{Text: q.Text, Fuzz: q.Fuzz, Limit: q.Limit, Explain: q.Explain}
-	if p != nil {
-		r.After = p.after(node)
+	return &after{
+		Missing: p.missing, Distance: p.distance, Score: p.score, ID: p.id, Value: p.value, Name: p.name,
+		Again: node.Compare(p.node) > 0,
 	}
-	return r
 }
 
-// normal returns q with its defaults filled in, or why it cannot be asked.
-func (q Query) normal() (Query, error) {
-	if _, err := parse(q.Text); err != nil {
-		return q, err
+// request returns what a node is asked for q, from the start or after p, and whether
+// it can have anything.
+func (q Query) request(p *place, node Member, questions []query.Match) (r request, hopeful bool) {
+	r = request{Text: q.Text, Filter: q.Filter, Fuzz: q.Fuzz, Limit: q.Limit, Explain: q.Explain, Facets: q.Facets && p == nil}
+	by := q.sorting()
+	r.Sort, r.Descending = max(slices.Index(sorts[:], by.by), 0), by.descending
+	for _, m := range questions {
+		r.Nodes = append(r.Nodes, node.isOneOf(m.Values))
+	}
+	if p != nil {
+		r.After = p.after(node.ID)
+	}
+	if len(questions) == 0 {
+		return r, true
+	}
+	plan, err := newPlan(q.Text, q.Filter, r.Nodes)
+	return r, err == nil && !plan.hopeless()
+}
+
+// isOneOf reports whether any of values is the node's ID, how an ID begins, or has
+// only words that the node's name has.
+func (n Member) isOneOf(values []string) bool {
+	id := n.ID.String()
+	words := make(map[string]bool)
+	for t := range Tokens(n.Name) {
+		words[t.Term] = true
+	}
+	for _, v := range values {
+		if len(v) >= minNodePrefix && strings.HasPrefix(strings.ToLower(id), strings.ToLower(v)) || hasWords(words, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// minNodePrefix is how much of a node's ID must be given.
+const minNodePrefix = 6
+
+// normal returns q with its defaults filled in and its conditions on nodes, or why it
+// cannot be asked.
+func (q Query) normal() (Query, []query.Match, error) {
+	wanted, besides, err := expressions(q.Text, q.Filter)
+	if err != nil {
+		return q, nil, err
+	}
+	questions := nodeQuestions(wanted, besides)
+	if _, err := newPlan(q.Text, q.Filter, make([]bool, len(questions))); err != nil {
+		return q, nil, err
+	}
+	if err := q.checkSort(); err != nil {
+		return q, nil, err
 	}
 	if q.Limit <= 0 {
 		q.Limit = DefaultLimit
@@ -348,9 +412,9 @@ func (q Query) normal() (Query, error) {
 		q.Scope = ScopeAuto
 	case ScopeAuto, ScopeLocal, ScopeMesh:
 	default:
-		return q, fmt.Errorf("search: scope %.20q: not auto, local or mesh", q.Scope)
+		return q, nil, fmt.Errorf("search: scope %.20q: not auto, local or mesh", q.Scope)
 	}
-	return q, nil
+	return q, questions, nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

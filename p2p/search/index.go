@@ -34,6 +34,7 @@ type Index struct {
 	turn  int   // turnSteps, but for tests
 	// readable returns the folders that a member may see; nil: nobody was restricted.
 	readable func(asker p2p.ID) map[string]bool
+	nameOf   func(folder string) string // nil: folders have no names
 
 	// writing is held while documents change, from the look at what is there to
 	// the end, so that store and memory stay the same. Lock order: writing, mu.
@@ -102,6 +103,10 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 // those that were published, and those of folders that they may see. It is called before
 // the first of these.
 func (x *Index) Restrict(readable func(asker p2p.ID) map[string]bool) { x.readable = readable }
+
+// Name has conditions on folders mean those of a name, besides those of an ID. It is
+// called before the first query.
+func (x *Index) Name(nameOf func(folder string) string) { x.nameOf = nameOf }
 
 // seenBy returns the folders that a member who asks may see; all: every one.
 func (x *Index) seenBy(asker p2p.ID) (folders map[string]bool, all bool) {
@@ -353,7 +358,7 @@ func (x *Index) Document(ctx context.Context, id string) (Document, error) {
 // add is insert for a record from the store. It reports whether the words could be
 // read; if not, nothing has changed. The caller holds mu.
 func (x *Index) add(r *Record) bool {
-	l, err := unpack(r.Terms, func([]byte, uint32) {})
+	l, err := unpack(r.Terms, func([]byte, uint32, []byte) {})
 	if err != nil || l.words > math.MaxUint32 || l.text > math.MaxUint32 {
 		return false
 	}
@@ -367,12 +372,12 @@ func (x *Index) add(r *Record) bool {
 func (x *Index) insert(r *Record) {
 	slot := uint32(len(x.docs))
 	x.docs = append(x.docs, doc{})
-	l, _ := unpack(r.Terms, func(word []byte, code uint32) {
+	l, _ := unpack(r.Terms, func(word []byte, code uint32, places []byte) {
 		number := x.vocabulary.Add(word, 1)
 		for int(number) >= len(x.lists) {
 			x.lists = append(x.lists, list{})
 		}
-		x.lists[number].add(slot, code)
+		x.lists[number].add(slot, code, places)
 		x.breathe()
 	})
 	x.drop(r.ID)
@@ -419,7 +424,7 @@ func (x *Index) drop(id string) {
 // that cannot be read count as if the document was still there. The caller holds
 // mu.
 func (x *Index) forget(terms []byte) {
-	_, _ = unpack(terms, func(word []byte, _ uint32) {
+	_, _ = unpack(terms, func(word []byte, _ uint32, _ []byte) {
 		if number, gone := x.vocabulary.Remove(word, 1); gone {
 			x.lists[number] = list{}
 		}

@@ -262,10 +262,11 @@ func TestLikelySlips(t *testing.T) {
 // oracle finds documents as the rules say, by comparing every word with every
 // other by the whole matrix.
 func oracle(documents map[string]string, query string, fuzz int) map[string]int {
-	units, err := parse(query)
+	plan, err := newPlan(query, "", nil)
 	if err != nil {
 		return nil
 	}
+	units := plan.units
 	known := map[string]bool{}
 	for _, text := range documents {
 		for w := range Tokens(text) {
@@ -275,13 +276,24 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 	best, most := map[string]int{}, 0
 	for id, text := range documents {
 		has, sum := 0, 0
+		distances := make([]int, len(units))
 		for i, u := range units {
-			d := -1
-			for w := range Tokens(text) {
-				if n := oracleDistance(u.parts[0], w.Term, fuzz, i == len(units)-1, known[u.parts[0]]); n >= 0 && (d < 0 || n < d) {
-					d = n
+			distances[i] = oracleUnit(u.parts[0], text, fuzz, i == len(units)-1, known[u.parts[0]])
+		}
+		if len(units) == 2 {
+			word := units[0].parts[0] + units[1].parts[0]
+			if oracleEdits(word, fuzz, true) > 0 && slices.Contains(terms(text), word) {
+				switch {
+				case distances[0] < 0 && distances[1] < 0:
+					distances = []int{1, 0}
+				case distances[0] < 0:
+					distances[0] = 1
+				case distances[1] < 0:
+					distances[1] = 1
 				}
 			}
+		}
+		for _, d := range distances {
 			if d >= 0 {
 				has++
 				sum += d
@@ -297,15 +309,37 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 	return best
 }
 
+// oracleUnit returns the distance at which a text has a word, -1 if it has not.
+func oracleUnit(word, text string, fuzz int, prefix, known bool) int {
+	best, before := -1, ""
+	for w := range Tokens(text) {
+		if n := oracleDistance(word, w.Term, fuzz, prefix, known); n >= 0 && (best < 0 || n < best) {
+			best = n
+		}
+		if before+w.Term == word && utf8.RuneCountInString(before) >= minApart && utf8.RuneCountInString(w.Term) >= minApart &&
+			oracleEdits(word, fuzz, known) > 0 && (best < 0 || best > 1) {
+			best = 1
+		}
+		before = w.Term
+	}
+	return best
+}
+
+func oracleEdits(word string, fuzz int, known bool) int {
+	if fuzz != Auto {
+		return fuzz
+	}
+	if fuzz = Tolerance(utf8.RuneCountInString(word)); fuzz > 0 && !known {
+		fuzz = min(fuzz+1, maxFuzz)
+	}
+	return fuzz
+}
+
 // oracleDistance returns the distance at which word stands for q, -1 if it does
 // not.
 func oracleDistance(q, word string, fuzz int, prefix, known bool) int {
 	letters := utf8.RuneCountInString(q)
-	if fuzz == Auto {
-		if fuzz = Tolerance(letters); fuzz > 0 && !known {
-			fuzz = min(fuzz+1, maxFuzz)
-		}
-	}
+	fuzz = oracleEdits(q, fuzz, known)
 	matrix := fastss.OSA.Matrix(q, word)
 	last := matrix[len(matrix)-1]
 	best := -1
@@ -383,7 +417,7 @@ func TestEveryDocumentIsFound(t *testing.T) {
 		if diff := cmp.Diff(oracle(documents, query, q.Fuzz), distances, emptyIsNil); diff != "" {
 			t.Fatalf("%q in %q (-want +got):\n%s", query, documents, diff)
 		}
-		if !slices.IsSortedFunc(got.Hits, compareHits) || got.Total != len(got.Hits) {
+		if !slices.IsSortedFunc(got.Hits, sorting{}.hits) || got.Total != len(got.Hits) {
 			t.Fatalf("order or total of %+v", got)
 		}
 		again, err := Open(ctx, store)
@@ -486,12 +520,27 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 func FuzzUnpack(f *testing.F) {
 	var t tally
 	f.Add(slices.Clone(t.pack(&Document{Title: "report-2024", Path: "a/b.md", Text: "some words and some more"})))
-	f.Add([]byte{termsVersion, 0, 0, 0, 0, 1, 0, 1, 'a', 8})
+	f.Add([]byte{termsVersion, 0, 0, 0, 0, 1, 0, 1, 'a', 16, 0, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before, n := "", 0
-		_, err := unpack(b, func(word []byte, code uint32) {
+		_, err := unpack(b, func(word []byte, code uint32, at []byte) {
 			if len(word) == 0 || len(word) > maxTermBytes || code == 0 {
 				t.Errorf("word %q, code %d", word, code)
+			}
+			var l list
+			l.add(7, code, at)
+			for p, n := (places{rest: at}), uint32(0); ; n++ {
+				if _, ok := p.advance(); !ok {
+					if n > code/inText {
+						t.Errorf("word %q: %d positions, code %d", word, n, code)
+					}
+					break
+				}
+			}
+			for c := l.walk(); c.advance(); {
+				if c.slot != 7 || c.code != code || string(c.places) != string(at) {
+					t.Errorf("word %q: posting %+v", word, c)
+				}
 			}
 			before = string(word)
 			n++

@@ -17,7 +17,7 @@ func merge(q Query, replies []reply) Answer {
 		return cmp.Or(compareBool(b.part.Local, a.part.Local), a.part.Node.Compare(b.part.Node))
 	})
 	a.Missing = leastMissing(replies)
-	rest := 0
+	rest, by := 0, q.sorting()
 	var end *reply // whose last hit is where the page must end
 	for i := range replies {
 		r := &replies[i]
@@ -33,14 +33,17 @@ func merge(q Query, replies []reply) Answer {
 			a.Total += r.Total
 			rest += r.Rest
 			a.Hits = append(a.Hits, r.part.Hits...)
-			if r.Cut && (end == nil || compareHits(r.lastHit(), end.lastHit()) < 0) {
+			if r.Cut && (end == nil || by.hits(r.lastHit(), end.lastHit()) < 0) {
 				end = r
 			}
 		}
 		a.Nodes = append(a.Nodes, report)
 	}
-	slices.SortFunc(a.Hits, compareHits)
+	slices.SortFunc(a.Hits, by.hits)
 	a.page(q, rest, end)
+	if q.Facets && q.Cursor == "" {
+		a.Facets = facets(replies, a.Missing)
+	}
 	a.Corrections = corrections(replies)
 	return a
 }
@@ -51,7 +54,7 @@ func (a *Answer) page(q Query, rest int, end *reply) {
 	n := min(len(a.Hits), q.Limit)
 	if end != nil {
 		last := end.lastHit()
-		whole := slices.IndexFunc(a.Hits, func(h Hit) bool { return compareHits(h, last) > 0 })
+		whole := slices.IndexFunc(a.Hits, func(h Hit) bool { return q.sorting().hits(h, last) > 0 })
 		if whole >= 0 && whole < n {
 			n, a.Truncated = whole, true
 		}
@@ -64,7 +67,7 @@ func (a *Answer) page(q Query, rest int, end *reply) {
 	h := a.Hits[n-1]
 	a.Next = place{
 		query: q.fingerprint(), node: h.Node,
-		key: key{missing: a.Missing, distance: h.Distance, score: h.Score, id: h.ID},
+		key: q.sorting().key(&h, a.Missing),
 	}.String()
 }
 
@@ -81,13 +84,6 @@ func leastMissing(replies []reply) int {
 		}
 	}
 	return max(least, 0)
-}
-
-// compareHits is the order of hits: fewer edits, then more score; what is equal
-// to people keeps an order that never changes.
-func compareHits(a, b Hit) int {
-	return cmp.Or(cmp.Compare(a.Distance, b.Distance), cmp.Compare(b.Score, a.Score),
-		strings.Compare(a.ID, b.ID), a.Node.Compare(b.Node))
 }
 
 // corrections returns what was assumed for words that no node has: the nearest
@@ -122,7 +118,8 @@ func corrections(replies []reply) []Correction {
 	}
 	found := []Correction{}
 	for _, from := range order {
-		if occurs[from] {
+		// Two words that were taken for one may both occur elsewhere.
+		if occurs[from] || !slices.ContainsFunc(strings.Fields(from), func(w string) bool { return !occurs[w] }) {
 			continue
 		}
 		var best *proposal

@@ -36,14 +36,16 @@ type reply struct {
 // goroutine. A member that does not answer in time makes the answer partial.
 // When ctx ends, Ask returns its error.
 //
-// Errors: ErrEmpty, ErrTooLong, ErrCursor.
+// Members that cannot have anything, by the query's conditions on nodes, are not asked.
+//
+// Errors: ErrEmpty, ErrTooLong, ErrCursor, *query.Error, *FilterError.
 func (m *Mesh) Ask(ctx context.Context, q Query, members []Member, each func(Part)) (Answer, error) {
 	now := m.Now
 	if now == nil {
 		now = time.Now
 	}
 	start := now()
-	q, err := q.normal()
+	q, questions, err := q.normal()
 	if err != nil {
 		return Answer{}, err
 	}
@@ -58,13 +60,20 @@ func (m *Mesh) Ask(ctx context.Context, q Query, members []Member, each func(Par
 	if q.Scope == ScopeLocal {
 		members = nil
 	}
-	nodes := m.nodes(members)
+	nodes, requests := m.nodes(members), []request(nil)
+	nodes = slices.DeleteFunc(nodes, func(n Member) bool {
+		r, hopeful := q.request(from, n, questions)
+		if hopeful = hopeful || n.ID == m.Self.ID; hopeful {
+			requests = append(requests, r)
+		}
+		return !hopeful
+	})
 	replies := make([]reply, 0, len(nodes))
 	var trace []p2p.Event
 	for _, n := range nodes[1:] {
 		trace = append(trace, Asked{Node: n.ID, Name: n.Name})
 	}
-	m.ask(ctx, q, from, nodes, func(i int, r reply) {
+	m.ask(ctx, nodes, requests, func(i int, r reply) {
 		r.part.Node, r.part.Name, r.part.Local = nodes[i].ID, nodes[i].Name, i == 0
 		r.part.Took = now().Sub(start)
 		r = r.finish()
@@ -98,9 +107,9 @@ func (m *Mesh) nodes(members []Member) []Member {
 // errTimeout is what is said of a member that took too long.
 var errTimeout = errors.New("no answer")
 
-// ask asks all nodes and calls heard exactly once for each: as their replies
-// come, and when the time is over for the rest with a failure.
-func (m *Mesh) ask(ctx context.Context, q Query, from *place, nodes []Member, heard func(i int, r reply)) {
+// ask asks each node its request and calls heard exactly once for each: as their
+// replies come, and when the time is over for the rest with a failure.
+func (m *Mesh) ask(ctx context.Context, nodes []Member, requests []request, heard func(i int, r reply)) {
 	timeout := m.Timeout
 	if timeout <= 0 {
 		timeout = DefaultTimeout
@@ -115,9 +124,9 @@ func (m *Mesh) ask(ctx context.Context, q Query, from *place, nodes []Member, he
 	for i, n := range nodes {
 		go func() {
 			if i == 0 {
-				out <- numbered{i, m.askSelf(ctx, q.request(from, n.ID))}
+				out <- numbered{i, m.askSelf(ctx, requests[i])}
 			} else {
-				out <- numbered{i, m.askMember(ctx, n, q.request(from, n.ID))}
+				out <- numbered{i, m.askMember(ctx, n, requests[i])}
 			}
 		}()
 	}

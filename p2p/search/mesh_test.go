@@ -233,6 +233,7 @@ func TestLiars(t *testing.T) {
 		"words":          func(r *response) { r.Words = slices.Repeat([]assumption{{From: "x"}}, maxWords+1) },
 		"correction":     func(r *response) { r.Words = []assumption{{From: "x", To: "\x00", Distance: 1}} },
 		"trace unasked":  func(r *response) { r.Expanded = []expanded{{Word: "x"}} },
+		"facets unasked": func(r *response) { r.Facets = &wireFacets{} },
 		"nothing":        nil,
 	} {
 		r := honest()
@@ -353,6 +354,8 @@ func TestPages(t *testing.T) {
 				documents = append(documents, Document{
 					ID:   fmt.Sprint("d", rapid.IntRange(0, 12).Draw(t, "id")),
 					Text: rapid.SampledFrom([]string{"network", "netwrok", "network peers", "peers", "networks a b c"}).Draw(t, "text"),
+					Size: int64(rapid.IntRange(0, 2).Draw(t, "size")), Modified: time.Unix(rapid.Int64Range(-9, 9).Draw(t, "modified"), 5),
+					Title: rapid.SampledFrom([]string{"", "a", "Ä", "B 10", strings.Repeat("ö", 200)}).Draw(t, "title"),
 				})
 			}
 			if err := x.Put(ctx, documents); err != nil {
@@ -362,6 +365,10 @@ func TestPages(t *testing.T) {
 		}
 		m, members := meshOf(indexes...)
 		q := Query{Text: rapid.SampledFrom([]string{"network", "network peers", "network peers moon"}).Draw(t, "query"), Fuzz: Auto, Limit: MaxLimit}
+		q.Sort = rapid.SampledFrom(append(sorts[:], "")).Draw(t, "sort")
+		if q.Sort != "" && q.Sort != SortRelevance {
+			q.Order = rapid.SampledFrom([]Order{"", Ascending, Descending}).Draw(t, "order")
+		}
 		whole, err := m.Ask(ctx, q, members, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -387,6 +394,9 @@ func TestPages(t *testing.T) {
 		if len(hits) != whole.Total {
 			t.Fatalf("%d hits, total %d", len(hits), whole.Total)
 		}
+		if !slices.IsSortedFunc(hits, q.sorting().hits) {
+			t.Fatalf("%s %s: order of %+v", q.Sort, q.Order, hits)
+		}
 	})
 }
 
@@ -396,7 +406,14 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 	if err != nil || a.Next == "" {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	for _, q := range []Query{{Text: "networks", Cursor: a.Next}, {Text: "network", Fuzz: 1, Cursor: a.Next}, {Text: "network", Cursor: a.Next + "A"}} {
+	for _, q := range []Query{
+		{Text: "networks", Cursor: a.Next},
+		{Text: "network", Fuzz: 1, Cursor: a.Next},
+		{Text: "network", Cursor: a.Next + "A"},
+		{Text: "network", Filter: "size:0", Cursor: a.Next},
+		{Text: "network", Sort: SortName, Cursor: a.Next},
+		{Text: "network", Sort: SortName, Order: Descending, Cursor: a.Next},
+	} {
 		if _, err := x.Query(t.Context(), q); !errors.Is(err, ErrCursor) {
 			t.Errorf("%+v: %v", q, err)
 		}
@@ -405,7 +422,7 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 
 func FuzzCursor(f *testing.F) {
 	q := Query{Text: "network"}
-	f.Add(place{query: q.fingerprint(), key: key{0, 1, 2.5, "abc"}, node: node(3)}.String())
+	f.Add(place{query: q.fingerprint(), key: key{distance: 1, score: 2.5, id: "abc", value: 7, name: "n"}, node: node(3)}.String())
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
 		p, err := parsePlace(s, q)
@@ -419,4 +436,152 @@ func FuzzCursor(f *testing.F) {
 			t.Errorf("%q read as %q", s, p.String())
 		}
 	})
+}
+
+// TestFacetLiars: what a member counts cannot be more than it has found, nor more values
+// than anybody reads.
+func TestFacetLiars(t *testing.T) {
+	for name, f := range map[string]wireFacets{
+		"more than found":      {Types: []Count{{"text", 2}}},
+		"together more":        {Types: []Count{{"text", 1}, {"code", 1}}},
+		"none":                 {Folders: []Count{{"f", 0}}},
+		"negative":             {Folders: []Count{{"f", -1}}},
+		"control character":    {Types: []Count{{"a\x1b", 1}}},
+		"year":                 {Years: []Count{{"99999", 1}}},
+		"no year":              {Years: []Count{{"x", 1}}},
+		"year with zeros":      {Years: []Count{{"02024", 1}}},
+		"too many":             {Years: slices.Repeat([]Count{{"2024", 1}}, MaxFacet+1)},
+		"a value that is long": {Types: []Count{{strings.Repeat("x", maxLabel+1), 1}}},
+	} {
+		m, members := meshOf(indexOf(t), indexOf(t))
+		m.Caller.(peers)[node(2)] = func(context.Context, string, []byte) ([]byte, error) {
+			return wire.Marshal(response{Total: 1, Rest: 1, Hits: []wireHit{{ID: "a"}}, Facets: &f})
+		}
+		a, err := m.Ask(t.Context(), Query{Text: "network", Facets: true}, members, nil)
+		if err != nil || !a.Partial || a.Total != 0 || len(a.Facets.Types)+len(a.Facets.Folders)+len(a.Facets.Years)+len(a.Facets.Nodes) > 0 {
+			t.Errorf("%s: believed: %+v, %v", name, a, err)
+		}
+	}
+}
+
+func TestFacets(t *testing.T) {
+	in := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	m, members := meshOf(
+		indexOf(t, Document{ID: "a", Folder: "f", Type: TypePDF, Modified: in(2024), Text: "network"}, Document{ID: "b", Type: TypeText, Modified: in(2025), Text: "network"}),
+		indexOf(t, Document{ID: "c", Folder: "f", Type: TypePDF, Modified: in(2025), Text: "network"}, Document{ID: "d", Folder: "g", Type: TypeText, Text: "other"}),
+		indexOf(t, Document{ID: "e", Folder: "h", Type: TypeText, Text: "network"}),
+	)
+	q := Query{Text: "network", Filter: "-folder:h", Facets: true, Limit: 1}
+	a, err := m.Ask(t.Context(), q, members, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Facets{
+		Types: []Count{{TypePDF, 2}, {TypeText, 1}}, Folders: []Count{{"f", 2}}, Years: []Count{{"2025", 2}, {"2024", 1}},
+		Nodes: []NodeCount{{node(1), "node 1", 2}, {node(2), "node 2", 1}},
+	}
+	if diff := cmp.Diff(want, a.Facets); diff != "" || a.Total != 3 {
+		t.Errorf("%d found (-want +got):\n%s", a.Total, diff)
+	}
+	q.Cursor = a.Next
+	if a, err = m.Ask(t.Context(), q, members, nil); err != nil || a.Facets != nil || len(a.Hits) != 1 {
+		t.Errorf("the next page: %+v, %v", a, err)
+	}
+	var many []Document
+	for i := range MaxFacet + 5 {
+		many = append(many, Document{ID: fmt.Sprint(i), Folder: fmt.Sprint("folder", i), Text: "network"})
+	}
+	a, err = indexOf(t, many...).Query(t.Context(), Query{Text: "network", Facets: true})
+	if err != nil || len(a.Facets.Folders) != MaxFacet || !a.Facets.Cut {
+		t.Errorf("%d folders, cut %v, %v", len(a.Facets.Folders), a.Facets.Cut, err)
+	}
+}
+
+func TestSort(t *testing.T) {
+	at := func(n int64) time.Time { return time.Unix(n, 0) }
+	m, members := meshOf(
+		indexOf(t, Document{ID: "a", Path: "x/Zebra.txt", Title: "first", Size: 3, Modified: at(5), Text: "network"}, Document{ID: "b", Title: "Ähre", Size: 9, Modified: at(1), Text: "network"}),
+		indexOf(t, Document{ID: "c", Title: "apfel", Size: 1, Modified: at(9), Text: "network"}, Document{ID: "d", Title: "aaa", Size: 99, Modified: at(99), Text: "netwrok"}),
+	)
+	for _, tt := range []struct {
+		sort  Sort
+		order Order
+		want  string // d is only similar
+	}{
+		{SortModified, "", "c a b d"},
+		{SortModified, Ascending, "b a c d"},
+		{SortSize, "", "b a c d"},
+		{SortSize, Ascending, "c a b d"},
+		{SortName, "", "b c a d"},
+		{SortName, Descending, "a c b d"},
+	} {
+		a, err := m.Ask(t.Context(), Query{Text: "network", Fuzz: Auto, Sort: tt.sort, Order: tt.order}, members, nil)
+		if got := strings.Join(ids(a.Hits), " "); err != nil || got != tt.want {
+			t.Errorf("%s %s: %s, want %s; %v", tt.sort, tt.order, got, tt.want, err)
+		}
+	}
+	for _, q := range []Query{{Text: "a", Sort: "color"}, {Text: "a", Order: "up"}, {Text: "a", Order: Ascending}} {
+		if _, err := m.Ask(t.Context(), q, nil, nil); !errors.Is(err, ErrSort) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
+// TestConditionsOnNodes: who cannot have anything is not asked.
+func TestConditionsOnNodes(t *testing.T) {
+	m, members := meshOf(
+		indexOf(t, Document{ID: "a", Text: "network"}),
+		indexOf(t, Document{ID: "b", Text: "network peers"}),
+		indexOf(t, Document{ID: "c", Text: "network"}),
+	)
+	members[0].Name, members[1].Name = "Alice's laptop", "bob"
+	for _, tt := range []struct {
+		text, filter, want string
+		asked              int
+	}{
+		{"network node:bob", "", "c", 2},
+		{"network node:alice", "", "b", 2},
+		{`network node:"laptop alice"`, "", "b", 2},
+		{"network", "node:bob,alice", "b c", 3},
+		{"network -node:bob", "", "a b", 2},
+		{"(peers node:alice) OR (network node:bob)", "", "b c", 3},
+		{"node:" + node(2).String()[:8], "", "b", 2},
+		{"network node:nobody", "", "", 1},
+		{"network node:nobody,1", "", "a", 1},
+		{"network OR node:nobody", "", "a b c", 3},
+		{"network -(node:bob OR node:alice)", "", "a", 1},
+		{"network -(node:bob node:alice)", "", "a b c", 3},
+	} {
+		a, err := m.Ask(t.Context(), Query{Text: tt.text, Filter: tt.filter}, members, nil)
+		found := ids(a.Hits)
+		slices.Sort(found)
+		if got := strings.Join(found, " "); err != nil || got != tt.want || a.NodesAsked != tt.asked || a.Partial {
+			t.Errorf("%s %s: %q of %d nodes, want %q of %d; %v %+v", tt.text, tt.filter, got, a.NodesAsked, tt.want, tt.asked, err, a.Nodes)
+		}
+	}
+}
+
+// TestMalformedQueriesOfMembers: what a member asks is held to the same bounds as what a
+// person does.
+func TestMalformedQueriesOfMembers(t *testing.T) {
+	x := indexOf(t, Document{ID: "a", Text: "network"})
+	for want, all := range map[string][]request{
+		"query_invalid":  {{Text: "size:x"}, {Text: "a", Filter: "size:x"}, {Text: strings.Repeat("(", 99) + "a" + strings.Repeat(")", 99)}, {Text: "node:a"}, {Text: "a", Nodes: []bool{true}}},
+		"query_too_long": {{Text: strings.Repeat("a OR ", 3000) + "a"}, {Text: "a", Filter: strings.Repeat("a", MaxQuery+1)}},
+		"query_empty":    {{}, {Text: "?", Filter: "()"}},
+		"malformed":      {{Text: "a", Sort: 9}, {Text: "a", Sort: -1}, {Text: "a", Nodes: make([]bool, 1000)}, {Text: "a", After: &after{ID: "a", Name: strings.Repeat("x", maxSortName+1)}}},
+		"<nil>":          {{Text: strings.Repeat("a OR ", 199) + "a"}, {Text: "node:a", Nodes: []bool{true}}},
+	} {
+		for _, q := range all {
+			q.Limit = 1
+			b, err := wire.Marshal(q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = x.Handler(t.Context(), node(2), b)
+			if got := code(err); got != want {
+				t.Errorf("%.40q %.40q: %s, want %s", q.Text, q.Filter, got, want)
+			}
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
@@ -16,7 +15,10 @@ type unit struct {
 	typed string   // as in the query
 	parts []string // folded, at least one
 	whole string   // folded; empty when there is one part
-	last  bool     // of the query: may be unfinished
+	last  bool     // may be unfinished, or only begins so
+	exact bool     // no edits
+	quiet bool     // nobody is told of it: it is not wanted
+	in    uint32   // inName or inTitle: only there; 0: anywhere
 }
 
 // words returns the parts and then the whole, if there is one.
@@ -30,12 +32,13 @@ func (u unit) words() []string {
 // unfinished reports whether the word i may be the beginning of one.
 func (u unit) unfinished(i int) bool { return u.last && i >= len(u.parts)-1 }
 
-// parse takes a query text apart. A unit that comes twice is wanted once.
-// Errors: ErrEmpty, ErrTooLong.
-func parse(text string) ([]unit, error) {
-	if n := utf8.RuneCountInString(text); n > MaxQuery {
-		return nil, fmt.Errorf("search: query of %d characters, at most %d: %w", n, MaxQuery, ErrTooLong)
-	}
+// key tells units apart.
+func (u unit) key() string {
+	return fmt.Sprint(u.last, u.exact, u.quiet, u.in, strings.Join(u.parts, " "))
+}
+
+// unitsOf takes a text apart.
+func unitsOf(text string) []unit {
 	var units []unit
 	var tokens []Token // parts that are not yet in a unit
 	alone := func() {
@@ -61,26 +64,7 @@ func parse(text string) ([]unit, error) {
 		units = append(units, u)
 	}
 	alone()
-	if len(units) == 0 {
-		return nil, fmt.Errorf("search: query %.40q: %w", text, ErrEmpty)
-	}
-	return distinct(units), nil
-}
-
-// distinct drops all but the last of equal units and marks the last of all.
-func distinct(units []unit) []unit {
-	units[len(units)-1].last = true
-	seen := make(map[string]bool, len(units))
-	kept := units[:0]
-	slices.Reverse(units)
-	for _, u := range units {
-		if key := strings.Join(u.parts, " "); !seen[key] {
-			seen[key] = true
-			kept = append(kept, u)
-		}
-	}
-	slices.Reverse(kept)
-	return kept
+	return units
 }
 
 // Tolerance returns the number of edits that Auto allows for a word of so many
@@ -125,17 +109,21 @@ func compareBool(a, b bool) int {
 
 // expansion is a unit with the words of an index that may be meant.
 type expansion struct {
-	unit  unit
-	parts []guess // as unit.parts
-	whole guess   // without words when there is one part
-	edits int     // that were allowed in the first part
+	unit   unit
+	parts  []guess        // as unit.parts
+	whole  guess          // without words when there is one part
+	edits  int            // that were allowed in the first part
+	apart  []assumption   // two words that follow each other and together are the unit
+	joined *assumption    // the word that this unit and the next one are together
+	second bool           // of two that may be joined: what is assumed is told with the first
+	also   []fastss.Match // the words of apart and joined
 
 	documents int // that have the unit
 }
 
 // words yields all words of the index that the expansion stands for.
 func (e *expansion) words(yield func(fastss.Match) bool) {
-	for _, g := range append(e.parts[:len(e.parts):len(e.parts)], e.whole) {
+	for _, g := range append(e.parts[:len(e.parts):len(e.parts)], e.whole, guess{words: e.also}) {
 		for _, m := range g.words {
 			if !yield(m) {
 				return
@@ -157,6 +145,9 @@ func (e *expansion) only(visible map[uint32]int) {
 		keep(&e.parts[i])
 	}
 	keep(&e.whole)
+	also := guess{words: e.also}
+	keep(&also)
+	e.also = also.words
 }
 
 // exact reports whether the unit occurs in the index as it was typed, if only as
@@ -170,8 +161,13 @@ func (g *guess) exact() bool { return len(g.words) > 0 && g.words[0].Distance ==
 // assumed returns what stands for a unit that is not exact: for the whole if
 // that is nearer than the parts, or there is nothing for them.
 func (e *expansion) assumed() []assumption {
-	if len(e.parts) == 1 {
-		return assume(e.unit.typed, e.parts[0].words)
+	switch {
+	case e.second:
+		return nil
+	case e.joined != nil:
+		return []assumption{*e.joined}
+	case len(e.parts) == 1:
+		return nearer(assume(e.unit.typed, e.parts[0].words), e.apart)
 	}
 	var found []assumption
 	distance, complete := 0, true
@@ -186,6 +182,17 @@ func (e *expansion) assumed() []assumption {
 		return assume(e.unit.typed, whole)
 	}
 	return found
+}
+
+// nearer returns the likelier of what may stand for one word: a word, if there is
+// one, or one of two words.
+func nearer(word, apart []assumption) []assumption {
+	for _, two := range apart {
+		if len(word) == 0 || cmp.Or(cmp.Compare(two.Distance, word[0].Distance), cmp.Compare(word[0].Documents, two.Documents)) < 0 {
+			word = []assumption{two}
+		}
+	}
+	return word
 }
 
 // assumption is a correction as one node proposes it.

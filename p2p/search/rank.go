@@ -1,10 +1,8 @@
 package search
 
 import (
-	"cmp"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
@@ -39,6 +37,9 @@ func (m match) better(n match) bool {
 type scratch struct {
 	round uint32
 	cells []cell
+
+	scanner scanner  // of names
+	starts  []uint32 // of phrases
 }
 
 type cell struct{ round, place uint32 }
@@ -46,7 +47,7 @@ type cell struct{ round, place uint32 }
 // begin starts a list over so many slots.
 func (s *scratch) begin(slots int) {
 	if s.round++; s.round == 0 || len(s.cells) < slots {
-		*s = scratch{round: 1, cells: make([]cell, slots)}
+		s.round, s.cells = 1, make([]cell, slots)
 	}
 }
 
@@ -69,18 +70,25 @@ type ranking struct {
 
 	hidden  map[string]bool // folders that are not there
 	visible map[uint32]int  // with hidden: how many documents a word has in the others, by its number
+
+	named map[string]map[string]bool // the folders that are meant by a name
+	all   []expansion                // of the plan's units
+	lists [][]match                  // of the plan's units
 }
 
 // word returns the documents that have any of the guessed words, each by the
 // best: the nearest word, and of those the one that counts most. The word itself
 // is looked up whatever it costs, the others as long as there is room.
-func (r *ranking) word(g guess) []match {
+//
+// With in, only those count that have it in that place.
+func (r *ranking) word(g guess, in uint32) []match {
 	if r.err != nil {
 		return nil
 	}
 	x := r.index
 	r.scratch.begin(r.slots)
 	found := make([]match, 0, min(occurrences(g.words), r.slots))
+	forms := stems{word: g.word}
 	for _, w := range g.words {
 		exact := w.Distance == 0 && !w.Prefix
 		if !exact && g.room <= 0 {
@@ -96,7 +104,11 @@ func (r *ranking) word(g guess) []match {
 			w.Number = now.Number
 		}
 		var steps int
-		found, steps = r.add(found, w)
+		share := 1.0
+		if !exact && !forms.form(w.Word) {
+			share = strange
+		}
+		found, steps = r.add(found, w, in, share)
 		if !exact {
 			g.room -= steps
 			r.left -= steps
@@ -108,10 +120,10 @@ func (r *ranking) word(g guess) []match {
 	return found
 }
 
-// add adds the documents of one word to those found, and returns the steps that
-// took. What the list of the word held at the start is not changed by who changes
+// add adds the documents of one word, which counts so much, to those found, and returns
+// the steps that took. What the list of the word held at the start is not changed by who changes
 // the list, so after a pause the walk goes on where it was.
-func (r *ranking) add(found []match, w fastss.Match) (all []match, steps int) {
+func (r *ranking) add(found []match, w fastss.Match, in uint32, share float64) (all []match, steps int) {
 	x, s, pending, visible := r.index, r.scratch, 0, 0
 	for c := x.lists[w.Number].walk(); c.advance() && int(c.slot) < r.slots; {
 		if pending++; pending == stepSize {
@@ -126,7 +138,10 @@ func (r *ranking) add(found []match, w fastss.Match) (all []match, steps int) {
 			continue
 		}
 		visible++
-		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(r.weigh(d, c.code, w.Prefix))}
+		if in != 0 && !d.allows(in, c.code) {
+			continue
+		}
+		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(share * r.weigh(d, c.code, w.Prefix))}
 		if at, fresh := s.at(c.slot, len(found)); fresh {
 			found = append(found, m)
 		} else if m.better(found[at]) {
@@ -173,18 +188,18 @@ func (r *ranking) weigh(d *doc, code uint32, prefix bool) float64 {
 // unit returns the documents that have a unit: the whole, or all parts.
 func (r *ranking) unit(e *expansion) []match {
 	if len(e.parts) == 1 {
-		return r.word(e.parts[0])
+		return r.word(e.parts[0], e.unit.in)
 	}
 	lists := make([][]match, len(e.parts))
 	for i, g := range e.parts {
-		lists[i] = r.word(g)
+		lists[i] = r.word(g, e.unit.in)
 	}
 	weights := make([]float64, len(lists))
 	for i := range weights {
 		weights[i] = 1 / float64(len(lists))
 	}
 	parts := r.join(lists, weights)
-	whole := r.word(e.whole)
+	whole := r.word(e.whole, e.unit.in)
 	r.scratch.begin(r.slots)
 	for i, m := range whole {
 		r.scratch.at(m.slot, i)
@@ -249,20 +264,6 @@ func rarities(lists [][]match, documents int) []float64 {
 	return weights
 }
 
-// key is a hit's place in the order of all hits.
-type key struct {
-	missing  int
-	distance int
-	score    float64
-	id       string
-}
-
-// compare orders keys: fewer words missing, then fewer edits, then more score.
-func (k key) compare(o key) int {
-	return cmp.Or(cmp.Compare(k.missing, o.missing), cmp.Compare(k.distance, o.distance),
-		cmp.Compare(o.score, k.score), strings.Compare(k.id, o.id))
-}
-
 // ranked is a document with its key.
 type ranked struct {
 	key
@@ -271,6 +272,7 @@ type ranked struct {
 
 // top collects the first limit of what it is given, in order.
 type top struct {
+	sorting
 	limit int
 	list  []ranked
 }
@@ -278,11 +280,11 @@ type top struct {
 // wants reports whether what has the key k is among the first so far.
 func (t *top) wants(k key) bool {
 	n := len(t.list)
-	return n < t.limit || k.compare(t.list[n-1].key) <= 0
+	return n < t.limit || t.compare(k, t.list[n-1].key) <= 0
 }
 
 func (t *top) add(r ranked) {
-	at, _ := slices.BinarySearchFunc(t.list, r, func(a, b ranked) int { return a.compare(b.key) })
+	at, _ := slices.BinarySearchFunc(t.list, r, func(a, b ranked) int { return t.compare(a.key, b.key) })
 	t.list = slices.Insert(t.list, at, r)
 	t.list = t.list[:min(len(t.list), t.limit)]
 }

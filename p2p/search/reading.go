@@ -92,6 +92,7 @@ func (r *reading) share() int {
 
 // guess is a word of a query with the words of the index that may be meant.
 type guess struct {
+	word  string
 	words []fastss.Match // the nearest first
 	room  int            // steps for the documents of those that are not exactly the word
 }
@@ -116,9 +117,12 @@ func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 		all[i] = make([]int, len(words))
 		for j, word := range words {
 			letters := utf8.RuneCountInString(word)
-			all[i][j] = fuzz
-			if fuzz == Auto {
+			switch {
+			case u.exact:
+			case fuzz == Auto:
 				all[i][j] = Tolerance(letters)
+			default:
+				all[i][j] = fuzz
 			}
 			if all[i][j] > 0 {
 				m, known := r.index.vocabulary.Find(word)
@@ -154,9 +158,9 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 	v := &r.index.vocabulary
 	if fuzz <= 0 && !prefix {
 		if m, ok := v.Find(word); ok {
-			return guess{words: []fastss.Match{m}}
+			return guess{word: word, words: []fastss.Match{m}}
 		}
-		return guess{}
+		return guess{word: word}
 	}
 	// Half of a share is for finding words, the rest for their documents.
 	share := r.share()
@@ -167,7 +171,7 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 		return r.step(n) && looking >= 0
 	}
 	found := r.similar(word, fuzz, prefix, pause)
-	g := guess{words: found, room: share/2 + max(looking, 0)}
+	g := guess{word: word, words: found, room: share/2 + max(looking, 0)}
 	r.left -= share - g.room
 	switch {
 	case fuzz <= 0 && occurrences(found) <= g.room:

@@ -60,3 +60,31 @@ func TestRestrict(t *testing.T) {
 		}
 	}
 }
+
+// Nor does a condition, a facet or a phrase tell of it.
+func TestRestrictedConditions(t *testing.T) {
+	x := indexOf(t,
+		Document{ID: "secret", Folder: "hidden", Path: "lepidolite.txt", Title: "lepidolite.txt", Type: TypePDF, Text: "some lepidolite and granite, anyway a shared folder"},
+		Document{ID: "published", Title: "Granite", Text: "granite"},
+	)
+	x.Restrict(func(p2p.ID) map[string]bool { return nil })
+	x.Name(func(string) string { return "minerals" })
+	m := &Mesh{Index: indexOf(t), Caller: peers{node(1): serve(x)}}
+	for _, text := range []string{
+		"folder:minerals", "type:pdf", "-granite", `"lepidolite and"`, "lepid*", "name:lepidolite", "granite type:pdf", "any way", "sharedfolder", `-"granite granite" -name:granite`,
+	} {
+		a, err := m.Ask(t.Context(), Query{Text: text, Fuzz: Auto, Facets: true, Explain: true}, []Member{{ID: node(1)}}, nil)
+		if err != nil || a.Total != 0 || len(a.Corrections) > 0 || len(a.Facets.Types) > 0 || a.Partial {
+			t.Errorf("%s: %+v, %v", text, a, err)
+		}
+		for _, e := range a.Trace {
+			if e, ok := e.(Expanded); ok && e.Node == node(1) && e.Word != "granite" && e.Documents+len(e.Candidates) > 0 {
+				t.Errorf("%s: the trace has %+v", text, e)
+			}
+		}
+	}
+	a, err := m.Ask(t.Context(), Query{Text: "granite", Fuzz: Auto, Facets: true}, []Member{{ID: node(1)}}, nil)
+	if err != nil || a.Total != 1 || len(a.Facets.Folders) > 0 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}

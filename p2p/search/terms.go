@@ -3,6 +3,7 @@ package search
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,7 @@ const (
 
 // termsVersion is the first byte of the packed words. It changes when tokens or
 // the format do, and then documents are read again from their texts.
-const termsVersion = 1
+const termsVersion = 2
 
 // errTerms: packed words that cannot be read.
 var errTerms = errors.New("packed words damaged or of another version")
@@ -40,14 +41,27 @@ type tally struct {
 	codes   []uint32 // by number; 0: not in this document
 	seen    []int    // numbers of this document
 	out     []byte
+
+	// The words of the text in its order: their numbers and positions. Positions
+	// of one number only grow.
+	stream   []uint32
+	at       []uint32
+	position int      // of what comes next
+	sorted   []uint32 // at, by number in the order of seen
+	ends     []uint32 // by number: behind its part of sorted
 }
+
+// fieldGap keeps phrases from reaching from the text into a field, or from one
+// field into the next.
+const fieldGap = 1
 
 // pack returns the words of d, for unpack. The result is valid until the next
 // call.
 //
 // The format: version, the lengths, the number of words, and each word in the
 // order of the alphabet as the number of bytes it shares with the word before,
-// the rest with its length, and its code. All numbers are unsigned varints.
+// the rest with its length, its code, and its positions in the text: of each, how
+// many others are between it and the one before. All numbers are unsigned varints.
 func (t *tally) pack(d *Document) []byte {
 	if t.numbers == nil {
 		t.numbers = make(map[string]int)
@@ -58,13 +72,14 @@ func (t *tally) pack(d *Document) []byte {
 	l.title = t.count(title, inTitle)
 	t.count(directory, inPath)
 	l.words = t.count(d.Text, inText)
-	for key, v := range d.Fields {
-		if !v.IsNumber {
+	for _, key := range slices.Sorted(maps.Keys(d.Fields)) {
+		if v := d.Fields[key]; !v.IsNumber {
 			t.count(key, inText)
 			l.words += t.count(v.Text, inText)
 		}
 	}
 	slices.SortFunc(t.seen, func(a, b int) int { return strings.Compare(t.words[a], t.words[b]) })
+	t.sort()
 	t.out = append(t.out[:0], termsVersion)
 	for _, n := range []uint64{l.text, l.words, l.name, l.title, uint64(len(t.seen))} {
 		t.out = binary.AppendUvarint(t.out, n)
@@ -76,17 +91,41 @@ func (t *tally) pack(d *Document) []byte {
 		t.out = binary.AppendUvarint(t.out, uint64(n))
 		t.out = binary.AppendUvarint(t.out, uint64(len(w)-n))
 		t.out = append(t.out, w[n:]...)
-		t.out = binary.AppendUvarint(t.out, uint64(t.codes[number]))
+		code, end := t.codes[number], t.ends[number]
+		t.out = binary.AppendUvarint(t.out, uint64(code))
+		next := uint32(0)
+		for _, at := range t.sorted[end-code/inText : end] {
+			t.out = binary.AppendUvarint(t.out, uint64(at-next))
+			next = at + 1
+		}
 		before, t.codes[number] = w, 0
 	}
-	t.seen = t.seen[:0]
+	t.seen, t.stream, t.at, t.position = t.seen[:0], t.stream[:0], t.at[:0], 0
 	return t.out
+}
+
+// sort sets sorted and ends.
+func (t *tally) sort() {
+	t.ends = slices.Grow(t.ends[:0], len(t.words))[:len(t.words)]
+	from := uint32(0)
+	for _, number := range t.seen {
+		t.ends[number] = from
+		from += t.codes[number] / inText
+	}
+	t.sorted = slices.Grow(t.sorted[:0], len(t.at))[:len(t.at)]
+	for i, number := range t.stream {
+		t.sorted[t.ends[number]] = t.at[i]
+		t.ends[number]++
+	}
 }
 
 // count adds the words of text at a place and returns their number.
 func (t *tally) count(text string, place uint32) uint64 {
 	var n uint64
 	t.scanner.text, t.scanner.position = text, 0
+	if place == inText {
+		t.scanner.position = t.position
+	}
 	t.scanner.scan(func(w token) bool {
 		if !w.whole {
 			n++
@@ -103,11 +142,15 @@ func (t *tally) count(text string, place uint32) uint64 {
 		}
 		if place == inText {
 			t.codes[number] += inText
+			t.stream, t.at = append(t.stream, uint32(number)), append(t.at, uint32(w.position))
 		} else {
 			t.codes[number] |= place
 		}
 		return true
 	})
+	if place == inText {
+		t.position = t.scanner.position + fieldGap
+	}
 	return n
 }
 
@@ -139,10 +182,10 @@ func shared(a, b string) int {
 // maxTermBytes bounds a word: a code point has at most 4 bytes.
 const maxTermBytes = 4 * MaxToken
 
-// unpack calls each with every word of packed and its code, in the order of the
-// alphabet; the word is valid until each returns. With an error, each may have
-// been called for some.
-func unpack(packed []byte, each func(word []byte, code uint32)) (lengths, error) {
+// unpack calls each with every word of packed, its code and its positions, in the
+// order of the alphabet; the word and the positions are valid until each returns.
+// With an error, each may have been called for some.
+func unpack(packed []byte, each func(word []byte, code uint32, places []byte)) (lengths, error) {
 	if len(packed) == 0 || packed[0] != termsVersion {
 		return lengths{}, errTerms
 	}
@@ -161,7 +204,11 @@ func unpack(packed []byte, each func(word []byte, code uint32)) (lengths, error)
 		if r.bad || code == 0 || code > 1<<31 {
 			return l, errTerms
 		}
-		each(word, uint32(code))
+		places := r.varints(code / inText)
+		if r.bad {
+			return l, errTerms
+		}
+		each(word, uint32(code), places)
 	}
 	if r.bad || len(r.rest) != 0 {
 		return l, errTerms
@@ -173,6 +220,30 @@ func unpack(packed []byte, each func(word []byte, code uint32)) (lengths, error)
 type reader struct {
 	rest []byte
 	bad  bool
+}
+
+// varints returns the bytes of n varints of 32 bits.
+func (r *reader) varints(n uint64) []byte {
+	all := r.rest
+	if n > uint64(len(all)) {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	length, size := 0, 0
+	for n > 0 && length < len(all) {
+		if size++; all[length] < 0x80 {
+			n, size = n-1, 0
+		}
+		if length++; size >= binary.MaxVarintLen32 {
+			break
+		}
+	}
+	if n > 0 {
+		r.bad, r.rest = true, nil
+		return nil
+	}
+	r.rest = all[length:]
+	return all[:length]
 }
 
 func (r *reader) uvarint() uint64 {

@@ -9,11 +9,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
 // Proto is the call by which a member is asked.
-const Proto = "search/1"
+const Proto = "search/2"
 
 // request asks a member what its index has.
 type request struct {
@@ -22,6 +23,12 @@ type request struct {
 	Limit   int    `cbor:"3,keyasint"`
 	After   *after `cbor:"4,keyasint,omitempty"`
 	Explain bool   `cbor:"5,keyasint,omitempty"`
+	Filter  string `cbor:"6,keyasint,omitempty"`
+	Nodes   []bool `cbor:"7,keyasint,omitempty"` // how each condition on nodes comes out for who is asked
+	// Sort is the number of the sort in sorts.
+	Sort       int  `cbor:"8,keyasint,omitempty"`
+	Descending bool `cbor:"9,keyasint,omitempty"`
+	Facets     bool `cbor:"10,keyasint,omitempty"`
 
 	restricted bool            // the asker sees only documents without a folder, and of
 	readable   map[string]bool // these
@@ -35,7 +42,9 @@ type after struct {
 	ID       string  `cbor:"4,keyasint"`
 	// Again says that the document of exactly this key was not on that page, as
 	// it was another node's.
-	Again bool `cbor:"5,keyasint,omitempty"`
+	Again bool   `cbor:"5,keyasint,omitempty"`
+	Value int64  `cbor:"6,keyasint,omitempty"`
+	Name  string `cbor:"7,keyasint,omitempty"`
 }
 
 // response is what an index has for a request.
@@ -48,7 +57,8 @@ type response struct {
 	Cut     bool         `cbor:"6,keyasint,omitempty"` // there would be more hits, but a message is full
 	// Shortened says that more words or documents may match: the query asked for
 	// more work than a node does for one.
-	Shortened bool `cbor:"9,keyasint,omitempty"`
+	Shortened bool        `cbor:"9,keyasint,omitempty"`
+	Facets    *wireFacets `cbor:"10,keyasint,omitempty"`
 	// With Explain:
 	Expanded  []expanded `cbor:"7,keyasint,omitempty"`
 	Documents int        `cbor:"8,keyasint,omitempty"` // in the index
@@ -104,13 +114,24 @@ func decodeRequest(b []byte) (request, error) {
 	return q, nil
 }
 
-// check bounds what a peer may ask. The text is parse's business.
+func (q *request) sorting() sorting {
+	if q.Sort == 0 {
+		return sorting{}
+	}
+	return sorting{by: sorts[q.Sort], descending: q.Descending}
+}
+
+// check bounds what a peer may ask. What the text says is newPlan's business.
 func (q *request) check() error {
 	switch {
-	case !utf8.ValidString(q.Text):
+	case !utf8.ValidString(q.Text) || !utf8.ValidString(q.Filter):
 		return fmt.Errorf("search: request: text is not UTF-8")
 	case q.Fuzz < Auto || q.Fuzz > maxFuzz:
 		return fmt.Errorf("search: request: fuzz %d: not between %d and %d", q.Fuzz, Auto, maxFuzz)
+	case len(q.Nodes) > 2*query.MaxValues:
+		return fmt.Errorf("search: request: %d conditions on nodes, at most %d", len(q.Nodes), 2*query.MaxValues)
+	case q.Sort < 0 || q.Sort >= len(sorts):
+		return fmt.Errorf("search: request: sort %d: not below %d", q.Sort, len(sorts))
 	case q.Limit < 1 || q.Limit > MaxLimit:
 		return fmt.Errorf("search: request: limit %d: not between 1 and %d", q.Limit, MaxLimit)
 	case q.After != nil:
@@ -121,14 +142,14 @@ func (q *request) check() error {
 
 func (a *after) check() error {
 	if a.Missing < 0 || a.Missing > MaxQuery || a.Distance < 0 || a.Distance > maxDistance ||
-		!validScore(a.Score) || !validID(a.ID) {
+		!validScore(a.Score) || !validID(a.ID) || len(a.Name) > maxSortName || !utf8.ValidString(a.Name) {
 		return fmt.Errorf("search: cursor out of bounds: %w", ErrCursor)
 	}
 	return nil
 }
 
 func (a *after) key() key {
-	return key{missing: a.Missing, distance: a.Distance, score: a.Score, id: a.ID}
+	return key{missing: a.Missing, distance: a.Distance, score: a.Score, id: a.ID, value: a.Value, name: a.Name}
 }
 
 // maxDistance bounds the distance of a hit: so many edits in so many words.
@@ -164,6 +185,12 @@ func (r *response) check(q request) error {
 		return fmt.Errorf("%d words missing", r.Missing)
 	case len(r.Words) > maxWords || len(r.Expanded) > maxWords || len(r.Expanded) > 0 && !q.Explain || r.Documents < 0 || r.Documents > maxTotal:
 		return fmt.Errorf("too much about words")
+	case r.Facets != nil && !q.Facets:
+		return fmt.Errorf("facets that nobody has asked for")
+	case r.Facets != nil:
+		if err := r.Facets.check(r.Total); err != nil {
+			return err
+		}
 	}
 	for i := range r.Words {
 		if err := r.Words[i].check(); err != nil {
@@ -179,29 +206,35 @@ func (r *response) check(q request) error {
 }
 
 func (r *response) checkHits(q request) error {
+	by := q.sorting()
+	var before key
 	for i := range r.Hits {
 		h := &r.Hits[i]
 		if err := h.check(); err != nil {
 			return fmt.Errorf("hit %d: %w", i, err)
 		}
-		if i > 0 && r.Hits[i-1].key(r.Missing).compare(h.key(r.Missing)) >= 0 {
+		k := h.key(r.Missing, by)
+		if i > 0 && by.compare(before, k) >= 0 {
 			return fmt.Errorf("hit %d: not behind the one before", i)
 		}
-		if q.After != nil && !q.After.precedes(h.key(r.Missing)) {
+		if q.After != nil && !q.After.precedes(k, by) {
 			return fmt.Errorf("hit %d: of a page before", i)
 		}
+		before = k
 	}
 	return nil
 }
 
 // precedes reports whether k belongs to the pages after a.
-func (a *after) precedes(k key) bool {
-	c := a.key().compare(k)
+func (a *after) precedes(k key, by sorting) bool {
+	c := by.compare(a.key(), k)
 	return c < 0 || c == 0 && a.Again
 }
 
-func (h *wireHit) key(missing int) key {
-	return key{missing: missing, distance: h.Distance, score: h.Score, id: h.ID}
+func (h *wireHit) key(missing int, by sorting) key {
+	k := key{missing: missing, distance: h.Distance, score: h.Score, id: h.ID}
+	by.set(&k, h.Size, h.Modified, h.Title, h.Path)
+	return k
 }
 
 func (h *wireHit) check() error {
@@ -294,6 +327,11 @@ func (r *response) encode() ([]byte, error) {
 // aside returns the bytes of everything but the hits, at most.
 func (r *response) aside() int {
 	n := 64
+	if r.Facets != nil {
+		for _, c := range slices.Concat(r.Facets.Types, r.Facets.Folders, r.Facets.Years) {
+			n += len(c.Value) + 16
+		}
+	}
 	for _, w := range r.Words {
 		n += len(w.From) + len(w.To) + 32
 	}

@@ -12,7 +12,7 @@ import (
 func FuzzRequest(f *testing.F) {
 	for _, q := range []request{
 		{Text: "network", Limit: 20, Fuzz: Auto},
-		{Text: "netwrk peers", Limit: 200, Fuzz: 3, After: &after{0, 1, 2.5, "a", true}, Explain: true},
+		{Text: "netwrk peers", Limit: 200, Fuzz: 3, After: &after{Distance: 1, Score: 2.5, ID: "a", Again: true}, Explain: true},
 	} {
 		b, err := wire.Marshal(q)
 		if err != nil {
