@@ -78,6 +78,16 @@ func TestDocumentsAPI(t *testing.T) {
 	if len(answer.Hits) != 1 || answer.Hits[0].Id != ref.Id || len(answer.Corrections) != 1 || answer.Trace == nil || len(answer.Nodes) != 1 {
 		t.Errorf("got %+v", answer)
 	}
+	answer = api.SearchAnswer{}
+	call(t, s, get, "/api/search?q=%22about+zebrafish%22&filter=type:document&sort=modified&order=asc&facets=true", "", 200, &answer)
+	if len(answer.Hits) != 1 || answer.Facets == nil || len(answer.Facets.Type) != 1 || answer.Facets.Type[0] != (api.FacetCount{Value: "document", Count: 1}) ||
+		len(answer.Facets.Year) != 1 || len(answer.Facets.Node) != 1 || answer.Facets.Node[0].Value != d.Node || len(answer.Facets.Folder) != 0 {
+		t.Errorf("got %+v with %+v", answer, answer.Facets)
+	}
+	call(t, s, get, "/api/search?q=&filter=-type:document", "", 200, &answer)
+	if len(answer.Hits) != 0 {
+		t.Errorf("got %+v", answer.Hits)
+	}
 	call(t, s, remove, "/api/documents/"+ref.Id, "", 204, nil)
 	for _, path := range []string{ref.Id, "nothing", "%00", "a%2Fb", strings.Repeat("a", 64)} {
 		want := "not_found"
@@ -90,6 +100,29 @@ func TestDocumentsAPI(t *testing.T) {
 		}
 	}
 	call(t, s, remove, "/api/documents/"+ref.Id, "", 404, nil)
+}
+
+// TestQueryErrorsSayWhere: a program can point at the mistake, also in a stream.
+func TestQueryErrorsSayWhere(t *testing.T) {
+	s := newServer(t, Options{})
+	for target, want := range map[string]string{
+		"/api/search?q=%C3%BC+size:big": `q [7 10] a size such as 10mb, a comparison such as >10mb, or a range such as 1mb..20mb`,
+		"/api/search?q=a&filter=size:x": `filter [5 6] a size such as 10mb, a comparison such as >10mb, or a range such as 1mb..20mb`,
+	} {
+		for _, accept := range []string{"application/json", "text/event-stream"} {
+			r := good(t, route{method: get, path: target})
+			r.Header.Set("Accept", accept)
+			w := do(t, s, r)
+			var p api.Problem
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != 400 || p.Parameter == nil || p.Position == nil || p.Expected == nil {
+				t.Errorf("%s: %d %s", target, w.Code, w.Body)
+				continue
+			}
+			if got := fmt.Sprint(*p.Parameter, " ", *p.Position, " ", *p.Expected); got != want {
+				t.Errorf("%s: %s, want %s", target, got, want)
+			}
+		}
+	}
 }
 
 // TestRefusals: what is asked wrongly is answered by a problem that helps.
@@ -115,7 +148,15 @@ func TestRefusals(t *testing.T) {
 		{get, "/api/search?q=a&mode=psychic", "", 400, "request_invalid", "parameter mode"},
 		{get, "/api/search?q=a&explain=maybe", "", 400, "request_invalid", "parameter explain"},
 		{get, "/api/search?q=a&cursor=junk", "", 400, "cursor_invalid", ""},
-		{get, "/api/search?q=a&limt=5", "", 400, "request_invalid", "there are q, mode, via, fuzz, limit, cursor, explain"},
+		{get, "/api/search?q=size:big", "", 400, "query_invalid", `character 6, "big": expected a size`},
+		{get, "/api/search?q=a&filter=modified:soon", "", 400, "query_invalid", `filter: character 10, "soon": expected a date`},
+		{get, "/api/search?q=%28a%20OR%20b", "", 400, "query_invalid", `character 1, "(": expected a ) that closes it`},
+		{get, "/api/search?q=a&filter=" + strings.Repeat("a", 1001), "", 400, "query_too_long", ""},
+		{get, "/api/search?q=%3F%21&filter=%20", "", 400, "query_empty", ""},
+		{get, "/api/search?q=a&sort=color", "", 400, "request_invalid", "parameter sort"},
+		{get, "/api/search?q=a&order=asc", "", 400, "request_invalid", "ascending"},
+		{get, "/api/search?q=a&facets=2", "", 400, "request_invalid", "parameter facets"},
+		{get, "/api/search?q=a&limt=5", "", 400, "request_invalid", "there are q, filter, mode, via, fuzz, limit, sort, order, facets, cursor, explain"},
 		{get, "/api/search?q=%FF", "", 400, "request_invalid", "not UTF-8"},
 		{get, "/api/events?timeout=301", "", 400, "request_invalid", "parameter timeout"},
 		{get, "/api/events?timeout=-1", "", 400, "request_invalid", "parameter timeout"},

@@ -28,6 +28,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -146,6 +147,8 @@ var failures = [...]failure{
 
 	{search.ErrEmpty, http.StatusBadRequest, "query_empty", "Nothing to search for", "Give words in the parameter q."},
 	{search.ErrTooLong, http.StatusBadRequest, "query_too_long", "Query too long", "A query has at most 1000 characters."},
+	{query.ErrInvalid, http.StatusBadRequest, "query_invalid", "Query not understood", ""},
+	{search.ErrSort, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{search.ErrCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{search.ErrUnusable, http.StatusUnprocessableEntity, "document_unusable", "Document not usable", ""},
 	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
@@ -238,7 +241,22 @@ func problemOf(err error) api.Problem {
 	if f.hint != "" {
 		p.Hint = &f.hint
 	}
+	locate(&p, err)
 	return p
+}
+
+// locate says in p where in a query the mistake is.
+func locate(p *api.Problem, err error) {
+	var at *query.Error
+	if !errors.As(err, &at) {
+		return
+	}
+	parameter := "q"
+	var filter *search.FilterError
+	if errors.As(err, &filter) {
+		parameter = "filter"
+	}
+	p.Parameter, p.Position, p.Expected = &parameter, &[]int{at.Start, at.End}, &at.Expected
 }
 
 // plain returns an error's text without the names of the packages that it begins

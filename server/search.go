@@ -54,6 +54,18 @@ func queryOf(p api.SearchParams) search.Query {
 	if p.Limit != nil {
 		q.Limit = *p.Limit
 	}
+	if p.Filter != nil {
+		q.Filter = *p.Filter
+	}
+	if p.Sort != nil {
+		q.Sort = search.Sort(*p.Sort)
+	}
+	if p.Order != nil {
+		q.Order = search.Order(*p.Order)
+	}
+	if p.Facets != nil {
+		q.Facets = *p.Facets
+	}
 	if p.Cursor != nil {
 		q.Cursor = *p.Cursor
 	}
@@ -125,7 +137,10 @@ func writeEvent(rep *reply, event string, v any) error {
 // queryOfStream reads the parameters as the generated binding does for Search.
 func queryOfStream(r *http.Request) (search.Query, error) {
 	v := r.URL.Query()
-	q := search.Query{Text: v.Get("q"), Fuzz: search.Auto, Cursor: v.Get("cursor"), Scope: search.Scope(v.Get("via"))}
+	q := search.Query{
+		Text: v.Get("q"), Filter: v.Get("filter"), Fuzz: search.Auto, Cursor: v.Get("cursor"), Scope: search.Scope(v.Get("via")),
+		Sort: search.Sort(v.Get("sort")), Order: search.Order(v.Get("order")), Facets: v.Get("facets") == "true",
+	}
 	var err error
 	if n, e := strconv.Atoi(v.Get("fuzz")); e == nil {
 		q.Fuzz = n
@@ -143,7 +158,7 @@ func apiAnswer(a search.Answer) (api.SearchAnswer, error) {
 	out := api.SearchAnswer{
 		Query: a.Query, Corrections: apiCorrections(a.Corrections), Hits: apiHits(a.Hits), Total: a.Total,
 		Missing: a.Missing, Truncated: a.Truncated, Partial: a.Partial, NodesAsked: a.NodesAsked, NodesAnswered: a.NodesAnswered,
-		Nodes: make([]api.NodeAnswer, len(a.Nodes)), TookMs: milliseconds(a.Took), Next: cursor(a.Next),
+		Nodes: make([]api.NodeAnswer, len(a.Nodes)), TookMs: milliseconds(a.Took), Next: cursor(a.Next), Facets: apiFacets(a.Facets),
 	}
 	for i, n := range a.Nodes {
 		out.Nodes[i] = api.NodeAnswer{Node: n.Node.String(), NodeName: n.Name, Hits: n.Hits, TookMs: milliseconds(n.Took), Error: text(n.Err)}
@@ -158,6 +173,24 @@ func apiPart(p search.Part) api.SearchPart {
 		Node: p.Node.String(), NodeName: p.Name, Hits: apiHits(p.Hits), Total: p.Total,
 		Corrections: apiCorrections(p.Corrections), TookMs: milliseconds(p.Took), Error: text(p.Err),
 	}
+}
+
+func apiFacets(f *search.Facets) *api.Facets {
+	if f == nil {
+		return nil
+	}
+	counts := func(list []search.Count) []api.FacetCount {
+		out := make([]api.FacetCount, len(list))
+		for i, c := range list {
+			out[i] = api.FacetCount{Value: c.Value, Count: c.Documents}
+		}
+		return out
+	}
+	nodes := make([]api.FacetCount, len(f.Nodes))
+	for i, n := range f.Nodes {
+		nodes[i] = api.FacetCount{Value: n.Node.String(), Count: n.Documents, Name: &n.Name}
+	}
+	return &api.Facets{Type: counts(f.Types), Folder: counts(f.Folders), Year: counts(f.Years), Node: nodes, Truncated: f.Cut}
 }
 
 func apiHits(hits []search.Hit) []api.Hit {

@@ -82,25 +82,25 @@ func (e ChangeWhat) Valid() bool {
 
 // Defines values for ConflictKind.
 const (
-	Content ConflictKind = "content"
-	Delete  ConflictKind = "delete"
-	Inside  ConflictKind = "inside"
-	Move    ConflictKind = "move"
-	Name    ConflictKind = "name"
+	ConflictKindContent ConflictKind = "content"
+	ConflictKindDelete  ConflictKind = "delete"
+	ConflictKindInside  ConflictKind = "inside"
+	ConflictKindMove    ConflictKind = "move"
+	ConflictKindName    ConflictKind = "name"
 )
 
 // Valid indicates whether the value is a known member of the ConflictKind enum.
 func (e ConflictKind) Valid() bool {
 	switch e {
-	case Content:
+	case ConflictKindContent:
 		return true
-	case Delete:
+	case ConflictKindDelete:
 		return true
-	case Inside:
+	case ConflictKindInside:
 		return true
-	case Move:
+	case ConflictKindMove:
 		return true
-	case Name:
+	case ConflictKindName:
 		return true
 	default:
 		return false
@@ -935,6 +935,48 @@ func (e SearchParamsFuzz) Valid() bool {
 	case SearchParamsFuzzN2:
 		return true
 	case SearchParamsFuzzN3:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchParamsSort.
+const (
+	SearchParamsSortModified  SearchParamsSort = "modified"
+	SearchParamsSortName      SearchParamsSort = "name"
+	SearchParamsSortRelevance SearchParamsSort = "relevance"
+	SearchParamsSortSize      SearchParamsSort = "size"
+)
+
+// Valid indicates whether the value is a known member of the SearchParamsSort enum.
+func (e SearchParamsSort) Valid() bool {
+	switch e {
+	case SearchParamsSortModified:
+		return true
+	case SearchParamsSortName:
+		return true
+	case SearchParamsSortRelevance:
+		return true
+	case SearchParamsSortSize:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchParamsOrder.
+const (
+	Asc  SearchParamsOrder = "asc"
+	Desc SearchParamsOrder = "desc"
+)
+
+// Valid indicates whether the value is a known member of the SearchParamsOrder enum.
+func (e SearchParamsOrder) Valid() bool {
+	switch e {
+	case Asc:
+		return true
+	case Desc:
 		return true
 	default:
 		return false
@@ -1824,6 +1866,29 @@ type Explanation struct {
 	// Wire Bytes that travel: 8 for the sums of each block; 8 for a copy, 4 for a piece
 	// of literal bytes, and these themselves
 	Wire LessonWire `json:"wire"`
+}
+
+// FacetCount defines model for FacetCount.
+type FacetCount struct {
+	Count int `json:"count"`
+
+	// Name Of a node
+	Name  *string `json:"name,omitempty"`
+	Value string  `json:"value"`
+}
+
+// Facets Documents that match, by their properties, on all nodes that answered; the most frequent values first
+type Facets struct {
+	// Folder By folder id
+	Folder []FacetCount `json:"folder"`
+	Node   []FacetCount `json:"node"`
+
+	// Truncated There are more than 32 values
+	Truncated bool         `json:"truncated"`
+	Type      []FacetCount `json:"type"`
+
+	// Year Of the last change, UTC
+	Year []FacetCount `json:"year"`
 }
 
 // Folder defines model for Folder.
@@ -2748,10 +2813,19 @@ type Problem struct {
 	// Detail What was attempted, on what, why it failed
 	Detail string `json:"detail"`
 
+	// Expected Of query_invalid: what could stand there
+	Expected *string `json:"expected,omitempty"`
+
 	// Hint What to do about it
-	Hint   *string `json:"hint,omitempty"`
-	Status int     `json:"status"`
-	Title  string  `json:"title"`
+	Hint *string `json:"hint,omitempty"`
+
+	// Parameter Of query_invalid: q or filter
+	Parameter *string `json:"parameter,omitempty"`
+
+	// Position Of query_invalid: [start, end) in Unicode code points of the parameter
+	Position *[]int `json:"position,omitempty"`
+	Status   int    `json:"status"`
+	Title    string `json:"title"`
 
 	// Type Example: /problems/query_empty
 	Type string `json:"type"`
@@ -2988,7 +3062,10 @@ type Samples struct {
 // SearchAnswer defines model for SearchAnswer.
 type SearchAnswer struct {
 	Corrections []Correction `json:"corrections"`
-	Hits        []Hit        `json:"hits"`
+
+	// Facets Documents that match, by their properties, on all nodes that answered; the most frequent values first
+	Facets *Facets `json:"facets,omitempty"`
+	Hits   []Hit   `json:"hits"`
 
 	// Missing 0 when the hits have all words of the query; otherwise no document has all of them, and the hits lack this many
 	Missing       int          `json:"missing"`
@@ -3459,16 +3536,26 @@ type QueryRangeParams struct {
 // SearchParams defines parameters for Search.
 type SearchParams struct {
 	// Q What to find; empty: query_empty; over 1000 characters: query_too_long
-	Q    string            `form:"q" json:"q"`
-	Mode *SearchParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
+	Q string `form:"q" json:"q"`
+
+	// Filter What must hold besides, in the same language, without a say in the ranking; then q may be empty
+	Filter *string           `form:"filter,omitempty" json:"filter,omitempty"`
+	Mode   *SearchParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
 
 	// Via local: this node only; mesh and auto: all members over their links
 	Via *SearchParamsVia `form:"via,omitempty" json:"via,omitempty"`
 
 	// Fuzz Edit distance allowed for a word
-	Fuzz   *SearchParamsFuzz `form:"fuzz,omitempty" json:"fuzz,omitempty"`
-	Limit  *int              `form:"limit,omitempty" json:"limit,omitempty"`
-	Cursor *string           `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Fuzz  *SearchParamsFuzz `form:"fuzz,omitempty" json:"fuzz,omitempty"`
+	Limit *int              `form:"limit,omitempty" json:"limit,omitempty"`
+	Sort  *SearchParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Order Without it: newest, largest, A to Z; relevance is always desc
+	Order *SearchParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
+	// Facets Count what matches by type, folder, year and node; on the first page
+	Facets *bool   `form:"facets,omitempty" json:"facets,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// Explain Include the trace
 	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
@@ -3482,6 +3569,12 @@ type SearchParamsVia string
 
 // SearchParamsFuzz defines parameters for Search.
 type SearchParamsFuzz string
+
+// SearchParamsSort defines parameters for Search.
+type SearchParamsSort string
+
+// SearchParamsOrder defines parameters for Search.
+type SearchParamsOrder string
 
 // SearchWordsParams defines parameters for SearchWords.
 type SearchWordsParams struct {
@@ -5060,6 +5153,13 @@ func (w *ServerInterfaceWrapper) Search(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
 	}
 
+	// ------------- Optional query parameter "filter" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "filter", ctx.QueryParams(), &params.Filter, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter filter: %s", err))
+	}
+
 	// ------------- Optional query parameter "mode" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "mode", ctx.QueryParams(), &params.Mode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -5086,6 +5186,27 @@ func (w *ServerInterfaceWrapper) Search(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "order" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", ctx.QueryParams(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter order: %s", err))
+	}
+
+	// ------------- Optional query parameter "facets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "facets", ctx.QueryParams(), &params.Facets, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter facets: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------

@@ -1,12 +1,15 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -15,7 +18,11 @@ import (
 const maxHits = 200
 
 type searchCmd struct {
-	Query   []string `arg:"" optional:"" name:"query" help:"Words to find; typos are tolerated."`
+	Query   []string `arg:"" optional:"" name:"query" help:"What to find; typos are tolerated. In quotes: 'network OR \"peer to peer\" NOT draft', 'ext:pdf,odt size:>1mb modified:2025..2026'."`
+	Filter  string   `help:"What must hold besides, such as 'type:pdf modified:2026'." placeholder:"CONDITIONS"`
+	Sort    string   `default:"relevance" enum:"relevance,modified,size,name" help:"Which come first: relevance, modified, size or name."`
+	Order   string   `default:"" enum:",asc,desc" help:"The other way round: asc or desc."`
+	Facets  bool     `help:"Count the hits by type, folder, year and node."`
 	Limit   int      `short:"n" default:"20" help:"Hits to show at most: 1 to 200."`
 	Fuzz    string   `default:"auto" enum:"auto,0,1,2,3" help:"Edits allowed in a word: auto, 0, 1, 2 or 3."`
 	Via     string   `default:"auto" enum:"auto,local,mesh" help:"Whom to ask: auto, local (this node only) or mesh."`
@@ -27,15 +34,23 @@ type searchCmd struct {
 // Run searches and prints the hits.
 func (s searchCmd) Run(c *console) error {
 	text := strings.TrimSpace(strings.Join(s.Query, " "))
-	if text == "" {
+	if text == "" && s.Filter == "" {
 		return UsageError{"what for? e.g. shoal search netwrk"}
 	}
 	if s.Limit < 1 || s.Limit > maxHits {
 		return UsageError{fmt.Sprintf("--limit %d: 1 to %d", s.Limit, maxHits)}
 	}
 	q := url.Values{"q": {text}, "limit": {strconv.Itoa(s.Limit)}, "fuzz": {s.Fuzz}, "via": {s.Via}}
-	if s.Cursor != "" {
-		q.Set("cursor", s.Cursor)
+	for name, v := range map[string]string{"cursor": s.Cursor, "filter": s.Filter, "order": s.Order} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	if s.Sort != "relevance" {
+		q.Set("sort", s.Sort)
+	}
+	if s.Facets {
+		q.Set("facets", "true")
 	}
 	if s.Explain {
 		q.Set("explain", "true")
@@ -43,6 +58,7 @@ func (s searchCmd) Run(c *console) error {
 	var a api.SearchAnswer
 	done, err := c.get("/api/search", q, &a, s.JSON)
 	if err != nil {
+		c.pointOut(err, map[string]string{"q": text, "filter": s.Filter})
 		return err
 	}
 	if !done {
@@ -54,6 +70,21 @@ func (s searchCmd) Run(c *console) error {
 		return c.partial(a)
 	}
 	return nil
+}
+
+// pointOut shows where in one of the texts that were asked the mistake is that err is
+// about.
+func (c *console) pointOut(err error, texts map[string]string) {
+	var p *problem
+	if !errors.As(err, &p) || p.Parameter == nil || p.Position == nil || len(*p.Position) != 2 {
+		return
+	}
+	text := []rune(oneLine(texts[*p.Parameter]))
+	start, end := (*p.Position)[0], (*p.Position)[1]
+	if len(text) != utf8.RuneCountInString(texts[*p.Parameter]) || start < 0 || start >= end || end > len(text) {
+		return // what cannot be shown as it is takes more room than it has characters
+	}
+	fmt.Fprintf(c.Stderr, "%s\n%s%s\n", string(text), strings.Repeat(" ", start), strings.Repeat("^", end-start))
 }
 
 // partial returns an error that names the nodes which did not answer, in as few
@@ -119,6 +150,7 @@ func (c *console) printAnswer(a api.SearchAnswer) error {
 		}
 	}
 	fmt.Fprintf(&b, "%s, %s asked, %.0f ms\n", shown(a), count(a.NodesAsked, "node"), a.TookMs)
+	c.facets(&b, a, labels)
 	c.explain(&b, a)
 	_, err := fmt.Fprint(c.Stdout, b.String())
 	return err
@@ -160,6 +192,33 @@ func shown(a api.SearchAnswer) string {
 		return "the best " + count(len(a.Hits), "hit")
 	}
 	return count(len(a.Hits), "hit")
+}
+
+// facets prints how many hits have which property, if the answer says so.
+func (c *console) facets(b *strings.Builder, a api.SearchAnswer, labels map[string]string) {
+	if a.Facets == nil {
+		return
+	}
+	for _, one := range []struct {
+		name string
+		list []api.FacetCount
+	}{{"type", a.Facets.Type}, {"folder", a.Facets.Folder}, {"year", a.Facets.Year}, {"node", a.Facets.Node}} {
+		if len(one.list) == 0 {
+			continue
+		}
+		parts := make([]string, len(one.list))
+		for i, v := range one.list {
+			name := v.Value
+			switch {
+			case v.Name != nil:
+				name = nodeName(*v.Name, v.Value)
+			case one.name == "folder":
+				name = cmp.Or(labels[v.Value], shortID(v.Value))
+			}
+			parts[i] = fmt.Sprintf("%s %d", oneLine(name), v.Count)
+		}
+		fmt.Fprintf(b, "%s: %s\n", one.name, strings.Join(parts, ", "))
+	}
 }
 
 // explain prints what each node did and the trace, if the answer has one.

@@ -147,3 +147,45 @@ func TestSearchShowsOnce(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestSearchFiltersAndSorts(t *testing.T) {
+	a := searchAnswer()
+	name := "bob"
+	a.Facets = &api.Facets{
+		Type: []api.FacetCount{{Value: "markdown", Count: 2}, {Value: "pdf\x1b", Count: 1}}, Folder: []api.FacetCount{{Value: "f1", Count: 2}, {Value: "unknownfolderid", Count: 1}},
+		Year: []api.FacetCount{{Value: "2026", Count: 3}}, Node: []api.FacetCount{{Value: strings.Repeat("b", 52), Name: &name, Count: 3}},
+	}
+	f := newFake(t, map[string]any{"GET /api/search": a, "GET /api/folders": api.FolderList{Items: []api.Folder{{Id: "f1", Label: "notes"}}}})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "--filter", "type:pdf", "--sort=size", "--order", "asc", "--facets")
+	want := "type: markdown 2, pdf\\x1b 1\nfolder: notes 2, unknownfolde 1\nyear: 2026 3\nnode: bob 3\n"
+	if got.code != ExitOK || !strings.HasSuffix(got.stdout, want) {
+		t.Errorf("exit code %d, %q; want %q at the end", got.code, got.stdout, want)
+	}
+	asked, err := url.Parse(strings.Fields(f.asked[0])[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantQuery := url.Values{"q": {""}, "filter": {"type:pdf"}, "limit": {"20"}, "via": {"auto"}, "fuzz": {"auto"}, "sort": {"size"}, "order": {"asc"}, "facets": {"true"}}
+	if diff := cmp.Diff(wantQuery, asked.Query()); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
+}
+
+// TestSearchPointsOut: people see which part of what they typed was not understood.
+func TestSearchPointsOut(t *testing.T) {
+	parameter, expected := "q", "a size"
+	p := api.Problem{Status: 400, Code: "query_invalid", Title: "Query not understood", Detail: `character 8, "x": expected a size`, Parameter: &parameter, Position: &[]int{7, 8}, Expected: &expected}
+	f := newFake(t, map[string]any{"GET /api/search": p})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "é", "size:x")
+	want := "é size:x\n       ^\nshoal: character 8, \"x\": expected a size\n"
+	if got.stderr != want || got.code != ExitError {
+		t.Errorf("exit code %d, %q, want %q", got.code, got.stderr, want)
+	}
+	for _, position := range [][]int{{-1, 3}, {3, 99}, {4, 4}, {1}} {
+		p.Position = &position
+		f := newFake(t, map[string]any{"GET /api/search": p})
+		if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "size:x"); strings.Contains(got.stderr, "^") {
+			t.Errorf("%v: %q", position, got.stderr)
+		}
+	}
+}

@@ -1367,6 +1367,12 @@ export interface components {
             code: string;
             /** @description What to do about it */
             hint?: string;
+            /** @description Of query_invalid: q or filter */
+            parameter?: string;
+            /** @description Of query_invalid: [start, end) in Unicode code points of the parameter */
+            position?: number[];
+            /** @description Of query_invalid: what could stand there */
+            expected?: string;
         };
         Health: {
             /** @enum {string} */
@@ -1476,8 +1482,26 @@ export interface components {
             nodes: components["schemas"]["NodeAnswer"][];
             /** Format: double */
             took_ms: number;
+            facets?: components["schemas"]["Facets"];
             next: string | null;
             trace?: components["schemas"]["TraceEvent"][];
+        };
+        FacetCount: {
+            value: string;
+            count: number;
+            /** @description Of a node */
+            name?: string;
+        };
+        /** @description Documents that match, by their properties, on all nodes that answered; the most frequent values first */
+        Facets: {
+            type: components["schemas"]["FacetCount"][];
+            /** @description By folder id */
+            folder: components["schemas"]["FacetCount"][];
+            /** @description Of the last change, UTC */
+            year: components["schemas"]["FacetCount"][];
+            node: components["schemas"]["FacetCount"][];
+            /** @description There are more than 32 values */
+            truncated: boolean;
         };
         TraceEvent: {
             topic: string;
@@ -3392,12 +3416,22 @@ export interface operations {
                  * @example netwrk
                  */
                 q: string;
+                /**
+                 * @description What must hold besides, in the same language, without a say in the ranking; then q may be empty
+                 * @example type:pdf modified:2026
+                 */
+                filter?: string;
                 mode?: "keyword";
                 /** @description local: this node only; mesh and auto: all members over their links */
                 via?: "auto" | "local" | "mesh";
                 /** @description Edit distance allowed for a word */
                 fuzz?: "auto" | "0" | "1" | "2" | "3";
                 limit?: number;
+                sort?: "relevance" | "modified" | "size" | "name";
+                /** @description Without it: newest, largest, A to Z; relevance is always desc */
+                order?: "asc" | "desc";
+                /** @description Count what matches by type, folder, year and node; on the first page */
+                facets?: boolean;
                 cursor?: string;
                 /** @description Include the trace */
                 explain?: boolean;
