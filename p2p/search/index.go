@@ -89,6 +89,9 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 		}
 		return nil
 	})
+	for i := range x.lists {
+		x.lists[i].trim()
+	}
 	x.mu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("search: load documents: %w", err)

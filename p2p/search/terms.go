@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -38,6 +39,7 @@ type tally struct {
 	scanner scanner
 	numbers map[string]int
 	words   []string // by number
+	heads   []uint64 // by number: the first bytes, for sorting
 	codes   []uint32 // by number; 0: not in this document
 	seen    []int    // numbers of this document
 	out     []byte
@@ -60,8 +62,8 @@ const fieldGap = 1
 //
 // The format: version, the lengths, the number of words, and each word in the
 // order of the alphabet as the number of bytes it shares with the word before,
-// the rest with its length, its code, and its positions in the text: of each, how
-// many others are between it and the one before. All numbers are unsigned varints.
+// the rest with its length, its code, and its places in the text as appendPlace writes
+// them. All other numbers are unsigned varints.
 func (t *tally) pack(d *Document) []byte {
 	if t.numbers == nil {
 		t.numbers = make(map[string]int)
@@ -78,7 +80,12 @@ func (t *tally) pack(d *Document) []byte {
 			l.words += t.count(v.Text, inText)
 		}
 	}
-	slices.SortFunc(t.seen, func(a, b int) int { return strings.Compare(t.words[a], t.words[b]) })
+	slices.SortFunc(t.seen, func(a, b int) int {
+		if t.heads[a] != t.heads[b] {
+			return cmp.Compare(t.heads[a], t.heads[b])
+		}
+		return strings.Compare(t.words[a], t.words[b])
+	})
 	t.sort()
 	t.out = append(t.out[:0], termsVersion)
 	for _, n := range []uint64{l.text, l.words, l.name, l.title, uint64(len(t.seen))} {
@@ -95,7 +102,7 @@ func (t *tally) pack(d *Document) []byte {
 		t.out = binary.AppendUvarint(t.out, uint64(code))
 		next := uint32(0)
 		for _, at := range t.sorted[end-code/inText : end] {
-			t.out = binary.AppendUvarint(t.out, uint64(at-next))
+			t.out = appendPlace(t.out, at-next)
 			next = at + 1
 		}
 		before, t.codes[number] = w, 0
@@ -134,7 +141,7 @@ func (t *tally) count(text string, place uint32) uint64 {
 		if !ok {
 			number = len(t.words)
 			word := string(w.term)
-			t.words, t.codes = append(t.words, word), append(t.codes, 0)
+			t.words, t.heads, t.codes = append(t.words, word), append(t.heads, head(word)), append(t.codes, 0)
 			t.numbers[word] = number
 		}
 		if t.codes[number] == 0 {
@@ -152,6 +159,14 @@ func (t *tally) count(text string, place uint32) uint64 {
 		t.position = t.scanner.position + fieldGap
 	}
 	return n
+}
+
+// head returns the first bytes of a word as a number: words are in the order of their
+// heads if these differ.
+func head(word string) uint64 {
+	var b [8]byte
+	copy(b[:], word)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // places returns what the words of d's name, title and directories are taken
@@ -182,8 +197,8 @@ func shared(a, b string) int {
 // maxTermBytes bounds a word: a code point has at most 4 bytes.
 const maxTermBytes = 4 * MaxToken
 
-// unpack calls each with every word of packed, its code and its positions, in the
-// order of the alphabet; the word and the positions are valid until each returns.
+// unpack calls each with every word of packed, its code and its places, in the
+// order of the alphabet; the word and the places are valid until each returns.
 // With an error, each may have been called for some.
 func unpack(packed []byte, each func(word []byte, code uint32, places []byte)) (lengths, error) {
 	if len(packed) == 0 || packed[0] != termsVersion {
@@ -204,7 +219,7 @@ func unpack(packed []byte, each func(word []byte, code uint32, places []byte)) (
 		if r.bad || code == 0 || code > 1<<31 {
 			return l, errTerms
 		}
-		places := r.varints(code / inText)
+		places := r.places(code / inText)
 		if r.bad {
 			return l, errTerms
 		}
@@ -222,25 +237,16 @@ type reader struct {
 	bad  bool
 }
 
-// varints returns the bytes of n varints of 32 bits.
-func (r *reader) varints(n uint64) []byte {
-	all := r.rest
-	if n > uint64(len(all)) {
-		r.bad, r.rest = true, nil
-		return nil
-	}
-	length, size := 0, 0
-	for n > 0 && length < len(all) {
-		if size++; all[length] < 0x80 {
-			n, size = n-1, 0
+// places returns the bytes of n places.
+func (r *reader) places(n uint64) []byte {
+	all, length := r.rest, 0
+	for ; n > 0; n-- {
+		size := placeSize(all[length:])
+		if size == 0 {
+			r.bad, r.rest = true, nil
+			return nil
 		}
-		if length++; size >= binary.MaxVarintLen32 {
-			break
-		}
-	}
-	if n > 0 {
-		r.bad, r.rest = true, nil
-		return nil
+		length += size
 	}
 	r.rest = all[length:]
 	return all[:length]
