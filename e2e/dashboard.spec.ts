@@ -110,6 +110,47 @@ test("files shared on the page are found from another node as one types", async 
   await expect(results(c)).toHaveCount(2);
 });
 
+test("a search is narrowed down, sorted, and told where it is not understood", async ({ trio, page, watch }) => {
+  watch.expects(/status of 400/);
+  const [alice, bob, chiara] = await trio();
+  await alice.share("Home", { "b.md": "# Attic\n\nA shared folder of the network.\n", "a.txt": "The network, a folder that is shared with the whole street.\n" });
+  await bob.share("Work", { "c.md": "# Report\n\nThe network was down.\n" });
+  await chiara.found("network", (h) => h.node_name === "bob");
+  await chiara.found("attic", (h) => h.node_name === "alice");
+  const c = await visit(page, chiara, "search?q=network");
+  await expect(results(c)).toHaveCount(3);
+  await c.getByRole("button", { name: "markdown 2" }).click();
+  await expect(results(c)).toHaveCount(2);
+  await expect(c.getByRole("searchbox")).toBeFocused();
+  await c.getByRole("button", { name: "bob 1" }).click();
+  await expect(results(c)).toHaveCount(1);
+  await expect(results(c)).toContainText("Report");
+  await c.reload();
+  await expect(results(c)).toHaveCount(1);
+  await c.getByRole("button", { name: "Remove the filter on bob" }).click();
+  await c.getByRole("button", { name: "Remove the filter type markdown" }).click();
+  await expect(results(c)).toHaveCount(3);
+  await c.getByLabel("Sort").selectOption("By name, Z to A");
+  await expect(results(c).first()).toContainText("Report");
+  expect(c.url()).toContain("sort=name&order=desc");
+  await c.getByRole("button", { name: "JSON" }).click();
+  await expect(c.getByLabel("curl", { exact: true })).toContainText("sort=name&order=desc");
+  await expect(c.getByLabel("JSON", { exact: true })).toContainText('"nodes_answered": 3');
+
+  await c.getByRole("searchbox").fill('"shared folder"');
+  await expect(results(c)).toHaveCount(1);
+  await c.getByRole("searchbox").fill("network -shared");
+  await expect(results(c)).toHaveCount(1);
+  await expect(results(c)).toContainText("Report");
+  await c.getByRole("searchbox").fill("network size:large");
+  await expect(c.getByRole("alert")).toContainText("Expected a size such as 10mb");
+  await expect(c.getByRole("alert").locator("mark")).toHaveText("large");
+  await expect(results(c)).toHaveCount(1);
+  await c.getByRole("searchbox").fill("network size:<1mb");
+  await expect(results(c)).toHaveCount(3);
+  await expect(c.getByRole("alert")).toBeHidden();
+});
+
 test("a hit on another computer can be read and downloaded", async ({ trio, page }) => {
   const [alice, , chiara] = await trio();
   const text = "# Lighthouse\r\n\r\nKeeper’s log, with a naïve <b>tag</b> & 🐟.\r\n" + "line\n".repeat(5000);

@@ -11,6 +11,10 @@ export interface SearchParams {
   q: string;
   fuzz?: 'auto' | '0' | '1' | '2' | '3';
   via?: 'auto' | 'local' | 'mesh';
+  filter?: string;
+  sort?: 'relevance' | 'modified' | 'size' | 'name';
+  order?: 'asc' | 'desc';
+  facets?: boolean;
   limit?: number;
   cursor?: string;
 }

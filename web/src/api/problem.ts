@@ -7,6 +7,11 @@ export class Problem extends Error {
   readonly status: number;
   readonly title: string;
   readonly hint: string;
+  // Of a query that is not understood: which parameter, where in its code points, and what
+  // could stand there.
+  readonly parameter: string;
+  readonly position: readonly [number, number] | null;
+  readonly expected: string;
 
   constructor(fields: Partial<ProblemBody> & { code: string; detail: string }) {
     super(fields.detail);
@@ -14,6 +19,10 @@ export class Problem extends Error {
     this.code = fields.code;
     this.status = fields.status ?? 0;
     this.title = fields.title ?? '';
+    this.parameter = fields.parameter ?? '';
+    const [start, end] = fields.position ?? [];
+    this.position = start !== undefined && end !== undefined ? [start, end] : null;
+    this.expected = fields.expected ?? '';
     // What the node says about tokens is meant for programs that send headers.
     this.hint = this.aboutToken ? hintFor(fields.code) : (fields.hint ?? hintFor(fields.code));
   }
@@ -44,9 +53,16 @@ export class Problem extends Error {
 // its body is: a proxy in between may have written it.
 export function problemFrom(status: number, body: unknown): Problem {
   if (typeof body === 'object' && body !== null) {
-    const { code, detail, title, hint } = body as Partial<ProblemBody>;
+    const { code, detail, title, hint, parameter, position, expected } = body as Partial<ProblemBody>;
     if (typeof code === 'string' && typeof detail === 'string') {
-      return new Problem({ code, detail, status, title, ...(hint ? { hint } : {}) });
+      return new Problem({
+        code,
+        detail,
+        status,
+        title,
+        ...(hint ? { hint } : {}),
+        ...(parameter && Array.isArray(position) && expected ? { parameter, position, expected } : {}),
+      });
     }
   }
   const text = typeof body === 'string' ? body.trim().slice(0, 300) : '';
@@ -86,6 +102,7 @@ const settledCodes = new Set([
   'folder_forbidden',
   'query_too_long',
   'query_empty',
+  'query_invalid',
   'request_invalid',
   'path_invalid',
   'cursor_invalid',

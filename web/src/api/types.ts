@@ -32,6 +32,7 @@ export type Unread = Schemas['Unread'];
 export type UnreadReason = Schemas['UnreadReason'];
 export type Hit = Schemas['Hit'];
 export type Snippet = Schemas['Snippet'];
+export type Facets = Schemas['Facets'];
 export type Correction = Schemas['Correction'];
 export type SearchPart = Schemas['SearchPart'];
 export type SearchAnswer = Schemas['SearchAnswer'];

@@ -2,7 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Problem } from '../api/problem';
 import type { SearchParams } from '../api/client';
 import type { Hit, SearchAnswer, SearchPart } from '../api/types';
-import { debounceMs, grouped, headline, missing, Search, type View } from './search';
+import {
+  debounceMs,
+  grouped,
+  headline,
+  missing,
+  noQuestion,
+  Search,
+  type Question as Asked,
+  type View,
+} from './search';
 
 const hit = (node: string, path: string, score: number): Hit => ({
   id: path,
@@ -44,6 +53,13 @@ const answer = (hits: Hit[], more: Partial<SearchAnswer> = {}): SearchAnswer => 
   ...more,
 });
 
+const q = (query: string, exact = false, more: Partial<Asked> = {}): Asked => ({
+  ...noQuestion,
+  query,
+  exact,
+  ...more,
+});
+
 interface Question {
   params: SearchParams;
   each: (part: SearchPart) => void;
@@ -78,18 +94,18 @@ describe('search as you type', () => {
   it('asks once, after the pause', async () => {
     const { search, asked } = setup();
     for (const text of ['n', 'ne', 'net']) {
-      search.type(text, false);
+      search.type(q(text));
       await vi.advanceTimersByTimeAsync(debounceMs - 1);
     }
     expect(asked).toHaveLength(0);
     await pause();
-    expect(asked.map(q => q.params)).toEqual([{ q: 'net' }]);
+    expect(asked.map(q => q.params)).toEqual([{ q: 'net', facets: true }]);
   });
   it('aborts the older question and drops what still comes of it', async () => {
     const { search, asked } = setup();
-    search.type('old', false);
+    search.type(q('old'));
     await pause();
-    search.type('new', false);
+    search.type(q('new'));
     expect(asked[0]?.signal.aborted).toBe(true);
     asked[0]?.each(part('a', [hit('a', 'late', 1)]));
     asked[0]?.answer(answer([hit('a', 'late', 1)]));
@@ -102,10 +118,10 @@ describe('search as you type', () => {
   });
   it('keeps the last hits, as stale, until new ones come', async () => {
     const { search, asked } = setup();
-    search.submit('one', false);
+    search.submit(q('one'));
     asked[0]?.answer(answer([hit('a', 'x', 1)]));
     await settle();
-    search.type('two', false);
+    search.type(q('two'));
     expect(search.view).toMatchObject({ stale: true, phase: 'typing' });
     await pause();
     asked[1]?.each(part('a', [hit('a', 'y', 1)]));
@@ -114,24 +130,24 @@ describe('search as you type', () => {
   });
   it('is empty for blanks, without asking', async () => {
     const { search, asked } = setup();
-    search.type('  ', false);
-    search.submit('', false);
+    search.type(q('  '));
+    search.submit(q(''));
     await pause();
     expect(asked).toHaveLength(0);
     expect(search.view.phase).toBe('empty');
   });
   it('asks exactly when told to', async () => {
     const { search, asked } = setup();
-    search.submit('netwrk', true);
-    expect(asked[0]?.params).toEqual({ q: 'netwrk', fuzz: '0' });
+    search.submit(q('netwrk', true));
+    expect(asked[0]?.params).toEqual({ q: 'netwrk', fuzz: '0', facets: true });
   });
   it('does not ask the same again, unless submitted', async () => {
     const { search, asked } = setup();
-    search.submit('x', false);
-    search.type('x', false);
+    search.submit(q('x'));
+    search.type(q('x'));
     await pause();
     expect(asked).toHaveLength(1);
-    search.submit('x', false);
+    search.submit(q('x'));
     expect(asked).toHaveLength(2);
   });
 });
@@ -142,7 +158,7 @@ describe('progress', () => {
       { id: 'a', name: 'a' },
       { id: 'b', name: 'b' },
     ]);
-    search.submit('x', false);
+    search.submit(q('x'));
     expect(search.view.progress.map(p => p.state)).toEqual(['waiting', 'waiting']);
     asked[0]?.each(part('a', [hit('a', '1', 1)]));
     asked[0]?.each(part('b', [], 'no answer in 2 s'));
@@ -156,7 +172,7 @@ describe('progress', () => {
   });
   it('puts the best hits first and corrections once', async () => {
     const { search, asked } = setup();
-    search.submit('x', false);
+    search.submit(q('x'));
     asked[0]?.each(part('a', [hit('a', 'low', 1)]));
     asked[0]?.each(part('b', [hit('b', 'high', 2), hit('b', 'high', 2)]));
     asked[0]?.each(part('b', [hit('b', 'high', 2)]));
@@ -167,7 +183,7 @@ describe('progress', () => {
     const { search, computers } = setup();
     search.expect();
     expect(search.view.progress).toEqual([]);
-    search.submit('x', false);
+    search.submit(q('x'));
     computers.push({ id: 'b', name: 'b' });
     search.expect();
     search.expect();
@@ -178,7 +194,7 @@ describe('progress', () => {
       { id: 'a', name: 'a' },
       { id: 'gone', name: 'g' },
     ]);
-    search.submit('x', false);
+    search.submit(q('x'));
     asked[0]?.answer(answer([]));
     await settle();
     expect(search.view.progress.map(p => p.id)).toEqual(['a']);
@@ -188,18 +204,18 @@ describe('progress', () => {
 describe('failure', () => {
   it('shows the problem, and typing goes on', async () => {
     const { search, asked } = setup();
-    search.submit('x', false);
+    search.submit(q('x'));
     asked[0]?.fail(new Problem({ code: 'c', detail: 'd' }));
     await settle();
     expect(search.view).toMatchObject({ phase: 'failed', query: 'x', hits: [] });
     expect(headline(search.view)).toBe('The search failed');
-    search.type('x', false);
+    search.type(q('x'));
     await pause();
     expect(asked).toHaveLength(2);
   });
   it('of an aborted question is none', async () => {
     const { search, asked } = setup();
-    search.submit('x', false);
+    search.submit(q('x'));
     asked[0]?.fail(new DOMException('', 'AbortError'));
     await settle();
     expect(search.view.phase).toBe('searching');
@@ -209,7 +225,7 @@ describe('failure', () => {
 describe('more', () => {
   async function withNext() {
     const all = setup();
-    all.search.submit('x', false);
+    all.search.submit(q('x'));
     all.asked[0]?.answer(answer([hit('a', '1', 5)], { next: 'c1' }));
     await settle();
     return all;
@@ -235,7 +251,7 @@ describe('more', () => {
   it('is dropped by a new question', async () => {
     const { search, paged } = await withNext();
     void search.more();
-    search.type('y', false);
+    search.type(q('y'));
     paged[0]?.answer(answer([hit('a', '2', 9)]));
     await settle();
     expect(search.view.hits.map(h => h.path)).toEqual(['1']);
@@ -245,11 +261,11 @@ describe('more', () => {
 describe('words that nothing has', () => {
   it('are told with the answer, and forgotten with the next', async () => {
     const { search, asked } = setup();
-    search.submit('net whale', false);
+    search.submit(q('net whale'));
     asked[0]?.answer({ ...answer([hit('a', '1', 1)]), missing: 1 });
     await settle();
     expect(search.view.lacking).toBe(1);
-    search.submit('net', false);
+    search.submit(q('net'));
     asked[1]?.each(part('a', [hit('a', '2', 1)]));
     expect(search.view.lacking).toBe(0);
   });
@@ -259,7 +275,7 @@ describe('headline', () => {
   it('says what came out', async () => {
     const { search, asked } = setup();
     expect(headline(search.view)).toBe('');
-    search.submit('x', false);
+    search.submit(q('x'));
     expect(headline(search.view)).toBe('Searching…');
     asked[0]?.each(part('a', [hit('a', '1', 1)]));
     expect(headline(search.view)).toBe('1 so far…');
@@ -277,5 +293,60 @@ describe('grouped', () => {
       ['me', ['bob', 'dora']],
       ['carol', []],
     ]);
+  });
+});
+
+describe('filters and sorts', () => {
+  it('are part of the question', async () => {
+    const { search, asked, paged } = setup();
+    search.submit(q('', false, { filter: 'type:pdf', sort: 'modified', order: 'asc' }));
+    expect(asked[0]?.params).toEqual({
+      q: '',
+      filter: 'type:pdf',
+      sort: 'modified',
+      order: 'asc',
+      facets: true,
+    });
+    asked[0]?.answer(answer([hit('a', '1', 5)], { next: 'c1' }));
+    await settle();
+    void search.more();
+    expect(paged[0]?.params).toEqual({
+      q: '',
+      filter: 'type:pdf',
+      sort: 'modified',
+      order: 'asc',
+      cursor: 'c1',
+    });
+    search.type(q('', false, { filter: 'type:pdf' }));
+    await pause();
+    expect(asked[1]?.params).toEqual({ q: '', filter: 'type:pdf', facets: true });
+  });
+  it('sort parts as they come, what was typed first', () => {
+    const { search, asked } = setup();
+    search.submit(q('x', false, { sort: 'size' }));
+    const of = (path: string, size: number, distance = 0): Hit => ({ ...hit('a', path, 1), size, distance });
+    asked[0]?.each(part('a', [of('small', 1), of('similar', 99, 1)]));
+    asked[0]?.each(part('b', [of('large', 9)]));
+    expect(search.view.hits.map(h => h.path)).toEqual(['large', 'small', 'similar']);
+  });
+  it('keep what was found while the query is not understood', async () => {
+    const { search, asked } = setup();
+    search.submit(q('x'));
+    asked[0]?.answer(answer([hit('a', '1', 1)]));
+    await settle();
+    search.submit(q('x size:'));
+    asked[1]?.fail(
+      new Problem({
+        code: 'query_invalid',
+        detail: 'd',
+        position: [2, 7],
+        parameter: 'q',
+        expected: 'a size',
+      }),
+    );
+    await settle();
+    expect(search.view).toMatchObject({ phase: 'failed', stale: true });
+    expect(search.view.hits).toHaveLength(1);
+    expect(search.view.problem).toMatchObject({ position: [2, 7], expected: 'a size' });
   });
 });

@@ -1,6 +1,6 @@
 import { aborted, asProblem, type Problem } from '../api/problem';
 import type { SearchParams } from '../api/client';
-import type { Correction, Hit, SearchAnswer, SearchPart } from '../api/types';
+import type { Correction, Facets, Hit, SearchAnswer, SearchPart } from '../api/types';
 
 export interface Computer {
   id: string;
@@ -14,9 +14,19 @@ export interface Progress extends Computer {
   error: string;
 }
 
-export interface View {
+export type Sort = 'relevance' | 'modified' | 'size' | 'name';
+export type Order = '' | 'asc' | 'desc';
+
+// Question is all that is asked; with a filter the query may be empty.
+export interface Question {
   query: string;
   exact: boolean;
+  filter: string;
+  sort: Sort;
+  order: Order;
+}
+
+export interface View extends Question {
   // typing: the query changed and waits for a pause. Hits of the last query
   // stay on the page until the first new ones come.
   phase: 'empty' | 'typing' | 'searching' | 'done' | 'failed';
@@ -33,6 +43,9 @@ export interface View {
   next: string | null;
   loadingMore: boolean;
   problem: Problem | null;
+  // facets and answer are of the last whole answer.
+  facets: Facets | null;
+  answer: SearchAnswer | null;
 }
 
 export interface Ports {
@@ -46,9 +59,10 @@ export interface Ports {
 // pause after the last key before the question goes out.
 export const debounceMs = 50;
 
+export const noQuestion: Question = { query: '', exact: false, filter: '', sort: 'relevance', order: '' };
+
 export const nothing: View = {
-  query: '',
-  exact: false,
+  ...noQuestion,
   phase: 'empty',
   stale: false,
   hits: [],
@@ -62,7 +76,30 @@ export const nothing: View = {
   next: null,
   loadingMore: false,
   problem: null,
+  facets: null,
+  answer: null,
 };
+
+export function same(a: Question, b: Question): boolean {
+  return (
+    a.query === b.query &&
+    a.exact === b.exact &&
+    a.filter === b.filter &&
+    a.sort === b.sort &&
+    a.order === b.order
+  );
+}
+
+// paramsOf is a question as the API takes it.
+export function paramsOf(q: Question): SearchParams {
+  return {
+    q: q.query,
+    ...(q.exact ? { fuzz: '0' as const } : {}),
+    ...(q.filter ? { filter: q.filter } : {}),
+    ...(q.sort !== 'relevance' ? { sort: q.sort } : {}),
+    ...(q.order && q.sort !== 'relevance' ? { order: q.order } : {}),
+  };
+}
 
 // Search asks as you type. Only the newest question counts: older ones are
 // aborted, and what still arrives from them is dropped.
@@ -81,17 +118,16 @@ export class Search {
   }
 
   // type follows the keyboard.
-  type(query: string, exact: boolean): void {
-    if (this.#same(query, exact) && this.#view.phase !== 'failed') return;
+  type(question: Question): void {
+    if (same(question, this.#view) && this.#view.phase !== 'failed') return;
     this.#stop();
-    if (query.trim() === '') {
-      this.#set({ ...nothing, query });
+    if (isEmpty(question)) {
+      this.#set({ ...nothing, ...question });
       return;
     }
     this.#set({
       ...this.#view,
-      query,
-      exact,
+      ...question,
       phase: 'typing',
       stale: this.#view.hits.length > 0,
       problem: null,
@@ -100,13 +136,13 @@ export class Search {
   }
 
   // submit asks at once, also the same question again.
-  submit(query: string, exact: boolean): void {
+  submit(question: Question): void {
     this.#stop();
-    if (query.trim() === '') {
-      this.#set({ ...nothing, query });
+    if (isEmpty(question)) {
+      this.#set({ ...nothing, ...question });
       return;
     }
-    this.#set({ ...this.#view, query, exact, stale: this.#view.hits.length > 0, problem: null });
+    this.#set({ ...this.#view, ...question, stale: this.#view.hits.length > 0, problem: null });
     void this.#run();
   }
 
@@ -126,9 +162,9 @@ export class Search {
     this.#abort = abort;
     this.#set({ ...this.#view, loadingMore: true, problem: null });
     try {
-      const answer = await this.#ports.page({ ...this.#params(), cursor: next }, abort.signal);
+      const answer = await this.#ports.page({ ...paramsOf(this.#view), cursor: next }, abort.signal);
       if (abort.signal.aborted) return;
-      const hits = merged(this.#view.hits, answer.hits, false);
+      const hits = merged(this.#view.hits, answer.hits, null);
       this.#set({ ...this.#view, hits, next: answer.next, loadingMore: false });
     } catch (error) {
       if (abort.signal.aborted || aborted(error)) return;
@@ -150,25 +186,23 @@ export class Search {
       const each = (part: SearchPart) => {
         if (!abort.signal.aborted) this.#set(withPart(this.#view, part));
       };
-      const answer = await this.#ports.stream(this.#params(), each, abort.signal);
+      const answer = await this.#ports.stream({ ...paramsOf(this.#view), facets: true }, each, abort.signal);
       if (!abort.signal.aborted) this.#set(withAnswer(this.#view, answer));
     } catch (error) {
       if (abort.signal.aborted || aborted(error)) return;
-      this.#set({ ...nothing, ...this.#question(), phase: 'failed', problem: asProblem(error) });
+      const problem = asProblem(error);
+      // What is not understood yet is mostly not written to its end yet: what was found last stays.
+      const kept =
+        problem.code === 'query_invalid'
+          ? { hits: this.#view.hits, facets: this.#view.facets, stale: true }
+          : {};
+      this.#set({ ...nothing, ...this.#question(), ...kept, phase: 'failed', problem });
     }
   }
 
-  #params(): SearchParams {
-    const { query, exact } = this.#view;
-    return exact ? { q: query, fuzz: '0' } : { q: query };
-  }
-
-  #question(): Pick<View, 'query' | 'exact'> {
-    return { query: this.#view.query, exact: this.#view.exact };
-  }
-
-  #same(query: string, exact: boolean): boolean {
-    return query === this.#view.query && exact === this.#view.exact;
+  #question(): Question {
+    const { query, exact, filter, sort, order } = this.#view;
+    return { query, exact, filter, sort, order };
   }
 
   #stop(): void {
@@ -184,6 +218,10 @@ export class Search {
   }
 }
 
+function isEmpty(question: Question): boolean {
+  return question.query.trim() === '' && question.filter.trim() === '';
+}
+
 function waitingFor(computer: Computer): Progress {
   return { ...computer, state: 'waiting', hits: 0, tookMs: 0, error: '' };
 }
@@ -194,7 +232,7 @@ export function withPart(view: View, part: SearchPart): View {
   return {
     ...old,
     stale: false,
-    hits: merged(old.hits, part.hits, true),
+    hits: merged(old.hits, part.hits, view),
     total: old.total + part.total,
     corrections: [...old.corrections, ...part.corrections.filter(c => !known.includes(`${c.from} ${c.to}`))],
     progress: progressed(old.progress, {
@@ -235,6 +273,8 @@ export function withAnswer(view: View, answer: SearchAnswer): View {
     tookMs: answer.took_ms,
     next: answer.next,
     problem: null,
+    facets: answer.facets ?? null,
+    answer,
   };
 }
 
@@ -246,11 +286,28 @@ export function hitKey(hit: Hit): string {
   return `${hit.node} ${hit.folder} ${hit.path} ${hit.id}`;
 }
 
-// merged adds hits that are new; sorted keeps the best first while parts come.
-function merged(old: Hit[], more: Hit[], sorted: boolean): Hit[] {
+// merged adds hits that are new; with a question they are sorted as it asks while parts come.
+function merged(old: Hit[], more: Hit[], question: Question | null): Hit[] {
   const keys = new Set(old.map(hitKey));
   const all = [...old, ...more.filter(hit => !keys.has(hitKey(hit)))];
-  return sorted ? all.sort((a, b) => b.score - a.score || (hitKey(a) < hitKey(b) ? -1 : 1)) : all;
+  return question ? all.sort(compareFor(question)) : all;
+}
+
+function compareFor({ sort, order }: Question): (a: Hit, b: Hit) => number {
+  const sign = (order || (sort === 'name' ? 'asc' : 'desc')) === 'asc' ? 1 : -1;
+  const by: Record<Sort, (a: Hit, b: Hit) => number> = {
+    relevance: (a, b) => a.distance - b.distance || b.score - a.score,
+    modified: (a, b) => sign * (Date.parse(a.modified) - Date.parse(b.modified)),
+    size: (a, b) => sign * (a.size - b.size),
+    name: (a, b) => sign * nameOf(a).localeCompare(nameOf(b)),
+  };
+  // What was typed comes before what is similar.
+  return (a, b) =>
+    Math.min(a.distance, 1) - Math.min(b.distance, 1) || by[sort](a, b) || (hitKey(a) < hitKey(b) ? -1 : 1);
+}
+
+function nameOf(hit: Hit): string {
+  return hit.path ? hit.path.slice(hit.path.lastIndexOf('/') + 1) : hit.title;
 }
 
 // Found is a hit, and the same file or document on other computers.
