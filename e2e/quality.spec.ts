@@ -24,6 +24,8 @@ test("every page and dialog can be used by everybody", async ({ node, trio, page
   await page.goto(`${alice.url}/#/search?q=netwrk`);
   await expect(page.getByText("search exactly")).toBeVisible();
   await inspect(page, "results");
+  await page.getByRole("button", { name: "JSON" }).click();
+  await inspect(page, "results for programs");
   await results(page).getByRole("button", { name: "Attic" }).click();
   await expect(page.getByRole("dialog").locator("pre")).toBeVisible();
   await inspect(page, "preview");

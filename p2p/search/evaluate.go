@@ -396,11 +396,15 @@ func (q Query) normal() (Query, []query.Match, error) {
 		return q, nil, err
 	}
 	questions := nodeQuestions(wanted, besides)
-	if _, err := newPlan(q.Text, q.Filter, make([]bool, len(questions))); err != nil {
+	plan, err := newPlan(q.Text, q.Filter, make([]bool, len(questions)))
+	if err != nil {
 		return q, nil, err
 	}
 	if err := q.checkSort(); err != nil {
 		return q, nil, err
+	}
+	if (q.Sort == "" || q.Sort == SortRelevance) && !plan.ranks() {
+		q.Sort, q.Order = SortModified, ""
 	}
 	if q.Limit <= 0 {
 		q.Limit = DefaultLimit

@@ -520,6 +520,12 @@ func TestSort(t *testing.T) {
 			t.Errorf("%s %s: %s, want %s; %v", tt.sort, tt.order, got, tt.want, err)
 		}
 	}
+	for _, text := range []string{"size:>0", "-zzz", "type:text OR size:>0"} {
+		a, err := m.Ask(t.Context(), Query{Text: text, Sort: SortRelevance}, members, nil)
+		if got := strings.Join(ids(a.Hits), " "); err != nil || got != "d c a b" {
+			t.Errorf("%s: %s, want the newest first; %v", text, got, err)
+		}
+	}
 	for _, q := range []Query{{Text: "a", Sort: "color"}, {Text: "a", Order: "up"}, {Text: "a", Order: Ascending}} {
 		if _, err := m.Ask(t.Context(), q, nil, nil); !errors.Is(err, ErrSort) {
 			t.Errorf("%+v: %v", q, err)

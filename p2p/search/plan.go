@@ -244,6 +244,12 @@ func (p *plan) matchGoal(e query.Match) (goal, bool) {
 	return goal{op: opNot, of: []goal{{op: opNever}}}, true
 }
 
+// ranks reports whether there is anything by which documents are more or less relevant.
+func (p *plan) ranks() bool {
+	positive, _ := split(p.goals)
+	return len(p.words)+len(positive) > 0
+}
+
 // hopeless reports whether nothing can meet the goals, whatever there is: then a
 // node need not be asked.
 func (p *plan) hopeless() bool {

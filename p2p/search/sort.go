@@ -14,7 +14,8 @@ import (
 type Sort string
 
 // The sorts. Whatever it is, what has the words as they were typed comes before what
-// is similar.
+// is similar. If there are no words, and so nothing is more relevant than the rest,
+// SortRelevance is SortModified.
 const (
 	SortRelevance Sort = "relevance"
 	SortModified  Sort = "modified"
