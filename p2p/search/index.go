@@ -83,12 +83,18 @@ func Open(ctx context.Context, store Store) (*Index, error) {
 	}
 	var stale []string
 	x.mu.Lock()
+	sheaf := new(sheaf)
 	err := store.Load(ctx, func(r Record) error {
-		if !x.add(&r) {
+		if !r.isSound() {
 			stale = append(stale, r.ID)
+			return nil
+		}
+		if sheaf.read(&r); len(sheaf.records) == batchSize {
+			x.insert(sheaf)
 		}
 		return nil
 	})
+	x.insert(sheaf)
 	for i := range x.lists {
 		x.lists[i].trim()
 	}
@@ -163,13 +169,13 @@ func (x *Index) reread(ctx context.Context, ids []string) error {
 
 // insertUnread adds what could be read of a document to memory alone.
 func (x *Index) insertUnread(d Document) error {
-	r, err := x.record(new(tally), &d)
-	if err != nil {
+	t := new(tally)
+	if _, err := x.record(t, &d); err != nil {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.insert(&r)
+	x.insert(&t.sheaf)
 	return nil
 }
 
@@ -208,7 +214,13 @@ func (x *Index) Put(ctx context.Context, documents []Document) error {
 }
 
 func (x *Index) putBatch(ctx context.Context, documents []Document) error {
-	records, err := x.records(documents)
+	t, _ := x.tallies.Get().(*tally)
+	if t == nil || len(t.words) > maxTally {
+		t = new(tally)
+	}
+	defer x.tallies.Put(t)
+	defer t.sheaf.empty()
+	records, err := x.records(t, documents)
 	if err != nil {
 		return err
 	}
@@ -224,9 +236,9 @@ func (x *Index) putBatch(ctx context.Context, documents []Document) error {
 		return fmt.Errorf("search: put %d documents: %w", len(records), err)
 	}
 	x.mu.Lock()
-	for i := range records {
-		x.insert(&records[i])
-		x.forget(old[records[i].ID])
+	x.insert(&t.sheaf)
+	for _, id := range ids {
+		x.forget(old[id])
 	}
 	x.mu.Unlock()
 	x.compact()
@@ -234,25 +246,21 @@ func (x *Index) putBatch(ctx context.Context, documents []Document) error {
 }
 
 // records makes the records of documents, of several with the same ID that of
-// the last.
-func (x *Index) records(documents []Document) ([]Record, error) {
-	t, _ := x.tallies.Get().(*tally)
-	if t == nil || len(t.words) > maxTally {
-		t = new(tally)
-	}
-	defer x.tallies.Put(t)
-	records := make([]Record, 0, len(documents))
-	place := make(map[string]int, len(documents))
+// the last, and puts their words into t's sheaf.
+func (x *Index) records(t *tally, documents []Document) ([]Record, error) {
+	last := make(map[string]int, len(documents))
 	for i := range documents {
+		last[documents[i].ID] = i
+	}
+	records := make([]Record, 0, len(last))
+	for i := range documents {
+		if last[documents[i].ID] != i {
+			continue
+		}
 		r, err := x.record(t, &documents[i])
 		if err != nil {
 			return nil, err
 		}
-		if at, twice := place[r.ID]; twice {
-			records[at] = r
-			continue
-		}
-		place[r.ID] = len(records)
 		records = append(records, r)
 	}
 	return records, nil
@@ -273,10 +281,12 @@ func (x *Index) record(t *tally, document *Document) (Record, error) {
 			return Record{}, fmt.Errorf("search: document %s: fields: %w", d.ID, err)
 		}
 	}
-	r.Terms = append([]byte(nil), t.pack(&d)...)
 	if r.Text, err = x.codec.compress(d.Text); err != nil {
 		return Record{}, fmt.Errorf("search: document %s: %w", d.ID, err)
 	}
+	terms, l := t.pack(&d)
+	r.Terms = append([]byte(nil), terms...)
+	t.sheaf.end(&r, l)
 	return r, nil
 }
 
@@ -358,43 +368,43 @@ func (x *Index) Document(ctx context.Context, id string) (Document, error) {
 	return d, nil
 }
 
-// add is insert for a record from the store. It reports whether the words could be
-// read; if not, nothing has changed. The caller holds mu.
-func (x *Index) add(r *Record) bool {
+// isSound reports whether the words of a record from the store can be read.
+func (r *Record) isSound() bool {
 	l, err := unpack(r.Terms, func([]byte, uint32, []byte) {})
-	if err != nil || l.words > math.MaxUint32 || l.text > math.MaxUint32 {
-		return false
-	}
-	x.insert(r)
-	return true
+	return err == nil && l.words <= math.MaxUint32 && l.text <= math.MaxUint32
 }
 
-// insert puts a record into memory under a new slot, in place of the document of
-// the same ID; its words are sound. Nobody finds it before all of its words are
-// there. The caller holds mu.
-func (x *Index) insert(r *Record) {
-	slot := uint32(len(x.docs))
-	x.docs = append(x.docs, doc{})
-	l, _ := unpack(r.Terms, func(word []byte, code uint32, places []byte) {
-		number := x.vocabulary.Add(word, 1)
+// insert puts the documents of a sheaf into memory under new slots, in place of those
+// of the same ID, and empties it. Nobody finds one before all of its words are there. The
+// caller holds mu.
+func (x *Index) insert(s *sheaf) {
+	first := uint32(len(x.docs))
+	x.docs = append(x.docs, make([]doc, len(s.records))...)
+	for _, n := range s.used {
+		number := x.vocabulary.Add([]byte(s.words[n]), s.counts[n])
 		for int(number) >= len(x.lists) {
 			x.lists = append(x.lists, list{})
 		}
-		x.lists[number].add(slot, code, places)
-		x.breathe()
-	})
-	x.drop(r.ID)
-	x.docs[slot] = doc{
-		id: r.ID, title: r.Title, folder: x.label(r.Folder), path: r.Path, kind: x.label(r.Type),
-		size: r.Size, modified: r.Modified.UnixNano(),
-		words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
+		x.lists[number].extend(&s.lists[n], first)
+		x.breathe(s.counts[n])
 	}
-	x.slots[r.ID] = slot
-	if r.Folder != "" {
-		x.folders[x.docs[slot].folder]++
+	for i := range s.records {
+		r, l := &s.records[i], s.lengths[i]
+		x.drop(r.ID)
+		slot := first + uint32(i)
+		x.docs[slot] = doc{
+			id: r.ID, title: r.Title, folder: x.label(r.Folder), path: r.Path, kind: x.label(r.Type),
+			size: r.Size, modified: r.Modified.UnixNano(),
+			words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
+		}
+		x.slots[r.ID] = slot
+		if r.Folder != "" {
+			x.folders[x.docs[slot].folder]++
+		}
+		x.words += l.words
+		x.bytes += l.text
 	}
-	x.words += l.words
-	x.bytes += l.text
+	s.empty()
 }
 
 func (x *Index) label(s string) string {
@@ -431,15 +441,15 @@ func (x *Index) forget(terms []byte) {
 		if number, gone := x.vocabulary.Remove(word, 1); gone {
 			x.lists[number] = list{}
 		}
-		x.breathe()
+		x.breathe(1)
 	})
 }
 
 // breathe lets go of mu for a moment once in a while, so that queries do not wait
 // for the end of what is written. The caller holds mu and writing, so nobody else
 // changes anything meanwhile.
-func (x *Index) breathe() {
-	if x.held++; x.held < heldWords {
+func (x *Index) breathe(words int) {
+	if x.held += words; x.held < heldWords {
 		return
 	}
 	x.held = 0

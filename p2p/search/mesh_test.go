@@ -483,6 +483,21 @@ func TestFacets(t *testing.T) {
 	if diff := cmp.Diff(want, a.Facets); diff != "" || a.Total != 3 {
 		t.Errorf("%d found (-want +got):\n%s", a.Total, diff)
 	}
+	// Who has fewer words does not count.
+	fewer, err := m.Ask(t.Context(), Query{Text: "network other", Facets: true}, members, nil)
+	if err != nil || fewer.Missing != 1 || len(fewer.Facets.Nodes) != 3 {
+		t.Errorf("%d missing, %+v, %v", fewer.Missing, fewer.Facets, err)
+	}
+	if err := m.Index.Put(t.Context(), []Document{{ID: "both", Type: TypeCode, Text: "network other"}}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := m.Ask(t.Context(), Query{Text: "network other", Facets: true}, members, nil)
+	if err != nil || all.Total != 1 || len(all.Facets.Nodes) != 1 || len(all.Facets.Types) != 1 || all.Facets.Types[0].Value != TypeCode {
+		t.Errorf("%d found, %+v, %v", all.Total, all.Facets, err)
+	}
+	if err := m.Index.Remove(t.Context(), "both"); err != nil {
+		t.Fatal(err)
+	}
 	q.Cursor = a.Next
 	if a, err = m.Ask(t.Context(), q, members, nil); err != nil || a.Facets != nil || len(a.Hits) != 1 {
 		t.Errorf("the next page: %+v, %v", a, err)

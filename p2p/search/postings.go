@@ -41,14 +41,19 @@ func (l *list) add(slot, code uint32, places []byte) {
 	if code/inText > oftenIn {
 		n += binary.PutUvarint(b[n:], uint64(len(places)))
 	}
-	if more := n + len(places); cap(l.data)-len(l.data) < more {
+	l.grow(n + len(places))
+	l.data = append(append(l.data, b[:n]...), places...)
+	l.next = slot + 1
+}
+
+// grow makes room for so many bytes more.
+func (l *list) grow(more int) {
+	if cap(l.data)-len(l.data) < more {
 		// Most words are rare: grow by little, not by half the list.
 		grown := make([]byte, len(l.data), len(l.data)+len(l.data)/16+more)
 		copy(grown, l.data)
 		l.data = grown
 	}
-	l.data = append(append(l.data, b[:n]...), places...)
-	l.next = slot + 1
 }
 
 // trim gives back the room that nothing is in.

@@ -43,6 +43,7 @@ type tally struct {
 	codes   []uint32 // by number; 0: not in this document
 	seen    []int    // numbers of this document
 	out     []byte
+	sheaf   sheaf // what has been packed, by the same numbers
 
 	// The words of the text in its order: their numbers and positions. Positions
 	// of one number only grow.
@@ -57,14 +58,14 @@ type tally struct {
 // field into the next.
 const fieldGap = 1
 
-// pack returns the words of d, for unpack. The result is valid until the next
-// call.
+// pack returns the words of d, for unpack, and puts them into the sheaf, where the
+// caller ends the document. The result is valid until the next call.
 //
 // The format: version, the lengths, the number of words, and each word in the
 // order of the alphabet as the number of bytes it shares with the word before,
 // the rest with its length, its code, and its places in the text as appendPlace writes
 // them. All other numbers are unsigned varints.
-func (t *tally) pack(d *Document) []byte {
+func (t *tally) pack(d *Document) ([]byte, lengths) {
 	if t.numbers == nil {
 		t.numbers = make(map[string]int)
 	}
@@ -100,15 +101,17 @@ func (t *tally) pack(d *Document) []byte {
 		t.out = append(t.out, w[n:]...)
 		code, end := t.codes[number], t.ends[number]
 		t.out = binary.AppendUvarint(t.out, uint64(code))
-		next := uint32(0)
+		from, next := len(t.out), uint32(0)
 		for _, at := range t.sorted[end-code/inText : end] {
 			t.out = appendPlace(t.out, at-next)
 			next = at + 1
 		}
+		t.sheaf.put(number, code, t.out[from:])
 		before, t.codes[number] = w, 0
 	}
+	t.sheaf.words = t.words
 	t.seen, t.stream, t.at, t.position = t.seen[:0], t.stream[:0], t.at[:0], 0
-	return t.out
+	return t.out, l
 }
 
 // sort sets sorted and ends.
