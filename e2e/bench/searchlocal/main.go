@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -30,7 +31,7 @@ func main() {
 	documents := flag.Int("documents", 100_000, "documents")
 	words := flag.Int("words", 500, "words of a document, on average")
 	queries := flag.Int("queries", 300, "queries of each kind")
-	prose := flag.String("prose", filepath.Join(runtime.GOROOT(), "src"), "Go sources, whose comments the text is made like")
+	prose := flag.String("prose", "", "Go sources, whose comments the text is made like (default: those of Go itself)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -46,6 +47,13 @@ func measure(ctx context.Context, prose string, documents, words, queries int) (
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if prose == "" {
+		root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+		if err != nil {
+			return fmt.Errorf("go env GOROOT: %w", err)
+		}
+		prose = filepath.Join(strings.TrimSpace(string(root)), "src")
+	}
 	c, err := newCorpus(prose, words)
 	if err != nil {
 		return err
