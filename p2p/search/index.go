@@ -148,13 +148,16 @@ func (x *Index) hidden(q request) (folders map[string]bool, documents int) {
 // is removed, since the next scan brings it back. What was published is nowhere
 // else: it stays in the store as it is, and is found by what can be read.
 func (x *Index) reread(ctx context.Context, ids []string) error {
+	var read []Document
+	size := 0
 	for _, id := range ids {
 		d, err := x.Document(ctx, id)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return err
 		case err == nil:
-			err = x.Put(ctx, []Document{d})
+			read = append(read, d)
+			size += len(d.Text)
 		case d.Folder == "" && d.ID != "":
 			err = x.insertUnread(d)
 		default:
@@ -163,6 +166,16 @@ func (x *Index) reread(ctx context.Context, ids []string) error {
 		if err != nil {
 			return fmt.Errorf("search: read document %s again: %w", id, err)
 		}
+		if len(read) < batchSize && size < 4*MaxText {
+			continue
+		}
+		if err := x.Put(ctx, read); err != nil {
+			return fmt.Errorf("search: read documents again: %w", err)
+		}
+		read, size = nil, 0
+	}
+	if err := x.Put(ctx, read); err != nil {
+		return fmt.Errorf("search: read documents again: %w", err)
 	}
 	return nil
 }

@@ -517,6 +517,34 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 	}
 }
 
+// TestOldWordsAreReadAgain opens a store that another version has written.
+func TestOldWordsAreReadAgain(t *testing.T) {
+	const n = 2*batchSize + 7
+	store := NewMemory()
+	x, err := Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documents []Document
+	for i := range n {
+		documents = append(documents, Document{ID: fmt.Sprint(i), Folder: "f", Text: fmt.Sprintf("the network of %d", i)})
+	}
+	if err := x.Put(t.Context(), documents); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range store.records {
+		r.Terms[0]-- // the store's own
+	}
+	for range 2 {
+		if x, err = Open(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if a := ask(t, x, `"network of"`); a.Total != n {
+			t.Errorf("%d documents, want %d", a.Total, n)
+		}
+	}
+}
+
 func FuzzUnpack(f *testing.F) {
 	var t tally
 	packed, _ := t.pack(&Document{Title: "report-2024", Path: "a/b.md", Text: "some words and some more"})
