@@ -83,6 +83,7 @@ type Options struct {
 	Links    func() []p2p.Link              // to members, one each
 	Link     func(p2p.ID) (p2p.Link, error) // one of them; p2p.ErrUnreachable: there is none
 	Nearest  func(p2p.Key, int) []Member    // members that this node knows, nearest first; nil: it knows those with links
+	Heard    func(Member)                   // told of each member that asks whom this node knows; nil: nobody is
 	Publish  p2p.Publish                    // nil: events are discarded
 	Logger   *slog.Logger                   // nil: nothing is logged
 }
@@ -164,21 +165,36 @@ func (r *Router) Limit(to p2p.ID) int {
 // Errors: *p2p.CallError if the member itself refused or failed (also p2p.ErrNoProtocol),
 // p2p.ErrUnreachable, p2p.ErrTooLarge, ErrLost, those of the link and of the context.
 func (r *Router) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	b, _, err := r.Ask(ctx, to, proto, req)
+	return b, err
+}
+
+// Way is how a request came to its target.
+type Way struct {
+	Via  p2p.ID // the first member on the way; the target itself over a link
+	Hops int    // how many links it went over, as the target says; 0: none, or not known
+}
+
+// Ask is Call, and says which way the request went that was answered.
+func (r *Router) Ask(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, Way, error) {
 	if to == r.self {
-		return r.serve(ctx, r.self, proto, req)
+		b, err := r.serve(ctx, r.self, proto, req)
+		return b, Way{}, err
 	}
 	l, err := r.o.Link(to)
 	switch {
 	case err == nil && len(req) > MaxForwarded:
-		return r.exchange(ctx, l, proto, req)
+		b, err := r.exchange(ctx, l, proto, req)
+		return b, Way{to, 1}, err
 	case err == nil:
-		return l.Call(ctx, proto, req)
+		b, err := l.Call(ctx, proto, req)
+		return b, Way{to, 1}, err
 	}
-	b, err := r.send(ctx, to, proto, req)
+	b, way, err := r.send(ctx, to, proto, req)
 	if err != nil {
-		return nil, fmt.Errorf("route: %s at %s: %w", proto, to.Short(), err)
+		return nil, way, fmt.Errorf("route: %s at %s: %w", proto, to.Short(), err)
 	}
-	return b, nil
+	return b, way, nil
 }
 
 // serve answers a request of the member from.
@@ -197,13 +213,13 @@ func (r *Router) serve(ctx context.Context, from p2p.ID, proto string, req []byt
 }
 
 // send makes a forwarded call: twice, if the target does not know the first one's epoch.
-func (r *Router) send(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+func (r *Router) send(ctx context.Context, to p2p.ID, proto string, req []byte) (b []byte, way Way, err error) {
 	m, ok := r.o.Member(to)
 	if !ok {
-		return nil, fmt.Errorf("%w: it is no member", p2p.ErrUnreachable)
+		return nil, way, fmt.Errorf("%w: it is no member", p2p.ErrUnreachable)
 	}
 	if len(req) > MaxForwarded {
-		return nil, fmt.Errorf("request of %d bytes, at most %d without a link: %w", len(req), MaxForwarded, p2p.ErrTooLarge)
+		return nil, way, fmt.Errorf("request of %d bytes, at most %d without a link: %w", len(req), MaxForwarded, p2p.ErrTooLarge)
 	}
 	if _, ends := ctx.Deadline(); !ends {
 		var cancel context.CancelFunc
@@ -214,32 +230,35 @@ func (r *Router) send(ctx context.Context, to p2p.ID, proto string, req []byte) 
 		network := r.o.Network()
 		e, keys, err := r.envelope(m, proto, req, network)
 		if err != nil {
-			return nil, err
+			return nil, way, err
 		}
 		d := e.sign(r.o.Identity, network)
-		a, _, err := r.pass(ctx, e, d, p2p.ID{})
+		h, err := r.pass(ctx, e, d, p2p.ID{})
 		if err != nil {
-			return nil, err
+			return nil, way, err
 		}
+		way.Via = h.via
+		a := h.a
 		switch a.Outcome {
 		case outcomeDone:
 			if keys == nil {
-				return nil, fmt.Errorf("an answer to nothing: %w", wire.ErrMalformed)
+				return nil, way, fmt.Errorf("an answer to nothing: %w", wire.ErrMalformed)
 			}
 			got, err := keys.open(a.Sealed, e.Seq)
 			if err == nil && got.Code != "" {
 				err = refusal(got.Code, got.Text)
 			}
-			return got.Body, err
+			way.Hops = min(int(got.Hops), MaxHops)
+			return got.Body, way, err
 		case outcomeBusy:
-			return nil, refusal(codeBusy, "too many requests are being served")
+			return nil, way, refusal(codeBusy, "too many requests are being served")
 		case outcomeEpoch:
 			r.learn(to, a.Epoch, a.Public)
 			if again {
-				return nil, fmt.Errorf("%w: its epoch changed twice", p2p.ErrUnreachable)
+				return nil, way, fmt.Errorf("%w: its epoch changed twice", p2p.ErrUnreachable)
 			}
 		default:
-			return nil, ErrLost
+			return nil, way, ErrLost
 		}
 	}
 }
@@ -376,6 +395,7 @@ func silence(patience time.Duration, hops uint8) time.Duration {
 // heard is what came of one way.
 type heard struct {
 	way int
+	via p2p.ID // to whom it was handed
 	raw []byte
 	a   *answer
 	err error
@@ -385,13 +405,13 @@ type heard struct {
 // signed, if this node can tell, and returns it as it came, too. from is the member whose
 // link brought e, or zero. One that fails is followed at once by the next, one that says
 // nothing after a while. The error is that of a hop, or the context's.
-func (r *Router) pass(ctx context.Context, e *Envelope, d digest, from p2p.ID) (*answer, []byte, error) {
+func (r *Router) pass(ctx context.Context, e *Envelope, d digest, from p2p.ID) (heard, error) {
 	if e.Hops == 0 {
-		return nil, nil, fmt.Errorf("%w: more than %d hops", p2p.ErrUnreachable, MaxHops)
+		return heard{}, fmt.Errorf("%w: more than %d hops", p2p.ErrUnreachable, MaxHops)
 	}
 	ways, err := r.ways(e, from)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", p2p.ErrUnreachable, err)
+		return heard{}, fmt.Errorf("%w: %w", p2p.ErrUnreachable, err)
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -423,7 +443,7 @@ func (r *Router) pass(ctx context.Context, e *Envelope, d digest, from p2p.ID) (
 			pending--
 			switch {
 			case h.err == nil && (h.a == nil || h.a.Outcome != outcomeSeen):
-				return h.a, h.raw, nil
+				return h, nil
 			case h.err == nil:
 				lost = &h // another way was faster, and may still bring the answer
 			default:
@@ -435,13 +455,13 @@ func (r *Router) pass(ctx context.Context, e *Envelope, d digest, from p2p.ID) (
 		case <-late:
 			ask()
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return heard{}, ctx.Err()
 		}
 	}
 	if lost != nil {
-		return lost.a, lost.raw, nil
+		return *lost, nil
 	}
-	return nil, nil, fmt.Errorf("%w: %s", p2p.ErrUnreachable, strings.Join(failures, "; "))
+	return heard{}, fmt.Errorf("%w: %s", p2p.ErrUnreachable, strings.Join(failures, "; "))
 }
 
 // patienceOf is how long a context lasts.
@@ -455,7 +475,7 @@ func patienceOf(ctx context.Context) time.Duration {
 
 // hop hands e to one member and waits for what comes of it.
 func (r *Router) hop(ctx context.Context, e *Envelope, d digest, from p2p.ID, i int, w way) heard {
-	fail := func(err error) heard { return heard{way: i, err: err} }
+	fail := func(err error) heard { return heard{way: i, via: w.ID, err: err} }
 	out := *e
 	out.Hops--
 	// What is kept back is for the way of the answer, and for another try.
@@ -480,13 +500,13 @@ func (r *Router) hop(ctx context.Context, e *Envelope, d digest, from p2p.ID, i 
 	}
 	target, ok := r.o.Member(e.To)
 	if !ok && !from.IsZero() {
-		return heard{way: i, raw: raw} // the origin will know
+		return heard{way: i, via: w.ID, raw: raw} // the origin will know
 	}
 	a, err := openAnswer(raw, target.Key, r.o.Network(), d)
 	if err != nil {
 		return fail(err)
 	}
-	return heard{way: i, raw: raw, a: a}
+	return heard{way: i, via: w.ID, raw: raw, a: a}
 }
 
 // handleForward takes an envelope in that a member has sent over its link: of its own, or
@@ -519,11 +539,11 @@ func (r *Router) handleForward(ctx context.Context, from p2p.Link, b []byte) (re
 		}
 		return a.seal(r.o.Identity, network, d)
 	}
-	_, raw, err := r.pass(ctx, e, d, from.Peer())
+	h, err := r.pass(ctx, e, d, from.Peer())
 	if err != nil {
 		return nil, &p2p.CallError{Code: codeUnreachable, Message: brief(err)}
 	}
-	return raw, nil
+	return h.raw, nil
 }
 
 // brief keeps an explanation short, which grows with every hop.
@@ -571,11 +591,12 @@ func (r *Router) result(ctx context.Context, e *Envelope, keys *secrets) result 
 	if err == nil && len(body) > MaxForwarded {
 		err = &p2p.CallError{Code: codeTooLarge, Message: fmt.Sprintf("answer of %d bytes, at most %d without a link", len(body), MaxForwarded)}
 	}
+	hops := MaxHops - e.Hops
 	if err == nil {
-		return result{Body: body}
+		return result{Body: body, Hops: hops}
 	}
 	code, text := failure(err)
-	return result{Code: code, Text: text}
+	return result{Code: code, Text: text, Hops: hops}
 }
 
 // failure is how an error of a handler travels: as over a link.

@@ -16,13 +16,15 @@ type LookupOptions struct {
 	// MaxAsked bounds how many are asked at all, whatever they answer; 0: 16 for each member
 	// that is wanted. It is reached only where somebody makes up members.
 	MaxAsked int
+	// Answer is how many members of an answer are looked at; 0: K.
+	Answer int
 }
 
 // Lookup finds the members nearest to a key by asking ever nearer ones for the nearest that
 // they know. It decides whom to ask; who uses it asks them, checks who they are, and
 // tells what came of it. It is for one goroutine.
 //
-// What it knows is bounded by what was asked: K for each answer. So nobody can make it go on
+// What it knows is bounded by what was asked: so many for each answer. So nobody can make it go on
 // for ever, or grow.
 type Lookup struct {
 	target p2p.Key
@@ -59,6 +61,9 @@ func NewLookup(target p2p.Key, seeds []Member, o LookupOptions) *Lookup {
 	}
 	if o.MaxAsked <= 0 {
 		o.MaxAsked = 16 * o.Want
+	}
+	if o.Answer <= 0 {
+		o.Answer = K
 	}
 	o.Paths = max(o.Paths, 1)
 	l := &Lookup{target: target, o: o, paths: make([]path, o.Paths), asked: map[p2p.ID]int{}}
@@ -135,14 +140,14 @@ func (l *Lookup) candidate(i int) *contact {
 }
 
 // Heard tells what a member has answered: the nearest that it knows. What nobody asked for
-// is ignored, and so is more than K.
+// is ignored, and so is more than Answer.
 func (l *Lookup) Heard(from p2p.ID, nearer []Member) {
 	p, c := l.open(from)
 	if c == nil {
 		return
 	}
 	c.state = answered
-	for _, m := range nearer[:min(len(nearer), K)] {
+	for _, m := range nearer[:min(len(nearer), l.o.Answer)] {
 		p.add(l, m)
 	}
 }

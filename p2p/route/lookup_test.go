@@ -215,12 +215,27 @@ func TestDensity(t *testing.T) {
 
 // By forwarded calls a node finds who is nearest, without links to them; who makes members
 // up is not believed.
-func TestNearest(t *testing.T) {
+func TestFind(t *testing.T) {
 	w := newTown(t, 8)
 	w.road(7, 4, 2, 1, 0)
-	got, err := w.homes[7].Nearest(t.Context(), p2p.Key{}, LookupOptions{Want: 3})
+	var asked []Asked
+	f, err := w.homes[7].Find(t.Context(), p2p.Key{}, LookupOptions{Want: 3}, func(a Asked) { asked = append(asked, a) })
+	got := f.Members
 	if err != nil || len(got) != 3 {
 		t.Fatalf("%v, %v", got, err)
+	}
+	// Homes 0, 1 and 2 are at 0, 1 and 2: no other shares seven bits with 0.
+	if f.Bits != 7 || f.Rounds != 4 || f.Asked != len(asked) {
+		t.Errorf("%d bits, %d rounds, %d asked", f.Bits, f.Rounds, f.Asked)
+	}
+	for _, a := range asked {
+		i := slices.IndexFunc(w.homes, func(h *home) bool { return h.self == a.ID })
+		switch {
+		case i == 4 && (a.Round != 1 || !a.Named.IsZero() || a.Way != Way{a.ID, 1}):
+			t.Errorf("who is linked: %+v", a)
+		case i < 4 && (a.Named.IsZero() || a.Via != w.homes[4].self || a.Hops != []int{4, 3, 2}[i]):
+			t.Errorf("home %d: %+v", i, a)
+		}
 	}
 	for i, m := range got {
 		if m.ID != w.homes[i].self {
@@ -228,16 +243,16 @@ func TestNearest(t *testing.T) {
 		}
 	}
 	w.revoke(w.homes[0])
-	if got, err = w.homes[7].Nearest(t.Context(), p2p.Key{}, LookupOptions{Want: 3}); err != nil || got[0].ID != w.homes[1].self {
-		t.Errorf("after a revocation: %v, %v", got, err)
+	if f, err = w.homes[7].Find(t.Context(), p2p.Key{}, LookupOptions{Want: 3}, nil); err != nil || f.Members[0].ID != w.homes[1].self {
+		t.Errorf("after a revocation: %v, %v", f, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.homes[7].Nearest(ctx, p2p.Key{}, LookupOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := w.homes[7].Find(ctx, p2p.Key{}, LookupOptions{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
 	alone := newTown(t, 1).homes[0]
-	if _, err := alone.Nearest(t.Context(), p2p.Key{}, LookupOptions{}); !errors.Is(err, p2p.ErrUnreachable) {
+	if _, err := alone.Find(t.Context(), p2p.Key{}, LookupOptions{}, nil); !errors.Is(err, p2p.ErrUnreachable) {
 		t.Errorf("alone: %v", err)
 	}
 }
@@ -252,7 +267,7 @@ func FuzzDecodeFound(f *testing.F) {
 	})
 	f.Add([]byte{0xa1, 0x01, 0x80})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		members, err := r.decodeFound(b)
+		members, _, err := r.decodeFound(findRequest{}, b)
 		if err == nil && len(members) > K {
 			t.Fatalf("%d members", len(members))
 		}

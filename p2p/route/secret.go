@@ -86,6 +86,7 @@ type result struct {
 	Body []byte `cbor:"1,keyasint,omitempty"`
 	Code string `cbor:"2,keyasint,omitempty"`
 	Text string `cbor:"3,keyasint,omitempty"`
+	Hops uint8  `cbor:"4,keyasint,omitempty"` // that the request took: for people
 }
 
 // seal encrypts a result.
