@@ -189,7 +189,7 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	}
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, NoPortMap: o.NoPortMap,
-		Relay: relayMode(o.Relay), Publish: o.Publish, Logger: log, Version: version,
+		Relay: relayMode(o.Relay), Roster: o.Roster, Publish: o.Publish, Logger: log, Version: version,
 		Busy: new(room).Busy, Extract: extractor(),
 	}
 	options.Replicas, options.Auto = o.Copies.Options()
@@ -496,7 +496,7 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 	if moved != "" {
 		fmt.Fprintln(t.Stdout, moved)
 	}
-	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Publish: o.Publish, Logger: log, Version: version, Extract: extractor()})
+	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Roster: o.Roster, Publish: o.Publish, Logger: log, Version: version, Extract: extractor()})
 	if err != nil {
 		return err
 	}

@@ -65,8 +65,9 @@ func (Resized) Topic() string { return "dht.resized" }
 // Trace is how an operation went.
 type Trace struct {
 	Rounds   int           `json:"rounds"`
-	Messages int           `json:"messages"` // requests to other nodes
-	Bytes    int           `json:"bytes"`    // of requests and answers
+	Messages int           `json:"messages"`          // requests to other nodes
+	Bytes    int           `json:"bytes"`             // of requests and answers
+	Crowded  int           `json:"crowded,omitempty"` // keys around which members sit nearer than by chance
 	Took     time.Duration `json:"took_ns"`
 	Steps    []Step        `json:"steps"`
 }
@@ -77,6 +78,7 @@ func (t *Trace) Add(o Trace) {
 		o.Steps[i].Round += t.Rounds
 		o.Steps[i].At += t.Took
 	}
+	t.Crowded += o.Crowded
 	t.Rounds, t.Messages, t.Bytes, t.Took = t.Rounds+o.Rounds, t.Messages+o.Messages, t.Bytes+o.Bytes, t.Took+o.Took
 	t.Steps = append(t.Steps, o.Steps...)
 }

@@ -91,10 +91,8 @@ func (t *Table) refused(from p2p.ID, count map[Status]int) {
 }
 
 func (t *Table) nameOf(id p2p.ID) string {
-	for _, m := range t.o.Members() {
-		if m.ID == id {
-			return m.Name
-		}
+	if m, ok := t.o.Member(id); ok {
+		return m.Name
 	}
 	return id.Short()
 }
@@ -106,8 +104,13 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 	check := Checker{Network: t.o.Network()}
 	near := map[p2p.Key]bool{}
 	members := map[p2p.ID]bool{}
-	for _, m := range v.members {
-		members[m.ID] = true
+	isMember := func(id p2p.ID) bool {
+		is, known := members[id]
+		if !known {
+			_, is = t.o.Member(id)
+			members[id] = is
+		}
+		return is
 	}
 	usage := map[p2p.ID]Usage{}
 	strange, err := t.strangers.usage(ctx, from, t.o.Store)
@@ -120,11 +123,11 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 		r := w.Record
 		location := r.Location
 		if _, known := near[location]; !known {
-			near[location] = v.responsible(location, n)
+			near[location] = t.mayKeep(v, location, n)
 		}
 		author := p2p.IDOf(r.Author)
 		u, known := usage[author]
-		stranger := !members[author]
+		stranger := !isMember(author)
 		if stranger {
 			u = strange
 		} else if !known {

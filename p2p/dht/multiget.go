@@ -96,7 +96,16 @@ func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOpt
 		}
 		all[i] = &getting{query: q, asked: map[p2p.ID]*Answered{}, copies: map[p2p.ID][]copied{}}
 	}
-	v, want, names := t.view(), t.Replicas(), t.names()
+	want := t.Replicas()
+	locations := make([]p2p.Key, len(queries))
+	for i, q := range queries {
+		locations[i] = q.Location
+	}
+	v, err := t.around(ctx, op, locations, want)
+	if err != nil {
+		return nil, op.end(), fmt.Errorf("dht: %s: %w", name, err)
+	}
+	names := v.names()
 	for round := 1; round <= getRounds && ctx.Err() == nil; round++ {
 		batches := map[p2p.ID][]*getting{}
 		for _, g := range all {
@@ -135,6 +144,7 @@ func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOpt
 func (g *getting) next(v view, want int, names map[p2p.ID]string) []Member {
 	var out []Member
 	useful := 0
+	want = v.want(g.query.Location, want)
 	for _, m := range v.replicas(g.query.Location, want+getRounds) {
 		if useful == want {
 			break

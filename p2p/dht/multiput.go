@@ -104,7 +104,16 @@ func (t *Table) put(ctx context.Context, name string, puts []Put) ([]PutResult, 
 	for i, p := range puts {
 		all[i] = &putting{put: p, asked: map[p2p.ID]*Replica{}, resign: true}
 	}
-	v, want, names := t.view(), t.Replicas(), t.names()
+	want := t.Replicas()
+	locations := make([]p2p.Key, len(puts))
+	for i, p := range puts {
+		locations[i] = p.Location
+	}
+	v, err := t.around(ctx, op, locations, want)
+	if err != nil {
+		return nil, op.end(), fmt.Errorf("dht: %s: %w", name, err)
+	}
+	names := v.names()
 	for round := 1; round <= putRounds; round++ {
 		if err := t.sign(ctx, all); err != nil {
 			return nil, op.end(), err
@@ -201,6 +210,7 @@ func (p Put) record(seq uint64) Record {
 // next returns whom to ask in the next round: the nearest ones when it was signed, first or
 // again; one more for each that could not be asked.
 func (p *putting) next(v view, want int, names map[p2p.ID]string) []Member {
+	want = v.want(p.put.Location, want)
 	candidates := v.replicas(p.put.Location, want+putRounds)
 	p.replicas = min(want, max(len(candidates), 1))
 	var out []Member
@@ -378,9 +388,9 @@ func (p *putting) result() PutResult {
 }
 
 // names returns the names of members, for people.
-func (t *Table) names() map[p2p.ID]string {
+func (v view) names() map[p2p.ID]string {
 	out := map[p2p.ID]string{}
-	for _, m := range t.o.Members() {
+	for _, m := range v.members {
 		out[m.ID] = m.Name
 	}
 	return out

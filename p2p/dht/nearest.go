@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
 // Member is somebody who keeps records: an admitted member of the network. Its position
@@ -50,10 +51,40 @@ type view struct {
 	self    p2p.ID
 	members []Member
 	alive   map[p2p.ID]bool
+	// Of large networks: the parts of the key space that the view is about; nil: all of it.
+	parts []route.Part
+	known map[p2p.ID]bool // who is among members
+	// All members that share so many bits with a location are to keep it: wide ones, or each.
+	bits int
+	wide map[p2p.Key]bool
+	each bool
 }
 
-// replicas returns the n members nearest to a key that can be asked.
+// covers reports whether the view knows who is nearest to a key.
+func (v view) covers(key p2p.Key) bool {
+	return v.parts == nil || slices.ContainsFunc(v.parts, func(p route.Part) bool { return p.Has(key) })
+}
+
+// want returns how many members are to keep a location, where n are enough otherwise.
+func (v view) want(location p2p.Key, n int) int {
+	if !v.each && !v.wide[location] {
+		return n
+	}
+	near := 0
+	for i := range v.members {
+		if v.members[i].Position.CommonPrefixLen(location) >= v.bits && v.alive[v.members[i].ID] {
+			near++
+		}
+	}
+	return max(n, near)
+}
+
+// replicas returns the n members nearest to a key that can be asked; none if the view does not
+// know who they are.
 func (v view) replicas(key p2p.Key, n int) []Member {
+	if !v.covers(key) {
+		return nil
+	}
 	return nearest(v.members, key, n, func(m Member) bool { return v.alive[m.ID] })
 }
 

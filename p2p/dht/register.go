@@ -309,7 +309,11 @@ func (r *Registers) find(ctx context.Context, key p2p.Key) (paxos.Config, error)
 	if c, known, err := r.known(ctx, of); err != nil || known {
 		return c, err
 	}
-	near := r.o.Table.view().replicas(key, 2*acceptorsWanted)
+	v, err := r.around(ctx, key)
+	if err != nil {
+		return paxos.Config{}, err
+	}
+	near := v.replicas(key, 2*acceptorsWanted)
 	if c, known := r.hear(ctx, of, ids(near)); known {
 		return c, nil
 	}
@@ -357,7 +361,11 @@ func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, e
 		best = c
 	}
 	if !r.reachable(best) {
-		near := ids(r.o.Table.view().replicas(at.Key, 2*acceptorsWanted))
+		v, err := r.around(ctx, at.Key)
+		if err != nil {
+			return best, err
+		}
+		near := ids(v.replicas(at.Key, 2*acceptorsWanted))
 		if c, known := r.hear(ctx, at.Key, append(near, best.Acceptors...)); known && c.Epoch > best.Epoch {
 			best = c
 		}
@@ -483,12 +491,22 @@ func (r *Registers) Tend(ctx context.Context) error {
 	if !known {
 		c = at.Config
 	}
-	v := r.o.Table.view()
-	able := func(id p2p.ID) bool { return v.alive[id] && r.lifeOf(id) == c.Life(id) }
+	able := func(id p2p.ID) bool {
+		_, member := r.o.Table.o.Member(id)
+		return member && r.o.Table.Alive(id) && r.lifeOf(id) == c.Life(id)
+	}
 	if i := slices.IndexFunc(c.Acceptors, able); i < 0 || c.Acceptors[i] != r.self {
 		return nil
 	}
-	next := nextKeepers(c.Acceptors, v, at.Key, r.gone(c, v))
+	gone := r.gone(c)
+	if len(gone) == 0 && len(c.Acceptors) >= acceptorsWanted {
+		return nil
+	}
+	v, err := r.around(ctx, at.Key)
+	if err != nil {
+		return err
+	}
+	next := nextKeepers(c.Acceptors, v, at.Key, gone)
 	if next == nil {
 		return nil
 	}
@@ -540,6 +558,11 @@ func nextKeepers(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) []
 		return nil
 	}
 	return out
+}
+
+// around returns who is there around a register.
+func (r *Registers) around(ctx context.Context, key p2p.Key) (view, error) {
+	return r.o.Table.around(ctx, r.o.Table.begin("locate"), []p2p.Key{key}, 2*acceptorsWanted)
 }
 
 // hear asks members which configuration they know as acceptors; the newest is returned.
@@ -624,8 +647,15 @@ func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos
 	if err != nil {
 		return
 	}
-	v := r.o.Table.view()
-	next := nextAcceptors(c.Acceptors, v, key, r.gone(c, v))
+	gone := r.gone(c)
+	if len(gone) == 0 && len(c.Acceptors) >= acceptorsWanted {
+		return
+	}
+	v, err := r.around(ctx, key)
+	if err != nil {
+		return
+	}
+	next := nextAcceptors(c.Acceptors, v, key, gone)
 	if next == nil {
 		return
 	}
@@ -646,7 +676,8 @@ func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos
 
 // gone returns those acceptors that are to be replaced. Who has begun a new life may come
 // into its own place.
-func (r *Registers) gone(c paxos.Config, v view) map[p2p.ID]bool {
+func (r *Registers) gone(c paxos.Config) map[p2p.ID]bool {
+	t := r.o.Table
 	now := r.o.Table.o.Now()
 	out := map[p2p.ID]bool{}
 	for _, id := range c.Acceptors {
@@ -658,10 +689,11 @@ func (r *Registers) gone(c paxos.Config, v view) map[p2p.ID]bool {
 	defer r.mu.Unlock()
 	for _, id := range c.Acceptors {
 		since, absent := r.absent[id]
+		_, member := t.o.Member(id)
 		switch {
-		case !slices.ContainsFunc(v.members, func(m Member) bool { return m.ID == id }):
+		case !member:
 			out[id] = true
-		case v.alive[id]:
+		case t.Alive(id):
 			delete(r.absent, id)
 		case !absent:
 			r.absent[id] = now

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
 // How copies are kept where they should be.
@@ -255,7 +256,30 @@ func (t *Table) push(ctx context.Context, op *operation, round int, to p2p.ID, w
 // brings both in line. What this node need not keep any more goes to those who should,
 // and is dropped when all of them have it.
 func (t *Table) Repair(ctx context.Context) error {
-	return t.repairIn(ctx, t.view())
+	v, err := t.keeping(ctx)
+	if err != nil {
+		return err
+	}
+	return t.repairIn(ctx, v)
+}
+
+// keeping returns who is there around all that this node keeps.
+func (t *Table) keeping(ctx context.Context) (view, error) {
+	if !t.Large() {
+		return t.view(), nil
+	}
+	var locations []p2p.Key
+	for sum, err := range t.o.Store.Sums(ctx, t.now()) {
+		if err != nil {
+			return view{}, fmt.Errorf("dht: sums: %w", err)
+		}
+		locations = append(locations, sum.Location)
+	}
+	v, err := t.survey(ctx, t.begin("repair"), locations, route.SurveyOptions{N: t.Replicas(), Age: route.Around, Lookups: repairLookups}, maxWithin)
+	if err != nil {
+		return v, fmt.Errorf("dht: who keeps what is here: %w", err)
+	}
+	return v, nil
 }
 
 // leaveTries is how often a node that goes offers what it keeps.
@@ -265,7 +289,10 @@ const leaveTries = 3
 // an error if there are records that nobody has taken: they would be gone with this node. What
 // some of the replicas have they bring to the others themselves.
 func (t *Table) Leave(ctx context.Context) error {
-	v := t.view()
+	v, err := t.keeping(ctx)
+	if err != nil {
+		return err
+	}
 	delete(v.alive, t.self)
 	if len(v.alive) == 0 {
 		return nil
@@ -274,13 +301,13 @@ func (t *Table) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	strays, alone := sets.strays, 0
+	strays, alone := sets.strays, sets.left
 	for try := 0; try < leaveTries && len(strays) > 0; try++ {
 		given := t.give(ctx, v, strays)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("dht: hand over %d locations: %w", len(strays), err)
 		}
-		alone = 0
+		alone = sets.left
 		strays = slices.DeleteFunc(strays, func(s LocationSum) bool {
 			g := given[s.Location]
 			if g.has == 0 {
@@ -318,6 +345,9 @@ func (t *Table) repairIn(ctx context.Context, v view) error {
 	if err := t.handOver(ctx, v, sets.strays); err != nil {
 		return err
 	}
+	if sets.left > 0 {
+		rest.Store(true)
+	}
 	if err := ctx.Err(); err != nil || !rest.Load() {
 		return err
 	}
@@ -331,7 +361,7 @@ const partnersOfAll = 64
 
 // partners returns with whom a node compares.
 func (t *Table) partners(v view, shared map[p2p.ID][]LocationSum) []p2p.ID {
-	if len(v.alive) > partnersOfAll {
+	if v.parts != nil || len(v.alive) > partnersOfAll {
 		return slices.Collect(maps.Keys(shared))
 	}
 	return slices.DeleteFunc(slices.Collect(maps.Keys(v.alive)), func(id p2p.ID) bool { return id == t.self })
@@ -341,6 +371,7 @@ func (t *Table) partners(v view, shared map[p2p.ID][]LocationSum) []p2p.ID {
 type locationSets struct {
 	shared map[p2p.ID][]LocationSum // by member that is to keep them too
 	strays []LocationSum            // that others should keep, and not this node
+	left   int                      // locations of which it is not known who should
 }
 
 // sets sorts all locations once for all members.
@@ -356,6 +387,11 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 		if err != nil {
 			return out, fmt.Errorf("dht: sums: %w", err)
 		}
+		if !v.covers(sum.Location) {
+			out.left++
+			continue
+		}
+		n := v.want(sum.Location, n)
 		replicas := v.replicas(sum.Location, n)
 		at := slices.IndexFunc(replicas, func(m Member) bool { return m.ID == t.self })
 		if at < 0 {
@@ -379,11 +415,10 @@ type given struct{ of, has int }
 
 // give brings strays to those who should keep them.
 func (t *Table) give(ctx context.Context, v view, strays []LocationSum) map[p2p.Key]given {
-	n := t.Replicas()
 	to := map[p2p.ID][]LocationSum{}
 	out := map[p2p.Key]given{}
 	for _, s := range strays {
-		replicas := v.replicas(s.Location, n)
+		replicas := v.replicas(s.Location, v.want(s.Location, t.Replicas()))
 		for _, m := range replicas {
 			to[m.ID] = append(to[m.ID], s)
 		}

@@ -41,8 +41,10 @@ func (r syncRequest) check() error {
 	if r.View == nil && (len(r.Parts) > 0 || slices.ContainsFunc(r.Lists, func(l list) bool { return !l.Only })) {
 		return fmt.Errorf("dht: compare without a view: %w", ErrMalformed)
 	}
-	if r.View != nil && (r.View.Replicas < 1 || r.View.Replicas > MaxReplicas) {
-		return fmt.Errorf("dht: compare %d replicas: %w", r.View.Replicas, ErrMalformed)
+	if r.View != nil {
+		if err := r.View.check(); err != nil {
+			return err
+		}
 	}
 	for _, p := range r.Parts {
 		if len(p.Prefix) >= maxPrefix || len(p.Sums) != fanOut*len(Sum{}) || !digits(p.Prefix) {
@@ -83,7 +85,7 @@ func digits(prefix []byte) bool {
 func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room int) (a syncAnswer, copies []byte, err error) {
 	var mine []LocationSum
 	if r.View != nil {
-		v, ok := r.View.unpack(t.self, t.o.Members())
+		v, ok := t.unpack(*r.View)
 		if !ok {
 			a.Stale = true
 			return a, nil, nil

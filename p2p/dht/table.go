@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
 // DefaultReplicas is how many members keep each record.
@@ -43,6 +44,18 @@ type Options struct {
 	// Members returns all members, this node among them, in any order but always the same.
 	// The slice is not changed later.
 	Members func() []Member
+	// Roster is how many members a network has at most in which this node reckons with all of
+	// Members. In a larger one it finds who keeps what by lookups, if there are Contacts. 0: 2000.
+	Roster int
+	// Contacts finds members where there are more than Roster. Nil: Members are all, always.
+	Contacts *route.Contacts
+	// Size returns how many members there are, and Member one of them: for networks so large that
+	// Members does not return them. Nil: as Members has it.
+	Size   func() int
+	Member func(p2p.ID) (Member, bool)
+	// Open reports whether anybody can be admitted, so that many members of one person may sit
+	// where he wants them. Nil: nobody is.
+	Open func() bool
 	// Alive reports whether a member can be asked now, as far as is known.
 	Alive  func(p2p.ID) bool
 	Caller Caller
@@ -113,6 +126,25 @@ func New(o Options) *Table {
 	if o.Auto.Window == 0 {
 		o.Auto.Window = autoWindow
 	}
+	if o.Roster == 0 {
+		o.Roster = DefaultRoster
+	}
+	if o.Size == nil {
+		o.Size = func() int { return len(o.Members()) }
+	}
+	if o.Member == nil {
+		o.Member = func(id p2p.ID) (Member, bool) {
+			all := o.Members()
+			i := slices.IndexFunc(all, func(m Member) bool { return m.ID == id })
+			if i < 0 {
+				return Member{}, false
+			}
+			return all[i], true
+		}
+	}
+	if o.Open == nil {
+		o.Open = func() bool { return false }
+	}
 	if o.Quota == (Usage{}) {
 		o.Quota = defaultQuota
 	}
@@ -151,8 +183,11 @@ func (t *Table) resize(n int) {
 // MaxReplicas is how many copies a network can want.
 const MaxReplicas = 20
 
-// view returns who is there now.
+// view returns who is there now, as far as this node knows.
 func (t *Table) view() view {
+	if t.Large() {
+		return t.nearView()
+	}
 	v := view{self: t.self, members: t.o.Members(), alive: map[p2p.ID]bool{}}
 	for _, m := range v.members {
 		if m.ID == t.self || t.o.Alive(m.ID) {
@@ -162,9 +197,19 @@ func (t *Table) view() view {
 	return v
 }
 
-// Responsible returns the members that should keep records of a location, nearest first.
+// Responsible returns the members that should keep records of a location, nearest first, as far as
+// this node knows without asking.
 func (t *Table) Responsible(location p2p.Key) []Member {
 	return t.view().replicas(location, t.Replicas())
+}
+
+// Keepers is Responsible; in a large network they are looked up. The error is the context's.
+func (t *Table) Keepers(ctx context.Context, location p2p.Key) ([]Member, error) {
+	v, err := t.around(ctx, t.begin("find"), []p2p.Key{location}, t.Replicas())
+	if err != nil {
+		return nil, fmt.Errorf("dht: who keeps %x: %w", location[:4], err)
+	}
+	return v.replicas(location, v.want(location, t.Replicas())), nil
 }
 
 // now is the time in Unix milliseconds.
@@ -177,8 +222,9 @@ type operation struct {
 	n     uint64
 	began time.Time
 
-	mu    sync.Mutex // guards trace
-	trace Trace
+	mu     sync.Mutex // guards the following
+	trace  Trace
+	before int // rounds of lookups, before anybody was asked for records
 }
 
 func (t *Table) begin(name string) *operation {
@@ -201,26 +247,35 @@ func (o *operation) end() Trace {
 
 // ask sends one request and hands the answer to read, which says in words what it is.
 func (o *operation) ask(ctx context.Context, r request, read func(resp []byte) (string, error)) error {
+	o.mu.Lock()
+	r.round += o.before
+	o.mu.Unlock()
 	s := Step{Operation: o.name, Number: o.n, Round: r.round, From: o.t.self, To: r.to, Proto: r.proto, Items: r.items, Out: len(r.message)}
 	started := o.t.o.Now()
 	resp, err := o.call(ctx, r)
 	s.At, s.Took, s.In = started.Sub(o.began), o.t.o.Now().Sub(started), len(resp)
+	o.t.met(r.to, err)
 	if err == nil {
 		s.Outcome, err = read(resp)
 	}
 	if err != nil {
 		s.Failed, s.Outcome = true, err.Error()
 	}
+	o.note(s)
+	return err
+}
+
+// note adds a step.
+func (o *operation) note(s Step) {
 	o.mu.Lock()
-	o.trace.Rounds = max(o.trace.Rounds, r.round)
-	if r.to != o.t.self {
+	o.trace.Rounds = max(o.trace.Rounds, s.Round)
+	if s.To != o.t.self {
 		o.trace.Messages++
 		o.trace.Bytes += s.Out + s.In
 	}
 	o.trace.Steps = append(o.trace.Steps, s)
 	o.mu.Unlock()
 	o.t.o.Publish.Emit(s)
-	return err
 }
 
 // request is one message of an operation.

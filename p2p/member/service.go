@@ -214,6 +214,9 @@ func (s *Service) Members() []Member {
 	return out
 }
 
+// Size returns how many members there are now, this node included.
+func (s *Service) Size() int { return len(s.current.Load().members) }
+
 // Member returns a member, or somebody who was one and is Revoked.
 func (s *Service) Member(id p2p.ID) (Member, bool) {
 	m, ok := s.current.Load().byID[id]

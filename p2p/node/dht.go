@@ -11,6 +11,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
@@ -38,14 +39,27 @@ func (n *Node) newRoute(identity p2p.Identity, publish p2p.Publish) *route.Route
 	return route.New(route.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
 		Member: n.routed, Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
+		Nearest: func(key p2p.Key, count int) []route.Member { return n.overlay.Closest(key, count) },
+		Heard:   func(m route.Member) { n.overlay.Heard(m) },
 	})
 }
+
+// newContacts makes what this node knows of a network that is too large to know all of it.
+func (n *Node) newContacts() *route.Contacts {
+	return route.NewContacts(route.ContactsOptions{
+		Router: n.route, Large: func() bool { return n.table.Large() }, Open: n.isOpen,
+		Changed: func() { n.table.Changed() }, Logger: n.log,
+	})
+}
+
+// isOpen reports whether anybody can be admitted.
+func (n *Node) isOpen() bool { return n.members.Network().Mode == member.ModeOpen }
 
 // newTable makes this node's part of the distributed table.
 func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *dht.Table {
 	return dht.New(dht.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
-		Members: n.tableMembers, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
+		Members: n.tableMembers, Member: n.tableMember, Size: n.members.Size, Roster: o.Roster, Contacts: n.overlay, Open: n.isOpen, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
 		Store: o.Store.DHT(), Replicas: o.Replicas, Auto: o.Auto, Publish: publish, Logger: n.log,
 	})
 }
@@ -70,9 +84,22 @@ func (n *Node) tableMembers() []dht.Member {
 	all := n.members.Members()
 	out := make([]dht.Member, len(all))
 	for i, m := range all {
-		out[i] = dht.Member{ID: m.ID, Position: m.Key, PublicKey: m.Contact.PublicKey, Name: m.Name}
+		out[i] = keeper(m)
 	}
 	return out
+}
+
+// tableMember returns one of them.
+func (n *Node) tableMember(id p2p.ID) (dht.Member, bool) {
+	m, ok := n.Member(id)
+	if !ok || n.members.Self().Revoked {
+		return dht.Member{}, false
+	}
+	return keeper(m), true
+}
+
+func keeper(m member.Member) dht.Member {
+	return dht.Member{ID: m.ID, Position: m.Key, PublicKey: m.Contact.PublicKey, Name: m.Name}
 }
 
 // DHT returns this node's part of the distributed table. It is used within calls that Enter

@@ -23,6 +23,8 @@ type LabOptions struct {
 	Nodes int
 	// Publish keeps the sample documents at their words in the table too.
 	Publish bool
+	// Roster is that of each of them (Options.Roster).
+	Roster  int
 	Logger  *slog.Logger
 	Version string
 	Extract []string // as in Options
@@ -61,7 +63,7 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 		if round := i / len(labNames); round > 0 {
 			name = fmt.Sprintf("%s %d", name, round+1)
 		}
-		n, err := Start(ctx, Options{Name: name, NoLAN: true, Publish: o.Publish, Logger: o.Logger, Version: o.Version, Extract: o.Extract})
+		n, err := Start(ctx, Options{Name: name, NoLAN: true, Roster: o.Roster, Publish: o.Publish, Logger: o.Logger, Version: o.Version, Extract: o.Extract})
 		if err != nil {
 			return err
 		}

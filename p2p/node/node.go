@@ -65,7 +65,8 @@ type Node struct {
 	texts     *extract.Reader
 	lacking   *unreadFiles // of which search has no text
 	mesh      *search.Mesh
-	route     *route.Router // calls to members, with a link or without
+	route     *route.Router   // calls to members, with a link or without
+	overlay   *route.Contacts // members that it knows where it does not know all
 	table     *dht.Table
 	registers *dht.Registers
 	ranges    *registry.Registry
@@ -155,13 +156,17 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
 	n.route = n.newRoute(identity, n.publishSome)
 	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return len(n.others()) >= route.MaxMesh }
+	n.overlay = n.newContacts()
 	n.table = n.newTable(identity, o, n.publishSome)
 	n.ranges = registry.New(n.table, nil)
 	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents"})
 	if o.Publish {
 		n.publisher = n.newPublisher()
 	}
-	n.links.altered = n.table.Changed
+	n.links.altered = func() {
+		n.overlay.Look()
+		n.table.Changed()
+	}
 	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.need, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)
 	n.registers = n.newRegisters(o, n.publishSome)
@@ -263,6 +268,7 @@ func (n *Node) run() {
 		"sources":   n.watchLinks,
 		"table":     n.table.Run,
 		"registers": n.registers.Run,
+		"contacts":  n.overlay.Run,
 	}
 	if n.publisher != nil {
 		parts["publisher"] = n.publisher.Run

@@ -51,6 +51,9 @@ type Options struct {
 	Rendezvous []string
 	// Relay says whether this node relays for members that cannot be reached.
 	Relay rtc.RelayMode
+	// Roster is how many members a network has at most in which this node reckons with all
+	// of them to find who keeps a key of the table. In a larger one it asks its way. 0: 2000.
+	Roster int
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
 	Transport func(link.Local) (p2p.Transport, error)
 	// Publish keeps the documents that all members may see at their words in the table.

@@ -302,8 +302,8 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 		_, _, ok := c.At(k, o.N, o.Age)
 		return ok
 	})
-	for {
-		some := min(len(keys), lookupsAt, o.Lookups)
+	for atOnce := 1; ; atOnce = min(2*atOnce, lookupsAt) { // the first one may find all there is
+		some := min(len(keys), atOnce, o.Lookups)
 		if some == 0 {
 			return len(keys), nil
 		}

@@ -35,6 +35,7 @@ type Serve struct {
 	Rendezvous   []string         `placeholder:"HOST[:PORT]" from:"SHOAL_RENDEZVOUS" help:"Any node that two homes both reach: this one registers there, so that members find it, and looks for them (default port: 4747); repeatable."`
 	Relay        string           `default:"auto" enum:"auto,on,off" from:"SHOAL_RELAY" help:"Whether this node relays for members that cannot be reached: auto (if others reach it), on or off."`
 	Copies       Copies           `placeholder:"N|auto" from:"SHOAL_COPIES" help:"How many members keep each record of the table, 1 to 20 (default: 3), or auto: as many as it takes where members leave as often as they do, at least 3."`
+	Roster       int              `placeholder:"N" from:"SHOAL_ROSTER" help:"In a network of more than N members, find who keeps a key of the table by asking the way instead of reckoning with all members (default: 2000; 1: always)."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
@@ -59,6 +60,9 @@ func (s Serve) Run(c *console) error {
 
 // Check refuses, as UsageError, what can never work or would be unsafe.
 func (s Serve) Check() error {
+	if s.Roster < 0 {
+		return UsageError{fmt.Sprintf("--roster %d: a number of members, or 0 for the default", s.Roster)}
+	}
 	if err := s.checkHTTP(); err != nil {
 		return err
 	}
@@ -209,6 +213,7 @@ type Lab struct {
 
 	Nodes    int        `default:"8" help:"How many nodes."`
 	Publish  bool       `help:"Keep the sample documents at their words in the table too."`
+	Roster   int        `placeholder:"N" help:"With more nodes than N, find who keeps a key by asking the way (default: 2000; 1: always)."`
 	LogLevel slog.Level `default:"warn" help:"What is logged: debug, info, warn or error."`
 }
 
@@ -217,6 +222,9 @@ func (l Lab) Run(c *console) error {
 	l.Global = c.global
 	if l.Nodes < 1 {
 		return UsageError{fmt.Sprintf("--nodes %d: a lab has at least one node", l.Nodes)}
+	}
+	if l.Roster < 0 {
+		return UsageError{fmt.Sprintf("--roster %d: a number of members, or 0 for the default", l.Roster)}
 	}
 	if err := l.checkHTTP(); err != nil {
 		return err
