@@ -147,7 +147,7 @@ func (a *nodeAPI) dht(ctx context.Context) (api.Dht, error) {
 	if err != nil {
 		return api.Dht{}, err
 	}
-	out := api.Dht{Replicas: t.Replicas(), Churn: apiChurn(t.Churn()), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}}
+	out := api.Dht{Replicas: t.Replicas(), Churn: apiChurn(t.Churn()), Rules: apiRules(t.Rules()), Records: kept.Records, Bytes: kept.Bytes, Locations: kept.Locations, Members: []api.DhtMember{}, Roster: t.Roster(), Lookups: t.Large()}
 	if out.Keepers, err = a.keepers(ctx); err != nil {
 		return api.Dht{}, err
 	}
@@ -273,21 +273,28 @@ func (a *nodeAPI) UpdateDht(ctx context.Context, r api.UpdateDhtRequestObject) (
 }
 
 // ListResponsible implements api.StrictServerInterface.
-func (a *nodeAPI) ListResponsible(_ context.Context, r api.ListResponsibleRequestObject) (api.ListResponsibleResponseObject, error) {
+func (a *nodeAPI) ListResponsible(ctx context.Context, r api.ListResponsibleRequestObject) (api.ListResponsibleResponseObject, error) {
 	key, err := dhtKey(r.Params.Key)
 	if err != nil {
 		return nil, err
 	}
+	ctx, leave, err := a.node.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	t := a.node.DHT()
-	keep := t.Responsible(key)
+	keep, err := t.Keepers(ctx, key)
+	if err != nil {
+		return nil, err
+	}
 	out := api.ResponsibleList{Key: hex.EncodeToString(key[:]), Items: []api.Responsible{}}
-	for _, m := range t.Nearest(key, dht.MaxReplicas) {
-		distance := m.Position.Distance(key)
-		out.Items = append(out.Items, api.Responsible{
-			Id: m.ID.String(), Name: m.Name, Position: hex.EncodeToString(m.Position[:]), Distance: hex.EncodeToString(distance[:]),
-			Alive: t.Alive(m.ID), Self: m.ID == a.node.ID(),
-			Keeps: slices.ContainsFunc(keep, func(k dht.Member) bool { return k.ID == m.ID }),
-		})
+	near := t.Nearest(key, dht.MaxReplicas)
+	if t.Large() {
+		near = keep // others are known by chance
+	}
+	for _, m := range near {
+		out.Items = append(out.Items, a.apiResponsible(t, m, key, slices.ContainsFunc(keep, func(k dht.Member) bool { return k.ID == m.ID })))
 	}
 	return api.ListResponsible200JSONResponse{Body: out}, nil
 }
@@ -413,8 +420,16 @@ func apiRecord(c dht.Copy, names map[p2p.ID]string, withValue bool) api.DhtRecor
 	return out
 }
 
+// counted is nil for none.
+func counted(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
 func apiTrace(t dht.Trace, names map[p2p.ID]string) api.DhtTrace {
-	out := api.DhtTrace{Rounds: t.Rounds, Messages: t.Messages, Bytes: t.Bytes, TookMs: milliseconds(t.Took), Steps: []api.DhtStep{}}
+	out := api.DhtTrace{Rounds: t.Rounds, Messages: t.Messages, Bytes: t.Bytes, Crowded: counted(t.Crowded), TookMs: milliseconds(t.Took), Steps: []api.DhtStep{}}
 	for _, s := range t.Steps {
 		out.Steps = append(out.Steps, api.DhtStep{
 			Operation: s.Operation, Number: int64(s.Number), Round: s.Round, From: s.From.String(), To: s.To.String(), ToName: known(names[s.To]),

@@ -13,10 +13,6 @@ import (
 // SendData implements api.StrictServerInterface.
 func (a *nodeAPI) SendData(ctx context.Context, r api.SendDataRequestObject) (api.SendDataResponseObject, error) {
 	b := *r.Body
-	to, err := a.recipient(b.To, b.Key)
-	if err != nil {
-		return nil, err
-	}
 	data, err := bytesOf(b.Data, b.DataBase64)
 	if err != nil {
 		return nil, err
@@ -26,6 +22,10 @@ func (a *nodeAPI) SendData(ctx context.Context, r api.SendDataRequestObject) (ap
 		return nil, err
 	}
 	defer leave()
+	to, err := a.recipient(ctx, b.To, b.Key)
+	if err != nil {
+		return nil, err
+	}
 	answer, err := a.node.Direct().Send(ctx, to.ID, valueOf(b.Port), data, time.Duration(valueOf(b.WaitS)*float64(time.Second)))
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (a *nodeAPI) SendData(ctx context.Context, r api.SendDataRequestObject) (ap
 }
 
 // recipient finds who is meant: a member, or whoever is nearest to a key and can be asked.
-func (a *nodeAPI) recipient(id, key *string) (dht.Member, error) {
+func (a *nodeAPI) recipient(ctx context.Context, id, key *string) (dht.Member, error) {
 	switch {
 	case (id == nil) == (key == nil):
 		return dht.Member{}, fmt.Errorf("%w: either to or key", errInvalid)
@@ -49,7 +49,10 @@ func (a *nodeAPI) recipient(id, key *string) (dht.Member, error) {
 	if err != nil {
 		return dht.Member{}, err
 	}
-	near := a.node.DHT().Responsible(k)
+	near, err := a.node.DHT().Keepers(ctx, k)
+	if err != nil {
+		return dht.Member{}, err
+	}
 	if len(near) == 0 {
 		return dht.Member{}, fmt.Errorf("key %.60q: %w", *key, dht.ErrNoReplica)
 	}

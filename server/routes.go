@@ -124,6 +124,8 @@ func routes() []route {
 		{method: get, path: "/api/dht", op: "getDht", access: safe, limit: short, strict: (*w).GetDht},
 		{method: patch, path: "/api/dht", op: "updateDht", access: changing, body: 64 * kib, limit: short, strict: (*w).UpdateDht},
 		{method: get, path: "/api/dht/responsible", op: "listResponsible", access: safe, limit: short, strict: (*w).ListResponsible},
+		{method: get, path: "/api/dht/lookup", op: "lookupKey", access: safe, limit: long, strict: (*w).LookupKey},
+		{method: get, path: "/api/dht/buckets", op: "listBuckets", access: safe, limit: short, strict: (*w).ListBuckets},
 		{method: get, path: "/api/dht/values", op: "getValues", access: safe, limit: long, strict: (*w).GetValues},
 		{method: post, path: "/api/dht/values", op: "putValue", access: changing, body: 256 * kib, limit: long, strict: (*w).PutValue},
 		{method: get, path: "/api/dht/refreshes", op: "listRefreshes", access: safe, limit: short, strict: (*w).ListRefreshes},

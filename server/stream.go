@@ -37,7 +37,7 @@ func (a *nodeAPI) openStream(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer done()
 	q := r.URL.Query()
-	to, err := a.recipient(given(q, "to"), given(q, "key"))
+	to, err := a.recipient(ctx, given(q, "to"), given(q, "key"))
 	if err != nil {
 		return err
 	}

@@ -1188,9 +1188,12 @@ type Dht struct {
 	Churn DhtChurn `json:"churn"`
 
 	// Keepers Who keeps the root of the directory of registers. A majority of them has to be on to make a new register; those that exist have their own
-	Keepers   DhtKeepers  `json:"keepers"`
-	Locations int         `json:"locations"`
-	Members   []DhtMember `json:"members"`
+	Keepers   DhtKeepers `json:"keepers"`
+	Locations int        `json:"locations"`
+
+	// Lookups It does so now
+	Lookups bool        `json:"lookups"`
+	Members []DhtMember `json:"members"`
 
 	// Memory What this node has promised as an acceptor of registers, and whether its state was put back to an earlier time, as a restored backup does
 	Memory DhtMemory `json:"memory"`
@@ -1199,8 +1202,47 @@ type Dht struct {
 	Records int `json:"records"`
 
 	// Replicas How many members keep each record
-	Replicas int      `json:"replicas"`
-	Rules    DhtRules `json:"rules"`
+	Replicas int `json:"replicas"`
+
+	// Roster In a network of more members this node finds by lookups who keeps a key; it reckons with all members in a smaller one
+	Roster int      `json:"roster"`
+	Rules  DhtRules `json:"rules"`
+}
+
+// DhtAsked A question of a lookup and what came of it
+type DhtAsked struct {
+	AtMs     float64 `json:"at_ms"`
+	BytesIn  int     `json:"bytes_in"`
+	BytesOut int     `json:"bytes_out"`
+
+	// Distance Of its position to the key: exclusive or, as 64 hexadecimal digits
+	Distance string `json:"distance"`
+
+	// Error Why it could not be asked
+	Error *string `json:"error,omitempty"`
+
+	// Hops Links that the question went over; 0: not known
+	Hops int    `json:"hops"`
+	Id   string `json:"id"`
+	Name string `json:"name"`
+
+	// Named IDs of the members that it named, nearest first
+	Named []string `json:"named"`
+
+	// NamedBy ID of the member that has named it first; absent: this node knew it
+	NamedBy     *string `json:"named_by,omitempty"`
+	NamedByName *string `json:"named_by_name,omitempty"`
+
+	// Round So many answers had to come one after the other; from 1
+	Round int `json:"round"`
+
+	// Strangers Whom it named that are no members, or not where it says
+	Strangers int     `json:"strangers"`
+	TookMs    float64 `json:"took_ms"`
+
+	// Via ID of the first member on the way; its own: there is a link
+	Via     *string `json:"via,omitempty"`
+	ViaName *string `json:"via_name,omitempty"`
 }
 
 // DhtBatch defines model for DhtBatch.
@@ -1216,6 +1258,32 @@ type DhtBatchResult struct {
 	Put    []DhtItemStored `json:"put"`
 	Remove []DhtItemStored `json:"remove"`
 	Trace  DhtTrace        `json:"trace"`
+}
+
+// DhtBucket defines model for DhtBucket.
+type DhtBucket struct {
+	// Bits So many bits of the positions are this node's, and the next one is not
+	Bits    int          `json:"bits"`
+	Members []DhtContact `json:"members"`
+}
+
+// DhtBuckets defines model for DhtBuckets.
+type DhtBuckets struct {
+	Items []DhtBucket `json:"items"`
+
+	// K How many a bucket holds
+	K int `json:"k"`
+
+	// Known Members in the buckets
+	Known   int  `json:"known"`
+	Lookups bool `json:"lookups"`
+
+	// Position This node's, 64 hexadecimal digits
+	Position string `json:"position"`
+	Roster   int    `json:"roster"`
+
+	// Size How many members there are, about, by how near the nearest are
+	Size int `json:"size"`
 }
 
 // DhtChange defines model for DhtChange.
@@ -1262,6 +1330,19 @@ type DhtChurn struct {
 
 	// Running Departures in the running interval, so far
 	Running int `json:"running"`
+}
+
+// DhtContact defines model for DhtContact.
+type DhtContact struct {
+	Id string `json:"id"`
+
+	// Linked There is a link to it
+	Linked   bool   `json:"linked"`
+	Name     string `json:"name"`
+	Position string `json:"position"`
+
+	// Sibling It is one of the twelve that are nearest to this node
+	Sibling bool `json:"sibling"`
 }
 
 // DhtFound defines model for DhtFound.
@@ -1319,6 +1400,49 @@ type DhtKept struct {
 	// Rank Which of the nearest members this node is, from 1
 	Rank   int       `json:"rank"`
 	Record DhtRecord `json:"record"`
+}
+
+// DhtLookup defines model for DhtLookup.
+type DhtLookup struct {
+	// Asked In the order in which the answers came
+	Asked []DhtAsked `json:"asked"`
+
+	// Chance How probable it is that members are as near to the key as those that were found
+	Chance float64 `json:"chance"`
+
+	// Crowded So improbable that somebody seems to sit around the key
+	Crowded bool `json:"crowded"`
+
+	// Items The nearest that answered, and this node
+	Items []Responsible `json:"items"`
+
+	// Key 64 hexadecimal digits
+	Key string `json:"key"`
+
+	// Known Members of whom this node asks the way
+	Known int `json:"known"`
+
+	// Lookups Puts and gets of this node ask the way, too; false: it knows all members
+	Lookups bool `json:"lookups"`
+
+	// RegionBits Who shares so many bits with the key is as near to it as keepers are
+	RegionBits int `json:"region_bits"`
+
+	// Replicas How many members keep each record
+	Replicas int `json:"replicas"`
+
+	// Roster With more members than that they do
+	Roster int `json:"roster"`
+
+	// Rounds Answers that had to come one after the other
+	Rounds int `json:"rounds"`
+
+	// Size How many members there are, about, by how near the nearest are
+	Size   int     `json:"size"`
+	TookMs float64 `json:"took_ms"`
+
+	// WholeBits All members that share so many bits with the key are among the items; absent: that is not known
+	WholeBits *int `json:"whole_bits,omitempty"`
 }
 
 // DhtMember defines model for DhtMember.
@@ -1638,6 +1762,9 @@ type DhtStored struct {
 // DhtTrace defines model for DhtTrace.
 type DhtTrace struct {
 	Bytes int `json:"bytes"`
+
+	// Crowded Keys around which members sit nearer than chance would have them: all of the region was asked
+	Crowded *int `json:"crowded,omitempty"`
 
 	// Messages Requests to other members
 	Messages int       `json:"messages"`
@@ -3414,6 +3541,11 @@ type HandshakeID = string
 // MemberID defines model for MemberID.
 type MemberID = string
 
+// LookupKeyParams defines parameters for LookupKey.
+type LookupKeyParams struct {
+	Key DhtKey `form:"key" json:"key"`
+}
+
 // ListRecordsParams defines parameters for ListRecords.
 type ListRecordsParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -3814,12 +3946,18 @@ type ServerInterface interface {
 	// BatchDht Put, get and remove many at once
 	// (POST /api/dht/batch)
 	BatchDht(ctx echo.Context) error
+	// ListBuckets The members that this node asks the way of, by how many bits of their positions are its own (k-buckets)
+	// (GET /api/dht/buckets)
+	ListBuckets(ctx echo.Context) error
 	// ListInbox Messages that wait here for an answer
 	// (GET /api/dht/inbox)
 	ListInbox(ctx echo.Context) error
 	// ReplyData Answer a message that waits
 	// (POST /api/dht/inbox/{n})
 	ReplyData(ctx echo.Context, n int64) error
+	// LookupKey Ask the way to a key, and tell of each question
+	// (GET /api/dht/lookup)
+	LookupKey(ctx echo.Context, params LookupKeyParams) error
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx echo.Context, params ListRecordsParams) error
@@ -4055,6 +4193,15 @@ func (w *ServerInterfaceWrapper) BatchDht(ctx echo.Context) error {
 	return err
 }
 
+// ListBuckets converts echo context to params.
+func (w *ServerInterfaceWrapper) ListBuckets(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListBuckets(ctx)
+	return err
+}
+
 // ListInbox converts echo context to params.
 func (w *ServerInterfaceWrapper) ListInbox(ctx echo.Context) error {
 	var err error
@@ -4077,6 +4224,24 @@ func (w *ServerInterfaceWrapper) ReplyData(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReplyData(ctx, n)
+	return err
+}
+
+// LookupKey converts echo context to params.
+func (w *ServerInterfaceWrapper) LookupKey(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params LookupKeyParams
+	// ------------- Required query parameter "key" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "key", ctx.QueryParams(), &params.Key, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter key: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LookupKey(ctx, params)
 	return err
 }
 
@@ -5383,6 +5548,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/dht", wrapper.GetDht, options.OperationMiddlewares["getDht"]...)
 	router.PATCH(options.BaseURL+"/api/dht", wrapper.UpdateDht, options.OperationMiddlewares["updateDht"]...)
 	router.GET(options.BaseURL+"/api/dht/responsible", wrapper.ListResponsible, options.OperationMiddlewares["listResponsible"]...)
+	router.GET(options.BaseURL+"/api/dht/lookup", wrapper.LookupKey, options.OperationMiddlewares["lookupKey"]...)
+	router.GET(options.BaseURL+"/api/dht/buckets", wrapper.ListBuckets, options.OperationMiddlewares["listBuckets"]...)
 	router.GET(options.BaseURL+"/api/dht/values", wrapper.GetValues, options.OperationMiddlewares["getValues"]...)
 	router.POST(options.BaseURL+"/api/dht/values", wrapper.PutValue, options.OperationMiddlewares["putValue"]...)
 	router.GET(options.BaseURL+"/api/dht/refreshes", wrapper.ListRefreshes, options.OperationMiddlewares["listRefreshes"]...)
@@ -5542,6 +5709,54 @@ func (response BatchDhtdefaultApplicationProblemPlusJSONResponse) VisitBatchDhtR
 	return err
 }
 
+type ListBucketsRequestObject struct {
+}
+
+type ListBucketsResponseObject interface {
+	VisitListBucketsResponse(w http.ResponseWriter) error
+}
+
+type ListBuckets200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListBuckets200JSONResponse struct {
+	Body    DhtBuckets
+	Headers ListBuckets200ResponseHeaders
+}
+
+func (response ListBuckets200JSONResponse) VisitListBucketsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBucketsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListBucketsdefaultApplicationProblemPlusJSONResponse) VisitListBucketsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListInboxRequestObject struct {
 }
 
@@ -5613,6 +5828,45 @@ type ReplyDatadefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReplyDatadefaultApplicationProblemPlusJSONResponse) VisitReplyDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupKeyRequestObject struct {
+	Params LookupKeyParams
+}
+
+type LookupKeyResponseObject interface {
+	VisitLookupKeyResponse(w http.ResponseWriter) error
+}
+
+type LookupKey200JSONResponse DhtLookup
+
+func (response LookupKey200JSONResponse) VisitLookupKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type LookupKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response LookupKeydefaultApplicationProblemPlusJSONResponse) VisitLookupKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8404,12 +8658,18 @@ type StrictServerInterface interface {
 	// BatchDht Put, get and remove many at once
 	// (POST /api/dht/batch)
 	BatchDht(ctx context.Context, request BatchDhtRequestObject) (BatchDhtResponseObject, error)
+	// ListBuckets The members that this node asks the way of, by how many bits of their positions are its own (k-buckets)
+	// (GET /api/dht/buckets)
+	ListBuckets(ctx context.Context, request ListBucketsRequestObject) (ListBucketsResponseObject, error)
 	// ListInbox Messages that wait here for an answer
 	// (GET /api/dht/inbox)
 	ListInbox(ctx context.Context, request ListInboxRequestObject) (ListInboxResponseObject, error)
 	// ReplyData Answer a message that waits
 	// (POST /api/dht/inbox/{n})
 	ReplyData(ctx context.Context, request ReplyDataRequestObject) (ReplyDataResponseObject, error)
+	// LookupKey Ask the way to a key, and tell of each question
+	// (GET /api/dht/lookup)
+	LookupKey(ctx context.Context, request LookupKeyRequestObject) (LookupKeyResponseObject, error)
 	// ListRecords What this node keeps, in the order of keys
 	// (GET /api/dht/records)
 	ListRecords(ctx context.Context, request ListRecordsRequestObject) (ListRecordsResponseObject, error)
@@ -8740,6 +9000,29 @@ func (sh *strictHandler) BatchDht(ctx echo.Context) error {
 	return nil
 }
 
+// ListBuckets operation middleware
+func (sh *strictHandler) ListBuckets(ctx echo.Context) error {
+	var request ListBucketsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBuckets(ctx.Request().Context(), request.(ListBucketsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBuckets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBucketsResponseObject); ok {
+		return validResponse.VisitListBucketsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListInbox operation middleware
 func (sh *strictHandler) ListInbox(ctx echo.Context) error {
 	var request ListInboxRequestObject
@@ -8805,6 +9088,31 @@ func (sh *strictHandler) ReplyData(ctx echo.Context, n int64) error {
 		return err
 	} else if validResponse, ok := response.(ReplyDataResponseObject); ok {
 		return validResponse.VisitReplyDataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// LookupKey operation middleware
+func (sh *strictHandler) LookupKey(ctx echo.Context, params LookupKeyParams) error {
+	var request LookupKeyRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.LookupKey(ctx.Request().Context(), request.(LookupKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "LookupKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(LookupKeyResponseObject); ok {
+		return validResponse.VisitLookupKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -28,6 +28,8 @@ type dhtCmd struct {
 	Versions    dhtVersionsCmd    `cmd:"" help:"Show the versions of a value, and which replaces which."`
 	Cas         dhtCasCmd         `cmd:"" help:"Read or change a register, on which all members agree (compare and swap)."`
 	Responsible dhtResponsibleCmd `cmd:"" aliases:"who" help:"Show which members keep a key."`
+	Lookup      dhtLookupCmd      `cmd:"" help:"Ask the way to a key, and show who was asked and what it said."`
+	Buckets     dhtBucketsCmd     `cmd:"" help:"Show the members that this node asks the way of, by how near they are."`
 	Status      dhtStatusCmd      `cmd:"" help:"Show what this node keeps, the rules and the members."`
 	Records     dhtRecordsCmd     `cmd:"" help:"List the records that this node keeps."`
 	Set         dhtSetCmd         `cmd:"" help:"Change the number of copies, or the rules of protection."`

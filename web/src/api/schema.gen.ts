@@ -809,6 +809,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dht/lookup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ask the way to a key, and tell of each question
+         * @description What a node does that does not know all members: it asks those that it knows for members nearer to the key, and those that they name, until nobody nearer is left, over the links that there are. It is done in any network; what else a node does asks the way only where lookups is true.
+         */
+        get: operations["lookupKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dht/buckets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The members that this node asks the way of, by how many bits of their positions are its own (k-buckets) */
+        get: operations["listBuckets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dht/values": {
         parameters: {
             query?: never;
@@ -1619,6 +1656,10 @@ export interface components {
             by_name?: string;
         };
         Dht: {
+            /** @description In a network of more members this node finds by lookups who keeps a key; it reckons with all members in a smaller one */
+            roster: number;
+            /** @description It does so now */
+            lookups: boolean;
             /** @description How many members keep each record */
             replicas: number;
             churn: components["schemas"]["DhtChurn"];
@@ -1657,6 +1698,95 @@ export interface components {
             /** @description 64 hexadecimal digits */
             key: string;
             items: components["schemas"]["Responsible"][];
+        };
+        DhtLookup: {
+            /** @description 64 hexadecimal digits */
+            key: string;
+            /** @description Puts and gets of this node ask the way, too; false: it knows all members */
+            lookups: boolean;
+            /** @description With more members than that they do */
+            roster: number;
+            /** @description How many members there are, about, by how near the nearest are */
+            size: number;
+            /** @description Members of whom this node asks the way */
+            known: number;
+            /** @description How many members keep each record */
+            replicas: number;
+            /** @description Answers that had to come one after the other */
+            rounds: number;
+            /** Format: double */
+            took_ms: number;
+            /** @description All members that share so many bits with the key are among the items; absent: that is not known */
+            whole_bits?: number;
+            /** @description Who shares so many bits with the key is as near to it as keepers are */
+            region_bits: number;
+            /**
+             * Format: double
+             * @description How probable it is that members are as near to the key as those that were found
+             */
+            chance: number;
+            /** @description So improbable that somebody seems to sit around the key */
+            crowded: boolean;
+            /** @description In the order in which the answers came */
+            asked: components["schemas"]["DhtAsked"][];
+            /** @description The nearest that answered, and this node */
+            items: components["schemas"]["Responsible"][];
+        };
+        /** @description A question of a lookup and what came of it */
+        DhtAsked: {
+            id: string;
+            name: string;
+            /** @description Of its position to the key: exclusive or, as 64 hexadecimal digits */
+            distance: string;
+            /** @description ID of the member that has named it first; absent: this node knew it */
+            named_by?: string;
+            named_by_name?: string;
+            /** @description So many answers had to come one after the other; from 1 */
+            round: number;
+            /** @description ID of the first member on the way; its own: there is a link */
+            via?: string;
+            via_name?: string;
+            /** @description Links that the question went over; 0: not known */
+            hops: number;
+            /** Format: double */
+            at_ms: number;
+            /** Format: double */
+            took_ms: number;
+            bytes_out: number;
+            bytes_in: number;
+            /** @description IDs of the members that it named, nearest first */
+            named: string[];
+            /** @description Whom it named that are no members, or not where it says */
+            strangers: number;
+            /** @description Why it could not be asked */
+            error?: string;
+        };
+        DhtBuckets: {
+            /** @description This node's, 64 hexadecimal digits */
+            position: string;
+            lookups: boolean;
+            roster: number;
+            /** @description How many members there are, about, by how near the nearest are */
+            size: number;
+            /** @description Members in the buckets */
+            known: number;
+            /** @description How many a bucket holds */
+            k: number;
+            items: components["schemas"]["DhtBucket"][];
+        };
+        DhtBucket: {
+            /** @description So many bits of the positions are this node's, and the next one is not */
+            bits: number;
+            members: components["schemas"]["DhtContact"][];
+        };
+        DhtContact: {
+            id: string;
+            name: string;
+            position: string;
+            /** @description There is a link to it */
+            linked: boolean;
+            /** @description It is one of the twelve that are nearest to this node */
+            sibling: boolean;
         };
         DhtProtect: ("domain" | "entry")[];
         /** @enum {string} */
@@ -1736,6 +1866,8 @@ export interface components {
             /** @description Requests to other members */
             messages: number;
             bytes: number;
+            /** @description Keys around which members sit nearer than chance would have them: all of the region was asked */
+            crowded?: number;
             /** Format: double */
             took_ms: number;
             steps: components["schemas"]["DhtStep"][];
@@ -4578,6 +4710,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResponsibleList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    lookupKey: {
+        parameters: {
+            query: {
+                /** @example greeting */
+                key: components["parameters"]["DhtKey"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who was asked and what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtLookup"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listBuckets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The buckets, the farthest first */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DhtBuckets"];
                 };
             };
             default: components["responses"]["Problem"];
