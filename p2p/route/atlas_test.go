@@ -176,3 +176,10 @@ func TestContactsSmall(t *testing.T) {
 		t.Errorf("a link has ended: %v", got)
 	}
 }
+
+// Nobody is not there by a strange chance.
+func TestChanceOfNobody(t *testing.T) {
+	if got := Chance(1000, p2p.Key{}, nil); got != 1 {
+		t.Errorf("%v", got)
+	}
+}

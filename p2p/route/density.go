@@ -53,6 +53,9 @@ func Chance(n float64, key p2p.Key, found []Member) float64 {
 		// The number of members within a distance is Poisson distributed, for large n.
 		least = min(least, atLeast(i+1, n*far(key, m.Position)))
 	}
+	if len(found) == 0 {
+		return 1
+	}
 	// As many distances were looked at (Bonferroni).
 	return min(1, least*float64(len(found)))
 }
