@@ -100,6 +100,27 @@ test("what one computer puts another one gets, and both show what it took", asyn
   await expect(page.getByRole("main")).toContainText("Nothing is there.");
 });
 
+test("the way to a key is shown, and whom a computer asks for it", async ({ trio, page }) => {
+  const [alice, bob, chiara] = await trio();
+  await Promise.all([alice, bob, chiara].map((n) => seen(n, 3)));
+  await page.goto(`${alice.url}/#/dht`);
+  const way = page.getByRole("region", { name: "The way to a key" });
+  await expect(way).toContainText("Type a key above first.");
+  await choose(page, "Get", "greeting");
+  await way.getByRole("button", { name: "Ask the way" }).click();
+  await expect(way).toContainText("2 questions in 1 round");
+  await expect(way).toContainText("It is short: this computer has a link to everybody that is near the key.");
+  await expect(way).toContainText("In a network of up to 2,000 members this computer knows all, and need not ask who keeps a key.");
+  await expect(way.getByRole("table").getByRole("row").filter({ hasText: "its link" })).toHaveCount(2);
+  await expect(way.getByRole("img")).toBeVisible();
+  await expect(way).toContainText(/Nearest: .*\(keeps it\)/);
+  const buckets = page.getByRole("region", { name: "Whom this computer asks the way" });
+  await expect(buckets).toContainText(/2 members in [12] buckets?/);
+  await expect(buckets).toContainText("this computer");
+  await buckets.getByRole("button", { name: "bob" }).click();
+  await expect(buckets.getByRole("button", { name: "bob" })).toHaveAttribute("aria-pressed", "true");
+});
+
 test("values and names of others are text, whatever is in them", async ({ trio, page }) => {
   const [alice, bob] = await trio();
   await bob.call("POST", "/api/dht/values", { key: "evil", value: "<img src=x onerror=alert(1)><b>bold</b>\u202e", add: true });

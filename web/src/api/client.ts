@@ -201,6 +201,9 @@ export class Api {
   changeDht = (body: Schemas['DhtChange']) => unwrap(this.#client.PATCH('/api/dht', { body }));
   responsible = (key: string, signal?: AbortSignal) =>
     unwrap(this.#client.GET('/api/dht/responsible', { params: { query: { key } }, signal }));
+  lookup = (key: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/dht/lookup', { params: { query: { key } }, signal }));
+  buckets = () => unwrap(this.#client.GET('/api/dht/buckets'));
   values = (query: GetValues, signal?: AbortSignal) =>
     unwrap(this.#client.GET('/api/dht/values', { params: { query }, signal }));
   putValue = (body: Schemas['DhtPut']) => unwrap(this.#client.POST('/api/dht/values', { body }));

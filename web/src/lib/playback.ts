@@ -109,12 +109,14 @@ export function told(steps: readonly DhtStep[], at: number, nameOf: (id: string)
       ? 'No message was needed.'
       : `${plural(steps.length, 'step')} in ${plural(rounds(steps), 'round')}. Messages of one round travel at the same time.`;
   }
+  const looks = now.proto === 'find/1';
   const what = verbs[now.operation] ?? `is sent ${now.operation} of`;
   const size = own(now)
     ? 'no message'
     : `${bytes(now.bytes_out)} there, ${bytes(now.bytes_in)} back, ${millis(now.took_ms)}`;
   const who = own(now) ? `${nameOf(now.to)} (this computer itself)` : nameOf(now.to);
   const came = now.failed ? `It failed: ${now.outcome}` : `Answer: ${now.outcome}`;
+  if (looks) return `Round ${count(now.round)}: ${who} is asked who is nearer (${size}). ${came}.`;
   return `Round ${count(now.round)}: ${who} ${what} ${now.items === 1 ? 'one' : count(now.items)} (${size}). ${came}.`;
 }
 

@@ -198,6 +198,16 @@ const writers: Record<string, Writer> = {
         ),
   'dht.step': (e, _, by) => {
     const tone = e.data['failed'] === true ? 'warn' : 'plain';
+    if (text(e, 'proto') === 'find/1') {
+      return said(
+        tone,
+        'table',
+        `Table, ${text(e, 'operation')}: asked `,
+        member(text(e, 'to'), by),
+        ' the way',
+        ...answer(e),
+      );
+    }
     return said(
       tone,
       'table',
@@ -206,6 +216,12 @@ const writers: Record<string, Writer> = {
       ...answer(e),
     );
   },
+  'dht.crowded': e =>
+    said(
+      'warn',
+      'table',
+      `Members sit nearer to the key ${text(e, 'key').slice(0, 8)}… than chance would have them. All around it were asked.`,
+    ),
   'dht.stored': (e, _, by) =>
     said(
       'good',
