@@ -79,9 +79,10 @@ func apiAsked(q routing.Asked, key p2p.Key, names map[p2p.ID]string) api.DhtAske
 func (a *nodeAPI) ListBuckets(context.Context, api.ListBucketsRequestObject) (api.ListBucketsResponseObject, error) {
 	t := a.node.DHT()
 	contacts := t.Contacts()
+	size, _ := contacts.Size()
 	self, _ := a.node.Member(a.node.ID())
 	out := api.DhtBuckets{
-		Position: hex.EncodeToString(self.Key[:]), Lookups: t.Large(), Roster: t.Roster(), Size: int(math.Round(contacts.Size())), K: routing.K, Items: []api.DhtBucket{},
+		Position: hex.EncodeToString(self.Key[:]), Lookups: t.Large(), Roster: t.Roster(), Size: int(math.Round(size)), K: routing.K, Items: []api.DhtBucket{},
 	}
 	names := a.memberNames()
 	siblings := contacts.Siblings()

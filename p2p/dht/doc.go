@@ -10,6 +10,9 @@
 // adds to a set (Add). VPut: a new version beside the old ones, and forks can be
 // seen (vDHT). Cas: one value that all agree upon (package paxos).
 //
+// Up to some thousands of members each knows all of them, and who keeps a location. In larger
+// networks it is looked up (find.go).
+//
 // How it is made: what a node does with a record that comes is decided by a Cell,
 // without disk, network and clock. A Store keeps cells. A Table asks those who
 // keep a location, many locations in one message to each, and answers others.

@@ -91,8 +91,10 @@ func (t *Table) survey(ctx context.Context, op *operation, locations []p2p.Key, 
 	if _, err := t.o.Contacts.Survey(ctx, locations, o, op.looked); err != nil {
 		return v, err
 	}
-	size := t.o.Contacts.Size()
-	v.bits, v.each = route.Region(size, o.N), t.o.Open()
+	size, known := t.o.Contacts.Size()
+	if v.each = t.o.Open(); known {
+		v.bits = route.Region(size, o.N)
+	}
 	seen, looked := map[route.Part]bool{}, map[p2p.Key]bool{}
 	chances := map[p2p.Key]float64{}
 	for _, l := range locations {
@@ -106,7 +108,7 @@ func (t *Table) survey(ctx context.Context, op *operation, locations []p2p.Key, 
 			v.parts = append(v.parts, part)
 			t.join(&v, members)
 		}
-		if chance := chanceOf(size, l, members); chance < crowded {
+		if chance := chanceOf(size, l, members); known && chance < crowded {
 			chances[l], v.wide[l] = chance, true
 		} else if v.each {
 			chances[l] = 1
@@ -202,7 +204,8 @@ func (t *Table) mayKeep(v view, location p2p.Key, n int) bool {
 	if !ok {
 		return false
 	}
-	if self.Position.CommonPrefixLen(location) >= route.Region(t.o.Contacts.Size(), region*n) {
+	size, known := t.o.Contacts.Size()
+	if !known || self.Position.CommonPrefixLen(location) >= route.Region(size, region*n) {
 		return true
 	}
 	// One location in some thousands has so few members around it.
@@ -261,11 +264,14 @@ func (t *Table) Lookup(ctx context.Context, key p2p.Key) (Located, error) {
 	v := t.newView()
 	t.join(&v, f.Members)
 	l.Members = nearest(v.members, key, len(v.members), nil)
-	l.Size, l.Bits, l.Rounds = t.o.Contacts.Size(), f.Bits, f.Rounds
+	size, known := t.o.Contacts.Size()
+	l.Size, l.Bits, l.Rounds = size, f.Bits, f.Rounds
 	if err != nil { // nobody is there but this node
 		l.Bits = 8*len(key) + 1
 	}
-	l.Region, l.Chance = route.Region(l.Size, n), chanceOf(l.Size, key, f.Members)
+	if known {
+		l.Region, l.Chance = route.Region(l.Size, n), chanceOf(l.Size, key, f.Members)
+	}
 	v.bits, v.each, v.parts = l.Region, t.o.Open() && t.Large(), nil
 	v.wide[key] = l.Crowded() && t.Large()
 	l.Keep = min(v.want(key, n), len(l.Members))

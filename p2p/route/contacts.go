@@ -52,7 +52,8 @@ type Contacts struct {
 	o ContactsOptions
 	r *Router
 
-	moved atomic.Bool // links came or went
+	moved atomic.Bool   // links came or went
+	turn  chan struct{} // has one that who looks around takes
 
 	mu     sync.Mutex // guards all following fields
 	table  *Table     // nil: this node is no member
@@ -71,8 +72,9 @@ func NewContacts(o ContactsOptions) *Contacts {
 	if o.Open == nil {
 		o.Open = func() bool { return false }
 	}
-	c := &Contacts{o: o, r: o.Router, doubts: map[p2p.ID][]Member{}}
+	c := &Contacts{o: o, r: o.Router, doubts: map[p2p.ID][]Member{}, turn: make(chan struct{}, 1)}
 	c.moved.Store(true)
+	c.turn <- struct{}{}
 	return c
 }
 
@@ -211,19 +213,21 @@ func (c *Contacts) Buckets() [][]Member {
 
 // Size returns how many members the network has, about, this one included: from how near those
 // are that are nearest to this node, and to keys that it has chosen itself. Of several such
-// estimates the median counts, so that nobody changes it by sitting around one of them.
-func (c *Contacts) Size() float64 {
+// estimates the median counts, so that nobody changes it by sitting around one of them. It is
+// not known before this node has looked around: it may have been told of far members only.
+func (c *Contacts) Size() (n float64, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.sync() {
-		return 1
+		return 1, false
 	}
+	known = !c.large || len(c.sizes) > 0
 	if len(c.table.siblings) < Siblings {
-		return float64(1 + len(c.table.siblings))
+		return float64(1 + len(c.table.siblings)), known
 	}
 	all := append(slices.Clone(c.sizes), Estimate(c.table.self.Position, c.table.siblings))
 	slices.Sort(all)
-	return 1 + all[len(all)/2]
+	return 1 + all[len(all)/2], known
 }
 
 // At returns the part of the key space that answers for a key, with at least n members, and
@@ -304,6 +308,12 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 		_, _, ok := c.At(k, o.N, o.Age)
 		return ok
 	})
+	if len(keys) > 0 {
+		c.look(ctx, func() bool { // before anything depends on it
+			_, known := c.Size()
+			return !known
+		})
+	}
 	for atOnce := 1; ; atOnce = min(2*atOnce, lookupsAt) { // the first one may find all there is
 		some := min(len(keys), atOnce, o.Lookups)
 		if some == 0 {
@@ -352,12 +362,25 @@ func (c *Contacts) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 			if c.o.Large() {
-				c.refresh(ctx)
+				c.look(ctx, func() bool { return true })
 			}
 			timer.Reset(refreshEvery - rand.N(refreshEvery/4))
 		case <-tick.C:
 			c.settle(ctx)
 		}
+	}
+}
+
+// look looks around if it is due, when nobody else does.
+func (c *Contacts) look(ctx context.Context, due func() bool) {
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { c.turn <- struct{}{} }()
+	if due() {
+		c.refresh(ctx)
 	}
 }
 

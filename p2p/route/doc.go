@@ -9,7 +9,10 @@
 // and Mazières 2002). The member signs its answer, and both are sealed for their reader: those in
 // between can drop them, and can neither read nor change them.
 //
+// Where nobody knows everybody, a node finds who is near to a key by asking those it knows for
+// nearer ones ([Router.Find]), and remembers what it finds ([Contacts]).
+//
 // What is decided is decided without goroutines, networks and clocks: which links to
-// keep ([Want]), who is near ([Table]), whom to ask next ([Lookup]), and whether a
+// keep ([Want]), who is near ([Table]), whom to ask next ([Lookup]), what was found ([Atlas]), and whether a
 // request was served before (guard.go). The Router is the shell around that.
 package route
