@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -18,7 +19,11 @@ type Found struct {
 	// a name those that no other replica knows to be replaced.
 	Records  []Copy
 	Replicas []Answered // that were asked, nearest first
-	More     bool       // there are more than a replica returns at once: ask from the last one on
+	More     bool       // there are more than a replica returns at once: ask from Until on
+	// Until is the content, the last one in the query's order, up to which all is known that
+	// those who were asked have; nil where there is no more, or not even one was returned. It
+	// is not always that of a record: what was removed has no record here.
+	Until *p2p.Key
 	Count    int        // of values at the replica that has the most, where the query asks for no more
 	// Summary is a filter of all contents that a replica has, where the query asks for that.
 	Summary bloom.Filter
@@ -81,7 +86,7 @@ type getting struct {
 	order  []p2p.ID
 	copies map[p2p.ID][]copied // by who returned them
 	behind []Record            // headers that were not checked
-	more   bool
+	cut    map[p2p.ID]bool // who has more
 	count  int
 
 	summary bloom.Filter
@@ -94,7 +99,7 @@ func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOpt
 		if err := q.check(); err != nil {
 			return nil, op.end(), fmt.Errorf("dht: %s: %w", name, err)
 		}
-		all[i] = &getting{query: q, asked: map[p2p.ID]*Answered{}, copies: map[p2p.ID][]copied{}}
+		all[i] = &getting{query: q, asked: map[p2p.ID]*Answered{}, copies: map[p2p.ID][]copied{}, cut: map[p2p.ID]bool{}}
 	}
 	want := t.Replicas()
 	locations := make([]p2p.Key, len(queries))
@@ -204,7 +209,9 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 		a.Status, a.Records = h.got.status, len(h.got.copies)
 		h.of.copies[h.to] = h.got.copies
 		h.of.behind = append(h.of.behind, h.got.behind...)
-		h.of.more = h.of.more || h.got.more
+		if h.got.more {
+			h.of.cut[h.to] = true
+		}
 		h.of.count = max(h.of.count, h.got.count)
 		h.of.summary = bloom.Join(h.of.summary, h.got.summary)
 	}
@@ -369,7 +376,7 @@ func (q Query) asksFor(r Record) bool {
 
 // merge makes one answer of all.
 func (g *getting) merge(o ReadOptions, check *Checker) Found {
-	f := Found{Query: g.query, More: g.more, Count: g.count, Summary: g.summary}
+	f := Found{Query: g.query, More: len(g.cut) > 0, Until: g.until(), Count: g.count, Summary: g.summary}
 	for _, id := range g.order {
 		f.Replicas = append(f.Replicas, *g.asked[id])
 	}
@@ -412,6 +419,9 @@ func (g *getting) merge(o ReadOptions, check *Checker) Found {
 		if best.Kind == KindTombstone && !g.query.Tombstones || !g.query.Versions && replaced[address] {
 			continue
 		}
+		if f.Until != nil && g.query.before(*f.Until, address.Content) {
+			continue // another replica may have something before that
+		}
 		best.Left = time.Duration(best.left) * time.Millisecond
 		f.Records = append(f.Records, best.Copy)
 	}
@@ -423,8 +433,32 @@ func (g *getting) merge(o ReadOptions, check *Checker) Found {
 	})
 	if limit := g.query.limit(); len(f.Records) > limit {
 		f.Records, f.More = f.Records[:limit], true
+		f.Until = &f.Records[limit-1].Content
 	}
 	return f
+}
+
+// until returns the content up to which nobody has more than was returned.
+func (g *getting) until() *p2p.Key {
+	var out *p2p.Key
+	for id := range g.cut {
+		n := len(g.copies[id])
+		if n == 0 {
+			continue
+		}
+		if last := &g.copies[id][n-1].Record.Content; out == nil || g.query.before(*last, *out) {
+			out = last
+		}
+	}
+	return out
+}
+
+// before reports whether one content comes before another one in the query's order.
+func (q Query) before(a, b p2p.Key) bool {
+	if q.Descending {
+		a, b = b, a
+	}
+	return a.Compare(b) < 0
 }
 
 // preferred reports whether a is to be believed rather than b, which is at the same address.
@@ -466,7 +500,7 @@ func (g *getting) replaced(holds func(Address) (Header, bool), found []Address, 
 func (t *Table) mend(all []*getting, found []Found) {
 	missing := map[p2p.ID][]Write{}
 	for i, g := range all {
-		if g.query.Bare || g.query.Count || g.query.Summary > 0 || g.more {
+		if g.query.Bare || g.query.Count || g.query.Summary > 0 || len(g.cut) > 0 {
 			continue
 		}
 		for _, c := range found[i].Records {
@@ -518,8 +552,10 @@ func (t *Table) MultiRemove(ctx context.Context, queries []Query) ([]Copy, []Put
 func (t *Table) RemoveUnchanged(ctx context.Context, records []Header) ([]PutResult, Trace, error) {
 	puts := make([]Put, len(records))
 	for i, h := range records {
-		// Of equal sequence numbers a tombstone holds, and anything newer has a larger one.
-		puts[i] = Put{Address: h.Address, TTL: TombstoneTTL, tombstone: true, exactly: h.Seq}
+		// Of equal sequence numbers a tombstone holds, and anything newer has a larger one. Its
+		// time is counted from when the record was written.
+		age := time.Duration(max(t.o.Now().UnixMicro()-int64(min(h.Seq, math.MaxInt64)), 0)) * time.Microsecond
+		puts[i] = Put{Address: h.Address, TTL: TombstoneTTL + age, tombstone: true, exactly: h.Seq}
 	}
 	return t.put(ctx, "remove", puts)
 }
