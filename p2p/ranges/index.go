@@ -71,6 +71,7 @@ type state struct {
 	// full: it has refused entries. That stays true long enough, since a mark that is taken
 	// away leaves nothing below that is not above too.
 	full   bool
+	told   time.Time // when that was heard
 	marked time.Time // when its mark was written last, at least; zero: not known
 }
 
@@ -113,7 +114,11 @@ func (x *Index) markAt(at, full Segment) dht.Address {
 func (x *Index) get(s Segment) state {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.known[s]
+	st := x.known[s]
+	if st.full && x.o.Now().Sub(st.told) >= hintTTL {
+		st.full = false // somebody may have said so who was wrong
+	}
+	return st
 }
 
 // change changes what is known of a segment.
@@ -160,7 +165,7 @@ func (x *Index) learn(s Segment, found ...dht.Found) (own dht.Copy, full bool, b
 			}
 			age := dht.MaxTTL - c.Left
 			x.change(u, func(st *state) {
-				st.full = true
+				st.full, st.told = true, now
 				if u == s {
 					st.marked = now.Add(-age)
 				}

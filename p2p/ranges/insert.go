@@ -211,7 +211,7 @@ func (p *planning) queries(ask []Segment) []dht.Query {
 	for _, s := range ask {
 		location := p.x.Location(s)
 		which := dht.Query{Location: location, Domain: entries, Bare: true}
-		if some := places[s]; len(some) > 2*p.x.o.Capacity {
+		if some := places[s]; len(some) > min(2*p.x.o.Capacity, dht.MaxContents) {
 			which.Limit = min(2*p.x.o.Capacity, dht.MaxResults) // it has not all of them
 		} else {
 			slices.SortFunc(some, Place.Compare)
@@ -230,7 +230,7 @@ func (p *planning) take(ask []Segment, found []dht.Found) {
 	for i, s := range ask {
 		p.heard[s] = true
 		_, full, _ := p.x.learn(s, found[3*i+2])
-		p.x.change(s, func(st *state) { st.read, st.count, st.full = now, found[3*i].Count, full })
+		p.x.change(s, func(st *state) { st.read, st.count, st.full, st.told = now, found[3*i].Count, full, now })
 		p.have[s] = map[Place]bool{}
 		for _, c := range found[3*i+1].Records {
 			p.have[s][c.Content] = true
@@ -311,7 +311,7 @@ func (p *planning) results(puts []dht.PutResult) []Inserted {
 	now := p.x.o.Now()
 	for s, n := range p.marks {
 		if n >= 0 && puts[n].Stored() {
-			p.x.change(s, func(st *state) { st.full, st.marked = true, now })
+			p.x.change(s, func(st *state) { st.full, st.told, st.marked = true, now, now })
 		}
 	}
 	out := make([]Inserted, len(p.all))

@@ -1,6 +1,7 @@
 package ranges
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -32,6 +33,8 @@ type Range struct {
 	// Summary asks segments for filters of the places that they have, with so many bits for
 	// each, instead of entries.
 	Summary int
+
+	each int // what a segment is asked for; at least Limit
 }
 
 // Found is an entry of an answer.
@@ -80,9 +83,58 @@ type Ask struct {
 	Range Range
 }
 
+// What a query does at most, whatever members have put into an index. An answer that is cut
+// by it says where to go on.
+const (
+	maxAsked = 4096 // segments of one walk
+	maxWalks = 16   // that follow each other
+	maxMends = 64   // marks that are looked at whether they are needed, and taken away
+	maxHints = 64
+)
+
 // QueryAll asks several indexes of a table in the rounds that one of them takes. The answers
 // have no traces of their own.
+//
+// Where much was removed a walk may end with less than was wanted, since what is remembered
+// of that takes room in answers: then another one goes on from there.
 func QueryAll(ctx context.Context, table Table, asks []Ask) ([]Answer, dht.Trace, error) {
+	var trace dht.Trace
+	out := make([]Answer, len(asks))
+	todo, of := slices.Clone(asks), make([]int, len(asks))
+	for i := range of {
+		of[i] = i
+		todo[i].Range.Limit = cmp.Or(todo[i].Range.Limit, DefaultLimit)
+	}
+	for n := 1; len(todo) > 0; n++ {
+		before := trace.Rounds
+		answers, more, err := walkAll(ctx, table, todo)
+		trace.Add(more)
+		if err != nil {
+			return nil, trace, err
+		}
+		var rest []Ask
+		var restOf []int
+		for j, a := range answers {
+			i, r := of[j], todo[j].Range
+			whole := &out[i]
+			whole.Entries, whole.Next = append(whole.Entries, a.Entries...), a.Next
+			for k := range a.Segments {
+				a.Segments[k].Round += before
+			}
+			whole.Segments, whole.Partial = append(whole.Segments, a.Segments...), whole.Partial || a.Partial
+			if a.Next == nil || len(a.Entries) >= r.Limit || r.Summary > 0 || n == maxWalks || len(whole.Segments) >= maxAsked {
+				continue
+			}
+			r.After, r.Limit, r.each = a.Next, r.Limit-len(a.Entries), min(MaxLimit, 64<<(2*n))
+			rest, restOf = append(rest, Ask{todo[j].Index, r}), append(restOf, i)
+		}
+		todo, of = rest, restOf
+	}
+	return out, trace, nil
+}
+
+// walkAll asks each index once for what it has.
+func walkAll(ctx context.Context, table Table, asks []Ask) ([]Answer, dht.Trace, error) {
 	var trace dht.Trace
 	walks := make([]*walk, len(asks))
 	for i, a := range asks {
@@ -277,12 +329,27 @@ func (w *walk) next() []Segment {
 	if len(w.pending) == 0 || w.enough() {
 		return nil
 	}
-	n := min(len(w.pending), w.chunk)
+	n := min(len(w.pending), w.chunk, max(maxAsked-len(w.order), 1))
+	if len(w.order) >= maxAsked {
+		// Somebody has put marks where nothing is full. Whoever goes on from here must get
+		// further: what is asked alone leads there in as many rounds as there are levels.
+		if w.further() {
+			return nil
+		}
+	}
 	ask := w.pending[:n:n]
 	w.pending = w.pending[n:]
 	w.chunk *= 2
 	w.round++
 	return ask
+}
+
+// further reports whether everything is known of a part of the range.
+func (w *walk) further() bool {
+	if w.r.Descending {
+		return w.edge().Compare(w.to) <= 0
+	}
+	return w.edge().Compare(w.from) >= 0
 }
 
 // edge returns up to where everything is known.
@@ -331,7 +398,7 @@ func (w *walk) entriesOf(s Segment) dht.Query {
 	to := w.to
 	q := dht.Query{
 		Location: w.x.Location(s), Domain: entries, From: w.from, To: &to,
-		Limit: w.r.Limit, Descending: w.r.Descending, Summary: w.r.Summary,
+		Limit: max(w.r.Limit, w.r.each), Descending: w.r.Descending, Summary: w.r.Summary,
 	}
 	if w.r.Where != nil {
 		q.Where = w.r.Where(s)
@@ -367,6 +434,9 @@ func (w *walk) hints() []dht.Put {
 	for _, s := range w.order {
 		if !w.asked[s].Full || w.asked[s].Mended {
 			continue
+		}
+		if len(out) == maxHints {
+			break
 		}
 		for _, above := range w.order {
 			if above != s && above.Contains(s) {
@@ -410,12 +480,8 @@ func (w *walk) heard(ask []Segment, found, marked []dht.Found) {
 			}
 			v.Entries++
 		}
-		if n := len(found[i].Records); found[i].More && n > 0 && !(v.Full && w.x.o.Scheme.Everywhere()) {
-			if cut := found[i].Records[n-1].Content; w.r.Descending {
-				w.horizon = most(w.horizon, cut)
-			} else {
-				w.horizon = least(w.horizon, cut)
-			}
+		if found[i].More && !(v.Full && w.x.o.Scheme.Everywhere()) {
+			w.cut(v, found[i].Until)
 		}
 	}
 	for _, s := range ask {
@@ -427,6 +493,22 @@ func (w *walk) heard(ask []Segment, found, marked []dht.Found) {
 		}
 	}
 	w.sort()
+}
+
+// cut takes it that a segment has more than it returned, which is all up to a place; nil: it
+// is not known where it ends.
+func (w *walk) cut(v *visit, until *Place) {
+	switch {
+	case w.r.Summary > 0:
+		// Whatever is asked for may be there: a filter that lets everything pass.
+		v.Summary = bloom.Filter{K: 1, Bits: bytes.Repeat([]byte{0xff}, bloom.MinBytes)}
+	case until == nil:
+		v.Failed, w.answer.Partial = true, true
+	case w.r.Descending:
+		w.horizon = most(w.horizon, *until)
+	default:
+		w.horizon = least(w.horizon, *until)
+	}
 }
 
 // answered reports whether anybody answered a query.
@@ -464,10 +546,14 @@ func (w *walk) unneeded() []dht.Header {
 		return nil
 	}
 	var out []dht.Header
+	looked := 0
 	for _, s := range w.order {
 		v := w.asked[s]
-		if v.Full && v.whole && dht.MaxTTL-v.mark.Left >= healed && v.Entries < w.x.o.Capacity && !w.misses(s) {
-			out = append(out, v.mark.Header)
+		if v.Full && v.whole && dht.MaxTTL-v.mark.Left >= healed && v.Entries < w.x.o.Capacity && looked < maxMends {
+			looked++
+			if !w.misses(s) {
+				out = append(out, v.mark.Header)
+			}
 		}
 	}
 	return out

@@ -34,7 +34,8 @@ func (c *clock) now() time.Time { return c.at }
 type world struct {
 	t       testing.TB
 	clock   *clock
-	network *rangetest.Network
+	network *rangetest.Network // nil: the table is a real one
+	table   ranges.Table
 	scheme  ranges.Scheme
 	index   *ranges.Index
 	all     map[ranges.Place]expected
@@ -48,13 +49,14 @@ type expected struct {
 func newWorld(t testing.TB, scheme ranges.Scheme, capacity int) *world {
 	w := &world{t: t, clock: &clock{time.Unix(1_800_000_000, 0)}, scheme: scheme, all: map[ranges.Place]expected{}}
 	w.network = rangetest.New(100, 3, w.clock.now)
+	w.table = w.network
 	w.index = w.node(capacity)
 	return w
 }
 
 // node returns the index as another node sees it.
 func (w *world) node(capacity int) *ranges.Index {
-	return ranges.New(ranges.Options{Table: w.network, Name: "test", Scheme: w.scheme, Capacity: capacity, Now: w.clock.now})
+	return ranges.New(ranges.Options{Table: w.table, Name: "test", Scheme: w.scheme, Capacity: capacity, Now: w.clock.now})
 }
 
 func (w *world) insert(x *ranges.Index, entries ...ranges.Entry) dht.Trace {

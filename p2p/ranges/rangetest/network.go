@@ -153,6 +153,9 @@ func (n *Network) read(q dht.Query, f *dht.Found) {
 			return true
 		case len(f.Records) == limit || f.Count == limit:
 			f.More = true
+			if n := len(f.Records); n > 0 {
+				f.Until = &f.Records[n-1].Content
+			}
 			return false
 		case q.Count:
 			f.Count++
