@@ -24,7 +24,7 @@ type Found struct {
 	// those who were asked have; nil where there is no more, or not even one was returned. It
 	// is not always that of a record: what was removed has no record here.
 	Until *p2p.Key
-	Count    int        // of values at the replica that has the most, where the query asks for no more
+	Count int // of values at the replica that has the most, where the query asks for no more
 	// Summary is a filter of all contents that a replica has, where the query asks for that.
 	Summary bloom.Filter
 }
@@ -86,7 +86,7 @@ type getting struct {
 	order  []p2p.ID
 	copies map[p2p.ID][]copied // by who returned them
 	behind []Record            // headers that were not checked
-	cut    map[p2p.ID]bool // who has more
+	cut    map[p2p.ID]bool     // who has more
 	count  int
 
 	summary bloom.Filter

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +30,8 @@ const (
 	MaxValue = 4 << 10
 	// MaxSimilar is how many edits a word can be away in the table.
 	MaxSimilar = 2
+	// MaxAtOnce is how many entries are put at once.
+	MaxAtOnce = 16 << 10
 )
 
 // DefaultCapacity is how many documents of a word are kept at one place.
@@ -49,9 +53,16 @@ type Options struct {
 	Capacity int
 	// Metric is that of similar words. The zero value: optimal string alignment.
 	Metric fastss.Metric
+	// Similar is how many entries this node keeps for similar words at most: a word has as
+	// many as texts are left of it, such as 46 where it has nine letters. What is found by
+	// nobody who mistypes it is counted. 0: DefaultSimilar.
+	Similar int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 }
+
+// DefaultSimilar is well below what members keep of one author.
+const DefaultSimilar = 150_000
 
 // Index is one node's view of an index that all members share. Its methods may be used by
 // several goroutines at once.
@@ -60,7 +71,14 @@ type Index struct {
 
 	mu    sync.Mutex // guards what follows
 	known map[string]*ranges.Index
-	words map[string]time.Time // that were put for similar ones, until when
+	words map[string]put // for similar ones
+	left  int            // entries of these
+}
+
+// put is a word that was put for similar ones.
+type put struct {
+	again, ends time.Time // when it is to be put again, and when it is not there any more
+	entries     int
 }
 
 // maxKnown bounds the memory for words.
@@ -69,10 +87,20 @@ const maxKnown = 16 << 10
 // New returns the index of a name.
 func New(o Options) *Index {
 	o.Capacity = cmp.Or(o.Capacity, DefaultCapacity)
+	o.Similar = cmp.Or(o.Similar, DefaultSimilar)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Index{o: o, known: map[string]*ranges.Index{}, words: map[string]time.Time{}}
+	return &Index{o: o, known: map[string]*ranges.Index{}, words: map[string]put{}}
+}
+
+// Forget forgets what was put and what is known: the network is another one.
+func (x *Index) Forget() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	clear(x.known)
+	clear(x.words)
+	x.left = 0
 }
 
 // list returns the index of everything at one name.
@@ -146,72 +174,127 @@ type Published struct {
 	Entries int // that were put there
 	Words   int // that were put for similar ones
 	Failed  int // entries that too few members keep
-	Trace   dht.Trace
+	// Incomplete are the IDs of documents that have some of these.
+	Incomplete map[string]bool
+	Unlikely   int // words without room for similar ones (Options.Similar)
+	Trace      dht.Trace
 }
 
-// Publish puts documents at their words, for so long; 0: until they are withdrawn. All go in
-// one message to each member and round. Similar words are found for k edits, at most
+// Publish puts documents at their words, for so long; 0: until they are withdrawn. MaxAtOnce
+// entries go in one message to each member and round. Similar words are found for k edits, at most
 // MaxSimilar; 0: none.
 func (x *Index) Publish(ctx context.Context, documents []Document, k int, ttl time.Duration) (Published, error) {
-	lists := map[*ranges.Index][]ranges.Entry{}
-	var order []*ranges.Index
-	add := func(l *ranges.Index, e ranges.Entry) {
-		if lists[l] == nil {
-			order = append(order, l)
-		}
-		lists[l] = append(lists[l], e)
-	}
-	var p Published
+	p := Published{Incomplete: map[string]bool{}}
 	fresh := map[string]bool{}
 	for _, d := range documents {
 		if err := d.check(); err != nil {
 			return p, err
 		}
-		e := d.entry(ttl)
+	}
+	s := sending{x: x, lists: map[*ranges.Index]*pending{}}
+	failed := map[string]bool{} // words
+	different := map[string]bool{}
+	for _, d := range documents {
+		for list := range x.listsOf(d) {
+			different[list.Name()] = true
+			if err := s.add(ctx, list, d.entry(ttl), p.Incomplete); err != nil {
+				return p, fmt.Errorf("keyword: publish %d documents: %w", len(documents), err)
+			}
+		}
 		for _, word := range d.Terms {
 			if usable(word) {
-				add(x.term(word), e)
 				fresh[word] = true
+			}
+		}
+	}
+	var news []string
+	news, p.Unlikely = x.unknown(fresh, k)
+	for _, word := range news {
+		for _, text := range fastss.Residuals(word, edits(word, k)) {
+			e := ranges.Entry{Key: hashOf(word), ID: word, Value: []byte(word), TTL: ttl}
+			if err := s.add(ctx, x.residual(text), e, failed); err != nil {
+				return p, fmt.Errorf("keyword: publish %d documents: %w", len(documents), err)
+			}
+		}
+	}
+	err := s.flush(ctx)
+	p.Lists, p.Words, p.Entries, p.Failed, p.Trace = len(different), len(news), s.entries, s.refused, s.trace
+	if err != nil {
+		return p, fmt.Errorf("keyword: publish %d documents: %w", len(documents), err)
+	}
+	x.remember(news, failed, k, ttl)
+	return p, nil
+}
+
+// sending puts entries at lists, a bounded number at once.
+type sending struct {
+	x     *Index
+	lists map[*ranges.Index]*pending
+	order []*ranges.Index
+	n     int
+
+	entries, refused int
+	trace            dht.Trace
+}
+
+// pending is what is to be put at a list.
+type pending struct {
+	entries []ranges.Entry
+	failed  map[string]bool // IDs of those that too few members keep
+}
+
+func (s *sending) add(ctx context.Context, l *ranges.Index, e ranges.Entry, failed map[string]bool) error {
+	if s.lists[l] == nil {
+		s.lists[l] = &pending{failed: failed}
+		s.order = append(s.order, l)
+	}
+	s.lists[l].entries = append(s.lists[l].entries, e)
+	s.entries++
+	if s.n++; s.n < MaxAtOnce {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+func (s *sending) flush(ctx context.Context) error {
+	batches := make([]ranges.Batch, len(s.order))
+	for i, l := range s.order {
+		batches[i] = ranges.Batch{Index: l, Entries: s.lists[l].entries}
+	}
+	lists := s.lists
+	s.order, s.n, s.lists = nil, 0, map[*ranges.Index]*pending{}
+	results, trace, err := ranges.InsertAll(ctx, s.x.o.Table, batches)
+	s.trace.Add(trace)
+	if err != nil {
+		return err
+	}
+	for i, list := range results {
+		for j, r := range list {
+			if !r.Status.Stored() {
+				s.refused++
+				lists[batches[i].Index].failed[batches[i].Entries[j].ID] = true
+			}
+		}
+	}
+	return nil
+}
+
+// listsOf yields the lists of a document: those of its words, then of its pairs.
+func (x *Index) listsOf(d Document) iter.Seq[*ranges.Index] {
+	return func(yield func(*ranges.Index) bool) {
+		for _, word := range d.Terms {
+			if usable(word) && !yield(x.term(word)) {
+				return
 			}
 		}
 		for i, a := range d.Pairs {
 			for _, b := range d.Pairs[:i] {
-				if a != b && usable(a) && usable(b) {
-					add(x.pair(a, b), e)
+				if a != b && usable(a) && usable(b) && !yield(x.pair(a, b)) {
+					return
 				}
 			}
 		}
 	}
-	p.Lists = len(order)
-	news := x.unknown(fresh, k)
-	for _, word := range news {
-		e := ranges.Entry{Key: hashOf(word), ID: word, Value: []byte(word), TTL: ttl}
-		for _, text := range fastss.Residuals(word, edits(word, k)) {
-			add(x.residual(text), e)
-		}
-	}
-	p.Words = len(news)
-	batches := make([]ranges.Batch, len(order))
-	for i, l := range order {
-		batches[i] = ranges.Batch{Index: l, Entries: lists[l]}
-		p.Entries += len(lists[l])
-	}
-	results, trace, err := ranges.InsertAll(ctx, x.o.Table, batches)
-	p.Trace = trace
-	if err != nil {
-		return p, fmt.Errorf("keyword: publish %d documents: %w", len(documents), err)
-	}
-	for _, list := range results {
-		for _, r := range list {
-			if !r.Status.Stored() {
-				p.Failed++
-			}
-		}
-	}
-	if p.Failed == 0 {
-		x.remember(news, ttl)
-	}
-	return p, nil
 }
 
 // usable reports whether a word can be looked for. What is longer is found by nobody, and not
@@ -232,38 +315,57 @@ func edits(word string, k int) int {
 	}
 }
 
-// unknown returns the words that this node has not put lately for similar ones.
-func (x *Index) unknown(words map[string]bool, k int) []string {
+// unknown returns the words that this node has not put lately for similar ones, and how many
+// of them there is no room for.
+func (x *Index) unknown(words map[string]bool, k int) (out []string, noRoom int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.o.Now()
-	var out []string
-	for word := range words {
-		if edits(word, k) > 0 && !now.Before(x.words[word]) {
-			out = append(out, word)
+	for word, p := range x.words {
+		if !now.Before(p.ends) {
+			x.left -= p.entries
+			delete(x.words, word)
 		}
 	}
-	slices.Sort(out)
-	return out
+	room := x.o.Similar - x.left
+	for _, word := range slices.Sorted(maps.Keys(words)) {
+		switch p, known := x.words[word]; {
+		case edits(word, k) == 0 || known && now.Before(p.again):
+			continue
+		case !known:
+			n := len(fastss.Residuals(word, edits(word, k)))
+			if n > room {
+				noRoom++
+				continue
+			}
+			room -= n
+		}
+		out = append(out, word)
+	}
+	return out, noRoom
 }
 
-// remember remembers that words have been put, for half of their time.
-func (x *Index) remember(words []string, ttl time.Duration) {
+// remember remembers that words have been put, for half of their time; those that failed are
+// put again by who publishes next.
+func (x *Index) remember(words []string, failed map[string]bool, k int, ttl time.Duration) {
+	again, ends := ttl/2, ttl
 	if ttl == 0 {
-		ttl = 24 * time.Hour
+		again, ends = 12*time.Hour, dht.MaxTTL
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.words) > 16*maxKnown {
-		clear(x.words)
-	}
-	until := x.o.Now().Add(ttl / 2)
+	now := x.o.Now()
 	for _, word := range words {
-		x.words[word] = until
+		p := put{again: now.Add(again), ends: now.Add(ends), entries: len(fastss.Residuals(word, edits(word, k)))}
+		if failed[word] {
+			p.again = now
+		}
+		x.left += p.entries - x.words[word].entries
+		x.words[word] = p
 	}
 }
 
-// Withdraw takes documents away from their words. Words stay known for similar ones, until
+// Withdraw takes documents away from their words, from as many of them as can be asked. Words stay known for similar ones, until
 // nobody has put them for as long as they last.
 func (x *Index) Withdraw(ctx context.Context, documents []Document) (dht.Trace, error) {
 	var trace dht.Trace
@@ -273,22 +375,17 @@ func (x *Index) Withdraw(ctx context.Context, documents []Document) (dht.Trace, 
 			return trace, err
 		}
 		place := d.entry(0).Place()
-		for _, word := range d.Terms {
-			if usable(word) {
-				removals = append(removals, ranges.Removal{Index: x.term(word), Place: place})
-			}
-		}
-		for i, a := range d.Pairs {
-			for _, b := range d.Pairs[:i] {
-				if a != b && usable(a) && usable(b) {
-					removals = append(removals, ranges.Removal{Index: x.pair(a, b), Place: place})
-				}
-			}
+		for list := range x.listsOf(d) {
+			removals = append(removals, ranges.Removal{Index: list, Place: place})
 		}
 	}
-	trace, err := ranges.RemoveAll(ctx, x.o.Table, removals)
-	if err != nil {
-		return trace, fmt.Errorf("keyword: withdraw %d documents: %w", len(documents), err)
+	var first error
+	for some := range slices.Chunk(removals, MaxAtOnce) {
+		more, err := ranges.RemoveAll(ctx, x.o.Table, some)
+		trace.Add(more)
+		if first == nil && err != nil {
+			first = fmt.Errorf("keyword: withdraw %d documents: %w", len(documents), err)
+		}
 	}
-	return trace, nil
+	return trace, first
 }

@@ -266,3 +266,72 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("%+v", a.Terms)
 	}
 }
+
+// TestStrangers: nobody can put somebody else's document at a word that it does not have.
+func TestStrangers(t *testing.T) {
+	network := rangetest.New(20, 3, time.Now)
+	network.By(1)
+	publish(t, open(network, 0), 0, document("bob", "harmless", "garden"))
+	network.By(2)
+	publish(t, open(network, 0), 0, document("bob", "robbery"))
+	for _, plan := range keyword.Plans() {
+		if a, got := search(t, open(network, 0), keyword.Query{Terms: []string{"garden", "robbery"}, Plan: plan}); got != "" || a.Total != 0 {
+			t.Errorf("%s: %q", plan, got)
+		}
+	}
+	a, _ := search(t, open(network, 0), keyword.Query{Terms: []string{"garden", "robbery"}, Any: true})
+	if len(a.Hits) != 2 {
+		t.Errorf("any: %+v", a.Hits)
+	}
+}
+
+// TestRoom: words for which there is no room are not found by similar ones, and counted; what
+// has ended makes room.
+func TestRoom(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	now := func() time.Time { return at }
+	network := rangetest.New(20, 3, now)
+	x := keyword.New(keyword.Options{Table: network, Name: "test", Now: now, Similar: 60})
+	if p := publish(t, x, 2, document("1", "distributed")); p.Words != 0 || p.Unlikely != 1 {
+		t.Errorf("%+v", p)
+	}
+	if p := publish(t, x, 2, document("2", "great", "songs", "hello", "world", "lists", "never", "again", "trees", "plums", "pears")); p.Words != 10 || p.Unlikely != 0 {
+		t.Errorf("%+v", p)
+	}
+	if p := publish(t, x, 2, document("3", "greatest")); p.Words != 0 || p.Unlikely != 1 {
+		t.Errorf("%+v", p)
+	}
+	at = at.Add(2 * time.Hour)
+	if p := publish(t, x, 2, document("3", "greatest")); p.Words != 1 || p.Unlikely != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestManyAtOnce: what is put at once is bounded, however much there is.
+func TestManyAtOnce(t *testing.T) {
+	network := rangetest.New(20, 3, time.Now)
+	x := open(network, 0)
+	var words []string
+	for i := range 1500 {
+		words = append(words, fmt.Sprintf("w%07d", 7919*i))
+	}
+	before := 0
+	network.Before(func(op string) {
+		n := 0
+		for _, puts := range network.Puts() {
+			n += puts
+		}
+		if n-before > keyword.MaxAtOnce+100 {
+			t.Errorf("%d records at once", n-before)
+		}
+		before = n
+	})
+	p := publish(t, x, 2, document("long", words...))
+	if p.Lists != 1500+6 || p.Words != 1500 {
+		t.Errorf("%+v", p)
+	}
+	network.Before(nil)
+	if _, got := search(t, open(network, 0), keyword.Query{Terms: []string{words[0], words[1499]}}); got != "long" {
+		t.Errorf("found %q", got)
+	}
+}

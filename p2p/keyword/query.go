@@ -250,16 +250,26 @@ func (s *searching) similar(ctx context.Context) error {
 	return nil
 }
 
-// found collects the documents of a group.
-type found map[ranges.Place]*Hit
+// found collects the documents of a group. What two members have put at one place are two
+// documents: neither can say of the other's what words it has.
+type found map[of]*Hit
+
+type of struct {
+	ranges.Place
+	author p2p.ID
+}
 
 // take takes what an answer has for a word.
 func (f found) take(word string, a ranges.Answer) {
 	for _, e := range a.Entries {
-		h := f[e.Place]
+		if len(e.Value) > MaxValue {
+			continue // nobody could have published that
+		}
+		at := of{e.Place, e.Author}
+		h := f[at]
 		if h == nil {
 			h = &Hit{Place: e.Place, Value: e.Value, Author: e.Author}
-			f[e.Place] = h
+			f[at] = h
 		}
 		h.Terms = append(h.Terms, word)
 	}
@@ -318,7 +328,7 @@ func (s *searching) finish(sets []found) {
 			}
 		}
 		if !s.q.Any {
-			maps.DeleteFunc(merged, func(p ranges.Place, _ *Hit) bool { return set[p] == nil })
+			maps.DeleteFunc(merged, func(at of, _ *Hit) bool { return set[at] == nil })
 		}
 	}
 	s.a.Total = len(merged)
@@ -505,8 +515,8 @@ func (s *searching) sequential(ctx context.Context) error {
 // candidatesOf returns a filter that hardly lets anything else through.
 func candidatesOf(f found) bloom.Filter {
 	out := bloom.New(len(f), 24)
-	for place := range f {
-		out.Add(place)
+	for at := range f {
+		out.Add(at.Place)
 	}
 	return out
 }

@@ -60,6 +60,9 @@ func New(o Options) *Index {
 	return &Index{o: o, bits: o.Scheme.Bits(), known: map[Segment]state{}}
 }
 
+// Name returns the name of the index.
+func (x *Index) Name() string { return x.o.Name }
+
 // Bits returns how many bits keys have.
 func (x *Index) Bits() int { return x.bits }
 

@@ -504,7 +504,7 @@ func TestUnreachable(t *testing.T) {
 		w := newWorld(t, s, 2)
 		w.insert(w.index, entry(1, 1), entry(2, 2), entry(3, 3))
 		path := s.Path(1 << 60)
-		w.network.Fail(w.index.Location(path[0]))
+		w.network.Fail(w.index.Location(path[0]), true)
 		a, err := w.node(2).Query(t.Context(), ranges.Range{To: math.MaxUint64})
 		if err != nil || !a.Partial {
 			t.Errorf("partial %v: %v", a.Partial, err)
@@ -513,5 +513,25 @@ func TestUnreachable(t *testing.T) {
 		if err != nil || r[0].Status.Stored() {
 			t.Errorf("%+v: %v", r, err)
 		}
+	})
+}
+
+// TestUnreachableRemoval: what may still be there is not said to be removed.
+func TestUnreachableRemoval(t *testing.T) {
+	each(t, func(t *testing.T, s ranges.Scheme) {
+		w := newWorld(t, s, 2)
+		e := entry(1<<60, 0)
+		w.insert(w.index, e)
+		at := w.index.Location(s.Path(e.Key)[0])
+		w.network.Fail(at, true)
+		if removed, _, err := w.node(2).Remove(t.Context(), e.Place()); err == nil || removed {
+			t.Errorf("removed %v, where nobody could be asked", removed)
+		}
+		w.network.Fail(at, false)
+		if removed, _, err := w.node(2).Remove(t.Context(), e.Place()); err != nil || !removed && s.Name() != "dst" {
+			t.Errorf("removed %v: %v", removed, err)
+		}
+		w.all = nil
+		w.query(w.node(2), ranges.Range{To: math.MaxUint64})
 	})
 }

@@ -21,7 +21,7 @@ func (x *Index) Remove(ctx context.Context, at Place) (removed bool, trace dht.T
 }
 
 // RemoveAll removes entries of several indexes of a table, all at once. What is not there is
-// no error.
+// no error; what may be there is one, where nobody could be asked: then the others are removed.
 func RemoveAll(ctx context.Context, table Table, removals []Removal) (dht.Trace, error) {
 	_, trace, err := removeAll(ctx, table, removals)
 	return trace, err
@@ -38,6 +38,7 @@ func removeAll(ctx context.Context, table Table, removals []Removal) (records in
 	}
 	var remove []dht.Query
 	var of []visit
+	unasked := 0
 	for {
 		var queries []dht.Query
 		var asked []visit
@@ -64,12 +65,16 @@ func removeAll(ctx context.Context, table Table, removals []Removal) (records in
 		if err != nil {
 			return 0, trace, fmt.Errorf("ranges: remove: %w", err)
 		}
-		full := map[*Removal]bool{} // the last segment of each that was asked
+		full := map[*Removal]bool{} // the last segment of each that was asked, as far as is known
 		for i, v := range asked {
 			if len(found[2*i].Records) > 0 {
 				remove, of = append(remove, queries[2*i]), append(of, v)
 			}
 			_, full[v.Removal], _ = v.Index.learn(v.Segment, found[2*i+1])
+			if !answered(found[2*i]) || !answered(found[2*i+1]) {
+				unasked++
+				full[v.Removal] = true
+			}
 		}
 		for i := range removals {
 			// Below what has refused nothing nothing is.
@@ -78,18 +83,23 @@ func removeAll(ctx context.Context, table Table, removals []Removal) (records in
 			}
 		}
 	}
-	if len(remove) == 0 {
-		return 0, trace, nil
-	}
-	copies, results, more, err := table.MultiRemove(ctx, remove)
-	trace.Add(more)
-	if err != nil {
-		return 0, trace, fmt.Errorf("ranges: remove: %w", err)
-	}
-	for _, r := range results {
-		if !r.Stored() {
-			return 0, trace, fmt.Errorf("ranges: remove: %s: %w", r.Status, dht.ErrNoReplica)
+	var copies []dht.Copy
+	if len(remove) > 0 {
+		var results []dht.PutResult
+		var more dht.Trace
+		copies, results, more, err = table.MultiRemove(ctx, remove)
+		trace.Add(more)
+		if err != nil {
+			return 0, trace, fmt.Errorf("ranges: remove: %w", err)
 		}
+		for _, r := range results {
+			if !r.Stored() {
+				return 0, trace, fmt.Errorf("ranges: remove: %s: %w", r.Status, dht.ErrNoReplica)
+			}
+		}
+	}
+	if unasked > 0 {
+		return 0, trace, fmt.Errorf("ranges: remove: %d segments: %w", unasked, dht.ErrNoReplica)
 	}
 	for _, v := range of {
 		v.Index.change(v.Segment, func(st *state) { st.count = max(st.count-1, 0) })

@@ -3,6 +3,7 @@
 package rangetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -28,6 +29,7 @@ type Network struct {
 	puts     map[p2p.Key]int // requests to put something, by location
 	before   func(op string) // is called before each operation
 	refusing map[p2p.Key]bool
+	closed   map[p2p.Key]bool
 }
 
 // domain is the records of a location's domain, in the order of content keys.
@@ -38,7 +40,7 @@ type domain struct {
 
 // New returns a network of nodes of which each record is kept by so many.
 func New(nodes, replicas int, now func() time.Time) *Network {
-	n := &Network{now: now, author: make([]byte, 32), replicas: min(replicas, nodes), places: map[p2p.Key]*[2]domain{}, puts: map[p2p.Key]int{}, refusing: map[p2p.Key]bool{}}
+	n := &Network{now: now, author: make([]byte, 32), replicas: min(replicas, nodes), places: map[p2p.Key]*[2]domain{}, puts: map[p2p.Key]int{}, refusing: map[p2p.Key]bool{}, closed: map[p2p.Key]bool{}}
 	for i := range nodes {
 		n.ring = append(n.ring, sha256.Sum256(binary.BigEndian.AppendUint64([]byte("node"), uint64(i))))
 	}
@@ -46,14 +48,28 @@ func New(nodes, replicas int, now func() time.Time) *Network {
 	return n
 }
 
+// By has the network take what comes from now on for somebody's.
+func (n *Network) By(author byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.author = bytes.Repeat([]byte{author}, 32)
+}
+
+// Refuse has those who keep a location take nothing; what is there is served.
+func (n *Network) Refuse(location p2p.Key, refuse bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed[location] = refuse
+}
+
 // Before has f called before each operation of the table, without any lock held.
 func (n *Network) Before(f func(op string)) { n.before = f }
 
-// Fail has those who keep a location answer nothing.
-func (n *Network) Fail(location p2p.Key) {
+// Fail has those who keep a location answer nothing, or answer again.
+func (n *Network) Fail(location p2p.Key, fails bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.refusing[location] = true
+	n.refusing[location] = fails
 }
 
 // Puts returns how many records were put at each location.
@@ -208,7 +224,7 @@ func (n *Network) MultiPut(_ context.Context, puts []dht.Put) ([]dht.PutResult, 
 	out := make([]dht.PutResult, len(puts))
 	for i, p := range puts {
 		out[i] = dht.PutResult{Status: dht.StatusFailed}
-		if n.refusing[p.Location] {
+		if n.refusing[p.Location] || n.closed[p.Location] {
 			continue
 		}
 		n.seq++
@@ -271,7 +287,7 @@ func (n *Network) RemoveUnchanged(_ context.Context, records []dht.Header) ([]dh
 		out[i] = dht.PutResult{Header: h, Status: dht.StatusStale}
 		d := n.at(h.Location, h.Domain)
 		j, ok := slices.BinarySearchFunc(d.records, h.Content, func(o dht.Held, k p2p.Key) int { return o.Content.Compare(k) })
-		if ok && d.records[j].Seq == h.Seq {
+		if ok && d.records[j].Seq == h.Seq && !n.refusing[h.Location] && !n.closed[h.Location] {
 			d.records[j].Kind = dht.KindTombstone
 			out[i].Status = dht.StatusOK
 		}
