@@ -1,7 +1,7 @@
 // Package publish keeps the documents of this node that all members may see at their words
 // in the table (package keyword), so that they are found by who does not ask this node.
 //
-// It looks now and then at what there is, puts what is new or has changed, takes away what is
+// It looks every few seconds at what there is, puts what is new or has changed, takes away what is
 // gone, and puts everything again before its time is over: a node that is switched off is not
 // found for longer than that.
 package publish
@@ -29,7 +29,8 @@ import (
 // Defaults of Options.
 const (
 	DefaultTTL    = 6 * time.Hour
-	DefaultBudget = 200_000
+	DefaultBudget = 150_000
+	DefaultBytes  = 96 << 20
 )
 
 const (
@@ -38,6 +39,10 @@ const (
 	// batchEntries and batchDocuments bound what is put at once.
 	batchEntries   = 10_000
 	batchDocuments = 100
+	// retry is when documents are put again of which some words are kept by too few members.
+	retry = 10 * time.Minute
+	// pause is how long nothing is put, or taken away, after a failure.
+	pause = time.Minute
 	// titleWords is how many words of a title are put in pairs.
 	titleWords = 8
 	// similar is for how many edits words are put.
@@ -49,13 +54,18 @@ type Options struct {
 	Index *search.Index
 	Words *keyword.Index
 	Node  p2p.ID
-	// Open reports whether all members may see a folder.
+	// Network is that in which the documents are; nil: it is always the same.
+	Network func() p2p.ID
+	// Open reports whether all members may see a folder, and who joins later too: whoever
+	// comes gets a part of the table.
 	Open func(folder string) bool
 	// TTL is how long something is found that is not put again. 0: DefaultTTL.
 	TTL time.Duration
-	// Budget is at how many words documents are put, all together: members keep only so much
-	// of one author. 0: DefaultBudget.
+	// Budget is at how many words and pairs of words documents are put, all together, and
+	// Bytes what is written there: members keep only so much of one author, similar words and
+	// what was removed besides. 0: DefaultBudget and DefaultBytes.
 	Budget int
+	Bytes  int64
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 }
@@ -73,12 +83,16 @@ type Note struct {
 	Words    int    `json:"w,omitempty"` // of the text
 }
 
+// maxTime keeps times within what can be written, the years 1 to 9999, and beyond what files
+// have.
+const maxTime = 60_000_000_000
+
 // ReadNote reads one; what somebody else made of it is an error.
 func ReadNote(value []byte) (n Note, err error) {
 	if err := json.Unmarshal(value, &n); err != nil {
 		return n, fmt.Errorf("publish: note: %w", err)
 	}
-	if n.ID == "" || len(n.ID) > search.MaxID || len(n.Path) > search.MaxPath || len(n.Title) > 4*search.MaxTitle || n.Size < 0 || n.Words < 0 {
+	if n.ID == "" || len(n.ID) > search.MaxID || len(n.Path) > search.MaxPath || len(n.Title) > 4*search.MaxTitle || n.Size < 0 || n.Words < 0 || len(value) > keyword.MaxValue || n.Modified < -maxTime || n.Modified > maxTime {
 		return n, errors.New("publish: not a note of a document")
 	}
 	if _, err := p2p.ParseID(n.Node); err != nil {
@@ -109,16 +123,24 @@ type Publisher struct {
 	mu     sync.Mutex // guards status
 	status Status
 
-	published map[string]entry         // by document
+	network   p2p.ID
+	published map[string]entry         // by document, what may be at some of its words among it
 	skipped   map[string]search.Listed // what has no room, or cannot be put, as it is
+	failed    string
+	waitPut   time.Time // nothing is put, or taken away, before
+	waitGone  time.Time
 }
 
 // entry is a document that is published.
 type entry struct {
 	listed search.Listed
-	terms  []byte // compressed, for when it is to be taken away
-	words  int
+	terms  []byte // compressed, for when it is to be taken away: all at which it may be
+	pairs  [][]string
+	words  int // what it takes of the budget
+	bytes  int64
 	due    time.Time // when it is put again
+	ends   time.Time // when it is not there any more, unless it is put again
+	whole  bool      // it is at all of its words
 }
 
 // New returns a Publisher; Run does the work.
@@ -128,6 +150,9 @@ func New(o Options) *Publisher {
 	}
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
+	}
+	if o.Bytes == 0 {
+		o.Bytes = DefaultBytes
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -149,13 +174,9 @@ func (p *Publisher) Status() Status {
 func (p *Publisher) Run(ctx context.Context) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	wait := time.Time{} // after a failure
 	for {
-		if now := p.o.Now(); !now.Before(wait) {
-			if err := p.once(ctx); err != nil && ctx.Err() == nil {
-				p.o.Logger.Warn("not all documents are published", "error", err)
-				wait = now.Add(time.Minute)
-			}
+		if p.once(ctx) && ctx.Err() == nil {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -165,25 +186,58 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// once brings what is published in line with what there is.
-func (p *Publisher) once(ctx context.Context) (err error) {
-	put, gone, open := p.plan()
-	defer func() { p.tell(open, len(put)+len(gone), err) }()
-	for batch := range slices.Chunk(gone, batchDocuments) {
-		if err = p.withdraw(ctx, batch); err != nil {
-			return err
+// once brings what is published in line with what there is, for as long as that is known; more
+// is true when it has not come to an end. What cannot be taken away does not keep others from
+// being put, nor the reverse.
+func (p *Publisher) once(ctx context.Context) (more bool) {
+	if p.o.Network != nil {
+		if now := p.o.Network(); now != p.network {
+			p.network = now // nothing is there yet
+			clear(p.published)
+			clear(p.skipped)
+			p.waitPut, p.waitGone = time.Time{}, time.Time{}
 		}
-		gone = gone[len(batch):]
+	}
+	began := p.o.Now()
+	put, gone, open := p.plan()
+	failed := func(wait *time.Time, err error) {
+		if ctx.Err() == nil {
+			p.o.Logger.Warn("not all documents are published", "error", err)
+			*wait, p.failed = p.o.Now().Add(pause), err.Error()
+		}
+	}
+	if began.Before(p.waitPut) {
+		put = nil
+	}
+	if began.Before(p.waitGone) {
+		gone = nil
+	}
+	waiting := len(put) + len(gone)
+	if !began.Before(p.waitPut) && !began.Before(p.waitGone) {
+		p.failed = ""
+	}
+	defer func() { p.tell(open, waiting) }()
+	for batch := range slices.Chunk(gone, batchDocuments) {
+		if err := p.withdraw(ctx, batch); err != nil {
+			failed(&p.waitGone, err)
+			continue
+		}
+		waiting -= len(batch)
 	}
 	for len(put) > 0 {
+		if p.o.Now().Sub(began) >= look {
+			return true // somebody may not see something any more
+		}
 		n, err := p.publish(ctx, put)
 		if err != nil {
-			return err
+			failed(&p.waitPut, err)
+			return false
 		}
 		put = put[n:]
-		p.tell(open, len(put), nil)
+		waiting -= n
+		p.tell(open, waiting)
 	}
-	return nil
+	return false
 }
 
 // plan decides what is to be put and what is to be taken away. Documents that fit no more are
@@ -209,8 +263,11 @@ func (p *Publisher) plan() (put []search.Listed, gone []string, open int) {
 			put = append(put, d)
 		}
 	}
-	for id := range p.published {
-		if !there[id] {
+	for id, e := range p.published {
+		switch {
+		case !there[id] && !now.Before(e.ends):
+			delete(p.published, id) // it went by itself
+		case !there[id]:
 			gone = append(gone, id)
 		}
 	}
@@ -230,65 +287,78 @@ func (p *Publisher) plan() (put []search.Listed, gone []string, open int) {
 }
 
 // tell sets the status.
-func (p *Publisher) tell(open, waiting int, err error) {
-	words := 0
+func (p *Publisher) tell(open, waiting int) {
+	words, whole := 0, 0
 	for _, e := range p.published {
 		words += e.words
+		if e.whole {
+			whole++
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.status
-	s.Documents, s.Published, s.Words, s.Waiting, s.Failed = open, len(p.published), words, waiting, ""
+	s.Documents, s.Published, s.Words, s.Waiting, s.Failed = open, whole, words, waiting, p.failed
 	s.Skipped = len(p.skipped)
-	if err != nil {
-		s.Failed = err.Error()
+	if part := len(p.published) - whole; s.Failed == "" && part > 0 {
+		s.Failed = fmt.Sprintf("%d documents are not yet, or no more, at all of their words", part)
 	}
 }
 
-// used is at how many words documents are.
-func (p *Publisher) used() (n int) {
+// used is what documents take of the budget.
+func (p *Publisher) used() (words int, bytes int64) {
 	for _, e := range p.published {
-		n += e.words
+		words += e.words
+		bytes += e.bytes
 	}
-	return n
+	return words, bytes
 }
 
-// publish puts the first of some documents and returns how many it has dealt with.
+// publish puts the first of some documents and returns how many it has dealt with. Before
+// anything is put it is noted where it will be, so that it is taken away from there whatever
+// happens.
 func (p *Publisher) publish(ctx context.Context, some []search.Listed) (n int, err error) {
 	var documents []keyword.Document
 	var fresh []search.Listed
-	size, used := 0, p.used()
+	visible := map[string]bool{"": true}
+	size := 0
+	words, bytes := p.used()
 	for _, l := range some[:min(len(some), batchDocuments)] {
 		if size > batchEntries {
 			break
 		}
 		n++
+		if _, asked := visible[l.Folder]; !asked {
+			visible[l.Folder] = p.o.Open(l.Folder)
+		}
+		if !visible[l.Folder] {
+			continue // it was when this was planned
+		}
 		d, err := p.document(ctx, l)
 		switch {
 		case errors.Is(err, search.ErrNotFound):
 			continue // it went meanwhile
-		case errors.Is(err, errTooLarge):
-			p.o.Logger.Info("a document is not published", "document", l.ID, "path", l.Path, "error", err)
-			p.skipped[l.ID] = l
-			continue
-		case err != nil:
+		case err != nil && !errors.Is(err, errTooLarge):
 			return 0, err
 		}
 		old, had := p.published[l.ID]
-		weight := len(d.Terms) + len(d.Pairs)*len(d.Pairs)/2
-		if !had && used+weight > p.o.Budget {
+		e := weigh(l, d)
+		if err != nil || words-old.words+e.words > p.o.Budget || bytes-old.bytes+e.bytes > p.o.Bytes {
+			p.o.Logger.Info("a document is not published", "document", l.ID, "path", l.Path, "error", err)
+			if had {
+				if err := p.withdraw(ctx, []string{l.ID}); err != nil {
+					return 0, err
+				}
+				words, bytes = words-old.words, bytes-old.bytes
+			}
 			p.skipped[l.ID] = l
 			continue
 		}
-		if had {
-			// Words that it has no more are not to lead to it.
-			if err := p.forget(ctx, l.ID, old, d.Terms); err != nil {
-				return 0, err
-			}
-			used -= old.words
+		if err := p.replace(ctx, l, old, e, d); err != nil {
+			return 0, err
 		}
-		used += weight
-		size += weight
+		words, bytes = words-old.words+e.words, bytes-old.bytes+e.bytes
+		size += e.words
 		documents, fresh = append(documents, d), append(fresh, l)
 	}
 	if len(documents) == 0 {
@@ -298,19 +368,83 @@ func (p *Publisher) publish(ctx context.Context, some []search.Listed) (n int, e
 	if err != nil {
 		return 0, err
 	}
-	if done.Failed > 0 {
-		return 0, fmt.Errorf("publish: %d of %d entries are kept by too few members", done.Failed, done.Entries)
+	if done.Unlikely > 0 {
+		p.o.Logger.Info("no room for similar words", "words", done.Unlikely)
 	}
 	now := p.o.Now()
 	for i, d := range documents {
-		terms, err := pack(d.Terms)
-		if err != nil {
-			return 0, err
+		e := p.published[fresh[i].ID]
+		e.whole = !done.Incomplete[d.ID]
+		e.due = now.Add(p.o.TTL / 2)
+		if !e.whole {
+			e.due = now.Add(min(retry, p.o.TTL/2))
 		}
-		p.published[fresh[i].ID] = entry{listed: fresh[i], terms: terms, words: len(d.Terms) + len(d.Pairs)*len(d.Pairs)/2, due: now.Add(p.o.TTL / 2)}
+		p.published[fresh[i].ID] = e
 	}
 	p.touch()
 	return n, nil
+}
+
+// weigh returns what a document takes of the budget.
+func weigh(l search.Listed, d keyword.Document) entry {
+	e := entry{listed: l, words: len(d.Terms) + len(d.Pairs)*(len(d.Pairs)-1)/2}
+	e.bytes = int64(e.words) * int64(len(d.Value))
+	return e
+}
+
+// replace notes that a document is about to be at its words, and takes it away from those
+// that it has no more. Until that is done it may be at both.
+func (p *Publisher) replace(ctx context.Context, l search.Listed, old, e entry, d keyword.Document) error {
+	before, err := unpack(old.terms)
+	if err != nil {
+		return err
+	}
+	has := map[string]bool{}
+	for _, t := range d.Terms {
+		has[t] = true
+	}
+	gone := slices.DeleteFunc(before, func(t string) bool { return has[t] })
+	if e.terms, err = pack(slices.Concat(d.Terms, gone)); err != nil {
+		return err
+	}
+	e.pairs = old.pairs
+	if !slices.ContainsFunc(e.pairs, func(s []string) bool { return slices.Equal(s, d.Pairs) }) {
+		e.pairs = append(slices.Clone(e.pairs), d.Pairs)
+	}
+	e.ends = p.o.Now().Add(2 * p.o.TTL)
+	p.published[l.ID] = e
+	if len(gone) > 0 || len(e.pairs) > 1 {
+		from := keyword.Document{ID: p.name(l.ID), Terms: gone}
+		if err := p.away(ctx, from, e.pairs, d.Pairs); err != nil {
+			return err
+		}
+	}
+	if e.terms, err = pack(d.Terms); err != nil {
+		return err
+	}
+	e.pairs = [][]string{d.Pairs}
+	p.published[l.ID] = e
+	return nil
+}
+
+// away takes a document away from words, and from all pairs of each of several titles but
+// those that one has which stays.
+func (p *Publisher) away(ctx context.Context, d keyword.Document, titles [][]string, stays []string) error {
+	documents := []keyword.Document{}
+	for some := range slices.Chunk(d.Terms, keyword.MaxTerms) {
+		documents = append(documents, keyword.Document{ID: d.ID, Terms: some})
+	}
+	for _, title := range titles {
+		for i, a := range title {
+			for _, b := range title[:i] {
+				if !slices.Contains(stays, a) || !slices.Contains(stays, b) {
+					documents = append(documents, keyword.Document{ID: d.ID, Pairs: []string{a, b}})
+				}
+			}
+		}
+	}
+	_, err := p.o.Words.Withdraw(ctx, documents)
+	return err
 }
 
 func (p *Publisher) touch() {
@@ -361,35 +495,23 @@ func distinct(text string, most int) []string {
 	return out
 }
 
-// forget takes a document away from words that it has no more.
-func (p *Publisher) forget(ctx context.Context, id string, old entry, now []string) error {
-	terms, err := unpack(old.terms)
-	if err != nil {
-		return err
-	}
-	has := map[string]bool{}
-	for _, t := range now {
-		has[t] = true
-	}
-	terms = slices.DeleteFunc(terms, func(t string) bool { return has[t] })
-	if len(terms) == 0 {
-		return nil
-	}
-	_, err = p.o.Words.Withdraw(ctx, []keyword.Document{{ID: p.name(id), Terms: terms}})
-	return err
-}
-
 // withdraw takes documents away that are gone.
 func (p *Publisher) withdraw(ctx context.Context, ids []string) error {
 	var documents []keyword.Document
 	for _, id := range ids {
 		e := p.published[id]
+		e.whole = false
+		p.published[id] = e
 		terms, err := unpack(e.terms)
 		if err != nil {
 			return err
 		}
-		name := path.Base(e.listed.Path)
-		documents = append(documents, keyword.Document{ID: p.name(id), Terms: terms, Pairs: distinct(e.listed.Title+" "+name, titleWords)})
+		for some := range slices.Chunk(terms, keyword.MaxTerms) {
+			documents = append(documents, keyword.Document{ID: p.name(id), Terms: some})
+		}
+		for _, title := range e.pairs {
+			documents = append(documents, keyword.Document{ID: p.name(id), Pairs: title})
+		}
 	}
 	if _, err := p.o.Words.Withdraw(ctx, documents); err != nil {
 		return err
@@ -419,6 +541,9 @@ func pack(terms []string) ([]byte, error) {
 }
 
 func unpack(packed []byte) ([]string, error) {
+	if packed == nil {
+		return nil, nil
+	}
 	b, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
 	if err != nil {
 		return nil, fmt.Errorf("publish: unpack words: %w", err)

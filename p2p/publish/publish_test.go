@@ -6,13 +6,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
+	"github.com/shoal-p2p/shoal/p2p/pht"
 	"github.com/shoal-p2p/shoal/p2p/publish"
+	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/ranges/rangetest"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
@@ -22,9 +25,35 @@ type world struct {
 	t         *testing.T
 	index     *search.Index
 	network   *rangetest.Network
-	mu        sync.Mutex // guards open
-	open      map[string]bool
 	publisher *publish.Publisher
+
+	mu     sync.Mutex // guards what follows
+	open   map[string]bool
+	member p2p.ID // of which network
+}
+
+func (w *world) set(folder string, open bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[folder] = open
+}
+
+func (w *world) join(network p2p.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.member = network
+}
+
+func (w *world) isOpen(folder string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open[folder]
+}
+
+func (w *world) of() p2p.ID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.member
 }
 
 func inWorld(t *testing.T, budget int, f func(w *world)) {
@@ -36,7 +65,8 @@ func inWorld(t *testing.T, budget int, f func(w *world)) {
 		w := &world{t: t, index: index, network: rangetest.New(10, 3, time.Now), open: map[string]bool{"shared": true}}
 		w.publisher = publish.New(publish.Options{
 			Index: index, Node: p2p.ID{1}, Open: w.isOpen, Budget: budget,
-			Words: w.words(),
+			Network: w.of,
+			Words:   w.words(),
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -50,19 +80,6 @@ func inWorld(t *testing.T, budget int, f func(w *world)) {
 		cancel()
 		<-done
 	})
-}
-
-func (w *world) isOpen(folder string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.open[folder]
-}
-
-// share says whether all may see a folder.
-func (w *world) share(folder string, open bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.open[folder] = open
 }
 
 func (w *world) words() *keyword.Index {
@@ -122,10 +139,10 @@ func TestPublish(t *testing.T) {
 		w.want("", "pears")
 		w.want("shared-fruit", "plums")
 
-		w.share("private", true)
+		w.set("private", true)
 		time.Sleep(10 * time.Second)
 		w.want("private-diary", "secret")
-		w.share("private", false)
+		w.set("private", false)
 		time.Sleep(10 * time.Second)
 		w.want("", "secret")
 
@@ -176,7 +193,7 @@ func TestBudget(t *testing.T) {
 // TestNotes: what others have put at a word is checked before it is shown.
 func TestNotes(t *testing.T) {
 	id := p2p.ID{1}.String()
-	for _, bad := range []string{"", "null", "{}", `{"i":"x","n":"nobody"}`, `{"i":"` + strings.Repeat("x", 65) + `","n":"` + id + `"}`, `{"i":"x","n":"` + id + `","s":-1}`} {
+	for _, bad := range []string{"", "null", "{}", `{"i":"x","n":"nobody"}`, `{"i":"` + strings.Repeat("x", 65) + `","n":"` + id + `"}`, `{"i":"x","n":"` + id + `","s":-1}`, `{"i":"x","n":"` + id + `","m":1000000000000}`, `{"i":"x","n":"` + id + `","k":"` + strings.Repeat("x", 5000) + `"}`} {
 		if n, err := publish.ReadNote([]byte(bad)); err == nil {
 			t.Errorf("%s: %+v", bad, n)
 		}
@@ -184,4 +201,166 @@ func TestNotes(t *testing.T) {
 	if n, err := publish.ReadNote([]byte(`{"i":"x","n":"` + id + `","t":"T"}`)); err != nil || n.Title != "T" {
 		t.Errorf("%+v, %v", n, err)
 	}
+}
+
+// at returns where the table keeps a list.
+func (w *world) at(kind, name string) p2p.Key {
+	x := ranges.New(ranges.Options{Table: w.network, Name: kind + "\x00documents\x00" + name, Scheme: pht.Tree{KeyBits: ranges.MaxBits}})
+	return x.Location(ranges.Segment{})
+}
+
+// TestAwayAfterFailure: what was put in part is taken away when it is not to be seen, and one
+// word that nobody keeps is in nobody's way.
+func TestAwayAfterFailure(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.network.Refuse(w.at("word", "cursed"), true)
+		w.put("shared", "fruit", "apples cursed")
+		time.Sleep(10 * time.Second)
+		w.put("shared", "more", "pears")
+		time.Sleep(10 * time.Second)
+		w.want("shared-more", "pears")
+		w.want("shared-fruit", "apples")
+		if s := w.publisher.Status(); s.Published != 1 || s.Failed == "" {
+			t.Errorf("%+v", s)
+		}
+		w.put("shared", "fruit", "plums cursed")
+		time.Sleep(10 * time.Second)
+		w.want("shared-fruit", "plums")
+		w.want("", "apples")
+		w.set("shared", false)
+		time.Sleep(10 * time.Second)
+		w.want("", "plums")
+		w.want("", "pears")
+	})
+	inWorld(t, 0, func(w *world) {
+		w.network.Refuse(w.at("word", "cursed"), true)
+		w.put("shared", "fruit", "apples cursed")
+		time.Sleep(10 * time.Second)
+		w.network.Refuse(w.at("word", "cursed"), false)
+		time.Sleep(20 * time.Minute)
+		w.want("shared-fruit", "cursed")
+		if s := w.publisher.Status(); s.Published != 1 || s.Failed != "" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestAwayLater: what cannot be taken away at once is taken away as soon as it can be.
+func TestAwayLater(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.put("private", "diary", "secret")
+		w.put("shared", "fruit", "apples")
+		w.set("private", true)
+		time.Sleep(10 * time.Second)
+		w.want("private-diary", "secret")
+		w.network.Fail(w.at("word", "secret"), true)
+		w.set("private", false)
+		time.Sleep(10 * time.Second)
+		w.put("shared", "more", "pears")
+		time.Sleep(10 * time.Second)
+		w.want("shared-more", "pears")
+		w.network.Fail(w.at("word", "secret"), false)
+		time.Sleep(2 * time.Minute)
+		w.want("", "secret")
+		w.want("shared-fruit", "apples")
+	})
+}
+
+// TestClosedMeanwhile: what is not to be seen any more is not put, though much was to be put
+// when it still was.
+func TestClosedMeanwhile(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		for i := range 500 {
+			w.put("shared", fmt.Sprintf("n%03d", i), fmt.Sprint("apples number", i))
+			time.Sleep(time.Microsecond)
+		}
+		var puts atomic.Int32
+		w.network.Before(func(op string) {
+			if op == "put" {
+				if puts.Add(1) == 2 {
+					w.set("shared", false)
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		time.Sleep(time.Minute)
+		w.network.Before(nil)
+		if n := puts.Load(); n > 3 {
+			t.Errorf("%d puts, two before it was closed", n)
+		}
+		w.want("", "apples")
+	})
+}
+
+// TestTitles: a document that has another title is not found by two words of the old one.
+func TestTitles(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		pairs := func(want string, words ...string) {
+			t.Helper()
+			a, err := w.words().Search(t.Context(), keyword.Query{Terms: words, Plan: keyword.PlanPairs})
+			if err != nil || fmt.Sprint(len(a.Hits)) != want {
+				t.Errorf("%v: %d hits, want %s: %v", words, len(a.Hits), want, err)
+			}
+		}
+		d := search.Document{ID: "x", Title: "red apples", Text: "text", Type: "text", Modified: time.Now()}
+		for _, title := range []string{"red apples", "red pears", "red apples"} {
+			d.Title = title
+			if err := w.index.Put(t.Context(), []search.Document{d}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			for _, word := range []string{"apples", "pears"} {
+				want := "0"
+				if strings.HasSuffix(title, word) {
+					want = "1"
+				}
+				pairs(want, "red", word)
+			}
+		}
+	})
+}
+
+// TestOtherNetwork: in another network everything is put again.
+func TestOtherNetwork(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.put("shared", "fruit", "apples")
+		time.Sleep(10 * time.Second)
+		w.network.Clear()
+		w.want("", "apples")
+		w.join(p2p.ID{9})
+		time.Sleep(10 * time.Second)
+		w.want("shared-fruit", "apples")
+	})
+}
+
+// TestBytes: long notes have less room.
+func TestBytes(t *testing.T) {
+	network := rangetest.New(10, 3, time.Now)
+	index, err := search.Open(t.Context(), search.NewMemory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		d := search.Document{ID: fmt.Sprint("d", i), Title: strings.Repeat("x", 60), Text: "apples pears plums", Type: "text", Modified: time.Now()}
+		if err := index.Put(t.Context(), []search.Document{d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := publish.New(publish.Options{
+			Index: index, Node: p2p.ID{1}, Open: func(string) bool { return true }, Bytes: 10_000,
+			Words: keyword.New(keyword.Options{Table: network, Name: "documents"}),
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(10 * time.Second)
+		if s := p.Status(); s.Published == 0 || s.Skipped == 0 || s.Published+s.Skipped != 20 {
+			t.Errorf("%+v", s)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -48,6 +48,13 @@ func New(nodes, replicas int, now func() time.Time) *Network {
 	return n
 }
 
+// Clear forgets everything.
+func (n *Network) Clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.places)
+}
+
 // By has the network take what comes from now on for somebody's.
 func (n *Network) By(author byte) {
 	n.mu.Lock()
