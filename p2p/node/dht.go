@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,17 +125,28 @@ func (n *Node) Published() (status publish.Status, on bool) {
 }
 
 func (n *Node) newPublisher() *publish.Publisher {
-	return publish.New(publish.Options{Index: n.index, Words: n.words, Node: n.id, Open: n.openToAll, Logger: n.log})
+	return publish.New(publish.Options{
+		Index: n.index, Words: n.words, Node: n.id, Open: n.openToAll, Logger: n.log,
+		Network: func() p2p.ID { return n.members.Network().ID },
+	})
 }
 
-// openToAll reports whether all members may read a folder that is kept here.
-func (n *Node) openToAll(folder string) bool {
-	for _, m := range n.members.Members() {
-		if m.ID != n.id && !n.readableTo(m.ID)[folder] {
-			return false
+// openToAll reports whether all members may read a folder that is kept here, those too who
+// join later: they get a part of the table before anything could be taken out of it.
+func (n *Node) openToAll(id string) bool {
+	f, err := n.folders.Get(id)
+	if err != nil {
+		return false
+	}
+	creator, access, grants := n.shared(f).By(), f.Access, f.Grants
+	for _, o := range n.members.Offers() {
+		if o.Folder == id && o.By == creator {
+			access, grants = o.Access, o.Grants
 		}
 	}
-	return true
+	return access != p2p.AccessNone && !slices.ContainsFunc(grants, func(g p2p.Grant) bool {
+		return g.Access == p2p.AccessNone && g.Member != creator && g.Member != n.id
+	})
 }
 
 // Direct returns what brings data to other members.
@@ -159,6 +171,7 @@ func (n *Node) handOver() {
 // that one.
 func (n *Node) forgetTable(ctx context.Context) error {
 	n.ranges.Forget()
+	n.words.Forget()
 	if err := n.table.Clear(ctx); err != nil {
 		return fmt.Errorf("node: records of the former network: %w", err)
 	}

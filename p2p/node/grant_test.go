@@ -280,3 +280,32 @@ func TestRemovedIsHidden(t *testing.T) {
 		t.Error("it is found")
 	}
 }
+
+// What is put into the table is for all, and for those who come later: a folder that the next
+// member could not read is not, though nobody is there who may not.
+func TestOpenToAll(t *testing.T) {
+	t.Parallel()
+	alone := class(t, "alice")[0]
+	stranger := p2p.ID{42}
+	for _, c := range []struct {
+		access string
+		grants p2p.Grants
+		open   bool
+	}{
+		{access: p2p.AccessNone},
+		{access: p2p.AccessNone, grants: p2p.Grants{}.With(stranger, p2p.AccessRead)},
+		{access: p2p.AccessWrite, grants: p2p.Grants{}.With(stranger, p2p.AccessNone)},
+		{access: p2p.AccessRead, open: true},
+		{access: p2p.AccessWrite, grants: p2p.Grants{}.With(stranger, p2p.AccessRead), open: true},
+	} {
+		k := shares(t, alone, "folder", p2p.AccessNone)
+		if alone.openToAll(k.id) {
+			t.Error("open before it is")
+		}
+		k.grant(c.access, c.grants)
+		eventually(t, "the access", func() bool { return alone.openToAll(k.id) == c.open })
+	}
+	if alone.openToAll("no such folder") {
+		t.Error("what is not there is open")
+	}
+}
