@@ -83,3 +83,49 @@ func TestFilters(t *testing.T) {
 		}
 	})
 }
+
+// TestManyDigests: what many digests weigh together, and what is looked at for them, is bounded
+// in each message, and all come.
+func TestManyDigests(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 3, lan, dht.Options{})
+		defer w.end()
+		at := dht.KeyOf("many")
+		var puts []dht.Put
+		for i := range 500 {
+			value := fmt.Append(nil, i)
+			puts = append(puts, dht.Put{Address: dht.Address{Location: at, Content: dht.SumOf(value)}, Value: value})
+		}
+		if _, _, err := w.nodes[0].table.MultiPut(t.Context(), puts); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range []dht.Query{{Location: at, Summary: 64}, {Location: at, Count: true}} {
+			queries := make([]dht.Query, 1200)
+			for i := range queries {
+				queries[i] = q
+			}
+			found, trace, err := w.nodes[1].table.MultiGet(t.Context(), queries, dht.ReadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, f := range found {
+				if f.Count != 500 || f.More || len(f.Replicas) != 3 {
+					t.Fatalf("query %d: %d counted, more %v, %+v", i, f.Count, f.More, f.Replicas)
+				}
+				for _, r := range f.Replicas {
+					if r.Status != dht.StatusOK {
+						t.Fatalf("query %d: %+v", i, r)
+					}
+				}
+			}
+			for _, s := range trace.Steps {
+				if s.In > 4<<20 {
+					t.Errorf("an answer of %d bytes", s.In)
+				}
+			}
+			if len(trace.Steps) < 3*1200*500/(1<<17) {
+				t.Errorf("%d messages make nodes look at %d records", len(trace.Steps), 3*1200*500)
+			}
+		}
+	})
+}

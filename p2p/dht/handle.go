@@ -190,36 +190,50 @@ func (t *Table) handleGet(ctx context.Context, _ p2p.ID, req []byte) ([]byte, er
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
 	var resp []byte
+	looked := 0
 	for i, q := range queries {
 		if err := q.check(); err != nil {
 			return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 		}
+		if looked >= maxLooked {
+			break // the rest is asked for again
+		}
 		room := limit - len(resp)
-		part, full, err := t.answer(ctx, q, room)
+		part, n, full, err := t.answer(ctx, q, room)
 		if err != nil {
 			return nil, err
 		}
-		if full && i > 0 {
-			break // the rest is asked for again
+		if i > 0 && (full || len(part) > room) {
+			break
 		}
-		resp = append(resp, part...)
+		resp, looked = append(resp, part...), looked+n
 	}
 	return resp, nil
 }
 
-// answer returns the items for one query; full is true when they would need more room than
-// there is, and are cut to it.
-func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, full bool, err error) {
+// maxLooked is at how many records one message has a node look, and one query more: what is
+// counted or filtered takes hardly any room in the answer.
+const maxLooked = 1 << 16
+
+// answer returns the items for one query, and how many records were looked at for it; full is
+// true when they would need more room than there is, and are cut to it.
+func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, looked int, full bool, err error) {
 	now := t.now()
 	w := answerWriter{q: q, room: room, answer: answer{Status: StatusOK}}
 	cell := Cell{Domain: &Claim{}}
-	for h, err := range t.o.Store.Read(ctx, q) {
+	read := q
+	read.Bare = q.Bare || q.Count || q.Summary > 0
+	for h, err := range t.o.Store.Read(ctx, read) {
 		if err != nil {
-			return nil, false, fmt.Errorf("dht: read: %w", err)
+			return nil, looked, false, fmt.Errorf("dht: read: %w", err)
 		}
+		looked++
 		if h.Name() != cell.Name {
 			if err := w.take(&cell, now); err != nil {
-				return nil, false, err
+				return nil, looked, false, err
+			}
+			if looked > maxLooked && (q.Count || q.Summary > 0 || len(q.Where) > 0) {
+				w.answer.More = true // what passes may be far away
 			}
 			if w.answer.More {
 				break
@@ -230,7 +244,7 @@ func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, fu
 	}
 	if !w.answer.More {
 		if err := w.take(&cell, now); err != nil {
-			return nil, false, err
+			return nil, looked, false, err
 		}
 	}
 	w.answer.Cut = w.full
@@ -238,7 +252,7 @@ func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, fu
 		w.answer.Summary = w.summary()
 	}
 	items, err = appendItem(nil, w.answer)
-	return slices.Concat(items, w.copies, w.edges), w.full, err
+	return slices.Concat(items, w.copies, w.edges), looked, w.full, err
 }
 
 // answerWriter writes the answer to one query.
