@@ -25,7 +25,7 @@ const (
 	MaxName     = 100  // bytes
 	MaxBits     = 53   // so that keys are whole numbers for everybody
 	MaxCapacity = 1024 // entries of a segment
-	MaxIndexes  = dht.MaxResults
+	MaxIndexes  = 4096 // that a list has
 )
 
 // Via says how entries are spread.
@@ -229,6 +229,9 @@ func (r *Registry) keep(d Definition) *Opened {
 	return o
 }
 
+// maxPages bounds how often it is asked for a list.
+const maxPages = 128
+
 // find asks the table for a definition.
 func (r *Registry) find(ctx context.Context, name string) (Definition, error) {
 	f, _, err := r.table.Get(ctx, dht.Query{Location: location, Contents: []p2p.Key{dht.KeyOf(name)}}, dht.ReadOptions{})
@@ -243,13 +246,28 @@ func (r *Registry) find(ctx context.Context, name string) (Definition, error) {
 	return Definition{}, fmt.Errorf("index %.100q: %w", name, ErrNotFound)
 }
 
-// List returns the definitions of all indexes, by name.
+// List returns the definitions of all indexes, or MaxIndexes of them, by name.
 func (r *Registry) List(ctx context.Context) ([]Definition, error) {
-	f, _, err := r.table.Get(ctx, dht.Query{Location: location, Limit: MaxIndexes}, dht.ReadOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list indexes: %w", err)
+	var all []Definition
+	q := dht.Query{Location: location}
+	for range maxPages {
+		f, _, err := r.table.Get(ctx, q, dht.ReadOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("list indexes: %w", err)
+		}
+		all = append(all, definitions(f.Records)...)
+		if f.Until == nil || len(all) >= MaxIndexes {
+			break
+		}
+		// An answer over other members has hardly room for a hundred.
+		q.From = *f.Until
+		for i := len(q.From) - 1; i >= 0; i-- {
+			if q.From[i]++; q.From[i] != 0 {
+				break
+			}
+		}
 	}
-	all := definitions(f.Records)
+	all = all[:min(len(all), MaxIndexes)]
 	slices.SortFunc(all, func(a, b Definition) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }

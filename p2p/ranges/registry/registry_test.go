@@ -1,7 +1,9 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,5 +108,26 @@ func TestInvalid(t *testing.T) {
 		if all, err := r.List(t.Context()); err != nil || len(all) != 0 {
 			t.Errorf("%d: %v, %v", i, all, err)
 		}
+	}
+}
+
+// short answers with few records at a time.
+type short struct{ *dht.Table }
+
+func (s short) Get(ctx context.Context, q dht.Query, o dht.ReadOptions) (dht.Found, dht.Trace, error) {
+	q.Limit = 7
+	return s.Table.Get(ctx, q, o)
+}
+
+// TestManyIndexes: a list has all indexes, also where an answer has only some of them.
+func TestManyIndexes(t *testing.T) {
+	r := registry.New(short{alone(t)}, nil)
+	for i := range 40 {
+		if _, err := r.Define(t.Context(), registry.Definition{Name: fmt.Sprint("index ", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := r.List(t.Context()); err != nil || len(all) != 40 {
+		t.Errorf("%d of 40 indexes: %v", len(all), err)
 	}
 }
