@@ -3,6 +3,7 @@ package ranges
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -31,12 +32,17 @@ func stamped(at uint64, value []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), at), value...)
 }
 
-// stampOf reads it; ok is false where there is none.
-func stampOf(value []byte) (at uint64, rest []byte, ok bool) {
+// maxAhead is how much later than the number of its record a stamp can be: an honest clock is
+// not further ahead of those of replicas, which number the record. A stamp that says it is from
+// later is from then, or it would hold for ever.
+const maxAhead = uint64(24 * time.Hour / time.Microsecond)
+
+// stampOf reads it from the value of a record with a number; ok is false where there is none.
+func stampOf(seq uint64, value []byte) (at uint64, rest []byte, ok bool) {
 	if len(value) < 8 {
 		return 0, nil, false
 	}
-	at = binary.BigEndian.Uint64(value)
+	at = min(binary.BigEndian.Uint64(value), seq+min(maxAhead, math.MaxUint64-seq))
 	return at, value[8:], at > 0
 }
 

@@ -271,7 +271,7 @@ func (p *planning) puts() []dht.Put {
 		e := &p.all[i]
 		for _, s := range e.at {
 			e.puts = append(e.puts, len(puts))
-			puts = append(puts, dht.Put{Address: p.x.EntryAt(s, e.place), Value: stamped(at, e.entry.Value), TTL: e.entry.TTL})
+			puts = append(puts, dht.Put{Address: p.x.EntryAt(s, e.place), Value: stamped(at+uint64(i), e.entry.Value), TTL: e.entry.TTL})
 		}
 	}
 	var hinted []Segment

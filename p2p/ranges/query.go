@@ -466,7 +466,7 @@ func (w *walk) heard(ask []Segment, found, marked []dht.Found) {
 		v.Entries, v.Summary = found[i].Count, found[i].Summary
 		v.whole = w.r.Where == nil && w.r.Summary == 0 && !v.Failed && !found[i].More && w.from.Compare(firstAt(s.From(w.x.bits))) <= 0 && w.to.Compare(lastAt(s.To(w.x.bits))) >= 0
 		for _, c := range found[i].Records {
-			at, value, ok := stampOf(c.Value)
+			at, value, ok := stampOf(c.Seq, c.Value)
 			switch {
 			case c.Kind != dht.KindValue || !ok || !w.belongs(c.Content, s):
 				continue

@@ -1,6 +1,7 @@
 package ranges_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -129,4 +130,37 @@ func TestForgedMarks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestForgedStamps: an entry that says it is from the end of time is not there until then.
+func TestForgedStamps(t *testing.T) {
+	w := real(t, pht.Tree{KeyBits: 64}, 1)
+	w.insert(w.index, entry(1, "other"), entry(2, "other"))
+	e := entry(7, "mine")
+	table := w.table.(*dht.Table)
+	for _, s := range w.scheme.Path(7)[5:8] { // below where it goes
+		value := append(bytes.Repeat([]byte{0xff}, 8), "forged"...)
+		if _, _, err := table.Put(t.Context(), dht.Put{Address: dht.Address{Location: w.index.Location(s), Domain: dht.KeyOf("entries"), Content: e.Place()}, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(12) {
+		w.insert(w.index, entry(i<<2, i)) // so that it is asked there
+	}
+	w.clock.at = w.clock.at.Add(25 * time.Hour)
+	e.New = true
+	w.insert(w.node(1), e)
+	w.query(w.node(1), ranges.Range{To: 1<<64 - 1})
+}
+
+// TestTwiceAtOnce: of two entries with one place in a batch the last one is there.
+func TestTwiceAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, s ranges.Scheme) {
+		w := real(t, s, 1)
+		one, two := entry(7, "x"), entry(7, "x")
+		one.Value, two.Value = []byte("one"), []byte("two")
+		w.insert(w.index, entry(6, "other"))
+		w.insert(w.node(1), one, entry(8, "other"), two)
+		w.query(w.node(1), ranges.Range{To: 1<<64 - 1})
+	})
 }

@@ -234,7 +234,7 @@ func (n *Network) MultiPut(_ context.Context, puts []dht.Put) ([]dht.PutResult, 
 		if n.refusing[p.Location] || n.closed[p.Location] {
 			continue
 		}
-		n.seq++
+		n.seq = max(n.seq+1, uint64(n.now().UnixMicro()))
 		n.puts[p.Location]++
 		h := dht.Header{Address: p.Address, Seq: n.seq, Size: uint32(len(p.Value)), TTL: uint32(p.TTL / time.Second), Author: n.author}
 		held := dht.Held{Record: dht.Record{Header: h, Value: p.Value}}
