@@ -158,8 +158,8 @@ func (p rangePutCmd) many(c *console) error {
 		entries = entries[:0]
 		return nil
 	}
-	n := 0
-	for {
+	n := 0 // entries
+	for at := 1; ; at++ {
 		line, err := in.ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -173,7 +173,10 @@ func (p rangePutCmd) many(c *console) error {
 			}
 			key, err := rangeKey(word)
 			if err != nil {
-				return fmt.Errorf("line %d: %w", n, err)
+				if before := n - 1 - len(entries); before > 0 && !p.JSON {
+					err = fmt.Errorf("%w; of the %s before it %d are stored", err, number(before, "entry", "entries"), stored)
+				}
+				return fmt.Errorf("line %d: %w", at, err)
 			}
 			entries = append(entries, api.RangeEntry{Key: key, Value: &value, Id: given(p.ID), TtlS: ttlSeconds(p.TTL)})
 		}
@@ -321,6 +324,9 @@ func parseBytes(text string) (int64, bool) {
 	n, err := strconv.ParseFloat(text[:i], 64)
 	if err != nil || n < 0 {
 		return 0, false
+	}
+	if text[i:] == "b" && n < 1<<53 && n == float64(int64(n)) {
+		return int64(n), true
 	}
 	unit, isBinary := strings.CutSuffix(strings.TrimSuffix(text[i:], "b"), "i")
 	base := 1000.0

@@ -75,8 +75,10 @@ func (d Definition) normal() (Definition, error) {
 	}
 	var wrong string
 	switch {
+	case d.Name == "." || d.Name == "..":
+		wrong = "no address can end in that name"
 	case d.Name == "" || len(d.Name) > MaxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		wrong = fmt.Sprintf("a name has 1 to %d bytes of text", MaxName)
+		wrong = fmt.Sprintf("a name is one line of 1 to %d bytes", MaxName)
 	case d.Bits < 1 || d.Bits > MaxBits:
 		wrong = fmt.Sprintf("keys have 1 to %d bits", MaxBits)
 	case d.LeafBits < 0 || d.LeafBits > d.Bits:
@@ -86,7 +88,7 @@ func (d Definition) normal() (Definition, error) {
 	}
 	for i, v := range d.Via {
 		if v != ViaDST && v != ViaPHT && v != ViaBuckets || slices.Contains(d.Via[:i], v) {
-			wrong = "an index is kept via dst, pht, buckets or some of them"
+			wrong = "an index is kept via dst, pht, buckets or some of them, each once"
 		}
 	}
 	if wrong != "" {

@@ -85,6 +85,8 @@ func TestInvalid(t *testing.T) {
 		{},
 		{Name: strings.Repeat("x", 101)},
 		{Name: "a\nb"},
+		{Name: "."},
+		{Name: ".."},
 		{Name: "\xff"},
 		{Name: "x", Bits: 54},
 		{Name: "x", Bits: -1},
