@@ -70,7 +70,11 @@ func (n *Network) Refuse(location p2p.Key, refuse bool) {
 }
 
 // Before has f called before each operation of the table, without any lock held.
-func (n *Network) Before(f func(op string)) { n.before = f }
+func (n *Network) Before(f func(op string)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.before = f
+}
 
 // Fail has those who keep a location answer nothing, or answer again.
 func (n *Network) Fail(location p2p.Key, fails bool) {
@@ -116,8 +120,11 @@ func (n *Network) at(location, name p2p.Key) *domain {
 }
 
 func (n *Network) begin(op string) {
-	if n.before != nil {
-		n.before(op)
+	n.mu.Lock()
+	before := n.before
+	n.mu.Unlock()
+	if before != nil {
+		before(op)
 	}
 	n.mu.Lock()
 }
