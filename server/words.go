@@ -79,20 +79,25 @@ func (a *nodeAPI) wordsAnswer(text string, any bool, limit int, found keyword.An
 		out.Hits = []api.WordsHit{}
 	}
 	for _, t := range found.Terms {
-		term := api.WordsTerm{Word: t.Word, Dropped: t.Dropped, Failed: t.Failed}
+		term := api.WordsTerm{Word: t.Word, Dropped: t.Dropped, Failed: t.Failed, Residuals: t.Residuals}
 		if t.Documents >= 0 {
 			term.Documents = new(t.Documents)
 		}
 		term.Similar = append(term.Similar, make([]api.WordsSimilar, len(t.Similar))...)
 		for i, w := range t.Similar {
-			term.Similar[i] = api.WordsSimilar{Word: w.Word, Distance: w.Distance}
+			term.Similar[i] = api.WordsSimilar{Word: w.Word, Distance: w.Distance, Left: w.Left}
 		}
 		out.Terms = append(out.Terms, term)
 	}
 	for _, s := range found.Steps {
-		out.Steps = append(out.Steps, api.WordsStep{
+		step := api.WordsStep{
 			What: s.What, Keys: s.Keys, Rounds: s.Rounds, Messages: s.Messages, Bytes: s.Bytes, Got: s.Got, Filters: append([]int{}, s.Filters...),
-		})
+			Drawn: make([]api.WordsFilter, len(s.Drawn)),
+		}
+		for i, f := range s.Drawn {
+			step.Drawn[i] = api.WordsFilter{Word: f.Word, Bytes: f.Bytes, Hashes: f.K, Fill: f.Fill, Bits: f.Bits}
+		}
+		out.Steps = append(out.Steps, step)
 	}
 	return out
 }

@@ -3,11 +3,14 @@ package keyword_test
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/ranges/rangetest"
@@ -80,14 +83,44 @@ func TestSimilar(t *testing.T) {
 	if got != "song song 2" || a.Steps[0].Keys != 5 || a.Trace.Rounds != 2 {
 		t.Errorf("%q, %d keys, %d rounds", got, a.Steps[0].Keys, a.Trace.Rounds)
 	}
-	if s := a.Terms[0].Similar; len(s) != 1 || s[0] != (keyword.Word{Word: "great", Distance: 1}) {
-		t.Errorf("%+v", s)
+	want := keyword.Term{Word: "greet", Documents: 2, Residuals: 5, Similar: []keyword.Word{{Word: "great", Distance: 1, Left: []string{"gret"}}}}
+	if diff := cmp.Diff(want, a.Terms[0]); diff != "" {
+		t.Error(diff)
 	}
 	if _, got := search(t, x, keyword.Query{Terms: []string{"greet", "sogn"}, Similar: 2}); got != "song" {
 		t.Errorf("two typos: %q", got)
 	}
 	if _, got := search(t, x, keyword.Query{Terms: []string{"greet"}}); got != "" {
 		t.Errorf("exactly: %q", got)
+	}
+}
+
+// TestDrawn: what is shown of a filter is a part of it, in which those documents are.
+func TestDrawn(t *testing.T) {
+	network := rangetest.New(5, 3, time.Now)
+	x := open(network, 0)
+	var some []keyword.Document
+	for i := range 100 {
+		some = append(some, keyword.Document{ID: fmt.Sprint(i), Terms: []string{"even", "odd"}[i%2:][:1], Value: []byte("d")})
+	}
+	publish(t, x, 0, some...)
+	a, _ := search(t, x, keyword.Query{Terms: []string{"even", "odd"}, Plan: keyword.PlanParallel})
+	drawn := a.Steps[0].Drawn
+	if len(drawn) != 2 || drawn[0].Word != "even" || drawn[1].Word != "odd" {
+		t.Fatalf("%+v", drawn)
+	}
+	for i, f := range drawn {
+		// 50 documents at 12 bits are 75 bytes, that is 128.
+		if f.Bytes != 128 || f.Bytes != a.Steps[0].Filters[i] || len(f.Bits) != 64 || f.K < 8 || f.Fill < 0.3 || f.Fill > 0.6 {
+			t.Errorf("%+v", f)
+		}
+		set := 0
+		for _, b := range f.Bits {
+			set += bits.OnesCount8(b)
+		}
+		if share := float64(set) / 512; share < f.Fill/2 || share > f.Fill*2 {
+			t.Errorf("%.2f of the first bits are set, %.2f of all", share, f.Fill)
+		}
 	}
 }
 

@@ -52,8 +52,9 @@ type Hit struct {
 
 // Term says what is known of a word of the query.
 type Term struct {
-	Word    string
-	Similar []Word // that were looked for as well
+	Word      string
+	Similar   []Word // that were looked for as well
+	Residuals int    // what is left of it when letters are deleted, at which similar words were looked for
 	// Documents is how many there are of it and of similar words, about; -1: not known.
 	Documents int
 	Dropped   bool // too frequent to be of any help beside the others
@@ -64,6 +65,7 @@ type Term struct {
 type Word struct {
 	Word     string
 	Distance int
+	Left     []string // residuals that led to it
 }
 
 // Answer is what was found, and how.
@@ -88,7 +90,23 @@ type Step struct {
 	Got      int // entries that came
 	// Filters are sizes in bytes of the filters that came.
 	Filters []int
+	Drawn   []Drawn // the first maxDrawn of them
 }
+
+// Drawn is as much of a filter as can be drawn.
+type Drawn struct {
+	Word  string // of whose documents it is
+	Bytes int    // all of it
+	K     int    // bits of a document
+	Fill  float64
+	Bits  []byte // the first drawnBytes
+}
+
+// How much of the filters that came is shown.
+const (
+	maxDrawn   = 12
+	drawnBytes = 64
+)
 
 // filterBits is how many bits a key has in the filters of PlanParallel. 12 let 0.3 % pass.
 const filterBits = 12
@@ -105,6 +123,9 @@ const (
 
 // maxWords is how many similar words of one are looked for.
 const maxWords = 8
+
+// maxLeft is how many residuals that led to a word are named.
+const maxLeft = 16
 
 // Search answers a query. Errors: ErrQuery, and those of the table.
 func (x *Index) Search(ctx context.Context, q Query) (Answer, error) {
@@ -187,18 +208,23 @@ func (s *searching) run(ctx context.Context) error {
 // all is the range of all documents of a word.
 func all() ranges.Range { return ranges.Range{To: math.MaxUint64, Limit: ranges.MaxLimit} }
 
-// ask asks lists, each with its range, as one step.
-func (s *searching) ask(ctx context.Context, what string, asks []ranges.Ask) ([]ranges.Answer, error) {
+// ask asks lists, each with its range, as one step. Those of words are named by them.
+func (s *searching) ask(ctx context.Context, what string, asks []ranges.Ask, words ...string) ([]ranges.Answer, error) {
 	answers, trace, err := ranges.QueryAll(ctx, s.x.o.Table, asks)
 	step := Step{What: what, Keys: len(asks), Rounds: trace.Rounds, Messages: trace.Messages, Bytes: trace.Bytes}
 	s.a.Trace.Add(trace)
-	for _, a := range answers {
+	for i, a := range answers {
 		step.Got += len(a.Entries)
 		s.a.Partial = s.a.Partial || a.Partial
 		s.a.Truncated = s.a.Truncated || a.Next != nil
 		for _, v := range a.Segments {
-			if n := len(v.Summary.Bits); n > 0 {
-				step.Filters = append(step.Filters, n)
+			n := len(v.Summary.Bits)
+			if n == 0 {
+				continue
+			}
+			step.Filters = append(step.Filters, n)
+			if i < len(words) && len(step.Drawn) < maxDrawn {
+				step.Drawn = append(step.Drawn, Drawn{Word: words[i], Bytes: n, K: v.Summary.K, Fill: v.Summary.Fill(), Bits: v.Summary.Bits[:min(n, drawnBytes)]})
 			}
 		}
 	}
@@ -210,10 +236,12 @@ func (s *searching) ask(ctx context.Context, what string, asks []ranges.Ask) ([]
 func (s *searching) similar(ctx context.Context) error {
 	var asks []ranges.Ask
 	var of []*group
+	var texts []string
 	for _, g := range s.groups {
 		for _, text := range fastss.Residuals(g.Word, edits(g.Word, s.q.Similar)) {
 			asks = append(asks, ranges.Ask{Index: s.x.residual(text), Range: ranges.Range{To: math.MaxUint64, Limit: ranges.DefaultLimit}})
-			of = append(of, g)
+			of, texts = append(of, g), append(texts, text)
+			g.Residuals++
 		}
 	}
 	if len(asks) == 0 {
@@ -228,11 +256,17 @@ func (s *searching) similar(ctx context.Context) error {
 		for _, e := range a.Entries {
 			word := string(e.Value)
 			// Whoever puts something else here is not to be believed.
-			if !usable(word) || edits(word, s.q.Similar) == 0 || slices.ContainsFunc(g.Similar, func(w Word) bool { return w.Word == word }) {
+			if !usable(word) || edits(word, s.q.Similar) == 0 {
+				continue
+			}
+			if at := slices.IndexFunc(g.Similar, func(w Word) bool { return w.Word == word }); at >= 0 {
+				if left := &g.Similar[at].Left; len(*left) < maxLeft && !slices.Contains(*left, texts[i]) {
+					*left = append(*left, texts[i])
+				}
 				continue
 			}
 			if d := s.x.o.Metric.Within(g.Word, word, k); d > 0 && d <= k {
-				g.Similar = append(g.Similar, Word{word, d})
+				g.Similar = append(g.Similar, Word{word, d, []string{texts[i]}})
 			}
 		}
 	}
@@ -352,15 +386,16 @@ type filtered struct {
 // summarize asks groups for filters of their documents, and how many there are.
 func (s *searching) summarize(ctx context.Context, what string, groups []*group, bits int, where func(*group) func(ranges.Segment) [][]bloom.Filter) ([]filters, error) {
 	var asks []ranges.Ask
+	var words []string
 	for _, g := range groups {
 		for _, word := range g.words {
 			r := all()
 			r.Summary = bits
 			r.Where = where(g)
-			asks = append(asks, ranges.Ask{Index: s.x.term(word), Range: r})
+			asks, words = append(asks, ranges.Ask{Index: s.x.term(word), Range: r}), append(words, word)
 		}
 	}
-	answers, err := s.ask(ctx, what, asks)
+	answers, err := s.ask(ctx, what, asks, words...)
 	if err != nil {
 		return nil, err
 	}

@@ -3459,6 +3459,22 @@ type WordsAnswer struct {
 // WordsAnswerPlan defines model for WordsAnswer.Plan.
 type WordsAnswerPlan string
 
+// WordsFilter defines model for WordsFilter.
+type WordsFilter struct {
+	// Bits Its first 64 bytes, the lowest bit of each first
+	Bits  []byte `json:"bits"`
+	Bytes int    `json:"bytes"`
+
+	// Fill Share of its bits that are set
+	Fill float64 `json:"fill"`
+
+	// Hashes Bits of a document
+	Hashes int `json:"hashes"`
+
+	// Word Of whose documents it is
+	Word string `json:"word"`
+}
+
 // WordsHit defines model for WordsHit.
 type WordsHit struct {
 	Folder   string    `json:"folder"`
@@ -3479,13 +3495,19 @@ type WordsHit struct {
 
 // WordsSimilar defines model for WordsSimilar.
 type WordsSimilar struct {
-	Distance int    `json:"distance"`
-	Word     string `json:"word"`
+	Distance int `json:"distance"`
+
+	// Left Residuals of both words, at which it was found; at most 16
+	Left []string `json:"left"`
+	Word string   `json:"word"`
 }
 
 // WordsStep defines model for WordsStep.
 type WordsStep struct {
 	Bytes int `json:"bytes"`
+
+	// Drawn The first 12 of these filters
+	Drawn []WordsFilter `json:"drawn"`
 
 	// Filters Bytes of each filter that came
 	Filters []int `json:"filters"`
@@ -3509,9 +3531,12 @@ type WordsTerm struct {
 	Dropped bool `json:"dropped"`
 
 	// Failed Some of those who keep it could not be asked
-	Failed  bool           `json:"failed"`
-	Similar []WordsSimilar `json:"similar"`
-	Word    string         `json:"word"`
+	Failed bool `json:"failed"`
+
+	// Residuals How many there are of what is left of it when letters are deleted; similar words are looked for at each
+	Residuals int            `json:"residuals"`
+	Similar   []WordsSimilar `json:"similar"`
+	Word      string         `json:"word"`
 }
 
 // ConflictN defines model for ConflictN.

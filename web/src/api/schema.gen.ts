@@ -1939,6 +1939,8 @@ export interface components {
         };
         WordsTerm: {
             word: string;
+            /** @description How many there are of what is left of it when letters are deleted; similar words are looked for at each */
+            residuals: number;
             similar: components["schemas"]["WordsSimilar"][];
             /** @description How many it is at, with similar words; without it, not known */
             documents?: number;
@@ -1950,6 +1952,8 @@ export interface components {
         WordsSimilar: {
             word: string;
             distance: number;
+            /** @description Residuals of both words, at which it was found; at most 16 */
+            left: string[];
         };
         WordsHit: {
             id: string;
@@ -1980,6 +1984,25 @@ export interface components {
             got: number;
             /** @description Bytes of each filter that came */
             filters: number[];
+            /** @description The first 12 of these filters */
+            drawn: components["schemas"]["WordsFilter"][];
+        };
+        WordsFilter: {
+            /** @description Of whose documents it is */
+            word: string;
+            bytes: number;
+            /** @description Bits of a document */
+            hashes: number;
+            /**
+             * Format: double
+             * @description Share of its bits that are set
+             */
+            fill: number;
+            /**
+             * Format: byte
+             * @description Its first 64 bytes, the lowest bit of each first
+             */
+            bits: string;
         };
         Published: {
             /** @description serve --publish */
