@@ -136,7 +136,7 @@ test("everything can be done by keyboard", async ({ node, page }) => {
 test("Tab reaches everything on a page and in a dialog, and stays in it", async ({ node, page }) => {
   const alice = await node("alice");
   await alice.share("Notes", { "one.txt": "network one\n" });
-  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta", "dht"]) {
+  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await expect(page.locator("h1")).toBeAttached();
     await expect(page.locator(".skeleton")).toHaveCount(0);
@@ -177,7 +177,7 @@ test("a page without trouble leaves the console empty", async ({ node, page }) =
   page.on("console", (m) => said.push(`${m.type()}: ${m.text()} ${m.location().url}`));
   const answers: string[] = [];
   page.on("response", (r) => r.status() >= 400 && answers.push(`${r.status()} ${r.url()}`));
-  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta", "dht"]) {
+  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await page.reload();
     await expect(page.locator("h1")).toBeAttached();

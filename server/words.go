@@ -83,12 +83,13 @@ func (a *nodeAPI) wordsAnswer(text string, any bool, limit int, found keyword.An
 		if t.Documents >= 0 {
 			term.Documents = new(t.Documents)
 		}
-		term.Similar = append(term.Similar, make([]api.WordsSimilar, len(t.Similar))...)
+		term.Similar = make([]api.WordsSimilar, len(t.Similar))
 		for i, w := range t.Similar {
 			term.Similar[i] = api.WordsSimilar{Word: w.Word, Distance: w.Distance, Left: w.Left}
 		}
 		out.Terms = append(out.Terms, term)
 	}
+	out.Steps = make([]api.WordsStep, 0, len(found.Steps))
 	for _, s := range found.Steps {
 		step := api.WordsStep{
 			What: s.What, Keys: s.Keys, Rounds: s.Rounds, Messages: s.Messages, Bytes: s.Bytes, Got: s.Got, Filters: append([]int{}, s.Filters...),

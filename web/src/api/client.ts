@@ -3,7 +3,7 @@ import { Problem, asProblem, aborted, problemFrom } from './problem';
 import type { components, paths } from './schema.gen';
 import { readSSE } from './sse';
 import { subprotocols, type Token } from './token';
-import type { Folder, GetValues, QueryRange, SearchAnswer, SearchPart } from './types';
+import type { Folder, GetValues, QueryRange, QueryWords, SearchAnswer, SearchPart } from './types';
 
 type Schemas = components['schemas'];
 type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
@@ -103,6 +103,12 @@ export class Api {
     }
     return `${this.base}/api/search?${query}`;
   }
+
+  words = (query: QueryWords, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/words', { params: { query }, signal }));
+  wordsURL = (query: QueryWords): string =>
+    `${this.base}/api/words?${new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]))}`;
+  published = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/words/published', { signal }));
 
   document = (id: string, node: string, signal?: AbortSignal) =>
     unwrap(

@@ -11,6 +11,7 @@ export type Command =
   | 'delta'
   | 'dht'
   | 'ranges'
+  | 'words'
   | 'lessons';
 
 const go: Record<string, Command> = {
@@ -23,6 +24,7 @@ const go: Record<string, Command> = {
   d: 'delta',
   t: 'dht',
   r: 'ranges',
+  w: 'words',
   l: 'lessons',
 };
 
@@ -70,6 +72,7 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'd'], does: 'Go to Delta' },
   { keys: ['g', 't'], does: 'Go to Table' },
   { keys: ['g', 'r'], does: 'Go to Ranges' },
+  { keys: ['g', 'w'], does: 'Go to Words' },
   { keys: ['g', 'l'], does: 'Go to Lessons' },
   { keys: ['?'], does: 'Show this sheet' },
 ];

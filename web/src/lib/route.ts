@@ -1,5 +1,15 @@
 export type Page =
-  'home' | 'search' | 'folders' | 'peers' | 'network' | 'activity' | 'delta' | 'dht' | 'ranges' | 'lessons';
+  | 'home'
+  | 'search'
+  | 'folders'
+  | 'peers'
+  | 'network'
+  | 'activity'
+  | 'delta'
+  | 'dht'
+  | 'ranges'
+  | 'words'
+  | 'lessons';
 
 export interface Route {
   page: Page;
@@ -22,6 +32,7 @@ const pages: readonly string[] = [
   'delta',
   'dht',
   'ranges',
+  'words',
   'lessons',
 ];
 
