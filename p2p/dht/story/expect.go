@@ -52,6 +52,9 @@ func (w *world) doExpect(ctx context.Context, a *args) error {
 		segments := map[string][]string{"asked": l.asked, "kept": l.kept, "refused": l.refused}[what]
 		holds, got = slices.Equal(a.words, segments), cmp.Or(strings.Join(segments, " "), "none")
 		a.words = nil
+	case "keys":
+		holds, got = strings.Join(a.words, " ") == strings.Trim(fmt.Sprint(l.keys), "[]"), fmt.Sprint(l.keys)
+		a.words = nil
 	case "values":
 		err = count(len(l.values))
 	case "messages":

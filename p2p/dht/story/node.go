@@ -13,6 +13,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/direct"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 )
@@ -28,6 +29,7 @@ type node struct {
 	decoy     *dht.Table // of a liar: it takes what others want kept, and nobody reads it
 	messages  *direct.Service
 	indexes   map[string]*ranges.Index // that it has used since it came
+	keywords  *keyword.Index           // nil: it has not used it since it came
 	transport p2p.Transport
 	up        bool                // guarded by w.mu
 	links     map[p2p.ID]p2p.Link // that are up; guarded by w.mu
@@ -92,6 +94,7 @@ func (w *world) come(name string, id p2p.Identity, position p2p.Key) error {
 func (n *node) start() {
 	w := n.w
 	n.table = dht.New(n.options(&gated{n.store, n}))
+	n.keywords = nil
 	n.indexes = map[string]*ranges.Index{}
 	n.messages = direct.New(direct.Options{Caller: caller{n}})
 	n.messages.Handle("", func(_ context.Context, from p2p.ID, data []byte) ([]byte, error) {
@@ -155,16 +158,34 @@ func (n *node) stop() {
 // caller asks over links, which are made when they are needed first, and stay.
 type caller struct{ n *node }
 
-// maxCall is how long a call and its answer may be.
-const maxCall = 56 << 10
+// Limits of what is said at once: of a call and its answer, and of what takes a stream.
+const (
+	maxCall     = 56 << 10
+	maxExchange = 4 << 20
+)
 
-func (caller) Limit(p2p.ID) int { return maxCall }
+func (caller) Limit(p2p.ID) int { return maxExchange }
 
+// Exchange is a call of what is long. Between real nodes that takes a stream of the link; here
+// it is handed over, if there is a link.
 func (c caller) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
-	return c.Call(ctx, to, proto, req)
+	if _, err := c.n.w.link(ctx, c.n, to); err != nil {
+		return nil, err
+	}
+	c.n.w.mu.Lock()
+	other := c.n.w.byID(to)
+	c.n.w.mu.Unlock()
+	h := other.handler(proto)
+	if h == nil {
+		return nil, p2p.ErrNoProtocol
+	}
+	return h(ctx, c.n.member.ID, req)
 }
 
 func (c caller) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	if len(req) > maxCall {
+		return c.Exchange(ctx, to, proto, req)
+	}
 	l, err := c.n.w.link(ctx, c.n, to)
 	if err != nil {
 		return nil, err

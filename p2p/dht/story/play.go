@@ -17,17 +17,18 @@ import (
 
 // world is the network of a story.
 type world struct {
-	network  *sim.Network
-	lines    []Line
-	open     bool // nodes choose their places
-	root     dht.Root
-	rules    dht.Rules
-	replicas int
-	seed     uint64
-	admitted int // members so far: each gets another number
-	last     outcome
-	group    *[]writing // of the block "together" that is being read
-	indexes  []*index
+	network   *sim.Network
+	lines     []Line
+	open      bool // nodes choose their places
+	root      dht.Root
+	rules     dht.Rules
+	replicas  int
+	seed      uint64
+	admitted  int // members so far: each gets another number
+	last      outcome
+	group     *[]writing // of the block "together" that is being read
+	indexes   []*index
+	published int // entries at words
 
 	dialing sync.Mutex // held while two nodes are linked
 
@@ -48,6 +49,7 @@ type outcome struct {
 	needs  int
 	// segments of an index, as they are shown
 	asked, kept, refused []string
+	keys                 []int // that were asked in each step, or at which something was put
 }
 
 // Play plays a story, until it ends or ctx does, and returns what is to be shown, also when
@@ -182,6 +184,7 @@ func (w *world) do(ctx context.Context, words []string) error {
 		"crash": w.doCrash, "return": w.doReturn, "leave": w.doLeave, "cut": w.doCut, "mend": w.doCut,
 		"repair": w.doRepair, "wait": w.doWait, "who": w.doWho, "show": w.doShow, "links": w.doLinks,
 		"index": w.doIndex, "insert": w.doInsert, "range": w.doRange, "erase": w.doErase,
+		"publish": w.doPublish, "find": w.doFind,
 		"send": w.doSend, "grind": w.doGrind, "lie": w.doLie, "admissions": w.doAdmissions, "expect": w.doExpect,
 	}
 	do := verbs[words[0]]

@@ -89,6 +89,11 @@ func Stories() ([]Story, error) {
 //	insert NODE INDEX KEY VALUE     erase NODE INDEX KEY VALUE
 //	range NODE INDEX FROM..TO [descending] [limit N]
 //	show index INDEX                what is at which segment
+//	publish NODE DOCUMENT at "WORD …" [OPTION…]
+//	                                a document at its words; FROM..TO is one for each number.
+//	                                Options: pairs (each two words too), similar N (edits that
+//	                                words can be away), padded N
+//	find NODE "WORD …" [any] [by lists|sequential|parallel|pairs] [similar N]
 //	together … end                  the writes between them at the same time
 //	crash NODE, return NODE, leave NODE, cut NODE NODE, mend NODE NODE
 //	repair [NODE], wait 10s, who KEY, show copies KEY, links
@@ -104,7 +109,8 @@ func Stories() ([]Story, error) {
 // Expectations are: status TEXT; value VALUE…; values N; nothing; has WORD… and lost WORD…
 // (all of them, not all of them are in what the last get has found); messages N; rounds N; links
 // N; copies KEY N; keeps KEY NODE… (nearest first); needs N (at least so many admissions);
-// kept SEGMENT… and refused SEGMENT… (of the last insert), asked SEGMENT… (of the last range).
+// kept SEGMENT… and refused SEGMENT… (of the last insert), asked SEGMENT… (of the last range);
+// keys N… (at which the last publish has put something; that the last find has asked, in each step).
 //
 // Errors: ErrStory.
 func ParseStory(text string) (Story, error) {

@@ -22,7 +22,7 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stories) < 16 {
+	if len(stories) < 19 {
 		t.Fatalf("%d stories", len(stories))
 	}
 	for _, s := range stories {
@@ -130,12 +130,17 @@ expect kept [1..8]
 expect refused [1..8]
 range Ada x 1..1
 expect asked [1..2]
+publish Ada d at "green tea" pairs
+expect keys 2
+find Ben tea
+expect keys 2
+expect value tea
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := Wrong(lines); n != 16 {
-		t.Errorf("%d are wrong, want 16:\n%s", n, Render("", lines))
+	if n := Wrong(lines); n != 19 {
+		t.Errorf("%d are wrong, want 19:\n%s", n, Render("", lines))
 	}
 	if !strings.Contains(Render("", lines), "✗ copies k 2: no, 3") {
 		t.Errorf("%s", Render("", lines))
@@ -174,6 +179,14 @@ func TestRefused(t *testing.T) {
 		"title a\nnodes 1\nindex x dst keys 1..8\nrange Ada x 0..3":           "the keys are 1 to 8",
 		"title a\nnodes 1\nrange Ada x 1..3":                                  "there is no index \"x\"",
 		"title a\nnodes 1\nindex x dst keys 1..8\ntogether\nrange Ada x 1..2": "nothing but writes",
+		"title a\nnodes 1\npublish Ada d \"green tea\"":                       "its words are missing",
+		"title a\nnodes 1\npublish Ada 9..3 at tea":                           "not 1 to 1000 documents",
+		"title a\nnodes 1\npublish Ada 0..1000 at tea":                        "not 1 to 1000 documents",
+		"title a\nnodes 1\npublish Ada 0..999 at \"a b c d e\"":               "more than 4000 entries",
+		"title a\nnodes 1\npublish Ada d at tea similar 3":                    "not a number of edits from 0 to 2",
+		"title a\nnodes 1\npublish Ada d at \" \"":                            "0 words",
+		"title a\nnodes 1\nfind Ada tea by luck":                              "plan \"luck\"",
+		"title a\nnodes 1\nfind Ada tea now":                                  "\"now\" is no option",
 		strings.Repeat("#", MaxStory+1):                                       "65537 bytes",
 		"title \x1b[31m":                                                      "a character that cannot be shown",
 	} {
