@@ -174,6 +174,7 @@ var failures = [...]failure{
 	{registry.ErrNotFound, http.StatusNotFound, "range_not_found", "No such index", "GET /api/ranges lists them, POST makes one."},
 	{registry.ErrExists, http.StatusConflict, "range_exists", "There is another index of that name", "Take another name, or use the one that is there."},
 	{registry.ErrInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
+	{errTableQuery, http.StatusBadRequest, "query_invalid", "The table cannot answer that", "Ask the members: via=mesh."},
 	{keyword.ErrQuery, http.StatusBadRequest, "query_invalid", "Query not understood", "Give one to sixteen words, each once."},
 	{errNotVia, http.StatusBadRequest, "range_not_via", "The index is not kept in that way", "GET /api/ranges says in which it is."},
 	{errNoEntry, http.StatusNotFound, "range_no_entry", "No such entry", ""},

@@ -16,15 +16,23 @@ import (
 
 // Search implements api.StrictServerInterface.
 func (a *nodeAPI) Search(ctx context.Context, r api.SearchRequestObject) (api.SearchResponseObject, error) {
-	answer, err := a.ask(ctx, queryOf(r.Params), nil)
-	if err != nil {
-		return nil, err
-	}
-	out, err := apiAnswer(answer)
+	out, err := a.found(ctx, queryOf(r.Params), nil)
 	if err != nil {
 		return nil, err
 	}
 	return searchReply(out), nil
+}
+
+// found searches: at the members, or in the table.
+func (a *nodeAPI) found(ctx context.Context, q search.Query, each func(search.Part)) (api.SearchAnswer, error) {
+	if q.Scope == viaTable {
+		return a.searchTable(ctx, q)
+	}
+	answer, err := a.ask(ctx, q, each)
+	if err != nil {
+		return api.SearchAnswer{}, err
+	}
+	return apiAnswer(answer)
 }
 
 // searchReply is a SearchAnswer; the position is in the header already.
@@ -101,17 +109,13 @@ func (a *nodeAPI) searchStream(w http.ResponseWriter, r *http.Request) error {
 			failed = writeEvent(rep, event, v)
 		}
 	}
-	answer, err := a.ask(ctx, q, func(p search.Part) { tell("part", apiPart(p)) })
+	out, err := a.found(ctx, q, func(p search.Part) { tell("part", apiPart(p)) })
 	if err != nil && rep.status == 0 {
 		return err
 	}
 	if err != nil {
 		tell("error", problemOf(err))
 		return gone(r.Context(), failed)
-	}
-	out, err := apiAnswer(answer)
-	if err != nil {
-		return err
 	}
 	tell("done", out)
 	return gone(r.Context(), failed)

@@ -896,6 +896,7 @@ func (e SearchParamsMode) Valid() bool {
 // Defines values for SearchParamsVia.
 const (
 	SearchParamsViaAuto  SearchParamsVia = "auto"
+	SearchParamsViaDht   SearchParamsVia = "dht"
 	SearchParamsViaLocal SearchParamsVia = "local"
 	SearchParamsViaMesh  SearchParamsVia = "mesh"
 )
@@ -904,6 +905,8 @@ const (
 func (e SearchParamsVia) Valid() bool {
 	switch e {
 	case SearchParamsViaAuto:
+		return true
+	case SearchParamsViaDht:
 		return true
 	case SearchParamsViaLocal:
 		return true
@@ -3699,7 +3702,7 @@ type SearchParams struct {
 	Filter *string           `form:"filter,omitempty" json:"filter,omitempty"`
 	Mode   *SearchParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
 
-	// Via local: this node only; mesh and auto: all members over their links
+	// Via local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words)
 	Via *SearchParamsVia `form:"via,omitempty" json:"via,omitempty"`
 
 	// Fuzz Edit distance allowed for a word

@@ -25,7 +25,7 @@ type searchCmd struct {
 	Facets  bool     `help:"Count the hits by type, folder, year and node."`
 	Limit   int      `short:"n" default:"20" help:"Hits to show at most: 1 to 200."`
 	Fuzz    string   `default:"auto" enum:"auto,0,1,2,3" help:"Edits allowed in a word: auto, 0, 1, 2 or 3."`
-	Via     string   `default:"auto" enum:"auto,local,mesh" help:"Whom to ask: auto, local (this node only) or mesh."`
+	Via     string   `default:"auto" enum:"auto,local,mesh,dht" help:"Whom to ask: auto, local (this node only), mesh, or dht (the table: what members have published)."`
 	Cursor  string   `help:"Continue a search: the answer's next." placeholder:"CURSOR"`
 	Explain bool     `help:"Show how the answer came about."`
 	JSON    bool     `name:"json" help:"Print the API's answer."`

@@ -3577,8 +3577,8 @@ export interface operations {
                  */
                 filter?: string;
                 mode?: "keyword";
-                /** @description local: this node only; mesh and auto: all members over their links */
-                via?: "auto" | "local" | "mesh";
+                /** @description local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words) */
+                via?: "auto" | "local" | "mesh" | "dht";
                 /** @description Edit distance allowed for a word */
                 fuzz?: "auto" | "0" | "1" | "2" | "3";
                 limit?: number;
