@@ -18,6 +18,9 @@ const (
 	// maxGuessed is the number of steps for all that is not exactly what was
 	// typed: similar words, beginnings, and the documents that have them.
 	maxGuessed = 4 << 20
+	// maxStretched is how many words are meant that are an edit further away than the length
+	// of what was typed allows.
+	maxStretched = 16
 	// turnSteps is the number of steps after which the index is let go of, so
 	// that who wants to change it need not wait for the end of a query.
 	turnSteps = 256 << 10
@@ -33,14 +36,15 @@ var errRenumbered = errors.New("documents numbered anew")
 // one moment. What changes during a longer one may be found as it was, as it is,
 // or not; everything else is found.
 type reading struct {
-	ctx      context.Context
-	index    *Index
-	slots    int    // there were at the start; later ones are not looked at
-	squeezed uint64 // Index.squeezed at the start
-	secret   bool   // there are documents that the asker may not see
-	steps    int    // of this turn
-	unseen   int    // steps since the last look at the context
-	err      error  // why the query ended early
+	ctx       context.Context
+	index     *Index
+	slots     int      // there were at the start; later ones are not looked at
+	squeezed  uint64   // Index.squeezed at the start
+	stretched []string // words that may have an edit more than their length allows
+	secret    bool     // there are documents that the asker may not see
+	steps     int      // of this turn
+	unseen    int      // steps since the last look at the context
+	err       error    // why the query ended early
 
 	left      int  // of maxGuessed
 	guesses   int  // words that have not yet had their share of left
@@ -104,7 +108,9 @@ type guess struct {
 //
 // With Auto, a word in which there may be a typo and that the index does not have may
 // have one edit more, as far as maxFuzz; but not where that would tell whether the
-// word is in documents that the asker may not see.
+// word is in documents that the asker may not see. Of the words that are so far away only
+// the likeliest are meant, maxStretched of them: hundreds are, of a long word in a large
+// vocabulary, and their documents are many times those of the nearer ones.
 func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 	type wish struct {
 		edits          *int
@@ -127,7 +133,10 @@ func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 			if all[i][j] > 0 {
 				m, known := r.index.vocabulary.Find(word)
 				if fuzz == Auto && !known && !r.secret {
-					all[i][j] = min(all[i][j]+1, maxFuzz)
+					if all[i][j] < maxFuzz {
+						all[i][j]++
+						r.stretched = append(r.stretched, word)
+					}
 				}
 				wishes = append(wishes, wish{&all[i][j], m.Count, letters})
 			}
@@ -180,6 +189,15 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 		g.words = nearest(word, found)
 	default:
 		r.aside(func() { g.words = nearest(word, found) })
+	}
+	if slices.Contains(r.stretched, word) {
+		far := 0
+		g.words = slices.DeleteFunc(g.words, func(m fastss.Match) bool {
+			if m.Distance == fuzz && !m.Prefix {
+				far++
+			}
+			return m.Distance == fuzz && !m.Prefix && far > maxStretched
+		})
 	}
 	return g
 }
