@@ -6,7 +6,7 @@ title Both words, in three ways
 replicas 1
 nodes 8
 publish Ada 0..999 at nr1
-publish Ben 800..1799 at nr2
+publish Ada 800..1799 at nr2
 # One place is to have 512 documents. What does not fit goes to the places of two halves, by
 # the hash of the document: so nobody keeps all of a frequent word.
 
