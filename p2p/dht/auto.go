@@ -2,6 +2,8 @@ package dht
 
 import (
 	"context"
+	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,9 +50,11 @@ const (
 
 // observer sees members leave.
 type observer struct {
-	mu    sync.Mutex // guards the following
-	alive map[p2p.ID]bool
-	left  map[p2p.ID]bool // in this interval
+	mu sync.Mutex // guards the following
+	// alive are those who were there at the last look, by the first bytes of their IDs, in
+	// order; left those who have gone in this interval. Of thousands of members that is little.
+	alive []uint64
+	left  map[uint64]bool
 	churn churn
 	// What the last interval led to, and when this one ends.
 	members, expected int
@@ -68,15 +72,20 @@ type wanted struct {
 func (o *observer) look(v view) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for id := range o.alive {
-		if !v.alive[id] {
+	now := make([]uint64, 0, len(v.alive))
+	for id := range v.alive {
+		now = append(now, binary.BigEndian.Uint64(id[:]))
+	}
+	slices.Sort(now)
+	for _, id := range o.alive {
+		if _, is := slices.BinarySearch(now, id); !is {
 			if o.left == nil {
-				o.left = map[p2p.ID]bool{}
+				o.left = map[uint64]bool{}
 			}
 			o.left[id] = true
 		}
 	}
-	o.alive = v.alive
+	o.alive = now
 }
 
 // end ends an interval after which so many members can be asked, and returns how many will

@@ -379,7 +379,11 @@ func (t *Table) sets(ctx context.Context, v view) (locationSets, error) {
 	out := locationSets{shared: map[p2p.ID][]LocationSum{}}
 	n := t.Replicas()
 	keep := n
-	t.observer.look(t.view())
+	seen := v
+	if t.Large() {
+		seen = t.view() // v has those who were looked up too
+	}
+	t.observer.look(seen)
 	if t.auto.Load().Reliability > 0 {
 		keep = t.observer.most(n, t.o.Now())
 	}
