@@ -20,7 +20,7 @@ const (
 	maxGuessed = 4 << 20
 	// maxStretched is how many words are meant that are an edit further away than the length
 	// of what was typed allows.
-	maxStretched = 16
+	maxStretched = 8
 	// turnSteps is the number of steps after which the index is let go of, so
 	// that who wants to change it need not wait for the end of a query.
 	turnSteps = 256 << 10
