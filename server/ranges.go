@@ -92,15 +92,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 		Name: o.Name, Via: api.RangeVia(via), Bits: o.Bits, From: int64(q.From), To: int64(q.To),
 		Partial: found.Partial, Trace: apiTrace(found.Trace, names),
 	}
-	out.Items = make([]struct {
-		Author      string   `json:"author"`
-		AuthorName  string   `json:"author_name"`
-		Entry       string   `json:"entry"`
-		Key         int64    `json:"key"`
-		LeftS       *float64 `json:"left_s,omitempty"`
-		Value       *string  `json:"value,omitempty"`
-		ValueBase64 *[]byte  `json:"value_base64,omitempty"`
-	}, len(found.Entries))
+	out.Items = make([]api.RangeFound, len(found.Entries))
 	for i, e := range found.Entries {
 		item := &out.Items[i]
 		item.Key, item.Entry = int64(e.Key), hex.EncodeToString(e.Place[:])
@@ -110,16 +102,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 			item.LeftS = new(e.Left.Seconds())
 		}
 	}
-	out.Segments = make([]struct {
-		Depth   int   `json:"depth"`
-		Entries int   `json:"entries"`
-		Failed  bool  `json:"failed"`
-		From    int64 `json:"from"`
-		Full    bool  `json:"full"`
-		Mended  bool  `json:"mended"`
-		Round   int   `json:"round"`
-		To      int64 `json:"to"`
-	}, len(found.Segments))
+	out.Segments = make([]api.RangeAsked, len(found.Segments))
 	for i, s := range found.Segments {
 		item := &out.Segments[i]
 		item.Depth, item.From, item.To = s.Depth, int64(s.From(o.Bits)), int64(s.Segment.To(o.Bits))
@@ -171,11 +154,7 @@ func (a *nodeAPI) InsertRange(ctx context.Context, r api.InsertRangeRequestObjec
 			if !result.Status.Stored() {
 				out.Items[i].Status = api.DhtStatus(result.Status.String())
 			}
-			out.Items[i].Via = append(out.Items[i].Via, struct {
-				At   []api.RangeSegment `json:"at"`
-				Full []api.RangeSegment `json:"full"`
-				Via  api.RangeVia       `json:"via"`
-			}{segmentsOf(o.Bits, result.At), segmentsOf(o.Bits, result.Full), api.RangeVia(via)})
+			out.Items[i].Via = append(out.Items[i].Via, api.RangePlaces{Via: api.RangeVia(via), At: segmentsOf(o.Bits, result.At), Full: segmentsOf(o.Bits, result.Full)})
 		}
 	}
 	for _, item := range out.Items {

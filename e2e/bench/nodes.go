@@ -103,6 +103,27 @@ func corpus(dir string, n, size int, seed uint64, words []string) (int64, error)
 	return total, nil
 }
 
+// searchable has a new node share a folder, and returns how long it takes until all of its
+// files can be found, and how many MiB the node has then.
+func searchable(ctx context.Context, b *bench, name, dir string, files int) (took time.Duration, mib float64, err error) {
+	p, _, err := b.node(ctx, name)
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := p.call(ctx, "POST", "/api/folders", map[string]string{"path": dir}, nil); err != nil {
+		return 0, 0, err
+	}
+	if err := p.until(ctx, "indexing", func(s status) bool { return s.Documents == files }); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(began)
+	if mib, err = rss(p.cmd.Process.Pid); err != nil {
+		return 0, 0, err
+	}
+	return took, mib, p.stop()
+}
+
 // index measures how fast a folder of text becomes searchable.
 func index(ctx context.Context, b *bench) error {
 	dir := filepath.Join(b.dir, "index-corpus")
@@ -111,24 +132,12 @@ func index(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	p, _, err := b.node(ctx, "index")
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := p.call(ctx, "POST", "/api/folders", map[string]string{"path": dir}, nil); err != nil {
-		return err
-	}
-	if err := p.until(ctx, "indexing", func(s status) bool { return s.Documents == files }); err != nil {
-		return err
-	}
-	took := time.Since(began)
-	mib, err := rss(p.cmd.Process.Pid)
+	took, mib, err := searchable(ctx, b, "index", dir, files)
 	if err != nil {
 		return err
 	}
 	report(fmt.Sprintf("indexing %d files, %.1f MB of text", files, float64(total)/1e6), "%.1f MB/s, %v; then %.0f MiB resident", float64(total)/1e6/took.Seconds(), took.Round(time.Millisecond), mib)
-	return p.stop()
+	return nil
 }
 
 // documents measures how fast a folder of small office documents becomes searchable,
@@ -143,25 +152,13 @@ func documents(ctx context.Context, b *bench) error {
 	if err := pack(texts, dir); err != nil {
 		return err
 	}
-	p, _, err := b.node(ctx, "documents")
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := p.call(ctx, "POST", "/api/folders", map[string]string{"path": dir}, nil); err != nil {
-		return err
-	}
-	if err := p.until(ctx, "indexing", func(s status) bool { return s.Documents == files }); err != nil {
-		return err
-	}
-	took := time.Since(began)
-	mib, err := rss(p.cmd.Process.Pid)
+	took, mib, err := searchable(ctx, b, "documents", dir, files)
 	if err != nil {
 		return err
 	}
 	report(fmt.Sprintf("indexing %d docx files, %.1f MB of text", files, float64(total)/1e6), "%.0f files/s, %.1f MB/s, %v; then %.0f MiB resident",
 		files/took.Seconds(), float64(total)/1e6/took.Seconds(), took.Round(time.Millisecond), mib)
-	return p.stop()
+	return nil
 }
 
 // pack makes a docx of each text of a directory.

@@ -2991,49 +2991,40 @@ type Published struct {
 
 // RangeAnswer defines model for RangeAnswer.
 type RangeAnswer struct {
-	Bits  int   `json:"bits"`
-	From  int64 `json:"from"`
-	Items []struct {
-		Author     string `json:"author"`
-		AuthorName string `json:"author_name"`
-
-		// Entry 64 hexadecimal digits: the key and a hash of the ID
-		Entry string `json:"entry"`
-		Key   int64  `json:"key"`
-
-		// LeftS How long it will be there; without it, until it is removed
-		LeftS       *float64 `json:"left_s,omitempty"`
-		Value       *string  `json:"value,omitempty"`
-		ValueBase64 *[]byte  `json:"value_base64,omitempty"`
-	} `json:"items"`
-	Name string `json:"name"`
+	Bits  int          `json:"bits"`
+	From  int64        `json:"from"`
+	Items []RangeFound `json:"items"`
+	Name  string       `json:"name"`
 
 	// Next To be sent as after for what comes next; without it, that was all
 	Next *string `json:"next,omitempty"`
 
 	// Partial Some of those who keep a segment could not be asked
-	Partial  bool `json:"partial"`
-	Segments []struct {
-		Depth int `json:"depth"`
+	Partial  bool         `json:"partial"`
+	Segments []RangeAsked `json:"segments"`
+	To       int64        `json:"to"`
+	Trace    DhtTrace     `json:"trace"`
+	Via      RangeVia     `json:"via"`
+}
 
-		// Entries Of the range
-		Entries int   `json:"entries"`
-		Failed  bool  `json:"failed"`
-		From    int64 `json:"from"`
+// RangeAsked defines model for RangeAsked.
+type RangeAsked struct {
+	Depth int `json:"depth"`
 
-		// Full It has refused entries, so those below were asked
-		Full bool `json:"full"`
+	// Entries Of the range
+	Entries int   `json:"entries"`
+	Failed  bool  `json:"failed"`
+	From    int64 `json:"from"`
 
-		// Mended It is full no more, which was noticed now
-		Mended bool `json:"mended"`
+	// Full It has refused entries, so those below were asked
+	Full bool `json:"full"`
 
-		// Round The first is 1
-		Round int   `json:"round"`
-		To    int64 `json:"to"`
-	} `json:"segments"`
-	To    int64    `json:"to"`
-	Trace DhtTrace `json:"trace"`
-	Via   RangeVia `json:"via"`
+	// Mended It is full no more, which was noticed now
+	Mended bool `json:"mended"`
+
+	// Round The first is 1
+	Round int   `json:"round"`
+	To    int64 `json:"to"`
 }
 
 // RangeDefinition defines model for RangeDefinition.
@@ -3062,6 +3053,21 @@ type RangeEntry struct {
 	TtlS        *int64  `json:"ttl_s,omitempty"`
 	Value       *string `json:"value,omitempty"`
 	ValueBase64 *string `json:"value_base64,omitempty"`
+}
+
+// RangeFound defines model for RangeFound.
+type RangeFound struct {
+	Author     string `json:"author"`
+	AuthorName string `json:"author_name"`
+
+	// Entry 64 hexadecimal digits: the key and a hash of the ID
+	Entry string `json:"entry"`
+	Key   int64  `json:"key"`
+
+	// LeftS How long it will be there; without it, until it is removed
+	LeftS       *float64 `json:"left_s,omitempty"`
+	Value       *string  `json:"value,omitempty"`
+	ValueBase64 *[]byte  `json:"value_base64,omitempty"`
 }
 
 // RangeIndex defines model for RangeIndex.
@@ -3095,17 +3101,20 @@ type RangeInserted struct {
 // RangeKept defines model for RangeKept.
 type RangeKept struct {
 	// Entry 64 hexadecimal digits
-	Entry  string    `json:"entry"`
-	Key    int64     `json:"key"`
-	Status DhtStatus `json:"status"`
-	Via    []struct {
-		// At Where it is kept
-		At []RangeSegment `json:"at"`
+	Entry  string        `json:"entry"`
+	Key    int64         `json:"key"`
+	Status DhtStatus     `json:"status"`
+	Via    []RangePlaces `json:"via"`
+}
 
-		// Full Segments that have no room for it
-		Full []RangeSegment `json:"full"`
-		Via  RangeVia       `json:"via"`
-	} `json:"via"`
+// RangePlaces defines model for RangePlaces.
+type RangePlaces struct {
+	// At Where it is kept
+	At []RangeSegment `json:"at"`
+
+	// Full Segments that have no room for it
+	Full []RangeSegment `json:"full"`
+	Via  RangeVia       `json:"via"`
 }
 
 // RangeSegment defines model for RangeSegment.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -82,7 +83,7 @@ func (m rangeMakeCmd) Run(c *console) error {
 
 type rangePutCmd struct {
 	Name  string        `arg:"" help:"The index."`
-	Key   string        `arg:"" optional:"" help:"A whole number, a size such as 20mb, or a time such as 2026-01-31 or 2026-01-31T12:00:00Z."`
+	Key   string        `arg:"" optional:"" help:"A whole number, a size such as 20mb, or a time such as 2026-01-31 or 2026-01-31T12:00:00Z (UTC)."`
 	Value string        `arg:"" optional:"" help:"The value; @FILE is a file's content, - the standard input (default)."`
 	ID    string        `name:"id" placeholder:"TEXT" help:"Which entry of the key (default: the value)."`
 	TTL   time.Duration `name:"ttl" placeholder:"TIME" help:"How long it is kept, such as 90s or 24h (default: until it is removed)."`
@@ -103,7 +104,7 @@ func (p rangePutCmd) Run(c *console) error {
 	case p.Key == "":
 		return UsageError{"range put: at which key? Or many: --lines FILE"}
 	}
-	key, err := rangeKey(p.Key)
+	key, _, err := rangeKeys(p.Key)
 	if err != nil {
 		return UsageError{"range put: " + err.Error()}
 	}
@@ -171,7 +172,7 @@ func (p rangePutCmd) many(c *console) error {
 			if tab := strings.IndexByte(line, '\t'); tab >= 0 {
 				word, value = strings.TrimSpace(line[:tab]), line[tab+1:]
 			}
-			key, err := rangeKey(word)
+			key, _, err := rangeKeys(word)
 			if err != nil {
 				if before := n - 1 - len(entries); before > 0 && !p.JSON {
 					err = fmt.Errorf("%w; of the %s before it %d are stored", err, number(before, "entry", "entries"), stored)
@@ -220,9 +221,12 @@ func (g rangeGetCmd) Run(c *console) error {
 		if text == "" {
 			continue
 		}
-		key, err := rangeKey(text)
+		key, last, err := rangeKeys(text)
 		if err != nil {
 			return UsageError{"range get: " + err.Error()}
+		}
+		if name == "to" {
+			key = last
 		}
 		q.Set(name, strconv.FormatInt(key, 10))
 	}
@@ -300,44 +304,20 @@ func segmentsText(all []api.RangeSegment) string {
 	return strings.Join(out, " ")
 }
 
-// rangeKey reads a key: a whole number, a size (a number and a unit of 1000 or 1024), or a
-// time, as seconds since 1970.
-func rangeKey(text string) (int64, error) {
+// rangeKeys reads a key: a whole number, or a size or time as searches have them. A time is in
+// seconds since 1970 and stands for all that it names: a day from first to last.
+func rangeKeys(text string) (first, last int64, err error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
-		return n, nil
+		return n, n, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
-		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil && at.Unix() >= 0 {
-			return at.Unix(), nil
-		}
+	if from, to, ok := query.Span(text); ok && from.Unix() >= 0 {
+		return from.Unix(), to.Unix(), nil
 	}
-	if n, ok := parseBytes(text); ok {
-		return n, nil
+	if at, err := time.Parse(time.RFC3339, text); err == nil && at.Unix() >= 0 { // of another zone
+		return at.Unix(), at.Unix(), nil
 	}
-	return 0, fmt.Errorf("key %.40q: want a whole number, a size such as 20mb, or a time such as 2026-01-31", text)
-}
-
-// parseBytes reads a size such as 20mb or 1.5 GiB.
-func parseBytes(text string) (int64, bool) {
-	text = strings.ToLower(strings.ReplaceAll(text, " ", ""))
-	i := strings.LastIndexAny(text, "0123456789.") + 1
-	n, err := strconv.ParseFloat(text[:i], 64)
-	if err != nil || n < 0 {
-		return 0, false
+	if n, ok := query.Size(text); ok {
+		return n, n, nil
 	}
-	if text[i:] == "b" && n < 1<<53 && n == float64(int64(n)) {
-		return int64(n), true
-	}
-	unit, isBinary := strings.CutSuffix(strings.TrimSuffix(text[i:], "b"), "i")
-	base := 1000.0
-	if isBinary {
-		base = 1024
-	}
-	for _, prefix := range []string{"k", "m", "g", "t"} {
-		n *= base
-		if unit == prefix && n < 1<<53 {
-			return int64(n), true
-		}
-	}
-	return 0, false
+	return 0, 0, fmt.Errorf("key %.40q: want a whole number, a size such as 20mb, or a time such as 2026-01-31", text)
 }

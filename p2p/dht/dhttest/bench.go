@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -53,15 +52,6 @@ func BenchmarkChange(b *testing.B, open func(b *testing.B) dht.Store) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
 		})
 	}
-}
-
-// cpuTime returns how long the process has run on any core, for itself and in the kernel.
-func cpuTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fill returns a record with a value of 100 bytes that expires.

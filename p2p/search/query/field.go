@@ -198,6 +198,19 @@ var units = []struct {
 // maxSize bounds sizes; it is more than any file has.
 const maxSize = 1 << 60
 
+// Size reads a size as conditions have it, such as 20mb or 1.5gib, in bytes.
+func Size(text string) (bytes int64, ok bool) {
+	b, ok := parseSize(strings.ToLower(text), false)
+	return b.low, ok
+}
+
+// Span reads a date or a time as conditions have it, in UTC: from is its beginning, to the
+// last nanosecond of the year, month, day, minute or second that it names.
+func Span(text string) (from, to time.Time, ok bool) {
+	b, ok := parseTime(text)
+	return time.Unix(0, b.low).UTC(), time.Unix(0, b.high).UTC(), ok
+}
+
 // parseSize reads a size: a number, perhaps with a point, and a unit.
 func parseSize(v string, rounded bool) (bounds, bool) {
 	digits := len(v) - len(strings.TrimLeft(v, "0123456789."))

@@ -2096,13 +2096,14 @@ export interface components {
             /** Format: int64 */
             key: number;
             status: components["schemas"]["DhtStatus"];
-            via: {
-                via: components["schemas"]["RangeVia"];
-                /** @description Where it is kept */
-                at: components["schemas"]["RangeSegment"][];
-                /** @description Segments that have no room for it */
-                full: components["schemas"]["RangeSegment"][];
-            }[];
+            via: components["schemas"]["RangePlaces"][];
+        };
+        RangePlaces: {
+            via: components["schemas"]["RangeVia"];
+            /** @description Where it is kept */
+            at: components["schemas"]["RangeSegment"][];
+            /** @description Segments that have no room for it */
+            full: components["schemas"]["RangeSegment"][];
         };
         RangeInserted: {
             items: components["schemas"]["RangeKept"][];
@@ -2118,43 +2119,45 @@ export interface components {
             from: number;
             /** Format: int64 */
             to: number;
-            items: {
-                /** @description 64 hexadecimal digits: the key and a hash of the ID */
-                entry: string;
-                /** Format: int64 */
-                key: number;
-                value?: string;
-                /** Format: byte */
-                value_base64?: string;
-                author: string;
-                author_name: string;
-                /**
-                 * Format: double
-                 * @description How long it will be there; without it, until it is removed
-                 */
-                left_s?: number;
-            }[];
+            items: components["schemas"]["RangeFound"][];
             /** @description To be sent as after for what comes next; without it, that was all */
             next?: string;
             /** @description Some of those who keep a segment could not be asked */
             partial: boolean;
-            segments: {
-                depth: number;
-                /** Format: int64 */
-                from: number;
-                /** Format: int64 */
-                to: number;
-                /** @description The first is 1 */
-                round: number;
-                /** @description Of the range */
-                entries: number;
-                /** @description It has refused entries, so those below were asked */
-                full: boolean;
-                /** @description It is full no more, which was noticed now */
-                mended: boolean;
-                failed: boolean;
-            }[];
+            segments: components["schemas"]["RangeAsked"][];
             trace: components["schemas"]["DhtTrace"];
+        };
+        RangeFound: {
+            /** @description 64 hexadecimal digits: the key and a hash of the ID */
+            entry: string;
+            /** Format: int64 */
+            key: number;
+            value?: string;
+            /** Format: byte */
+            value_base64?: string;
+            author: string;
+            author_name: string;
+            /**
+             * Format: double
+             * @description How long it will be there; without it, until it is removed
+             */
+            left_s?: number;
+        };
+        RangeAsked: {
+            depth: number;
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            to: number;
+            /** @description The first is 1 */
+            round: number;
+            /** @description Of the range */
+            entries: number;
+            /** @description It has refused entries, so those below were asked */
+            full: boolean;
+            /** @description It is full no more, which was noticed now */
+            mended: boolean;
+            failed: boolean;
         };
         DhtRefresh: {
             /** Format: int64 */

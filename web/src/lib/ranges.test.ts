@@ -63,7 +63,11 @@ describe('keys', () => {
     ['9007199254740991', Number.MAX_SAFE_INTEGER],
   ])('%s is %d', (text, key) => expect(keyOf(text)).toBe(key));
   it('of a day is its beginning here', () => {
-    expect(keyOf('2026-01-31')).toBe(new Date(2026, 0, 31).getTime() / 1000);
+    expect(keyOf('2026-01-31')).toBe(Date.UTC(2026, 0, 31) / 1000);
+    expect(keyOf('2026-01-31', true)).toBe(Date.UTC(2026, 1, 1) / 1000 - 1);
+    expect(keyOf('2026-01-31T12:00', true)).toBe(Date.UTC(2026, 0, 31, 12, 0, 59) / 1000);
+    expect(keyOf('2026-01-31T12:00:05+01:00', true)).toBe(Date.UTC(2026, 0, 31, 11, 0, 5) / 1000);
+    expect(keyOf('20mb', true)).toBe(20e6);
   });
   it.each(['', '-1', '1.5', 'five', '9007199254740992', '1e3', '20xb', '2026-13-01', '99999tb'])(
     '%s is none',

@@ -95,8 +95,9 @@ const size = /^(\d+(?:\.\d+)?)\s*([kmgt])(i?)b?$/i;
 const time = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/;
 
 // keyOf reads a key: a whole number, a size such as 20mb or 1.5 GiB, or a time such as
-// 2026-01-31, which is in seconds since 1970; null: none of them.
-export function keyOf(text: string): number | null {
+// 2026-01-31, which is in seconds since 1970 UTC; null: none of them. A day has many keys, a
+// minute sixty: this is the first or, with last, the last of them.
+export function keyOf(text: string, last = false): number | null {
   const word = text.trim();
   let n = NaN;
   const bytes = size.exec(word);
@@ -104,7 +105,11 @@ export function keyOf(text: string): number | null {
   else if (bytes) {
     const base = bytes[3] ? 1024 : 1000;
     n = Math.floor(Number(bytes[1]) * base ** ('kmgt'.indexOf((bytes[2] ?? '').toLowerCase()) + 1));
-  } else if (time.test(word)) n = Math.floor(Date.parse(word.includes('T') ? word : `${word}T00:00`) / 1000);
+  } else if (time.test(word)) {
+    const [, minute, second, , zone] = time.exec(word) ?? [];
+    n = Math.floor(Date.parse(minute && !zone ? `${word}Z` : word) / 1000);
+    if (last && !second) n += minute ? 59 : 86_399;
+  }
   return Number.isSafeInteger(n) && n >= 0 ? n : null;
 }
 
@@ -142,7 +147,7 @@ export function spanOf(
   to: string,
   bits: number,
 ): { from: number | null; to: number | null; wrong: string } {
-  const ends = [from, to].map(text => (text.trim() === '' ? null : keyOf(text)));
+  const ends = [from, to].map((text, i) => (text.trim() === '' ? null : keyOf(text, i === 1)));
   const bad = [from, to].find((text, i) => text.trim() !== '' && ends[i] === null);
   const [first = null, last = null] = ends;
   let wrong = '';
