@@ -298,6 +298,16 @@ func (s *dhtStore) Usage(ctx context.Context, author p2p.ID) (u dht.Usage, err e
 	return u, nil
 }
 
+// Total implements dht.Store.
+func (s *dhtStore) Total(ctx context.Context) (u dht.Usage, err error) {
+	err = s.db.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&u.Records, &u.Bytes) },
+		`SELECT coalesce(sum(records), 0), coalesce(sum(bytes), 0) FROM dht_author`)
+	if err != nil {
+		return dht.Usage{}, fmt.Errorf("store: usage of all: %w", err)
+	}
+	return u, nil
+}
+
 // NextSeq implements dht.Store.
 func (s *dhtStore) NextSeq(ctx context.Context, atLeast uint64, n int) (uint64, error) {
 	return s.seq.next(ctx, atLeast, n)

@@ -119,7 +119,7 @@ func TestPublishedBetweenTheWrites(t *testing.T) {
 	if err := s.index.close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (searchStore{s.state, s.index}).Put(t.Context(), []search.Record{{ID: published.ID, Title: "new", Modified: time.Unix(0, 0)}}); err == nil {
+	if err := (searchStore{s.state, s.index}).Put(t.Context(), []search.Record{{ID: published.ID, Title: "new", Modified: time.Unix(0, 0)}}, nil); err == nil {
 		t.Fatal("nothing has failed")
 	}
 	s.Close()
@@ -171,7 +171,7 @@ func TestUnreadableTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Terms, r.Text = nil, []byte("damaged")
-		if err := s.Search().Put(ctx, []search.Record{r}); err != nil {
+		if err := s.Search().Put(ctx, []search.Record{r}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

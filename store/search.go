@@ -24,7 +24,7 @@ func (s *Store) Search() search.Store { return searchStore{s.state, s.index} }
 
 // Put implements search.Store. What is published comes first: what a crash leaves
 // out is then only what a scan brings again.
-func (s searchStore) Put(ctx context.Context, records []search.Record) error {
+func (s searchStore) Put(ctx context.Context, records []search.Record, words []byte) error {
 	var published, files []*search.Record
 	for i := range records {
 		if r := &records[i]; r.Folder == "" {
@@ -35,7 +35,7 @@ func (s searchStore) Put(ctx context.Context, records []search.Record) error {
 	}
 	err := s.putPublished(ctx, published)
 	if err == nil {
-		err = s.putFiles(ctx, files)
+		err = s.putFiles(ctx, files, words)
 	}
 	if err != nil {
 		return fmt.Errorf("store: put %d documents: %w", len(records), err)
@@ -65,11 +65,14 @@ func (s searchStore) putPublished(ctx context.Context, records []*search.Record)
 	return remove(ctx, s.index, deleteFile, idsOf(records))
 }
 
-func (s searchStore) putFiles(ctx context.Context, records []*search.Record) error {
-	if len(records) == 0 {
+func (s searchStore) putFiles(ctx context.Context, records []*search.Record, words []byte) error {
+	if len(records) == 0 && len(words) == 0 {
 		return nil
 	}
 	err := s.index.Write(ctx, func(tx *sql.Tx) error {
+		if err := putWords(ctx, tx, words); err != nil {
+			return err
+		}
 		for _, r := range records {
 			if err := putFile(context.WithoutCancel(ctx), tx, r); err != nil {
 				return fmt.Errorf("%s: %w", r.ID, err)
@@ -104,6 +107,52 @@ func putFile(ctx context.Context, tx *sql.Tx, r *search.Record) error {
 		INSERT INTO search_text (number, text) VALUES (?, ?)
 		ON CONFLICT (number) DO UPDATE SET text = excluded.text`, number, r.Text)
 	return err
+}
+
+func putWords(ctx context.Context, tx *sql.Tx, pack []byte) error {
+	if len(pack) == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO search_word (pack) VALUES (?)`, pack); err != nil {
+		return fmt.Errorf("words: %w", err)
+	}
+	return nil
+}
+
+// Words implements search.Store.
+func (s searchStore) Words(ctx context.Context, each func(pack []byte) error) error {
+	var failed error // of each, which is returned as it is
+	err := eachRow(ctx, s.index, func(rows *sql.Rows) error {
+		var pack sql.RawBytes
+		if err := rows.Scan(&pack); err != nil {
+			return err
+		}
+		failed = each(pack)
+		return failed
+	}, `SELECT pack FROM search_word ORDER BY number`)
+	if err != nil && failed == nil {
+		return fmt.Errorf("store: load words: %w", err)
+	}
+	return err
+}
+
+// SetWords implements search.Store.
+func (s searchStore) SetWords(ctx context.Context, packs [][]byte) error {
+	err := s.index.Write(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM search_word`); err != nil {
+			return err
+		}
+		for _, pack := range packs {
+			if err := putWords(ctx, tx, pack); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store: keep %d packs of words: %w", len(packs), err)
+	}
+	return nil
 }
 
 // notNull returns b as a value that is not NULL.
@@ -217,7 +266,7 @@ func (s searchStore) Remove(ctx context.Context, ids []string) error {
 // Load implements search.Store.
 func (s searchStore) Load(ctx context.Context, each func(search.Record) error) error {
 	published := make(map[string]bool)
-	err := load(ctx, s.state, `SELECT id, title, '', '', type, size, modified, terms FROM document ORDER BY rowid`,
+	err := load(ctx, s.state, `SELECT id, title, '', '', type, size, modified, fields, terms FROM document ORDER BY rowid`,
 		func(r search.Record) error {
 			published[r.ID] = true
 			return each(r)
@@ -226,7 +275,7 @@ func (s searchStore) Load(ctx context.Context, each func(search.Record) error) e
 		return err
 	}
 	return load(ctx, s.index, `
-		SELECT id, title, folder, path, type, size, modified, terms FROM search_document ORDER BY number`,
+		SELECT id, title, folder, path, type, size, modified, fields, terms FROM search_document ORDER BY number`,
 		func(r search.Record) error {
 			if published[r.ID] {
 				return nil
@@ -241,7 +290,7 @@ func load(ctx context.Context, d *DB, query string, each func(search.Record) err
 		var r search.Record
 		var modified int64
 		var terms sql.RawBytes
-		if err := rows.Scan(&r.ID, &r.Title, &r.Folder, &r.Path, &r.Type, &r.Size, &modified, &terms); err != nil {
+		if err := rows.Scan(&r.ID, &r.Title, &r.Folder, &r.Path, &r.Type, &r.Size, &modified, &r.Fields, &terms); err != nil {
 			return err
 		}
 		r.Modified, r.Terms = time.Unix(0, modified).UTC(), terms

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -75,6 +78,69 @@ func TestSearchAfterRestart(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// indexUntilKilled indexes, replaces and removes documents, whose words come and go, and tells each
+// change.
+func indexUntilKilled(ctx context.Context, s search.Store) error {
+	x, err := search.Open(ctx, s)
+	if err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		var batch []search.Document
+		for range 1 + rand.IntN(60) {
+			i := rand.IntN(200)
+			text := fmt.Sprint("document", i)
+			for range 30 {
+				text += fmt.Sprintf(" w%d", rand.IntN(20*n)+rand.IntN(2)<<rand.IntN(20))
+			}
+			d := search.Document{ID: fmt.Sprint(i), Text: text}
+			if i%10 > 0 {
+				d.Folder, d.Path = "f", fmt.Sprintf("%d.txt", i)
+			}
+			batch = append(batch, d)
+		}
+		if err := x.Put(ctx, batch); err != nil {
+			return err
+		}
+		if err := x.Remove(ctx, batch[0].ID, fmt.Sprint(rand.IntN(200))); err != nil {
+			return err
+		}
+		fmt.Println(n)
+	}
+}
+
+// TestKillLeavesWordsInPlace kills a node that indexes, again and again: each word is found in the
+// documents that have it, and in no others.
+func TestKillLeavesWordsInPlace(t *testing.T) {
+	dir := t.TempDir()
+	for range 4 {
+		cmd, out, _ := startChild(t, "index", dir)
+		for range 3 + rand.IntN(60) {
+			if !out.Scan() {
+				t.Fatal("child ended by itself")
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for out.Scan() {
+		}
+		var exit *exec.ExitError
+		if err := cmd.Wait(); !errors.As(err, &exit) {
+			t.Fatalf("killed child: %v", err)
+		}
+		s := openSearch(t, dir)
+		x := openIndex(t, s)
+		if x.Stats().Documents < 10 {
+			t.Errorf("%d documents", x.Stats().Documents)
+		}
+		searchtest.Found(t, x)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // documents returns n documents of about 5 KB, with few frequent words and many

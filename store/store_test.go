@@ -61,6 +61,8 @@ func child(verb, dir string) error {
 		}
 	case "put":
 		return putUntilKilled(ctx, s.DHT())
+	case "index":
+		return indexUntilKilled(ctx, s.Search())
 	}
 	return fmt.Errorf("no such verb: %s", verb)
 }
