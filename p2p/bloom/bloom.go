@@ -76,6 +76,18 @@ func (f Filter) Add(key Key) {
 	})
 }
 
+// Places returns the bits that a key has, of which two can be the same.
+func (f Filter) Places(key Key) []int {
+	var out []int
+	if len(f.Bits) > 0 {
+		f.each(key, func(at uint64) bool {
+			out = append(out, int(at))
+			return true
+		})
+	}
+	return out
+}
+
 // Has reports whether a key may have been added; if not, it has not.
 func (f Filter) Has(key Key) bool {
 	if len(f.Bits) == 0 {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/zeebo/blake3"
@@ -28,14 +27,6 @@ func measure(b *testing.B, size int, f func() error) {
 	done := float64(size) * float64(b.N) / 1e6
 	b.ReportMetric(done/(u-user), "MB/user-s")
 	b.ReportMetric(done/(u-user+s-sys), "MB/cpu-s")
-}
-
-func cpuTime(b *testing.B) (user, sys float64) {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return float64(r.Utime.Nano()) / 1e9, float64(r.Stime.Nano()) / 1e9
 }
 
 // BenchmarkScan is to be compared with its parts in the same run.

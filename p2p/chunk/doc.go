@@ -30,7 +30,9 @@
 //
 // BLAKE3 is a tree over 1 KiB leaves. Its aligned subtrees over [PieceSize] bytes
 // are the pieces, and their chaining values determine the root ([RootOf]). The
-// piece of a file that has only one is the whole tree: its value is the root.
+// piece of a file that has only one is the whole tree: its value is the root. Files
+// can be cut into shorter pieces, too, which a [Tree] describes: their values join to
+// those of the pieces, not the other way round.
 // Whoever has the root verifies a piece that came from anybody ([VerifyPiece],
 // [VerifySlice]).
 //

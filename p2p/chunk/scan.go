@@ -24,6 +24,7 @@ type scanner struct {
 	gear   uint64 // hash up to there
 	hashed int    // where the hash of the chunk is
 	joined int    // where the value of the piece is
+	each   int    // length of the pieces
 	most   int    // chunks
 	full   bool   // there were more: no more are cut
 	// The one hashes 16 leaves at once, wherever they are in a file; the other only
@@ -44,29 +45,55 @@ func newScanner() *scanner { return &scanner{chunk: blake3.New()} }
 // manifest with pieces and root and without chunks, one of more than MaxSize bytes
 // ErrTooLarge.
 func Scan(r io.Reader, size int64) (*Manifest, error) {
-	s := scanners.Get().(*scanner)
-	defer scanners.Put(s)
-	s.reset(size)
-	err := s.scan(r)
-	m := s.m
-	s.m = nil
+	m, _, err := scan(r, size, PieceSize)
 	if err != nil {
-		return nil, fmt.Errorf("chunk: scan: after %d bytes: %w", m.size, err)
+		return nil, fmt.Errorf("chunk: scan: %w", err)
 	}
 	return m, nil
 }
 
-func (s *scanner) reset(size int64) {
+// ScanPieces is Scan with a second result, for which nothing is read or hashed again:
+// the values of shorter pieces, as a [Tree] has them. The caller must not change them.
+func ScanPieces(r io.Reader, size int64, piece int) (*Manifest, []Hash, error) {
+	err := Tree{0, piece}.Check()
+	if err == nil {
+		m, values, scanErr := scan(r, size, piece)
+		if err = scanErr; err == nil {
+			return m, values, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("chunk: scan: %w", err)
+}
+
+func scan(r io.Reader, size int64, piece int) (*Manifest, []Hash, error) {
+	s := scanners.Get().(*scanner)
+	defer scanners.Put(s)
+	s.reset(size, piece)
+	err := s.scan(r)
+	m := s.m
+	s.m = nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("after %d bytes: %w", m.size, err)
+	}
+	values := m.pieces
+	if piece < PieceSize {
+		m.pieces, err = Tree{m.size, piece}.Join(values, PieceSize)
+	}
+	return m, values, err
+}
+
+func (s *scanner) reset(size int64, piece int) {
 	s.m = &Manifest{}
 	if size > 0 && size <= MaxSize {
 		// A wrong size must not cost more than a little.
 		n := int(min(size/(Least+Average)*9/8+1, 1<<16))
 		s.m.ends, s.m.hashes = make([]int64, 0, n), make([]Hash, 0, n)
-		s.m.pieces = make([]Hash, 0, min(pieceCount(size), 1<<16))
+		s.m.pieces = make([]Hash, 0, min(Tree{size, piece}.Count(), 1<<16))
 	}
 	s.have, s.start, s.rolled, s.hashed, s.joined = 0, 0, 0, 0, 0
 	s.chunk.Reset()
 	s.piece = subtree{}
+	s.each = piece
 	s.most, s.full = MaxChunks, false
 }
 
@@ -79,8 +106,8 @@ func (s *scanner) scan(r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if s.m.size > MaxSize {
-			return fmt.Errorf("more than %d bytes: %w", int64(MaxSize), ErrTooLarge)
+		if most := int64(MaxPieces) * int64(s.each); s.m.size > most {
+			return fmt.Errorf("more than %d bytes: %w", most, ErrTooLarge)
 		}
 		for s.cut(isEnd) {
 		}
@@ -182,12 +209,12 @@ func (s *scanner) length(isEnd bool) int {
 
 // join adds the pieces that are here.
 func (s *scanner) join(isEnd bool) {
-	if isEnd && len(s.m.pieces) == 0 && s.m.Len() == 1 {
+	if isEnd && len(s.m.pieces) == 0 && s.m.Len() == 1 && s.m.size <= int64(s.each) {
 		s.m.pieces = append(s.m.pieces, s.m.hashes[0]) // a small file is hashed once
 		return
 	}
 	for s.have-s.joined > group {
-		if s.piece.groups == PieceSize/group-1 {
+		if s.piece.groups == uint64(s.each/group-1) {
 			s.endPiece(group, false)
 			continue
 		}
@@ -202,6 +229,6 @@ func (s *scanner) join(isEnd bool) {
 func (s *scanner) endPiece(n int, isRoot bool) {
 	s.m.pieces = append(s.m.pieces, s.piece.end(s.buf[s.joined:], n, isRoot))
 	s.joined += n
-	s.piece.first += PieceSize / guts.ChunkSize
+	s.piece.first += uint64(s.each / guts.ChunkSize)
 	s.piece.groups = 0
 }

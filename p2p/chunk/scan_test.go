@@ -318,7 +318,7 @@ func TestScanManyChunks(t *testing.T) {
 	want := mustScan(t, p)
 	for _, most := range []int{0, 1, want.Len() - 1} {
 		s := newScanner()
-		s.reset(-1)
+		s.reset(-1, PieceSize)
 		s.most = most
 		if err := s.scan(bytes.NewReader(p)); err != nil {
 			t.Fatal(err)

@@ -86,7 +86,7 @@ func (h *Hash) words() (w [8]uint32) {
 }
 
 // pieceCount returns the number of pieces of a file. An empty one has one, too.
-func pieceCount(size int64) int { return int(max(1, (size+PieceSize-1)/PieceSize)) }
+func pieceCount(size int64) int { return Tree{size, PieceSize}.Count() }
 
 // pieceLen returns the length of piece i in bytes.
 func pieceLen(size int64, i int) int {
@@ -109,13 +109,7 @@ func leftOf(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
 
 // RootOf returns the root of a file from the values of its pieces.
 func RootOf(size int64, pieces []Hash) (Hash, error) {
-	if err := checkSize(size); err != nil {
-		return Hash{}, fmt.Errorf("chunk: root: %w", err)
-	}
-	if want := pieceCount(size); len(pieces) != want {
-		return Hash{}, fmt.Errorf("chunk: root: %d pieces of %d bytes, want %d: %w", len(pieces), size, want, ErrMalformed)
-	}
-	return join(pieces, true), nil
+	return Tree{size, PieceSize}.Root(pieces)
 }
 
 // join returns the value of the node above all of the pieces. That of a single
@@ -131,24 +125,11 @@ func join(pieces []Hash, isRoot bool) Hash {
 // PieceHash returns the value of piece i of a file of size bytes, if that holds
 // data. The length of data must be that of the piece.
 func PieceHash(size int64, i int, data []byte) (Hash, error) {
-	if err := checkSize(size); err != nil {
-		return Hash{}, fmt.Errorf("chunk: hash a piece: %w", err)
-	}
-	if i < 0 || i >= pieceCount(size) || len(data) != pieceLen(size, i) {
-		return Hash{}, fmt.Errorf("chunk: hash a piece: %d bytes as piece %d of %d bytes: %w", len(data), i, size, ErrMalformed)
-	}
-	t := subtree{first: uint64(i) * (PieceSize / guts.ChunkSize)}
-	for len(data) > group {
-		t.push(data)
-		data = data[group:]
-	}
-	var last [group]byte
-	return t.end(last[:], copy(last[:], data), size <= PieceSize), nil
+	return Tree{size, PieceSize}.Hash(i, data)
 }
 
 // VerifyPiece reports whether data is the i-th piece of a file of size bytes,
 // whose pieces are known. The last piece has what is left.
 func VerifyPiece(size int64, pieces []Hash, i int, data []byte) bool {
-	h, err := PieceHash(size, i, data)
-	return err == nil && len(pieces) == pieceCount(size) && h == pieces[i]
+	return Tree{size, PieceSize}.Verify(pieces, i, data)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 	"testing"
@@ -39,7 +40,7 @@ func eat(what string) int {
 		}
 	case "memory at once":
 		w.begin(time.Hour)
-		b := make([]byte, 64<<30)
+		b := make([]byte, min(uint64(64<<30), math.MaxInt))
 		b[len(b)-1] = 1
 	case "stack":
 		w.begin(time.Hour)

@@ -1,6 +1,7 @@
 package fastss
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -78,21 +79,37 @@ func (f *Finder) taken() []Match {
 func (f *Finder) piece(v *Vocabulary, i, k int, prefix bool) int {
 	end, before := min(i+pieceSize, len(v.marks)), len(f.found)
 	steps := (end-i)/masksPerStep + 1
+	if prefix {
+		return steps + comparison*f.prefixes(v, i, v.marks[i:end], k) + keeping*(len(f.found)-before)
+	}
 	for j, m := range v.marks[i:end] {
-		number := uint32(i + j)
-		switch {
-		case !prefix && !unlike(f.mark, m, k) && !apart(f.mark, m, k) && v.entries[number].count > 0:
+		if number := uint32(i + j); !unlike(f.mark, m, k) && !apart(f.mark, m, k) && v.entries[number].count > 0 {
 			f.compare(v, number, k)
-		case prefix && !lacks(f.mark, m, k) && v.entries[number].count > 0:
-			if d := f.pattern.PrefixDistance(v.entries[number].word, k); d <= k {
-				f.found = append(f.found, v.match(number, d, true))
-			}
-		default:
-			continue
+			steps += comparison
 		}
-		steps += comparison
 	}
 	return steps + keeping*(len(f.found)-before)
+}
+
+// prefixes keeps those of the words from number i, of which there are marks, that begin with something
+// within k edits, and returns how many were compared.
+func (f *Finder) prefixes(v *Vocabulary, i int, marks []uint64, k int) (compared int) {
+	// What lacks does, but for nearly all words one count of bits tells.
+	letters := f.mark & markLetters
+	for j, m := range marks {
+		if bits.OnesCount64(letters&^m) > k {
+			continue
+		}
+		number := uint32(i + j)
+		if lacks(f.mark, m, k) || v.entries[number].count == 0 {
+			continue
+		}
+		compared++
+		if d := f.pattern.PrefixDistance(v.entries[number].word, k); d <= k {
+			f.found = append(f.found, v.match(number, d, true))
+		}
+	}
+	return compared
 }
 
 // scanAlphabet finds the words that begin with exactly prefix, in the order of

@@ -17,4 +17,8 @@
 // Stiller: Fast Similarity Search in Peer-to-Peer Networks, 2008): what is left of a word
 // when letters are deleted leads to the word, once for the network; and the word to its
 // documents. So a document is put at its own words only, and not at what is left of them.
+//
+// Documents have numbers too, such as their size: for each field there are two trees (packages
+// pht and dst), in which they are in the order of these, and in small networks buckets to compare
+// them with.
 package keyword

@@ -59,6 +59,8 @@ type Options struct {
 	Similar int
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
+	// Small reports whether the network is so small that buckets are kept. Nil: it is.
+	Small func() bool
 }
 
 // DefaultSimilar is well below what members keep of one author.
@@ -91,6 +93,9 @@ func New(o Options) *Index {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Small == nil {
+		o.Small = func() bool { return true }
+	}
 	return &Index{o: o, known: map[string]*ranges.Index{}, words: map[string]put{}}
 }
 
@@ -105,7 +110,12 @@ func (x *Index) Forget() {
 
 // list returns the index of everything at one name.
 func (x *Index) list(kind, name string) *ranges.Index {
-	name = kind + "\x00" + x.o.Name + "\x00" + name
+	// Most words have few documents: no more than the root is asked in vain.
+	return x.open(kind+"\x00"+x.o.Name+"\x00"+name, ranges.Options{Scheme: pht.Tree{KeyBits: ranges.MaxBits}, Capacity: x.o.Capacity, Window: 1})
+}
+
+// open returns the index of a name, which has always the same options.
+func (x *Index) open(name string, o ranges.Options) *ranges.Index {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	l := x.known[name]
@@ -113,8 +123,8 @@ func (x *Index) list(kind, name string) *ranges.Index {
 		if len(x.known) >= maxKnown {
 			clear(x.known)
 		}
-		// Most words have few documents: no more than the root is asked in vain.
-		l = ranges.New(ranges.Options{Table: x.o.Table, Name: name, Scheme: pht.Tree{KeyBits: ranges.MaxBits}, Capacity: x.o.Capacity, Window: 1, Now: x.o.Now})
+		o.Table, o.Name, o.Now = x.o.Table, name, x.o.Now
+		l = ranges.New(o)
 		x.known[name] = l
 	}
 	return l
@@ -142,13 +152,19 @@ type Document struct {
 	Terms []string // distinct words, folded as those of queries are
 	// Pairs are some of them, such as those of the title, of which each two are put together.
 	Pairs []string
-	Value []byte // what a query returns, at most MaxValue bytes
+	// Numbers are those by which it is found in ranges; of a field there can be several.
+	Numbers []Number
+	Value   []byte // what a query returns, at most MaxValue bytes
 }
 
-// entry returns what is put at each word. Documents are in the order of a hash, so that they
-// are spread evenly, and equally at all words.
-func (d Document) entry(ttl time.Duration) ranges.Entry {
-	return ranges.Entry{Key: hashOf(d.ID), ID: d.ID, Value: d.Value, TTL: ttl}
+// Entries is at how many places a document is, at most.
+func (d Document) Entries() int {
+	return len(d.Terms) + len(d.Pairs)*(len(d.Pairs)-1)/2 + len(d.Numbers)*PerNumber
+}
+
+// entry returns what is put at a key of a list.
+func (d Document) entry(key uint64, ttl time.Duration) ranges.Entry {
+	return ranges.Entry{Key: key, ID: d.ID, Value: d.Value, TTL: ttl}
 }
 
 func hashOf(text string) uint64 {
@@ -162,8 +178,9 @@ func (d Document) check() error {
 		return fmt.Errorf("%w: no ID", ErrDocument)
 	case len(d.Value) > MaxValue:
 		return fmt.Errorf("%w: %.100q: a value of %d bytes, at most %d", ErrDocument, d.ID, len(d.Value), MaxValue)
-	case len(d.Terms) > MaxTerms || len(d.Pairs) > MaxPairs:
-		return fmt.Errorf("%w: %.100q: %d words, at most %d; %d in pairs, at most %d", ErrDocument, d.ID, len(d.Terms), MaxTerms, len(d.Pairs), MaxPairs)
+	case len(d.Terms) > MaxTerms || len(d.Pairs) > MaxPairs || len(d.Numbers) > MaxNumbers:
+		return fmt.Errorf("%w: %.100q: %d words, at most %d; %d in pairs, at most %d; %d numbers, at most %d",
+			ErrDocument, d.ID, len(d.Terms), MaxTerms, len(d.Pairs), MaxPairs, len(d.Numbers), MaxNumbers)
 	}
 	return nil
 }
@@ -195,9 +212,9 @@ func (x *Index) Publish(ctx context.Context, documents []Document, k int, ttl ti
 	failed := map[string]bool{} // words
 	different := map[string]bool{}
 	for _, d := range documents {
-		for list := range x.listsOf(d) {
+		for list, key := range x.listsOf(d, x.o.Small()) {
 			different[list.Name()] = true
-			if err := s.add(ctx, list, d.entry(ttl), p.Incomplete); err != nil {
+			if err := s.add(ctx, list, d.entry(key, ttl), p.Incomplete); err != nil {
 				return p, fmt.Errorf("keyword: publish %d documents: %w", len(documents), err)
 			}
 		}
@@ -279,17 +296,30 @@ func (s *sending) flush(ctx context.Context) error {
 	return nil
 }
 
-// listsOf yields the lists of a document: those of its words, then of its pairs.
-func (x *Index) listsOf(d Document) iter.Seq[*ranges.Index] {
-	return func(yield func(*ranges.Index) bool) {
+// listsOf yields the lists of a document, and its key there: those of its words, of its pairs,
+// of its numbers. At words documents are in the order of a hash, so that they are spread evenly,
+// and equally at all words.
+func (x *Index) listsOf(d Document, buckets bool) iter.Seq2[*ranges.Index, uint64] {
+	return func(yield func(*ranges.Index, uint64) bool) {
+		hash := hashOf(d.ID)
 		for _, word := range d.Terms {
-			if usable(word) && !yield(x.term(word)) {
+			if usable(word) && !yield(x.term(word), hash) {
 				return
 			}
 		}
 		for i, a := range d.Pairs {
 			for _, b := range d.Pairs[:i] {
-				if a != b && usable(a) && usable(b) && !yield(x.pair(a, b)) {
+				if a != b && usable(a) && usable(b) && !yield(x.pair(a, b), hash) {
+					return
+				}
+			}
+		}
+		for _, n := range d.Numbers {
+			for _, tree := range Trees {
+				if tree == TreeBuckets && !buckets {
+					continue
+				}
+				if !yield(x.number(n.Field, tree), KeyOf(n.Value)) {
 					return
 				}
 			}
@@ -365,7 +395,7 @@ func (x *Index) remember(words []string, failed map[string]bool, k int, ttl time
 	}
 }
 
-// Withdraw takes documents away from their words, from as many of them as can be asked. Words stay known for similar ones, until
+// Withdraw takes documents away from their words and numbers, from as many of them as can be asked. Words stay known for similar ones, until
 // nobody has put them for as long as they last.
 func (x *Index) Withdraw(ctx context.Context, documents []Document) (dht.Trace, error) {
 	var trace dht.Trace
@@ -374,9 +404,8 @@ func (x *Index) Withdraw(ctx context.Context, documents []Document) (dht.Trace, 
 		if err := d.check(); err != nil {
 			return trace, err
 		}
-		place := d.entry(0).Place()
-		for list := range x.listsOf(d) {
-			removals = append(removals, ranges.Removal{Index: list, Place: place})
+		for list, key := range x.listsOf(d, true) {
+			removals = append(removals, ranges.Removal{Index: list, Place: d.entry(key, 0).Place()})
 		}
 	}
 	var first error

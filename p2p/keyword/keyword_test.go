@@ -121,6 +121,29 @@ func TestDrawn(t *testing.T) {
 		if share := float64(set) / 512; share < f.Fill/2 || share > f.Fill*2 {
 			t.Errorf("%.2f of the first bits are set, %.2f of all", share, f.Fill)
 		}
+		if slices.ContainsFunc(f.Found, func(b byte) bool { return b != 0 }) {
+			t.Error("nothing was found, and there are bits of it")
+		}
+	}
+	// What is found has bits in the filters of its words, all of which are set.
+	publish(t, x, 0, keyword.Document{ID: "zero", Terms: []string{"even", "odd"}, Value: []byte("d")})
+	found, _ := search(t, x, keyword.Query{Terms: []string{"even", "odd"}, Plan: keyword.PlanParallel})
+	most := 0
+	for _, f := range found.Steps[0].Drawn {
+		of := 0
+		for i, b := range f.Found {
+			of += bits.OnesCount8(b)
+			if b&^f.Bits[i] != 0 {
+				t.Errorf("byte %d: %08b is in %08b", i, b, f.Bits[i])
+			}
+		}
+		if of > f.K {
+			t.Errorf("%d bits of a document, want %d at most", of, f.K)
+		}
+		most = max(most, of)
+	}
+	if len(found.Hits) != 1 || most == 0 {
+		t.Errorf("%d documents, %d bits", len(found.Hits), most)
 	}
 }
 

@@ -100,6 +100,25 @@ type Drawn struct {
 	K     int    // bits of a document
 	Fill  float64
 	Bits  []byte // the first drawnBytes
+	// Found are those of Bits that documents of the answer have.
+	Found []byte
+
+	filter bloom.Filter
+}
+
+// find notes which bits are those of documents that were found at its word.
+func (d *Drawn) find(hits []Hit) {
+	d.Found = make([]byte, len(d.Bits))
+	for _, h := range hits {
+		if !slices.Contains(h.Terms, d.Word) {
+			continue
+		}
+		for _, at := range d.filter.Places(h.Place) {
+			if at/8 < len(d.Found) {
+				d.Found[at/8] |= 1 << (at % 8)
+			}
+		}
+	}
 }
 
 // How much of the filters that came is shown.
@@ -138,6 +157,11 @@ func (x *Index) Search(ctx context.Context, q Query) (Answer, error) {
 		s.groups = append(s.groups, &group{Term: Term{Word: word, Documents: -1}, words: []string{word}})
 	}
 	err := s.run(ctx)
+	for _, step := range s.a.Steps {
+		for i := range step.Drawn {
+			step.Drawn[i].find(s.a.Hits)
+		}
+	}
 	for _, g := range s.groups {
 		s.a.Terms = append(s.a.Terms, g.Term)
 	}
@@ -224,7 +248,7 @@ func (s *searching) ask(ctx context.Context, what string, asks []ranges.Ask, wor
 			}
 			step.Filters = append(step.Filters, n)
 			if i < len(words) && len(step.Drawn) < maxDrawn {
-				step.Drawn = append(step.Drawn, Drawn{Word: words[i], Bytes: n, K: v.Summary.K, Fill: v.Summary.Fill(), Bits: v.Summary.Bits[:min(n, drawnBytes)]})
+				step.Drawn = append(step.Drawn, Drawn{Word: words[i], Bytes: n, K: v.Summary.K, Fill: v.Summary.Fill(), Bits: v.Summary.Bits[:min(n, drawnBytes)], filter: v.Summary})
 			}
 		}
 	}
