@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,86 +12,6 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
-
-func TestObserve(t *testing.T) {
-	b := newBench(t, Options{}).start()
-	dir := newTree(t, "file=1", "d/in=2", "edited=3", "gone=4", "dirlink => d", "link => file", "touched=5", ".shoalignore=*.log\n", "d/x.log=6", "becomes-dir=7", "becomes-file/x=8", "moded/")
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	id := b.add(dir).ID
-	b.pause(id)
-	remove(t, dir, "gone", "becomes-dir", "becomes-file")
-	build(t, dir, "edited=three", "new=9", "newdir/", "becomes-dir/", "becomes-file=10")
-	touch(t, filepath.Join(dir, "touched"), time.Unix(1e9, 0))
-	if err := os.Chmod(filepath.Join(dir, "moded"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	sh, err := b.share(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sh.end() // it would take the hints
-	for path, want := range map[string]struct {
-		state Observed
-		kind  Kind
-		hint  bool
-	}{
-		"file":         {ObservedKnown, KindFile, false},
-		"d":            {ObservedKnown, KindDir, false},
-		"d/in":         {ObservedKnown, KindFile, false},
-		"gone":         {ObservedAbsent, "", false},
-		"never":        {ObservedAbsent, "", false},
-		"never/in":     {ObservedAbsent, "", false},
-		"file/in":      {ObservedAbsent, "", false},
-		"dirlink/in":   {ObservedOther, "", false},
-		"dirlink":      {ObservedOther, "", false},
-		"link":         {ObservedOther, "", false},
-		"pipe":         {ObservedOther, "", false},
-		"d/x.log":      {ObservedOther, KindFile, false},
-		".shoalignore": {ObservedOther, KindFile, false},
-		"edited":       {ObservedOther, KindFile, true},
-		"touched":      {ObservedOther, KindFile, true},
-		"new":          {ObservedOther, KindFile, true},
-		"newdir":       {ObservedOther, KindDir, true},
-		"becomes-dir":  {ObservedOther, KindDir, true},
-		"becomes-file": {ObservedOther, KindFile, true},
-		"moded":        {ObservedOther, KindDir, true},
-	} {
-		sh.mu.Lock()
-		before := len(sh.hints)
-		sh.mu.Unlock()
-		row, state, err := b.Observe(t.Context(), id, path)
-		sh.mu.Lock()
-		hinted := false
-		if before < len(sh.hints) {
-			hinted = sh.hints[before] == hint{dir: parent(path), path: path}
-		}
-		sh.hints = sh.hints[:0]
-		sh.mu.Unlock()
-		if err != nil || state != want.state || row.Kind != want.kind || hinted != want.hint {
-			t.Errorf("%s: state %d, kind %q, hint %v, %v, want %+v", path, state, row.Kind, hinted, err, want)
-		}
-		if known := row.Hash != (Hash{}); known != (state == ObservedKnown && row.Kind == KindFile) {
-			t.Errorf("%s: hash %v", path, row.Hash)
-		}
-	}
-	for path, want := range map[string]error{"../x": ErrBadPath, ".shoal/id": ErrBadPath, "": ErrBadPath} {
-		if _, _, err := b.Observe(t.Context(), id, path); !errors.Is(err, want) {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-	if _, _, err := b.Observe(t.Context(), "unknown", "a"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("unknown folder: %v", err)
-	}
-	rename(t, dir, ".shoal", ".away")
-	if _, _, err := b.Observe(t.Context(), id, "file"); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("away: %v", err)
-	}
-	if _, _, err := b.Tree(id); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("away: %v", err)
-	}
-}
 
 func TestTree(t *testing.T) {
 	b := newBench(t, Options{})

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -239,32 +238,6 @@ func TestStoreFailureLosesNothing(t *testing.T) {
 	}
 }
 
-func TestSkippedKinds(t *testing.T) {
-	b := newBench(t, Options{}).start()
-	dir := newTree(t, "ok=1", "loop => loop")
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	bad := "bad\xff\nname"
-	if err := os.WriteFile(filepath.Join(dir, bad), nil, 0o644); err != nil {
-		t.Logf("this file system keeps no such names: %v", err)
-		bad = ""
-	}
-	f := b.add(dir)
-	b.wantHas("ok=1")
-	skips, err := b.Skipped(f.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Skipped{{`loop`, ReasonLink}, {`pipe`, ReasonSpecial}}
-	if bad != "" {
-		want = slices.Insert(want, 0, Skipped{`"bad\xff\nname"`, ReasonName})
-	}
-	if diff := cmp.Diff(want, skips.Items); diff != "" {
-		t.Errorf("skipped (-want +got):\n%s", diff)
-	}
-}
-
 func TestSkipsAreBounded(t *testing.T) {
 	var s skips
 	for i := range maxSkips + 50 {
@@ -275,67 +248,6 @@ func TestSkipsAreBounded(t *testing.T) {
 	if len(r.Items) != maxSkips || r.Total != maxSkips+50 || r.Counts[ReasonLink] != maxSkips+49 || r.Counts[ReasonChanging] != 1 {
 		t.Errorf("%d items of %d, %v", len(r.Items), r.Total, r.Counts)
 	}
-}
-
-// asNobody runs fn while the process has not the rights of root. Files in dir
-// become readable to it.
-func asNobody(t *testing.T, dirs []string, fn func()) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		fn()
-		return
-	}
-	const nobody = 65534
-	for _, dir := range dirs {
-		for at := dir; strings.HasPrefix(at, os.TempDir()+"/"); at = filepath.Dir(at) {
-			if err := os.Chown(at, nobody, nobody); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := syscall.Seteuid(nobody); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := syscall.Seteuid(0); err != nil {
-			t.Fatal(err)
-		}
-	}()
-	fn()
-}
-
-func TestUnreadableIsSkippedAndKept(t *testing.T) {
-	b := newBench(t, Options{})
-	dir := newTree(t, "ok=1", "file=2", "dir/inner=3", "rules/.shoalignore=secret", "rules/secret=4")
-	b.start()
-	asNobody(t, []string{dir, filepath.Join(dir, "ok")}, func() {
-		id := b.add(dir).ID
-		b.pause(id)
-		locked := []string{"file", "dir", "rules/.shoalignore"}
-		chmod := func(mode os.FileMode) {
-			if os.Getuid() == 0 {
-				_ = syscall.Seteuid(0)
-				defer func() { _ = syscall.Seteuid(65534) }()
-			}
-			for _, name := range locked {
-				if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-		chmod(0)
-		b.resume(id)
-		b.wantHas("dir/", "dir/inner=3", "file=2", "ok=1", "rules/")
-		skips, err := b.Skipped(id)
-		want := []Skipped{{"dir", ReasonUnreadable}, {"file", ReasonUnreadable}, {"rules", ReasonUnreadable}}
-		if diff := cmp.Diff(want, skips.Items); err != nil || diff != "" {
-			t.Errorf("skipped: %v (-want +got):\n%s", err, diff)
-		}
-		if f, err := b.Get(id); err != nil || f.State != StateIdle {
-			t.Errorf("state: %+v, %v", f, err)
-		}
-		chmod(0o755)
-	})
 }
 
 func TestHostileNames(t *testing.T) {

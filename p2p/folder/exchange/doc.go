@@ -10,7 +10,10 @@
 //   - one that the member opened takes this node's entries to it;
 //   - streams of [FilesProtocol] bring contents: many small ones in one stream, of
 //     large ones what they are made of, and then what of that is not here, from
-//     several members at once (update.go, package assemble).
+//     several members at once (update.go, package assemble);
+//   - streams of [PartsProtocol] say which chunks of a large content a member has that is bringing it
+//     too, so that one file for many goes over the line of who has it about once (crowd.go asks, share.go
+//     answers).
 //
 // # Who may do what
 //

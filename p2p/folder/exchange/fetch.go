@@ -33,8 +33,9 @@ const (
 // fetcher brings contents: from this disk if they are there, or else from members
 // that have them.
 type fetcher struct {
-	r    *runner
-	wake chan struct{}
+	r     *runner
+	wake  chan struct{}
+	crowd broadcast // something is shared, or is not any more, or has ended
 
 	mu      sync.Mutex // guards all following fields
 	small   []*fetch
@@ -46,14 +47,16 @@ type fetcher struct {
 	results []result
 	landed  []landed // what has come and is not installed yet
 	again   map[reconcile.Hash]retry
-	liars   map[p2p.ID]time.Time // who have told wrong manifests, and when
-	away    time.Time            // until then nothing is begun: the folder's directory was not there
+	liars   map[p2p.ID]time.Time       // who have told wrong manifests, and when
+	shares  map[reconcile.Hash]*update // what is here of contents that are being brought
+	away    time.Time                  // until then nothing is begun: the folder's directory was not there
 }
 
 // fetch is one content on its way.
 type fetch struct {
 	want   replica.Want
 	tried  map[p2p.ID]bool // members that have it not, or sent something else
+	partly map[p2p.ID]bool // of those the ones that may have it later, or a part of it: they said only that they have it not, or do not let it go now
 	local  bool            // this disk was searched
 	single bool            // asked for by itself: a stream with it and others has broken
 	plain  bool            // nobody knows chunk by chunk what it is made of
@@ -61,6 +64,23 @@ type fetch struct {
 	t      *transfer
 	kept   *progress // of an attempt that did not come to its end; nil: of none
 	far    int64     // of it, when it was put off last
+}
+
+// lacks notes that a member does not bring it, and why. Who was to blame once stays that. The caller
+// holds fetcher.mu.
+func (x *fetch) lacks(peer p2p.ID, why error) {
+	if x.tried[peer] && !x.partly[peer] {
+		return
+	}
+	x.tried[peer] = true
+	if !errors.Is(why, errNotHere) && !errors.Is(why, errAway) {
+		delete(x.partly, peer)
+		return
+	}
+	if x.partly == nil {
+		x.partly = map[p2p.ID]bool{}
+	}
+	x.partly[peer] = true
 }
 
 // large reports whether it is brought by itself, and chunk by chunk: what is small is sooner sent
@@ -94,7 +114,7 @@ type landed struct {
 func newFetcher(r *runner) *fetcher {
 	return &fetcher{
 		r: r, wake: make(chan struct{}, 1), running: map[reconcile.Hash]*fetch{},
-		busy: map[p2p.ID]int{}, again: map[reconcile.Hash]retry{}, liars: map[p2p.ID]time.Time{},
+		busy: map[p2p.ID]int{}, again: map[reconcile.Hash]retry{}, liars: map[p2p.ID]time.Time{}, shares: map[reconcile.Hash]*update{},
 	}
 }
 
@@ -264,6 +284,7 @@ func (f *fetcher) start(ctx context.Context, wg *sync.WaitGroup) time.Duration {
 			break
 		}
 		f.larges++
+		f.r.s.larges.Add(1)
 		f.bytes += x.want.Size
 		wg.Go(func() { f.fetchLarge(ctx, x) })
 	}
@@ -379,6 +400,7 @@ func (f *fetcher) end(x *fetch, err error) {
 func (f *fetcher) endAt(x *fetch, path string, st apply.Stat, err error) {
 	h := x.want.Hash
 	delete(f.running, h)
+	f.crowd.wake()
 	f.results = append(f.results, result{hash: h, failed: err != nil, path: path, stat: st})
 	if err == nil {
 		delete(f.again, h)

@@ -38,6 +38,9 @@ type request struct {
 	Manifest *outlined `cbor:"4,keyasint,omitempty"` // of one item
 	Gaps     *gapped   `cbor:"5,keyasint,omitempty"` // of one item
 	Packed   bool      `cbor:"6,keyasint,omitempty"` // the answer is packed, see package pack
+	// Sum, of who knows by PartsProtocol that the member is bringing the contents too and has what is
+	// asked for: of the chunks by which both do. See sumOf.
+	Sum []byte `cbor:"7,keyasint,omitempty"`
 }
 
 // item is one content, or a part of it. Without a hash it is of the same content as the one
@@ -61,11 +64,25 @@ const codeNotHere = "not_here"
 // maxServedStreams is how many streams are served at once to one member, over all folders.
 const maxServedStreams = 16
 
+// admit lets a member have one more stream of contents. A few wait for room: who brings many contents at
+// once does not count its streams over all folders, and would take an end for a refusal.
+func (s *Service) admit(ctx context.Context, from p2p.ID) (leave func(), err error) {
+	if leave, ok := s.gate.enter(from, maxServedStreams); ok {
+		return leave, nil
+	}
+	done, ok := s.queue.enter(from, maxServedStreams)
+	if !ok {
+		return nil, errors.New("exchange: too many streams at once")
+	}
+	defer done()
+	return s.gate.wait(ctx, from, maxServedStreams, s.o.Times.Stalled/4)
+}
+
 // serveFiles answers requests until the stream ends.
 func (s *Service) serveFiles(ctx context.Context, from p2p.ID, conn net.Conn) error {
-	leave, ok := s.gate.enter(from, maxServedStreams)
-	if !ok {
-		return errors.New("exchange: too many streams at once")
+	leave, err := s.admit(ctx, from)
+	if err != nil {
+		return err
 	}
 	defer leave()
 	in := bufio.NewReaderSize(conn, 16<<10)
@@ -194,7 +211,10 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 		}
 		return nil
 	}
-	a := served{runner: r, fsys: fsys}
+	a := served{runner: r, fsys: fsys, to: from}
+	if q.Manifest == nil && q.Gaps == nil {
+		a.sum = q.Sum
+	}
 	defer a.close()
 	for _, it := range q.Items {
 		if err := a.open(ctx, it); err != nil {
@@ -223,7 +243,10 @@ func (s *Service) serveRequest(ctx context.Context, from p2p.ID, q request, in *
 type served struct {
 	*runner
 	fsys *apply.Root
+	to   p2p.ID
+	sum  []byte     // of the request
 	file apply.File // nil: the last item was not here
+	part *update    // that brings what is in file; nil: it is whole
 	size int64
 	buf  []byte
 	late bool // it was waited for what was being moved
@@ -232,7 +255,7 @@ type served struct {
 func (a *served) close() {
 	if a.file != nil {
 		_ = a.file.Close() // nothing was written
-		a.file = nil
+		a.file, a.part = nil, nil
 	}
 }
 
@@ -240,21 +263,34 @@ func (a *served) close() {
 func (a *served) open(ctx context.Context, it item) error {
 	if len(it.Hash) > 0 || a.file == nil {
 		a.close()
-		f, st, err := a.find(ctx, a.fsys, it)
-		if errors.Is(err, errMoving) && !a.late {
-			a.late = true // once a request, so that nobody keeps a stream by asking for what has gone
-			if a.turned(ctx) == nil {
-				f, st, err = a.find(ctx, a.fsys, it)
-			}
-		}
-		if err != nil {
+		if f, u := a.openPart(it); u != nil {
+			a.file, a.part, a.size = f, u, u.m.Size()
+		} else if err := a.openWhole(ctx, it); err != nil {
 			return err
 		}
-		a.file, a.size = f, st.Size
 	}
 	if it.Offset < 0 || it.Length < 0 || it.Offset > a.size || it.Length > a.size-it.Offset {
 		return replica.ErrNotFound
 	}
+	if a.part != nil && !a.part.covers(it.Offset, it.Length) {
+		return replica.ErrNotFound
+	}
+	return nil
+}
+
+// openWhole opens the file of an item that is here as a whole.
+func (a *served) openWhole(ctx context.Context, it item) error {
+	f, st, err := a.findWhole(ctx, a.fsys, it)
+	if errors.Is(err, errMoving) && !a.late {
+		a.late = true // once a request, so that nobody keeps a stream by asking for what has gone
+		if a.turned(ctx) == nil {
+			f, st, err = a.findWhole(ctx, a.fsys, it)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.file, a.size = f, st.Size
 	return nil
 }
 

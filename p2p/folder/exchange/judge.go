@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,7 +22,7 @@ func (u *update) judge(ctx context.Context, l p2p.Link, i int) error {
 	}
 	m, err := u.f.askManifest(ctx, l, u.x, nil)
 	if err != nil {
-		return err // it may have been cut off, by nobody's fault
+		return unproven(other, err)
 	}
 	if m.Pieces() == nil {
 		return other
@@ -31,7 +32,7 @@ func (u *update) judge(ctx context.Context, l p2p.Link, i int) error {
 	end := min((c.Offset+int64(c.Length)+chunk.PieceSize-1)/chunk.PieceSize*chunk.PieceSize, m.Size())
 	b, err := u.f.bringRange(ctx, l, u.x, first, end-first)
 	if err != nil {
-		return err // it may have been cut off, by nobody's fault
+		return unproven(other, err)
 	}
 	for off := int64(0); off < int64(len(b)); off += chunk.PieceSize {
 		piece := b[off:min(off+chunk.PieceSize, int64(len(b)))]
@@ -43,6 +44,19 @@ func (u *update) judge(ctx context.Context, l p2p.Link, i int) error {
 		return other // it was wrong before
 	}
 	return fmt.Errorf("chunk %d: %w", i, errManifest)
+}
+
+// unproven is what is said of a member that has sent something else if nothing is proven by what it has
+// answered then. That it has the content not, or does not know it chunk by chunk, proves nothing against
+// who told the manifest, nor is it a reason to ask anybody otherwise. All else may be nobody's fault.
+func unproven(other, err error) error {
+	switch {
+	case errors.Is(err, errNotHere), errors.Is(err, errNoManifest):
+		return other
+	case errors.Is(err, errAway):
+		return fmt.Errorf("%v, and then: %v", other, err) // it is not asked again as who is only away
+	}
+	return err // it may have been cut off
 }
 
 // bringRange brings some bytes of a content, few enough to be in memory.

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
@@ -94,7 +97,12 @@ func (w *town) newcomer(t *testing.T, member bool) p2p.Identity {
 }
 
 func (w *town) transport(t *testing.T, id p2p.Identity, handler func(string) p2p.Handler) p2p.Transport {
-	tr := w.network.Transport(sim.Local{Identity: id, Network: func() p2p.ID { return w.id }, Handler: handler})
+	return w.limited(t, id, nil, handler)
+}
+
+// limited is transport for one that carries streams no faster than limits say.
+func (w *town) limited(t *testing.T, id p2p.Identity, limits *link.Limits, handler func(string) p2p.Handler) p2p.Transport {
+	tr := w.network.Transport(sim.Local{Identity: id, Network: func() p2p.ID { return w.id }, Handler: handler, Limits: limits})
 	t.Cleanup(func() { _ = tr.Close() }) // a simulation of a crash closes it too
 	return tr
 }
@@ -110,6 +118,9 @@ type keeper struct {
 	store    *replica.Memory
 	s        *Service
 	tr       p2p.Transport
+	limits   link.Limits
+	refuses  atomic.Value  // a protocol that it does not know, as an older version; a string
+	patience time.Duration // in await; 0: 20 s
 
 	mu     sync.Mutex // guards all following fields
 	links  map[p2p.ID]p2p.Link
@@ -145,7 +156,7 @@ func (w *town) keep(t *testing.T, of *keeper, times Times) *keeper {
 	if k.folder, err = k.folders.Add(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	k.tr = w.transport(t, k.identity, func(proto string) p2p.Handler {
+	k.tr = w.limited(t, k.identity, &k.limits, func(proto string) p2p.Handler {
 		if proto == DigestProtocol {
 			return k.s.HandleDigest
 		}
@@ -190,6 +201,10 @@ func (k *keeper) serve(ctx context.Context, l p2p.Link) {
 		proto, conn, err := l.Accept(ctx)
 		if err != nil {
 			return
+		}
+		if k.refuses.Load() == proto {
+			reset(conn)
+			continue
 		}
 		wg.Go(func() { k.s.Serve(ctx, l, proto, conn) })
 	}
@@ -256,9 +271,9 @@ func (k *keeper) log() string {
 // await looks, at each event and from time to time, whether ok is true by now.
 func (k *keeper) await(what string, ok func() bool) {
 	k.t.Helper()
-	patience := 20 * time.Second
+	patience := cmp.Or(k.patience, 20*time.Second)
 	if underRace {
-		patience = time.Minute
+		patience *= 3
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()

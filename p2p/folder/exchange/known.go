@@ -18,7 +18,7 @@ const maxPendingListed = 10_000
 // Known returns up to limit of what the network knows to be in a folder, by path,
 // with a prefix and after cursor; next is empty at the end.
 func (s *Service) Known(ctx context.Context, id, prefix, cursor string, limit int) (out []replica.Known, next string, err error) {
-	if _, err := s.runner(id); err != nil {
+	if _, err := s.await(ctx, id); err != nil {
 		return nil, "", err
 	}
 	here, next, err := s.o.Folders.Entries(ctx, id, prefix, cursor, limit)

@@ -35,6 +35,7 @@ func (f *fetcher) fetchLarge(ctx context.Context, x *fetch) {
 	defer func() {
 		f.mu.Lock()
 		f.larges--
+		f.r.s.larges.Add(-1)
 		f.bytes -= x.want.Size
 		f.mu.Unlock()
 		f.kick()
@@ -185,7 +186,7 @@ func (f *fetcher) manifestOf(ctx context.Context, links []p2p.Link, x *fetch, ol
 				without++
 			case ctx.Err() == nil && f.blames(a.link, a.err):
 				f.mu.Lock()
-				x.tried[a.link.Peer()] = true
+				x.lacks(a.link.Peer(), a.err)
 				f.mu.Unlock()
 			}
 			ask()

@@ -40,7 +40,9 @@ type mallory struct {
 	text  map[reconcile.Hash]string
 	// files answers a request; nil: honestly.
 	files  func(q request, in *bufio.Reader, conn net.Conn) error
+	parts  func(h partsHello, conn net.Conn) error // nil: as one of an older version
 	asked  []request
+	greets int // how often it was asked what it has
 	codec  pack.Codec
 	hellos int
 	after  uint64 // what the last hello asked for
@@ -71,9 +73,12 @@ func (w *town) invade(t *testing.T, victim *keeper, member bool) *mallory {
 			wg.Go(func() {
 				stop := context.AfterFunc(ctx, func() { reset(conn) })
 				defer stop()
-				if proto == IndexProtocol {
+				switch proto {
+				case IndexProtocol:
 					m.serveIndex(ctx, conn)
-				} else {
+				case PartsProtocol:
+					m.serveParts(conn)
+				default:
 					m.serveFiles(conn)
 				}
 			})
@@ -142,6 +147,21 @@ func (m *mallory) streams() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.hellos
+}
+
+func (m *mallory) serveParts(conn net.Conn) {
+	defer reset(conn)
+	m.mu.Lock()
+	tell := m.parts
+	m.greets++
+	m.mu.Unlock()
+	var h partsHello
+	if tell == nil || wire.ReadMsg(bufio.NewReader(conn), &h) != nil {
+		return
+	}
+	if tell(h, conn) == nil {
+		_, _ = io.Copy(io.Discard, conn) // until the victim ends it
+	}
 }
 
 func (m *mallory) serveFiles(conn net.Conn) {

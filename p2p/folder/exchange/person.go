@@ -57,7 +57,7 @@ func (s *Service) Revert(ctx context.Context, id string, paths []string) error {
 
 // Trash returns what was replaced or deleted, newest first.
 func (s *Service) Trash(ctx context.Context, id string, before int64, limit int) (out []replica.Discarded, err error) {
-	if _, err := s.runner(id); err != nil {
+	if _, err := s.await(ctx, id); err != nil {
 		return nil, err
 	}
 	err = s.o.Store.Read(ctx, id, func(r replica.Reader) (err error) {
@@ -70,7 +70,7 @@ func (s *Service) Trash(ctx context.Context, id string, before int64, limit int)
 // Restore brings back what was discarded; see replica.Core. What is not in the trash
 // here is fetched from members that have it in theirs.
 func (s *Service) Restore(ctx context.Context, id string, numbers []int64) (paths []string, err error) {
-	r, err := s.runner(id)
+	r, err := s.await(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (s *Service) Restore(ctx context.Context, id string, numbers []int64) (path
 
 // with runs f where it may use the core of a folder.
 func (s *Service) with(ctx context.Context, id string, f func(context.Context, *replica.Core) error) error {
-	r, err := s.runner(id)
+	r, err := s.await(ctx, id)
 	if err != nil {
 		return err
 	}

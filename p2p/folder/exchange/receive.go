@@ -67,6 +67,7 @@ type asked struct {
 	timed *timedReader
 	in    *bufio.Reader
 	packs *pack.Reader // under in; nil: the answer is not packed
+	out   io.Writer    // for more requests
 	end   func()
 }
 
@@ -108,12 +109,19 @@ func (r *runner) askWith(ctx context.Context, l p2p.Link, q request, more []byte
 	}
 	timed := &timedReader{conn: conn, within: within, t: t}
 	room := q.room()
-	a := &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, room), end: end}
+	a := &asked{conn: conn, timed: timed, in: bufio.NewReaderSize(timed, room), out: out, end: end}
 	if q.Packed {
 		a.packs = pack.NewReader(a.in, &r.s.codec)
 		a.in = bufio.NewReaderSize(a.packs, room)
 	}
 	return a, nil
+}
+
+// askMore asks for more on a stream on which all has come that was asked for. It has to be packed if
+// that was.
+func (r *runner) askMore(a *asked, q request) error {
+	q.Folder, q.Creator = r.id, r.creator[:]
+	return wire.WriteMsg(a.out, q)
 }
 
 // room is how much of the answer is worth to be read at once. Of long items most goes by these

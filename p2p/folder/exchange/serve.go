@@ -26,8 +26,8 @@ func reset(conn net.Conn) {
 	_ = conn.Close() // it is broken: there is nobody to tell
 }
 
-// Serve answers a stream of IndexProtocol or FilesProtocol that a member has opened,
-// and closes it.
+// Serve answers a stream of IndexProtocol, FilesProtocol or PartsProtocol that a member has
+// opened, and closes it.
 func (s *Service) Serve(ctx context.Context, l p2p.Link, proto string, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -39,6 +39,8 @@ func (s *Service) Serve(ctx context.Context, l p2p.Link, proto string, conn net.
 		err = s.serveIndex(ctx, l.Peer(), conn)
 	case FilesProtocol:
 		err = s.serveFiles(ctx, l.Peer(), conn)
+	case PartsProtocol:
+		err = s.serveParts(ctx, l.Peer(), conn)
 	default:
 		err = p2p.ErrNoProtocol
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,11 +62,13 @@ type Access struct{ Read, Write bool }
 
 // Service keeps folders. Its methods may be used by several goroutines at once.
 type Service struct {
-	o    Options
-	self p2p.ID
-	log  *slog.Logger
-	wake chan struct{} // the folders may be others
-	gate gate          // streams of contents
+	o     Options
+	self  p2p.ID
+	log   *slog.Logger
+	wake  chan struct{} // the folders may be others
+	gate  gate          // streams of contents
+	queue gate          // those that wait for room there
+	parts gate          // streams that tell what has come of contents
 	// deltas are those that are made: each holds a signature in memory.
 	deltas    gate
 	manifests gate          // that are asked for
@@ -74,6 +77,8 @@ type Service struct {
 	codec     pack.Codec
 	// transferred numbers the transfers.
 	transferred atomic.Uint64
+	larges      atomic.Int64 // large contents on their way, of all folders
+	followed    broadcast    // there may be other runners
 
 	mu       sync.Mutex // guards all following fields
 	runners  map[string]*runner
@@ -115,6 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		s.follow(ctx, &wg)
+		s.followed.wake()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -234,6 +240,30 @@ func (s *Service) runner(id string) (*runner, error) {
 		return r, nil
 	}
 	return nil, fmt.Errorf("exchange: folder %.30q: %w", id, replica.ErrNotKept)
+}
+
+// settleWait is how long a person waits for the runner of a folder that was added a moment ago.
+const settleWait = 5 * time.Second
+
+// await returns the runner of a folder, which may be about to begin. Errors: replica.ErrNotKept.
+func (s *Service) await(ctx context.Context, id string) (*runner, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for kicked := false; ; kicked = true {
+		followed := s.followed.wait()
+		r, err := s.runner(id)
+		if err == nil || !slices.ContainsFunc(s.o.Folders.List(), func(f folder.Folder) bool { return f.ID == id }) {
+			return r, err
+		}
+		if !kicked {
+			s.Kick()
+		}
+		select {
+		case <-followed:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Forget removes what is kept of a folder that this node does not keep any more.

@@ -231,14 +231,14 @@ func (u *update) copyAll(ctx context.Context, copies []assemble.Copy) {
 	}
 	close(pieces)
 	wg.Wait()
-	jobs := make([]job, len(copies))
+	runs := make([]assemble.Run, len(copies))
 	for i, c := range copies {
-		jobs[i].runs = []assemble.Run{c.Run}
+		runs[i] = c.Run
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.copying = false
-	u.giveBack(jobs, false)
+	u.giveBack(nil, runs, false)
 	u.turned.Broadcast()
 }
 

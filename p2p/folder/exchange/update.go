@@ -33,57 +33,56 @@ type update struct {
 	foreign []*runner // other folders that chunks are copied from
 	end     context.CancelFunc
 
+	sum      chunk.Hash    // of m, see sumOf; from when it is shared
+	over     chan struct{} // closed when it is not shared any more
+	arrivals broadcast     // came is more
+
 	mu       sync.Mutex   // guards all following fields
 	turned   *sync.Cond   // something below has changed
 	have     []bool       // chunks that are in t, checked
 	left     int          // chunks that are not, without those that are equal to others
 	later    map[int]bool // chunks that are equal to others, until the end
-	queue    []job
+	queue    []assemble.Bundle
 	running  map[*running]bool
+	portions portions
 	copying  bool
-	poor     int          // deltas in a row that brought hardly anything
-	plain    bool         // no more deltas
-	since    int64        // bytes since the last sync
-	failed   error        // this disk has failed
-	unsynced bool         // what was written may not be on the disk, and never be
-	wrong    bool         // m is not that of the content: that is proven
-	pieces   []chunk.Hash // of the file, as far as they went by as a whole; zero: not known
-	cut      []bool       // chunks of which it is known whether everybody would cut them so
-	odd      bool         // some would not be
+	poor     int             // deltas in a row that brought hardly anything
+	plain    bool            // no more deltas
+	since    int64           // bytes since the last sync
+	came     []int32         // chunks that are in t, in the order in which they came, from when it is shared
+	moved    time.Time       // when one came last
+	met      map[p2p.ID]bool // members that have asked what is here, since it was looked at
+	failed   error           // this disk has failed
+	unsynced bool            // what was written may not be on the disk, and never be
+	wrong    bool            // m is not that of the content: that is proven
+	doubtful bool            // giver has sent something else than m says
+	pieces   []chunk.Hash    // of the file, as far as they went by as a whole; zero: not known
+	cut      []bool          // chunks of which it is known whether everybody would cut them so
+	odd      bool            // some would not be
 }
 
 func newUpdate(f *fetcher, x *fetch, m *chunk.Manifest) *update {
-	u := &update{f: f, x: x, m: m, have: make([]bool, m.Len()), cut: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}}
+	u := &update{f: f, x: x, m: m, have: make([]bool, m.Len()), cut: make([]bool, m.Len()), left: m.Len(), running: map[*running]bool{}, over: make(chan struct{})}
 	u.pieces = make([]chunk.Hash, (m.Size()+chunk.PieceSize-1)/chunk.PieceSize)
 	u.turned = sync.NewCond(&u.mu)
+	u.portions = newPortions(u)
 	return u
 }
 
-// job is some chunks to be brought at once: gaps, or else runs.
-type job struct {
-	bundle assemble.Bundle
-	runs   []assemble.Run
-}
-
-// running is a job that a member does.
+// running is what a member does: it brings gaps, or else portions.
 type running struct {
-	job
-	by      p2p.ID
+	by      *sender
+	bundle  assemble.Bundle
+	errand  *errand // nil: gaps
 	since   time.Time
 	doubled bool // somebody else does it too
 }
-
-const (
-	// jobBytes is how much is asked for at once of what is brought whole.
-	jobBytes = 4 << 20
-	// jobRuns is the most runs of a job. Each is an item of a request.
-	jobRuns = 128
-)
 
 // bringChunks brings a content whose manifest is known, which giver has told. Errors:
 // errManifest if it is that of something else.
 func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p.Link, x *fetch, m *chunk.Manifest, giver p2p.ID, base *older) error {
 	u := newUpdate(f, x, m)
+	defer f.unshare(u)
 	u.giver, u.name = giver, begun(x.want.Hash)
 	if err := u.goOn(fsys, links); err != nil {
 		return err
@@ -95,12 +94,15 @@ func (f *fetcher) bringChunks(ctx context.Context, fsys *apply.Root, links []p2p
 	u.out = u.t
 	x.t.restart()
 	if err := u.run(ctx, fsys, links, base); err != nil {
-		if u.unsynced || u.wrong && len(u.foreign) > 0 {
+		if u.unsynced || (u.wrong || u.doubtful) && len(u.foreign) > 0 {
 			x.kept = nil
 			x.t.restart()
 			return errors.Join(err, u.t.Close(), fsys.Remove(u.name))
 		}
-		if !u.wrong {
+		switch {
+		case u.doubtful:
+			x.kept = nil // what is right of it is right by the next manifest too
+		case !u.wrong:
 			x.kept = &progress{manifest: m, from: giver, have: u.have, name: u.name, foreign: u.foreign}
 		}
 		return errors.Join(err, u.t.Close())
@@ -159,6 +161,7 @@ func (u *update) run(ctx context.Context, fsys *apply.Root, links []p2p.Link, ba
 	u.left -= len(plan.Repeats)
 	u.clone(plan.Copies)
 	u.add(plan)
+	u.f.share(u)
 	if err := u.bring(ctx, links, plan.Copies); err != nil {
 		return err
 	}
@@ -317,50 +320,49 @@ func (u *update) add(p assemble.Plan) {
 
 // addGaps queues gaps. The caller holds u.mu.
 func (u *update) addGaps(gaps []assemble.Gap) {
-	if u.plain {
-		runs := make([]assemble.Run, len(gaps))
-		for i, g := range gaps {
-			runs[i] = g.Run
+	var deltas []assemble.Gap
+	var runs []assemble.Run
+	for _, g := range gaps {
+		if u.plain || u.hopeless(g) {
+			runs = append(runs, g.Run)
+		} else {
+			deltas = append(deltas, g)
 		}
-		u.addRuns(runs)
-		return
 	}
-	for _, b := range assemble.Bundles(u.m, u.made, gaps) {
-		u.queue = append(u.queue, job{bundle: b})
+	u.queue = append(u.queue, assemble.Bundles(u.m, u.made, deltas)...)
+	u.addRuns(runs)
+}
+
+// hopeless reports whether a delta can save hardly anything of a gap: much was put in where little had
+// been. A delta comes of one member, and only of those that have all.
+func (u *update) hopeless(g assemble.Gap) bool {
+	n := u.extent(g.Run).Length
+	return n >= portionsWorth && assemble.Size(g.Old) < n/16
+}
+
+// portionsWorth is from how many bytes it matters whom they come from.
+const portionsWorth = 1 << 20
+
+// addRuns queues runs to be brought whole. The caller holds u.mu.
+func (u *update) addRuns(runs []assemble.Run) {
+	if len(runs) > 0 {
+		u.portions.add(u, runs)
+		u.decide()
 	}
 	u.turned.Broadcast()
 }
 
-// addRuns queues runs to be brought whole. The caller holds u.mu.
-func (u *update) addRuns(runs []assemble.Run) {
-	var j job
-	size := 0
-	flush := func() {
-		if len(j.runs) > 0 {
-			u.queue = append(u.queue, j)
-		}
-		j, size = job{}, 0
-	}
-	for _, r := range runs {
-		for i := r.First; i < r.First+r.N; i++ {
-			n := u.m.Chunk(i).Length
-			if size+n > jobBytes {
-				flush()
-			}
-			size += n
-			if k := len(j.runs); k > 0 && j.runs[k-1].First+j.runs[k-1].N == i {
-				j.runs[k-1].N++
-				continue
-			}
-			if len(j.runs) == jobRuns {
-				flush()
-				size = n
-			}
-			j.runs = append(j.runs, assemble.Run{First: i, N: 1})
+// decide has the picker say whom to ask for what. The caller holds u.mu.
+func (u *update) decide() {
+	lost, asked := u.portions.decide()
+	for r := range u.running {
+		if r.errand != nil && slices.Contains(lost, r.by) && r.errand.stop != nil && r.errand.idle(r.by) {
+			r.errand.stop() // what comes of it is here, or comes sooner from another one
 		}
 	}
-	flush()
-	u.turned.Broadcast()
+	if asked {
+		u.turned.Broadcast()
+	}
 }
 
 func (u *update) wake() {
@@ -369,25 +371,26 @@ func (u *update) wake() {
 	u.turned.Broadcast()
 }
 
-// lagging is after how long another member is asked for what one has not brought yet, if
+// lagging is after how long another member is asked for gaps that one has not brought yet, if
 // there is nothing else to do.
 const lagging = 3 * time.Second
 
-// next waits for a job. There is none any more when all is there, or nothing that is
-// missing can still be given back, or the disk has failed, or the manifest is wrong.
-func (u *update) next(ctx context.Context, by p2p.ID) (*running, bool) {
+// next waits until there is something to do for a member. There is nothing any more when all is
+// there, or nothing that is missing can still be given back, or the disk has failed, or the
+// manifest is wrong.
+func (u *update) next(ctx context.Context, s *sender) (*running, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for {
-		if ctx.Err() != nil || u.stopped() {
+		if ctx.Err() != nil || u.stopped() || s.gone {
 			return nil, false
 		}
-		if j, ok := u.take(by); ok {
-			r := &running{job: j, by: by, since: time.Now()}
+		if r := u.take(s); r != nil {
+			r.since = time.Now()
 			u.running[r] = true
 			return r, true
 		}
-		if len(u.running) == 0 && !u.copying {
+		if len(u.running) == 0 && len(u.queue) == 0 && !u.copying && u.portions.picker.Done() {
 			return nil, false
 		}
 		u.turned.Wait() // at the latest until bringAll looks again
@@ -397,39 +400,42 @@ func (u *update) next(ctx context.Context, by p2p.ID) (*running, bool) {
 // stopped reports whether there is nothing to be done any more. The caller holds u.mu.
 func (u *update) stopped() bool { return u.failed != nil || u.wrong || u.left == 0 }
 
-// take returns a job that waits, or one that another member does not get done. The caller
-// holds u.mu.
-func (u *update) take(by p2p.ID) (job, bool) {
-	if len(u.queue) > 0 {
-		j := u.queue[0]
+// take returns gaps that wait, or what the picker wants of a member, or gaps that another member
+// does not get done. The caller holds u.mu.
+func (u *update) take(s *sender) *running {
+	if len(u.queue) > 0 && !s.partial() {
+		b := u.queue[0]
 		u.queue = u.queue[1:]
-		return j, true
+		return &running{by: s, bundle: b}
+	}
+	if e := u.portions.take(u, s); e != nil {
+		return &running{by: s, errand: e}
 	}
 	for r := range u.running {
-		if r.by != by && !r.doubled && time.Since(r.since) > lagging {
+		if r.errand == nil && !s.partial() && r.by.link.Peer() != s.link.Peer() && !r.doubled && time.Since(r.since) > lagging {
 			r.doubled = true
-			return r.job, true
+			return &running{by: s, bundle: r.bundle}
 		}
 	}
-	return job{}, false
+	return nil
 }
 
-// done notes that a job has ended, and queues what it has not brought; delta: that may be
+// done notes that something has ended, and queues what it has not brought; delta: that may be
 // brought as a delta again.
 func (u *update) done(r *running, delta bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.running, r)
-	u.giveBack([]job{r.job}, delta)
+	u.giveBack([]assemble.Bundle{r.bundle}, nil, delta)
 	u.turned.Broadcast()
 }
 
-// giveBack queues what jobs have not brought. The caller holds u.mu.
-func (u *update) giveBack(jobs []job, delta bool) {
+// giveBack queues what has not come of some gaps, and of some runs. The caller holds u.mu.
+func (u *update) giveBack(bundles []assemble.Bundle, all []assemble.Run, delta bool) {
 	var gaps []assemble.Gap
 	var runs []assemble.Run
-	for _, j := range jobs {
-		for _, g := range j.bundle.Gaps {
+	for _, b := range bundles {
+		for _, g := range b.Gaps {
 			switch some := u.lacking(g.Run); {
 			case len(some) == 0:
 			case delta && len(some) == 1 && some[0] == g.Run:
@@ -438,9 +444,9 @@ func (u *update) giveBack(jobs []job, delta bool) {
 				runs = append(runs, some...)
 			}
 		}
-		for _, r := range j.runs {
-			runs = append(runs, u.lacking(r)...)
-		}
+	}
+	for _, r := range all {
+		runs = append(runs, u.lacking(r)...)
 	}
 	u.addGaps(gaps)
 	u.addRuns(runs)
@@ -452,11 +458,7 @@ func (u *update) lacking(r assemble.Run) (runs []assemble.Run) {
 		if u.have[i] {
 			continue
 		}
-		if k := len(runs); k > 0 && runs[k-1].First+runs[k-1].N == i {
-			runs[k-1].N++
-			continue
-		}
-		runs = append(runs, assemble.Run{First: i, N: 1})
+		runs = join(runs, assemble.Run{First: i, N: 1})
 	}
 	return runs
 }
@@ -484,7 +486,7 @@ func (u *update) noDeltas() {
 	u.plain = true
 	queue := u.queue
 	u.queue = nil
-	u.giveBack(queue, false)
+	u.giveBack(queue, nil, false)
 }
 
 // got notes that a chunk is in the file, and reports whether it was missing.
@@ -495,6 +497,7 @@ func (u *update) got(i int) bool {
 		return false
 	}
 	u.have[i] = true
+	u.came, u.moved = append(u.came, int32(i)), time.Now()
 	if !u.later[i] {
 		u.left--
 	}
@@ -509,6 +512,7 @@ func (u *update) got(i int) bool {
 		u.turned.Broadcast()
 	}
 	u.mu.Unlock()
+	u.arrivals.wake()
 	u.x.t.add(n, 0)
 	if !sync {
 		return true
@@ -538,67 +542,28 @@ func (u *update) fail(err error) {
 	u.turned.Broadcast()
 }
 
-// bringAll has all links work at once, and those that come to be while it lasts.
-func (u *update) bringAll(ctx context.Context, links []p2p.Link) error {
-	var errs []error
-	type ended struct {
-		link p2p.Link
-		err  error
-	}
-	active, results, used := 0, make(chan ended), map[p2p.Link]int{}
-	use := func(l p2p.Link) {
-		if _, ok := used[l]; ok {
-			return
-		}
-		used[l] = segmentsPeer
-		for range segmentsPeer {
-			active++
-			go func() { results <- ended{l, u.work(ctx, l)} }()
-		}
-	}
-	for _, l := range links {
-		use(l)
-	}
-	tick := time.NewTicker(lookForMore)
-	defer tick.Stop()
-	for active > 0 {
-		select {
-		case e := <-results:
-			active--
-			errs = append(errs, e.err)
-			if used[e.link]--; used[e.link] == 0 && u.f.gone(e.link) {
-				delete(used, e.link) // it may come back
-			}
-		case <-tick.C:
-			u.wake() // some job may lag
-			for _, l := range u.f.askable(u.x) {
-				if u.mayJoin(l) {
-					use(l)
-				}
-			}
-		}
-	}
-	return errors.Join(errs...)
+// look decides anew whom to ask, and lets those look who have nothing to do: some gap may lag.
+func (u *update) look() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.decide()
+	u.turned.Broadcast()
 }
 
-// mayJoin reports whether a member may see what it is not asked for.
-func (u *update) mayJoin(l p2p.Link) bool {
-	return !slices.ContainsFunc(u.foreign, func(r *runner) bool { return !u.f.r.s.o.Access(r.id, r.creator, l.Peer()).Read })
-}
-
-// work does jobs with one member until there are none.
-func (u *update) work(ctx context.Context, l p2p.Link) error {
-	in := u.intake()
+// work does with one member, on one stream at a time, what there is to do.
+func (u *update) work(ctx context.Context, s *sender) error {
+	in, on := u.intake(), &line{u: u, to: s.link}
+	defer on.end()
 	for {
-		r, ok := u.next(ctx, l.Peer())
+		r, ok := u.next(ctx, s)
 		if !ok {
 			return nil
 		}
 		var err error
-		if len(r.runs) > 0 {
-			err = u.bringRuns(ctx, l, r.runs, in)
+		if r.errand != nil {
+			err = u.bringErrand(ctx, r, on, in)
 		} else {
-			err = u.bringGaps(ctx, l, r.bundle)
+			err = u.bringGaps(ctx, s.link, r.bundle)
 		}
 		// What a delta has made wrong is not made right by another.
 		u.done(r, err != nil)
@@ -616,46 +581,129 @@ func (u *update) work(ctx context.Context, l p2p.Link) error {
 		case errors.Is(err, errHere):
 			u.fail(err)
 			return nil
-		case u.f.blames(l, err):
+		}
+		blamed := u.f.blames(s.link, err)
+		if u.lose(s, r, blamed, err); blamed {
 			u.f.mu.Lock()
-			u.x.tried[l.Peer()] = true
+			u.x.lacks(s.link.Peer(), err)
 			u.f.mu.Unlock()
 		}
-		return fmt.Errorf("from %s: %w", l.Peer().Short(), err)
+		return fmt.Errorf("from %s: %w", s.link.Peer().Short(), err)
 	}
 }
 
-// bringRuns brings runs of chunks whole.
-func (u *update) bringRuns(ctx context.Context, l p2p.Link, runs []assemble.Run, in *intake) error {
+// lose notes that a stream of a member has failed: what was asked for on it is asked for on
+// another one, of the same member if that has one left and is not to blame.
+func (u *update) lose(s *sender, r *running, blamed bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s.streams--
+	u.doubtful = u.doubtful || errors.Is(err, errOther) && s.link.Peer() == u.giver
+	switch {
+	case blamed && r.errand != nil:
+		u.portions.ban(s, r.errand)
+	case blamed || s.streams == 0:
+		u.portions.leave(s)
+	case r.errand != nil:
+		u.portions.back(s, r.errand)
+	}
+	u.divide()
+	u.decide()
+	u.turned.Broadcast()
+}
+
+// answered notes how long the answer to an errand took to begin.
+func (u *update) answered(r *running, d time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.portions.answered(r.by, d)
+}
+
+// took notes that a chunk of an errand has come, right or wrong.
+func (u *update) took(r *running, i int, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.portions.took(r.by, r.errand, i, u.m.Chunk(i).Length, ok) {
+		u.decide()
+	}
+}
+
+// bringErrand brings portions.
+func (u *update) bringErrand(ctx context.Context, r *running, on *line, in *intake) error {
+	within, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	u.mu.Lock()
+	r.errand.stop = func() { stop(errIdle) }
+	idle := r.errand.idle(r.by)
+	u.mu.Unlock()
+	if idle {
+		return nil // taken back meanwhile
+	}
+	err := u.bringRuns(ctx, within, r, on, in)
+	if err == nil {
+		return nil
+	}
+	on.end()
+	for _, matters := range []error{errHere, errOther, errManifest} {
+		if errors.Is(err, matters) {
+			return err
+		}
+	}
+	if errors.Is(context.Cause(within), errIdle) {
+		return nil
+	}
+	return err
+}
+
+// errIdle: nobody waits for the rest of an answer.
+var errIdle = errors.New("the rest of it has come from others")
+
+// bringRuns brings the runs of an errand until within ends. The stream lives as long as ctx.
+func (u *update) bringRuns(ctx, within context.Context, r *running, on *line, in *intake) error {
+	runs := r.errand.runs
 	q := request{Packed: true}
+	u.mu.Lock()
+	if r.by.partial() {
+		q.Sum = u.sum[:]
+	}
+	u.mu.Unlock()
 	parts := make([]assemble.Extent, len(runs))
 	for i, r := range runs {
 		parts[i] = u.extent(r)
 		q.Items = append(q.Items, item{Offset: parts[i].Offset, Length: parts[i].Length})
 	}
 	q.Items[0].Hash, q.Items[0].Path = u.x.want.Hash[:], u.x.want.Path
-	a, err := u.f.r.askWith(ctx, l, q, nil, u.x.t)
+	began := time.Now()
+	a, err := on.ask(ctx, q)
 	if err != nil {
 		return err
 	}
-	defer a.end()
-	if err := a.complete(); err != nil {
+	stop := context.AfterFunc(within, func() { reset(a.conn) })
+	defer stop()
+	if _, err := a.in.Peek(1); err != nil {
 		return err
 	}
-	u.x.t.from(l.Peer())
-	bad, err := readRuns(a.in, runs, parts, in)
+	u.answered(r, time.Since(began))
+	u.x.t.from(on.to.Peer())
+	bad, err := readRuns(a.in, runs, parts, in, func(i int, ok bool) { u.took(r, i, ok) })
 	if err := errors.Join(err, in.flush()); err != nil {
 		return err
 	}
-	if bad >= 0 {
-		return u.judge(ctx, l, bad)
+	if on.came(); bad >= 0 || !stop() { // else it may have been reset when all had come
+		on.end()
 	}
-	return nil
+	switch {
+	case bad < 0:
+		return nil
+	case q.Sum != nil: // by the same chunks it has checked it, or says so
+		return fmt.Errorf("chunk %d: %w", bad, errOther)
+	}
+	return u.judge(ctx, on.to, bad)
 }
 
-// readRuns reads the answer to a request for runs. It returns the last chunk that is not what the
-// manifest says; less than 0: none.
-func readRuns(from *bufio.Reader, runs []assemble.Run, parts []assemble.Extent, in *intake) (bad int, err error) {
+// readRuns reads the answer to a request for runs, and tells took of each chunk whether it is what
+// the manifest says. It returns the last chunk that is not; less than 0: none.
+func readRuns(from *bufio.Reader, runs []assemble.Run, parts []assemble.Extent, in *intake, took func(i int, ok bool)) (bad int, err error) {
 	bad = -1
 	for k, r := range runs {
 		p, err := readPart(from)
@@ -673,6 +721,7 @@ func readRuns(from *bufio.Reader, runs []assemble.Run, parts []assemble.Extent, 
 			if !ok {
 				bad = i
 			}
+			took(i, ok)
 		}
 	}
 	return bad, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/reconcile"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
+	"github.com/shoal-p2p/shoal/p2p/link"
 )
 
 // came returns the transfer that brought what is at path last.
@@ -369,6 +370,7 @@ func TestNoManifest(t *testing.T) {
 func TestLaggard(t *testing.T) {
 	t.Parallel()
 	victim, honest, m := scene(t, Times{})
+	honest.limits.Set(link.Rates{Up: 40 << 20}) // or all has come before the other is asked
 	end := make(chan struct{})
 	defer close(end)
 	held := make(chan struct{}, 8)
