@@ -1,9 +1,11 @@
 // Package publish keeps the documents of this node that all members may see at their words
-// in the table (package keyword), so that they are found by who does not ask this node.
+// and numbers in the table (package keyword), so that they are found by who does not ask this
+// node.
 //
 // It looks every few seconds at what there is, puts what is new or has changed, takes away what is
 // gone, and puts everything again before its time is over: a node that is switched off is not
-// found for longer than that.
+// found for longer than that. Where a document goes is noted in a [Store] before it is put, so that
+// it is taken away from there, also by a node that was switched off when the document went.
 package publish
 
 import (
@@ -15,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,6 +27,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 )
 
 // Defaults of Options.
@@ -61,7 +65,12 @@ type Options struct {
 	Open func(folder string) bool
 	// TTL is how long something is found that is not put again. 0: DefaultTTL.
 	TTL time.Duration
-	// Budget is at how many words and pairs of words documents are put, all together, and
+	// Store keeps where documents are; nil: what was published before a restart stays until its
+	// time is over, whatever becomes of it.
+	Store Store
+	// Off has everything taken away that was published, and nothing put.
+	Off bool
+	// Budget is at how many words, pairs of words and segments of trees documents are put, all together, and
 	// Bytes what is written there: members keep only so much of one author, similar words and
 	// what was removed besides. 0: DefaultBudget and DefaultBytes.
 	Budget int
@@ -81,11 +90,49 @@ type Note struct {
 	Size     int64  `json:"s,omitempty"`
 	Modified int64  `json:"m,omitempty"` // Unix seconds
 	Words    int    `json:"w,omitempty"` // of the text
+	// Numbers are those in fields of its own.
+	Numbers map[string]float64 `json:"v,omitempty"`
 }
 
 // maxTime keeps times within what can be written, the years 1 to 9999, and beyond what files
 // have.
 const maxTime = 60_000_000_000
+
+// The fields by whose numbers documents are found: their size in bytes, and when they were last
+// changed in seconds since 1970. Those of their own are called as in queries, such as fields.year.
+const (
+	FieldSize     = "size"
+	FieldModified = "modified"
+)
+
+// OwnKey is what stands for a number in a field of a document's own: the first half of what query.Order
+// returns, in the order of numbers, from 0 to 2^32-1. Numbers that begin alike share it.
+func OwnKey(order int64) int64 { return int64((uint64(order) ^ 1<<63) >> 32) }
+
+// maxOwn is how many fields of its own a document is found by, and maxOwnName how long their names are
+// at most: what is in a note costs that much at every word.
+const (
+	maxOwn     = 8
+	maxOwnName = 32
+)
+
+// own returns the numbers in fields of a document's own by which it is found: of the first fields by
+// name.
+func own(d search.Document) (numbers map[string]float64, keys []keyword.Number) {
+	for _, name := range slices.Sorted(maps.Keys(d.Fields)) {
+		v := d.Fields[name]
+		field, is := query.Of(name)
+		if !v.IsNumber || !is || len(name) > maxOwnName || len(numbers) == maxOwn {
+			continue
+		}
+		if numbers == nil {
+			numbers = map[string]float64{}
+		}
+		numbers[name] = v.Number
+		keys = append(keys, keyword.Number{Field: field, Value: OwnKey(query.Order(v.Number))})
+	}
+	return numbers, keys
+}
 
 // ReadNote reads one; what somebody else made of it is an error.
 func ReadNote(value []byte) (n Note, err error) {
@@ -124,6 +171,8 @@ type Publisher struct {
 	status Status
 
 	network   p2p.ID
+	restored  bool                     // what was published before is known
+	expired   []string                 // what is to be forgotten, as it went by itself
 	published map[string]entry         // by document, what may be at some of its words among it
 	skipped   map[string]search.Listed // what has no room, or cannot be put, as it is
 	failed    string
@@ -133,14 +182,15 @@ type Publisher struct {
 
 // entry is a document that is published.
 type entry struct {
-	listed search.Listed
-	terms  []byte // compressed, for when it is to be taken away: all at which it may be
-	pairs  [][]string
-	words  int // what it takes of the budget
-	bytes  int64
-	due    time.Time // when it is put again
-	ends   time.Time // when it is not there any more, unless it is put again
-	whole  bool      // it is at all of its words
+	listed  search.Listed
+	terms   []byte // compressed, for when it is to be taken away: all at which it may be
+	pairs   [][]string
+	numbers []keyword.Number // likewise
+	words   int              // what it takes of the budget
+	bytes   int64
+	due     time.Time // when it is put again
+	ends    time.Time // when it is not there any more, unless it is put again
+	whole   bool      // it is at all of its words
 }
 
 // New returns a Publisher; Run does the work.
@@ -153,6 +203,9 @@ func New(o Options) *Publisher {
 	}
 	if o.Bytes == 0 {
 		o.Bytes = DefaultBytes
+	}
+	if o.Store == nil {
+		o.Store = new(Memory)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -178,6 +231,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 		if p.once(ctx) && ctx.Err() == nil {
 			continue
 		}
+		if p.o.Off && p.restored && len(p.published) == 0 {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -190,12 +246,18 @@ func (p *Publisher) Run(ctx context.Context) error {
 // is true when it has not come to an end. What cannot be taken away does not keep others from
 // being put, nor the reverse.
 func (p *Publisher) once(ctx context.Context) (more bool) {
+	network := p.network
 	if p.o.Network != nil {
-		if now := p.o.Network(); now != p.network {
-			p.network = now // nothing is there yet
-			clear(p.published)
-			clear(p.skipped)
-			p.waitPut, p.waitGone = time.Time{}, time.Time{}
+		network = p.o.Network()
+	}
+	if !p.restored || network != p.network {
+		if err := p.restore(ctx, network); err != nil {
+			if ctx.Err() == nil {
+				p.o.Logger.Warn("no documents are published", "error", err)
+				p.failed = err.Error()
+				p.tell(0, 0)
+			}
+			return false
 		}
 	}
 	began := p.o.Now()
@@ -217,6 +279,11 @@ func (p *Publisher) once(ctx context.Context) (more bool) {
 		p.failed = ""
 	}
 	defer func() { p.tell(open, waiting) }()
+	if err := p.save(ctx, p.expired); err != nil {
+		failed(&p.waitGone, err)
+	} else {
+		p.expired = nil
+	}
 	for batch := range slices.Chunk(gone, batchDocuments) {
 		if err := p.withdraw(ctx, batch); err != nil {
 			failed(&p.waitGone, err)
@@ -247,6 +314,9 @@ func (p *Publisher) plan() (put []search.Listed, gone []string, open int) {
 	there := map[string]bool{}
 	visible := map[string]bool{"": true}
 	for _, d := range p.o.Index.List() {
+		if p.o.Off {
+			break
+		}
 		is, asked := visible[d.Folder]
 		if !asked {
 			is = p.o.Open(d.Folder)
@@ -267,6 +337,7 @@ func (p *Publisher) plan() (put []search.Listed, gone []string, open int) {
 		switch {
 		case !there[id] && !now.Before(e.ends):
 			delete(p.published, id) // it went by itself
+			p.expired = append(p.expired, id)
 		case !there[id]:
 			gone = append(gone, id)
 		}
@@ -290,7 +361,7 @@ func (p *Publisher) plan() (put []search.Listed, gone []string, open int) {
 func (p *Publisher) tell(open, waiting int) {
 	words, whole := 0, 0
 	for _, e := range p.published {
-		words += e.words
+		words += e.words - len(e.numbers)*keyword.PerNumber
 		if e.whole {
 			whole++
 		}
@@ -364,6 +435,13 @@ func (p *Publisher) publish(ctx context.Context, some []search.Listed) (n int, e
 	if len(documents) == 0 {
 		return n, nil
 	}
+	ids := make([]string, len(fresh))
+	for i := range fresh {
+		ids[i] = fresh[i].ID
+	}
+	if err := p.save(ctx, ids); err != nil {
+		return 0, err
+	}
 	done, err := p.o.Words.Publish(ctx, documents, similar, p.o.TTL)
 	if err != nil {
 		return 0, err
@@ -382,12 +460,15 @@ func (p *Publisher) publish(ctx context.Context, some []search.Listed) (n int, e
 		p.published[fresh[i].ID] = e
 	}
 	p.touch()
+	if err := p.save(ctx, ids); err != nil {
+		return 0, err
+	}
 	return n, nil
 }
 
 // weigh returns what a document takes of the budget.
 func weigh(l search.Listed, d keyword.Document) entry {
-	e := entry{listed: l, words: len(d.Terms) + len(d.Pairs)*(len(d.Pairs)-1)/2}
+	e := entry{listed: l, words: d.Entries()}
 	e.bytes = int64(e.words) * int64(len(d.Value))
 	return e
 }
@@ -411,10 +492,12 @@ func (p *Publisher) replace(ctx context.Context, l search.Listed, old, e entry, 
 	if !slices.ContainsFunc(e.pairs, func(s []string) bool { return slices.Equal(s, d.Pairs) }) {
 		e.pairs = append(slices.Clone(e.pairs), d.Pairs)
 	}
+	past := slices.DeleteFunc(slices.Clone(old.numbers), func(n keyword.Number) bool { return slices.Contains(d.Numbers, n) })
+	e.numbers = slices.Concat(d.Numbers, past)
 	e.ends = p.o.Now().Add(2 * p.o.TTL)
 	p.published[l.ID] = e
-	if len(gone) > 0 || len(e.pairs) > 1 {
-		from := keyword.Document{ID: p.name(l.ID), Terms: gone}
+	if len(gone) > 0 || len(e.pairs) > 1 || len(past) > 0 {
+		from := keyword.Document{ID: p.name(l.ID), Terms: gone, Numbers: past}
 		if err := p.away(ctx, from, e.pairs, d.Pairs); err != nil {
 			return err
 		}
@@ -422,17 +505,20 @@ func (p *Publisher) replace(ctx context.Context, l search.Listed, old, e entry, 
 	if e.terms, err = pack(d.Terms); err != nil {
 		return err
 	}
-	e.pairs = [][]string{d.Pairs}
+	e.pairs, e.numbers = [][]string{d.Pairs}, d.Numbers
 	p.published[l.ID] = e
 	return nil
 }
 
-// away takes a document away from words, and from all pairs of each of several titles but
+// away takes a document away from words and numbers, and from all pairs of each of several titles but
 // those that one has which stays.
 func (p *Publisher) away(ctx context.Context, d keyword.Document, titles [][]string, stays []string) error {
 	documents := []keyword.Document{}
 	for some := range slices.Chunk(d.Terms, keyword.MaxTerms) {
 		documents = append(documents, keyword.Document{ID: d.ID, Terms: some})
+	}
+	for some := range slices.Chunk(d.Numbers, keyword.MaxNumbers) {
+		documents = append(documents, keyword.Document{ID: d.ID, Numbers: some})
 	}
 	for _, title := range titles {
 		for i, a := range title {
@@ -462,9 +548,10 @@ func (p *Publisher) document(ctx context.Context, l search.Listed) (keyword.Docu
 	if err != nil {
 		return keyword.Document{}, err
 	}
+	numbers, keys := own(full)
 	note, err := json.Marshal(Note{
 		ID: l.ID, Node: p.o.Node.String(), Title: l.Title, Folder: l.Folder, Path: l.Path, Type: l.Type,
-		Size: l.Size, Modified: l.Modified.Unix(), Words: l.Words,
+		Size: l.Size, Modified: l.Modified.Unix(), Words: l.Words, Numbers: numbers,
 	})
 	if err != nil {
 		return keyword.Document{}, fmt.Errorf("publish: %s: %w", l.ID, err)
@@ -476,6 +563,7 @@ func (p *Publisher) document(ctx context.Context, l search.Listed) (keyword.Docu
 	title := distinct(l.Title+" "+name, titleWords)
 	return keyword.Document{
 		ID: p.name(l.ID), Terms: distinct(l.Title+"\n"+name+"\n"+full.Text, keyword.MaxTerms), Pairs: title, Value: note,
+		Numbers: append(keys, keyword.Number{Field: FieldSize, Value: l.Size}, keyword.Number{Field: FieldModified, Value: l.Modified.Unix()}),
 	}, nil
 }
 
@@ -512,6 +600,9 @@ func (p *Publisher) withdraw(ctx context.Context, ids []string) error {
 		for _, title := range e.pairs {
 			documents = append(documents, keyword.Document{ID: p.name(id), Pairs: title})
 		}
+		for some := range slices.Chunk(e.numbers, keyword.MaxNumbers) {
+			documents = append(documents, keyword.Document{ID: p.name(id), Numbers: some})
+		}
 	}
 	if _, err := p.o.Words.Withdraw(ctx, documents); err != nil {
 		return err
@@ -521,7 +612,7 @@ func (p *Publisher) withdraw(ctx context.Context, ids []string) error {
 	}
 	clear(p.skipped) // there may be room now
 	p.touch()
-	return nil
+	return p.save(ctx, ids)
 }
 
 // pack and unpack keep words small.

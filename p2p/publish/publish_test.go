@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,9 +16,11 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/pht"
 	"github.com/shoal-p2p/shoal/p2p/publish"
+	"github.com/shoal-p2p/shoal/p2p/publish/publishtest"
 	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/ranges/rangetest"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 )
 
 // world is a node that publishes, and another one that looks.
@@ -26,6 +29,8 @@ type world struct {
 	index     *search.Index
 	network   *rangetest.Network
 	publisher *publish.Publisher
+	options   publish.Options
+	stop      func()
 
 	mu     sync.Mutex // guards what follows
 	open   map[string]bool
@@ -63,23 +68,33 @@ func inWorld(t *testing.T, budget int, f func(w *world)) {
 			t.Fatal(err)
 		}
 		w := &world{t: t, index: index, network: rangetest.New(10, 3, time.Now), open: map[string]bool{"shared": true}}
-		w.publisher = publish.New(publish.Options{
+		w.options = publish.Options{
 			Index: index, Node: p2p.ID{1}, Open: w.isOpen, Budget: budget,
 			Network: w.of,
 			Words:   w.words(),
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if err := w.publisher.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		}()
+			Store:   new(publish.Memory),
+		}
+		w.start()
 		f(w)
+		w.stop()
+	})
+}
+
+// start starts a publisher, as a node does that is switched on.
+func (w *world) start() {
+	w.publisher = publish.New(w.options)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := w.publisher.Run(ctx); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	w.stop = func() {
 		cancel()
 		<-done
-	})
+	}
 }
 
 func (w *world) words() *keyword.Index {
@@ -121,6 +136,108 @@ func (w *world) want(want string, words ...string) {
 	if got := w.find(words...); got != want {
 		w.t.Errorf("%v: %q, want %q", words, got, want)
 	}
+}
+
+// between returns the IDs of the documents of a size, by either tree.
+func (w *world) between(from, to int64) string {
+	w.t.Helper()
+	var all []string
+	for _, tree := range keyword.Trees {
+		a, err := w.words().Between(w.t.Context(), keyword.Between{Field: publish.FieldSize, From: from, To: to, Tree: tree})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		var out []string
+		for _, e := range a.Entries {
+			n, err := publish.ReadNote(e.Value)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			out = append(out, n.ID)
+		}
+		all = append(all, strings.Join(out, " "))
+	}
+	if all[0] != all[1] {
+		w.t.Errorf("from %d to %d: %q in one tree, %q in the other", from, to, all[0], all[1])
+	}
+	return all[0]
+}
+
+// TestNumbers: what all may see is found by its size, the one that it has now, and by nothing when
+// it is gone, whether the node was on or off then.
+func TestNumbers(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		want := func(want string, from, to int64) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			if got := w.between(from, to); got != want {
+				t.Errorf("from %d to %d: %q, want %q", from, to, got, want)
+			}
+		}
+		w.put("shared", "short", "pears")
+		w.put("shared", "long", "apples and pears")
+		w.put("private", "diary", "apples in secret")
+		want("shared-short shared-long", 0, 1000)
+		want("shared-long", 6, 16)
+		w.put("shared", "long", "pear")
+		want("shared-long shared-short", 0, 1000)
+		want("", 6, 1000)
+		if err := w.index.Remove(t.Context(), "shared-long"); err != nil {
+			t.Fatal(err)
+		}
+		want("shared-short", 0, 1000)
+		w.stop()
+		w.put("shared", "short", "pears and quinces")
+		w.start()
+		want("shared-short", 0, 1000)
+		want("", 0, 6)
+		w.stop()
+		w.options.Off = true
+		w.start()
+		want("", 0, 1000)
+	})
+}
+
+// TestOwnNumbers: a document is found by the numbers in its own fields, until it is gone.
+func TestOwnNumbers(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		d := search.Document{ID: "dune", Title: "Dune", Modified: time.Unix(5, 0), Fields: map[string]search.Value{
+			"year": search.Number(1965), "author": search.Text("Herbert"), "two words": search.Number(2), strings.Repeat("x", 33): search.Number(3),
+		}}
+		if err := w.index.Put(t.Context(), []search.Document{d}); err != nil {
+			t.Fatal(err)
+		}
+		year := publish.OwnKey(query.Order(1965))
+		if year != 0xc09eb400 { // the first half of the bits of 1965, with the sign turned
+			t.Errorf("the key of 1965 is %x", year)
+		}
+		find := func() (found []publish.Note) {
+			time.Sleep(10 * time.Second)
+			for _, tree := range keyword.Trees {
+				a, err := w.words().Between(t.Context(), keyword.Between{Field: "fields.year", From: year, To: year, Tree: tree})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, e := range a.Entries {
+					n, err := publish.ReadNote(e.Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					found = append(found, n)
+				}
+			}
+			return found
+		}
+		if found := find(); len(found) != 3 || found[0].ID != "dune" || len(found[0].Numbers) != 1 || found[0].Numbers["year"] != 1965 {
+			t.Errorf("%+v", found)
+		}
+		if err := w.index.Remove(t.Context(), "dune"); err != nil {
+			t.Fatal(err)
+		}
+		if found := find(); len(found) > 0 {
+			t.Errorf("gone, and found: %+v", found)
+		}
+	})
 }
 
 // TestPublish: what all may see is found by its words, as it is now, and nothing else is.
@@ -363,4 +480,138 @@ func TestBytes(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestRestart: what went, changed or was closed while the node was switched off is taken away when
+// it is on again; what stayed is not put again before it is due.
+func TestRestart(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.put("shared", "stays", "quinces")
+		w.put("shared", "goes", "apples")
+		w.put("shared", "changes", "pears plums")
+		w.put("private", "diary", "secret")
+		w.set("private", true)
+		time.Sleep(10 * time.Second)
+		w.want("private-diary", "secret")
+		w.stop()
+		if err := w.index.Remove(t.Context(), "shared-goes"); err != nil {
+			t.Fatal(err)
+		}
+		w.put("shared", "changes", "plums")
+		w.set("private", false)
+		var puts atomic.Int32
+		w.network.Before(func(op string) {
+			if op == "put" {
+				puts.Add(1)
+			}
+		})
+		w.start()
+		time.Sleep(10 * time.Second)
+		w.network.Before(nil)
+		for word, want := range map[string]string{"apples": "", "pears": "", "secret": "", "plums": "shared-changes", "quinces": "shared-stays"} {
+			w.want(want, word)
+		}
+		if s := w.publisher.Status(); s.Published != 2 || s.Failed != "" {
+			t.Errorf("%+v", s)
+		}
+		changed := puts.Load()
+		puts.Store(0)
+		w.network.Before(func(op string) {
+			if op == "put" {
+				puts.Add(1)
+			}
+		})
+		w.stop()
+		w.start()
+		time.Sleep(10 * time.Second)
+		w.network.Before(nil)
+		if n := puts.Load(); n != 0 || changed == 0 {
+			t.Errorf("%d puts for what has not changed, %d for what has", n, changed)
+		}
+		time.Sleep(7 * time.Hour)
+		w.want("shared-stays", "quinces")
+	})
+}
+
+// TestPowerCut: what was being put when the node went off is taken away when it is on again.
+func TestPowerCut(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.stop()
+		disk := &full{Store: w.options.Store}
+		w.options.Store = disk
+		w.network.Before(func(op string) {
+			if op == "put" {
+				disk.full.Store(true) // nothing more gets there
+			}
+		})
+		w.put("private", "diary", "secret")
+		w.set("private", true)
+		w.start()
+		time.Sleep(10 * time.Second)
+		w.want("private-diary", "secret")
+		w.stop()
+		disk.full.Store(false)
+		w.network.Before(nil)
+		w.set("private", false)
+		w.start()
+		time.Sleep(10 * time.Second)
+		w.want("", "secret")
+		if all, err := w.options.Store.Load(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("noted: %+v, %v", all, err)
+		}
+	})
+}
+
+// TestOff: a node that publishes no more takes away what it has published.
+func TestOff(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.put("shared", "fruit", "apples")
+		time.Sleep(10 * time.Second)
+		w.want("shared-fruit", "apples")
+		w.stop()
+		w.options.Off = true
+		w.start()
+		time.Sleep(10 * time.Second)
+		w.want("", "apples")
+		if all, err := w.options.Store.Load(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("noted: %+v, %v", all, err)
+		}
+	})
+}
+
+// TestNotedFirst: nothing is put whose place could not be noted.
+func TestNotedFirst(t *testing.T) {
+	inWorld(t, 0, func(w *world) {
+		w.stop()
+		broken := &full{Store: w.options.Store}
+		broken.full.Store(true)
+		w.options.Store = broken
+		w.start()
+		w.put("shared", "fruit", "apples")
+		time.Sleep(10 * time.Second)
+		w.want("", "apples")
+		if s := w.publisher.Status(); s.Failed == "" {
+			t.Errorf("%+v", s)
+		}
+		broken.full.Store(false)
+		time.Sleep(2 * time.Minute)
+		w.want("shared-fruit", "apples")
+	})
+}
+
+// full is a Store on a disk that may be full.
+type full struct {
+	publish.Store
+	full atomic.Bool
+}
+
+func (f *full) Save(ctx context.Context, put []publish.Record, gone []string) error {
+	if f.full.Load() {
+		return errors.New("no space left on device")
+	}
+	return f.Store.Save(ctx, put, gone)
+}
+
+func TestMemory(t *testing.T) {
+	publishtest.Store(t, func(*testing.T) publish.Store { return new(publish.Memory) })
 }

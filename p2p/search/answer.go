@@ -13,9 +13,9 @@ const (
 	DefaultLimit = 20
 )
 
-// Auto is the fuzz that depends on the length of each word: none up to 3
-// letters, 1 up to 5, 2 up to 9, 3 beyond, and one more, up to 3, where there are
-// any and no document has the word.
+// Auto is the fuzz that depends on the length of each word: none up to 3 letters, 1 up
+// to 5, 2 up to 9, 3 beyond. Where there are any and no document has the word, words
+// further away may be meant too: see Meant.
 const Auto = -1
 
 // Scope says who is asked.
@@ -40,6 +40,8 @@ type Query struct {
 	Order   Order  // empty: the usual one of the Sort
 	Facets  bool   // count what matches by type, folder, year and node; on the first page only
 	Explain bool   // answer with a trace
+
+	rarity string // of its words in the whole network, as in request
 }
 
 // Hit is a document that was found. By relevance, hits are ordered by Distance, then by

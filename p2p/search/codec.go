@@ -25,7 +25,7 @@ func (c *codec) encoder() (*zstd.Encoder, error) {
 	}
 	e, err := zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(128<<10))
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(128<<10))
 	c.e = e
 	return e, err
 }
@@ -51,6 +51,22 @@ func (c *codec) compress(text string) ([]byte, error) {
 		return nil, fmt.Errorf("compress text: %w", err)
 	}
 	return e.EncodeAll([]byte(text), make([]byte, 0, len(text)/2)), nil
+}
+
+// press returns a copy of packed words, compressed if that saves enough to be worth the time. It
+// does where words of the text have long numbers, because they are of a language, say, that came
+// late.
+func (c *codec) press(packed []byte, words int) []byte {
+	const flags = 1
+	if len(packed) > words*7/4+64 && len(packed) <= 2*MaxText {
+		if e, err := c.encoder(); err == nil { // otherwise it is only longer
+			if out := e.EncodeAll(packed[flags+1:], append(make([]byte, 0, len(packed)), packed[:flags+1]...)); len(out) < len(packed)*15/16 {
+				out[flags] |= termsPressed
+				return out
+			}
+		}
+	}
+	return append([]byte(nil), packed...)
 }
 
 // expand returns the text of what compress returned. Whatever b is, the result

@@ -35,7 +35,7 @@ const (
 	MaxFields = 64       // fields
 	MaxField  = 1 << 10  // bytes of a field's name or text
 	maxFields = 32 << 10 // bytes of all fields together
-	maxTotal  = 1 << 32  // documents that a node can claim to have
+	maxTotal  = 1 << 30  // documents that a node can claim to have
 	maxLabel  = 128      // bytes of a folder's ID or a type
 	maxSize   = 1 << 62  // bytes of a file
 )

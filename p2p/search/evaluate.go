@@ -116,7 +116,7 @@ func (x *Index) attempt(ctx context.Context, s *scratch, p *plan, q request, nam
 	defer x.mu.RUnlock()
 	hidden, less := x.hidden(q)
 	rank := ranking{
-		hidden: hidden, named: named, reading: x.read(ctx), scratch: s,
+		restricted: q.restricted, hidden: hidden, named: named, reading: x.read(ctx), scratch: s,
 		average: max(float64(x.words)/float64(max(len(x.slots), 1)), 1),
 	}
 	r := response{Hits: []wireHit{}}
@@ -126,12 +126,13 @@ func (x *Index) attempt(ctx context.Context, s *scratch, p *plan, q request, nam
 	if rank.err != nil {
 		return response{}, nil, rank.err
 	}
-	rank.pick(&r, rank.found(p, documents), len(p.words), q)
+	rank.pick(&r, rank.found(p, documents, q.Rarity), len(p.words), q)
 	if q.Explain {
 		r.Documents = documents
 	}
 	r.Shortened = rank.shortened
-	if len(hidden) > 0 {
+	// The words of what was put meanwhile, or is being put, are there before it is known who may see them.
+	if now, _ := x.hidden(q); len(hidden) > 0 || len(now) > 0 || q.restricted && len(x.docs) > x.filled {
 		for i := range rank.all {
 			rank.all[i].only(rank.visible)
 		}
@@ -152,10 +153,8 @@ func longest(lists [][]match) int {
 // units or, when there are none, with as many as any document has.
 func (r *ranking) pick(to *response, found []match, units int, q request) {
 	most := -1
-	for m, d := range r.documents(found) {
-		if d.id != "" {
-			most = max(most, int(m.units))
-		}
+	for m := range r.documents(found) {
+		most = max(most, int(m.units))
 	}
 	if q.After != nil {
 		most = units - q.After.Missing
@@ -164,19 +163,25 @@ func (r *ranking) pick(to *response, found []match, units int, q request) {
 		to.Missing = units - most
 	}
 	best := top{sorting: q.sorting(), limit: q.Limit}
-	var facets *facetCounter
+	groups, sizes := r.index.groups.all, r.index.sizes
+	var counts []int // of documents by group
 	if q.Facets {
-		facets = newFacetCounter()
+		counts = make([]int, len(groups))
 	}
 	for m, d := range r.documents(found) {
-		if int(m.units) != most || d.id == "" {
+		if int(m.units) != most {
 			continue
 		}
 		to.Total++
-		if facets != nil {
-			facets.add(d)
+		if q.Facets {
+			counts[sizes[m.slot].group]++
 		}
-		k := key{missing: to.Missing, distance: int(m.distance), score: m.rounded(), id: d.id}
+		score := m.rounded()
+		if q.After == nil && best.rejects(int(m.distance), score) {
+			to.Rest++
+			continue
+		}
+		k := key{missing: to.Missing, distance: int(m.distance), score: score, id: d.id}
 		best.set(&k, d.size, d.modified, d.title, d.path)
 		if q.After == nil || q.After.precedes(k, best.sorting) {
 			to.Rest++
@@ -188,7 +193,11 @@ func (r *ranking) pick(to *response, found []match, units int, q request) {
 	if q.After != nil {
 		to.Missing = q.After.Missing
 	}
-	if facets != nil {
+	if q.Facets {
+		facets := newFacetCounter()
+		for i, n := range counts {
+			facets.add(groups[i], n)
+		}
 		w := facets.result()
 		to.Facets = &w
 	}
@@ -197,7 +206,7 @@ func (r *ranking) pick(to *response, found []match, units int, q request) {
 	}
 }
 
-// documents yields what was found with its documents, as they are now, until the
+// documents yields what was found and is there now with its documents, until the
 // query ends early.
 func (r *ranking) documents(found []match) iter.Seq2[match, *doc] {
 	return func(yield func(match, *doc) bool) {
@@ -205,9 +214,9 @@ func (r *ranking) documents(found []match) iter.Seq2[match, *doc] {
 			if !r.step(len(some)) {
 				return
 			}
-			docs := r.index.docs
+			docs, sizes := r.index.docs, r.index.sizes
 			for _, m := range some {
-				if !yield(m, &docs[m.slot]) {
+				if sizes[m.slot].there && !yield(m, &docs[m.slot]) {
 					return
 				}
 			}
@@ -290,14 +299,16 @@ func (x *Index) snippets(ctx context.Context, r *response, show *wanted) error {
 	return nil
 }
 
-// place is a cursor: the query it belongs to and the last hit that was shown.
+// place is a cursor: the query it belongs to, the last hit that was shown, and what the
+// query's words weigh, by which it was ranked.
 type place struct {
 	query uint32
 	key
-	node p2p.ID
+	node   p2p.ID
+	rarity string
 }
 
-const placeVersion = 2
+const placeVersion = 3
 
 // fingerprint tells queries apart that cannot continue each other.
 func (q Query) fingerprint() uint32 {
@@ -307,8 +318,8 @@ func (q Query) fingerprint() uint32 {
 	return h.Sum32()
 }
 
-// String returns the cursor's text: all fields at fixed places, the name and the ID
-// last.
+// String returns the cursor's text: all fields at fixed places, the rarity, the name and
+// the ID last.
 func (p place) String() string {
 	b := []byte{placeVersion}
 	b = binary.BigEndian.AppendUint32(b, p.query)
@@ -316,26 +327,27 @@ func (p place) String() string {
 	b = binary.BigEndian.AppendUint16(b, uint16(p.distance))
 	b = binary.BigEndian.AppendUint64(b, math.Float64bits(p.score))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.value))
-	b = append(append(b, p.node[:]...), byte(len(p.name)))
-	b = append(append(b, p.name...), p.id...)
+	b = append(append(b, p.node[:]...), byte(len(p.rarity)), byte(len(p.name)))
+	b = append(append(append(b, p.rarity...), p.name...), p.id...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // parsePlace reads the cursor of q. It accepts only what String writes.
 func parsePlace(text string, q Query) (place, error) {
-	const fixed = 1 + 4 + 2 + 2 + 8 + 8 + 32 + 1
+	const fixed = 1 + 4 + 2 + 2 + 8 + 8 + 32 + 2
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) <= fixed || b[0] != placeVersion || len(b) <= fixed+int(b[fixed-1]) {
+	if err != nil || len(b) <= fixed || b[0] != placeVersion || len(b) <= fixed+int(b[fixed-2])+int(b[fixed-1]) {
 		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
 	}
 	p := place{query: binary.BigEndian.Uint32(b[1:])}
 	p.missing, p.distance = int(binary.BigEndian.Uint16(b[5:])), int(binary.BigEndian.Uint16(b[7:]))
 	p.score = math.Float64frombits(binary.BigEndian.Uint64(b[9:]))
 	p.value = int64(binary.BigEndian.Uint64(b[17:]))
-	p.node = p2p.ID(b[25 : fixed-1])
-	p.name, p.id = string(b[fixed:fixed+int(b[fixed-1])]), string(b[fixed+int(b[fixed-1]):])
+	p.node = p2p.ID(b[25 : fixed-2])
+	name, id := fixed+int(b[fixed-2]), fixed+int(b[fixed-2])+int(b[fixed-1])
+	p.rarity, p.name, p.id = string(b[fixed:name]), string(b[name:id]), string(b[id:])
 	a := p.after(p2p.ID{})
-	if a.check() != nil || p.query != q.fingerprint() || p.String() != text {
+	if a.check() != nil || len(p.rarity) > maxRarity || p.query != q.fingerprint() || p.String() != text {
 		return place{}, fmt.Errorf("search: cursor %.40q: %w", text, ErrCursor)
 	}
 	return p, nil
@@ -353,7 +365,10 @@ func (p place) after(node p2p.ID) *after {
 // request returns what a node is asked for q, from the start or after p, and whether
 // it can have anything.
 func (q Query) request(p *place, node Member, questions []query.Match) (r request, hopeful bool) {
-	r = request{Text: q.Text, Filter: q.Filter, Fuzz: q.Fuzz, Limit: q.Limit, Explain: q.Explain, Facets: q.Facets && p == nil}
+	r = request{
+		Text: q.Text, Filter: q.Filter, Fuzz: q.Fuzz, Limit: q.Limit, Explain: q.Explain, Facets: q.Facets && p == nil,
+		Rarity: []byte(q.rarity),
+	}
 	by := q.sorting()
 	r.Sort, r.Descending = max(slices.Index(sorts[:], by.by), 0), by.descending
 	for _, m := range questions {

@@ -8,6 +8,9 @@ type Candidate struct {
 	Distance  int    `json:"distance"`
 	Prefix    bool   `json:"prefix"`    // the word only begins like the query's
 	Documents int    `json:"documents"` // that contain it
+	// Left is what is left of both words when as many letters are deleted from each as there are
+	// edits at most: the key at which they meet (fastss.Residuals). Empty where it is not told.
+	Left string `json:"left,omitempty"`
 }
 
 // Expanded tells which words of a node's index were searched for a word of the

@@ -59,6 +59,33 @@ func (c counter) counts() (list []Count, cut bool) {
 	return list[:min(len(list), MaxFacet)], len(list) > MaxFacet
 }
 
+// group is all that facets tell of a document. Documents are counted by the numbers of their groups,
+// which are far fewer.
+type group struct {
+	kind, folder string
+	year         int // of the last change, UTC
+}
+
+// groups numbers groups.
+type groups struct {
+	all     []group // by number; nothing is changed or taken away
+	numbers map[group]uint32
+}
+
+// number returns the number of a document's group.
+func (g *groups) number(d *doc) uint32 {
+	of := group{d.kind, d.folder, time.Unix(0, d.modified).UTC().Year()}
+	n, ok := g.numbers[of]
+	if !ok {
+		if g.numbers == nil {
+			g.numbers = make(map[group]uint32)
+		}
+		n = uint32(len(g.all))
+		g.all, g.numbers[of] = append(g.all, of), n
+	}
+	return n
+}
+
 // facetCounter counts documents by their properties.
 type facetCounter struct {
 	types, folders counter
@@ -70,12 +97,16 @@ func newFacetCounter() *facetCounter {
 	return &facetCounter{types: counter{}, folders: counter{}, years: map[int]int{}}
 }
 
-func (f *facetCounter) add(d *doc) {
-	f.types[d.kind]++
-	if d.folder != "" {
-		f.folders[d.folder]++
+// add adds so many documents of a group.
+func (f *facetCounter) add(g group, n int) {
+	if n == 0 {
+		return
 	}
-	f.years[time.Unix(0, d.modified).UTC().Year()]++
+	f.types[g.kind] += n
+	if g.folder != "" {
+		f.folders[g.folder] += n
+	}
+	f.years[g.year] += n
 }
 
 // merge adds what a node has counted.

@@ -18,7 +18,7 @@ import (
 func TestFetch(t *testing.T) {
 	var long strings.Builder
 	for i := range 200_000 {
-		fmt.Fprintf(&long, "%x ", i*2654435761)
+		fmt.Fprintf(&long, "%x ", uint64(i)*2654435761)
 	}
 	want := Document{
 		ID: "a", Title: "Title", Text: long.String(), Type: TypeDocument, Size: 5,
@@ -45,7 +45,7 @@ func TestFetch(t *testing.T) {
 func TestFetchFromLiars(t *testing.T) {
 	for name, lie := range map[string]fetchResponse{
 		"no text":       {Length: 5, Piece: []byte("hello")},
-		"endless":       {Length: math.MaxInt64, Piece: []byte("x")},
+		"endless":       {Length: math.MaxInt, Piece: []byte("x")},
 		"nothing comes": {Length: 5},
 		"too much":      {Length: 1, Piece: []byte("hello")},
 		"fields":        {Fields: []byte(`{"a":[]}`)},

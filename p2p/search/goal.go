@@ -3,6 +3,8 @@ package search
 import (
 	"slices"
 	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 )
 
 // expandAll looks up the plan's units.
@@ -29,8 +31,8 @@ func (r *ranking) expandAll(p *plan, fuzz int) {
 const met = 1 << 15
 
 // found returns the documents that meet all goals and have some of the words, if any
-// are wanted; units counts them.
-func (r *ranking) found(p *plan, documents int) []match {
+// are wanted; units counts them. Rarity is that of the request.
+func (r *ranking) found(p *plan, documents int, rarity []byte) []match {
 	lists := make([][]match, 0, len(p.words)+1)
 	for _, i := range p.words {
 		lists = append(lists, r.lists[i])
@@ -53,7 +55,7 @@ func (r *ranking) found(p *plan, documents int) []match {
 	case len(lists) == 1:
 		found = lists[0]
 	default:
-		found = r.join(lists, rarities(lists, max(documents, longest(lists))))
+		found = r.join(lists, shares(lists, max(documents, longest(lists)), rarity, len(p.words)))
 	}
 	if len(positive) > 0 {
 		found = r.keep(found, func(m match, _ *doc) bool { return m.units >= met })
@@ -158,7 +160,7 @@ func (r *ranking) everything() []match {
 		if slot%stepSize == stepSize-1 && !r.step(stepSize) {
 			return found
 		}
-		if d := &r.index.docs[slot]; d.id != "" && !r.hidden[d.folder] {
+		if r.seen(uint32(slot)) {
 			found = append(found, match{slot: uint32(slot), units: 1})
 		}
 	}
@@ -202,11 +204,8 @@ func (r *ranking) holds(g *goal, d *doc) bool {
 	case opMatch:
 		return r.matches(g, d)
 	case opRange:
-		n := d.modified
-		if g.bounds.Field == "size" {
-			n = d.size
-		}
-		return g.bounds.From <= n && n <= g.bounds.To
+		n, ok := d.number(g.bounds.Field)
+		return ok && g.bounds.From <= n && n <= g.bounds.To
 	case opNot:
 		return !r.holds(&g.of[0], d)
 	case opAnd, opOr:
@@ -218,6 +217,19 @@ func (r *ranking) holds(g *goal, d *doc) bool {
 		return g.op == opAnd
 	}
 	return false // opNever
+}
+
+// number returns what a document has in a field that ranges are of.
+func (d *doc) number(field string) (n int64, ok bool) {
+	switch field {
+	case "size":
+		return d.size, true
+	case "modified":
+		return d.modified, true
+	}
+	name, _ := query.Own(field)
+	n, ok = d.own[name]
+	return n, ok
 }
 
 func (r *ranking) matches(g *goal, d *doc) bool {

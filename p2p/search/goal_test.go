@@ -40,7 +40,7 @@ func shelf(t testing.TB) *Index {
 			Text: "The report of the annual meeting. Wi-Fi routers were bought. sharedfolder was a typo.",
 		},
 		Document{ID: "photo", Title: "pie.jpg", Folder: "f3", Path: "2024/pie.jpg", Type: TypeImage, Size: 3_000_000, Modified: at("2024-12-24")},
-		Document{ID: "note", Title: "Apple and pear", Text: "the whole of the pie", Size: 20, Modified: at("2023-05-05"), Fields: map[string]Value{"author": Text("anna berg")}},
+		Document{ID: "note", Title: "Apple and pear", Text: "the whole of the pie", Size: 20, Modified: at("2023-05-05"), Fields: map[string]Value{"author": Text("anna berg"), "Portions": Number(-2.5)}},
 	)
 	x.Name(func(folder string) string {
 		return map[string]string{"f1": "Kitchen", "f2": "Work", "f3": "Family photos"}[folder]
@@ -80,6 +80,11 @@ func TestLanguage(t *testing.T) {
 		{"ext:PDF,jpg", "annual pear photo"},
 		{"-ext:pdf", "note photo pie"},
 		{"type:pdf report", "annual"},
+		{"fields.Portions:-3..0", "note"},
+		{"fields.Portions:<-2.5", ""},
+		{"fields.portions:-3..0", ""}, // fields have the case they have
+		{"fields.author:1..2", ""},
+		{"pie -fields.Portions:<0", "photo pie"},
 		{"size:>10mb", "annual"},
 		{"size:1mb..3mb", "pear photo"},
 		{"size:2mb", "pear"},

@@ -12,11 +12,14 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/fastss"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 )
 
 const (
-	// batchSize is the number of documents that are put in one transaction.
+	// batchSize is the number of documents that are put in one transaction, and loadSize that of
+	// those that are loaded at once.
 	batchSize = 256
+	loadSize  = 1024
 	// heldWords is the number of words of documents that come or go for which
 	// queries wait at once.
 	heldWords = 2048
@@ -38,20 +41,26 @@ type Index struct {
 
 	// writing is held while documents change, from the look at what is there to
 	// the end, so that store and memory stay the same. Lock order: writing, mu.
-	writing sync.Mutex
+	// It guards numbering.
+	writing   sync.Mutex
+	numbering numbering
 
 	// mu guards all following fields.
 	mu         sync.RWMutex
-	docs       []doc // by slot; a slot is used once
+	docs       []doc  // by slot; a slot is used once
+	sizes      []size // by slot
+	filled     int    // slots: what is in those behind is being put there
 	slots      map[string]uint32
 	vocabulary fastss.Vocabulary // a word's count is the number of documents
 	lists      []list            // by the word's number
 	labels     map[string]string // one copy of each folder ID and type
 	folders    map[string]int    // documents of each
-	words      uint64            // of all texts
-	bytes      uint64            // of all texts
-	squeezed   uint64            // how often slots were numbered anew
-	held       int               // words since mu was let go of last
+	groups     groups
+	words      uint64 // of all texts
+	bytes      uint64 // of all texts
+	squeezed   uint64 // how often slots were numbered anew
+	version    uint64 // how often documents came or went
+	held       int    // words since mu was let go of last
 
 	scratch sync.Pool // of *scratch
 	tallies sync.Pool // of *tally
@@ -61,9 +70,17 @@ type Index struct {
 type doc struct {
 	id, title, folder, path, kind string // id is empty when the document is gone
 	size, modified                int64
-	words                         uint32 // of the text
-	bytes                         uint32 // of the text
-	name, head                    uint8  // words of the name and of the title, at most 255
+	bytes                         uint32           // of the text
+	own                           map[string]int64 // numbers in fields of its own, as query.Order has them
+}
+
+// size is what is looked at of each document that has a word: apart from the rest, it stays near to
+// the processor.
+type size struct {
+	words      uint32 // of the text
+	group      uint32 // its number
+	name, head uint8  // words of the name and of the title, at most 255
+	there      bool   // the document is not gone
 }
 
 // Stats are the sizes of an index.
@@ -74,38 +91,101 @@ type Stats struct {
 	Postings  int64 // bytes of memory for where words occur
 }
 
+// Options configure an Index. The zero value works.
+type Options struct {
+	// Rereading is told while Open reads documents again from their texts, as it does when a
+	// program has another format than the one before: of all, so many are done. Nil: nobody is.
+	Rereading func(done, all int)
+}
+
 // Open returns the index of what store holds. Nobody else may change the store
 // while the index is used.
-func Open(ctx context.Context, store Store) (*Index, error) {
+func Open(ctx context.Context, store Store) (*Index, error) { return Options{}.Open(ctx, store) }
+
+// Open is the function Open with options.
+func (o Options) Open(ctx context.Context, store Store) (*Index, error) {
 	x := &Index{
 		store: store, gate: newGate(maxEach, maxWait), turn: turnSteps,
 		slots: make(map[string]uint32), labels: make(map[string]string), folders: make(map[string]int),
 	}
-	var stale []string
-	x.mu.Lock()
-	sheaf := new(sheaf)
-	err := store.Load(ctx, func(r Record) error {
-		if !r.isSound() {
-			stale = append(stale, r.ID)
-			return nil
-		}
-		if sheaf.read(&r); len(sheaf.records) == batchSize {
-			x.insert(sheaf)
-		}
-		return nil
-	})
-	x.insert(sheaf)
-	for i := range x.lists {
-		x.lists[i].trim()
-	}
-	x.mu.Unlock()
+	x.writing.Lock()
+	stale, err := x.load(ctx)
+	x.writing.Unlock()
 	if err != nil {
-		return nil, fmt.Errorf("search: load documents: %w", err)
+		return nil, err
 	}
-	if err := x.reread(ctx, stale); err != nil {
+	if o.Rereading == nil {
+		o.Rereading = func(int, int) {}
+	}
+	if err := x.reread(ctx, stale, o.Rereading); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+// load reads the store and returns the IDs of the documents that have to be read again.
+func (x *Index) load(ctx context.Context) (stale []string, err error) {
+	var words storedWords
+	if err := words.read(ctx, x.store); err != nil {
+		return nil, err
+	}
+	x.numbering.words = make([]uint32, len(words.words))
+	l := loading{index: x, words: &words}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.store.Load(ctx, l.record); err != nil {
+		return nil, fmt.Errorf("search: load documents: %w", err)
+	}
+	l.insert()
+	for i := range x.lists {
+		x.lists[i].trim()
+	}
+	if err := x.numbering.sweep(ctx, x.store, &words); err != nil {
+		return nil, err
+	}
+	return l.stale, nil
+}
+
+// loading is the way of documents from the store into memory.
+type loading struct {
+	index *Index
+	words *storedWords
+	// Documents with words of their own, and the others, whose words have the store's numbers.
+	own, others tally
+	stale       []string
+}
+
+func (l *loading) record(r Record) error {
+	packed, err := openTerms(r.Terms, &l.index.codec)
+	t := &l.others
+	if packed.own {
+		t = &l.own
+	}
+	if err == nil {
+		err = t.unpack(&packed, func(stored uint32) bool {
+			return int(stored) < len(l.words.words) && l.words.words[stored] != ""
+		})
+	}
+	if err != nil {
+		l.stale = append(l.stale, r.ID)
+		// Which words it has is not known, if it has any of the store's.
+		l.index.numbering.unsure = l.index.numbering.unsure || len(r.Terms) > 0 && r.Terms[0] == termsVersion
+		return nil
+	}
+	if t.end(&r, packed.lengths); len(t.sheaf.records) == loadSize {
+		l.insert()
+	}
+	return nil
+}
+
+func (l *loading) insert() {
+	for _, stored := range l.others.sheaf.used {
+		e := &l.others.sheaf.entries[stored]
+		e.stored = uint32(stored) + 1
+		e.known = l.index.numbering.words[stored]
+	}
+	l.index.insert(&l.own.sheaf, l.own.words)
+	l.index.insert(&l.others.sheaf, l.words.words)
 }
 
 // Restrict has Handler and FetchHandler answer members as if there were no documents but
@@ -147,10 +227,13 @@ func (x *Index) hidden(q request) (folders map[string]bool, documents int) {
 // reread indexes documents again from their texts. A file without a readable text
 // is removed, since the next scan brings it back. What was published is nowhere
 // else: it stays in the store as it is, and is found by what can be read.
-func (x *Index) reread(ctx context.Context, ids []string) error {
+func (x *Index) reread(ctx context.Context, ids []string, told func(done, all int)) error {
 	var read []Document
 	size := 0
-	for _, id := range ids {
+	for i, id := range ids {
+		if i == 0 || len(read) == 0 {
+			told(i, len(ids))
+		}
 		d, err := x.Document(ctx, id)
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -177,18 +260,23 @@ func (x *Index) reread(ctx context.Context, ids []string) error {
 	if err := x.Put(ctx, read); err != nil {
 		return fmt.Errorf("search: read documents again: %w", err)
 	}
+	if len(ids) > 0 {
+		told(len(ids), len(ids))
+	}
 	return nil
 }
 
 // insertUnread adds what could be read of a document to memory alone.
 func (x *Index) insertUnread(d Document) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
 	t := new(tally)
-	if _, err := x.record(t, &d); err != nil {
+	if _, err := x.record(t, &d, nil); err != nil {
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.insert(&t.sheaf)
+	x.insert(&t.sheaf, t.words)
 	return nil
 }
 
@@ -233,7 +321,7 @@ func (x *Index) putBatch(ctx context.Context, documents []Document) error {
 	}
 	defer x.tallies.Put(t)
 	defer t.sheaf.empty()
-	records, err := x.records(t, documents)
+	records, words, err := x.records(t, documents)
 	if err != nil {
 		return err
 	}
@@ -242,45 +330,49 @@ func (x *Index) putBatch(ctx context.Context, documents []Document) error {
 		ids[i] = records[i].ID
 	}
 	old, err := x.store.Terms(ctx, x.known(ids))
-	if err != nil {
-		return fmt.Errorf("search: put %d documents: %w", len(records), err)
+	if err == nil {
+		err = x.store.Put(ctx, records, words)
 	}
-	if err := x.store.Put(ctx, records); err != nil {
+	if err != nil {
+		x.numbering.unsure = true
 		return fmt.Errorf("search: put %d documents: %w", len(records), err)
 	}
 	x.mu.Lock()
-	x.insert(&t.sheaf)
+	x.insert(&t.sheaf, t.words)
 	for _, id := range ids {
 		x.forget(old[id])
 	}
+	x.version++
 	x.mu.Unlock()
 	x.compact()
 	return nil
 }
 
 // records makes the records of documents, of several with the same ID that of
-// the last, and puts their words into t's sheaf.
-func (x *Index) records(t *tally, documents []Document) ([]Record, error) {
+// the last, and puts their words into t's sheaf. words are those that the store has to keep
+// with them. The caller holds writing.
+func (x *Index) records(t *tally, documents []Document) (records []Record, words []byte, err error) {
 	last := make(map[string]int, len(documents))
 	for i := range documents {
 		last[documents[i].ID] = i
 	}
-	records := make([]Record, 0, len(last))
+	records = make([]Record, 0, len(last))
+	var pack wordPack
 	for i := range documents {
 		if last[documents[i].ID] != i {
 			continue
 		}
-		r, err := x.record(t, &documents[i])
+		r, err := x.record(t, &documents[i], &pack)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		records = append(records, r)
 	}
-	return records, nil
+	return records, pack.data, nil
 }
 
-// record makes the record of a document.
-func (x *Index) record(t *tally, document *Document) (Record, error) {
+// record makes the record of a document, and adds to pack the words that are new to the store.
+func (x *Index) record(t *tally, document *Document, pack *wordPack) (Record, error) {
 	d, err := document.check()
 	if err != nil {
 		return Record{}, err
@@ -297,13 +389,40 @@ func (x *Index) record(t *tally, document *Document) (Record, error) {
 	if r.Text, err = x.codec.compress(d.Text); err != nil {
 		return Record{}, fmt.Errorf("search: document %s: %w", d.ID, err)
 	}
-	terms, l := t.pack(&d)
-	r.Terms = append([]byte(nil), terms...)
-	t.sheaf.end(&r, l)
+	l := t.read(&d)
+	// What was published is kept apart from the words of files, and outlives them.
+	own := d.Folder == "" || !x.number(t, pack)
+	t.packed = t.appendTerms(t.packed[:0], l, own)
+	r.Terms = x.codec.press(t.packed, len(t.stream))
+	t.end(&r, l)
 	return r, nil
 }
 
-// known returns those of ids that are in the index.
+// number sees that the words of the document that t has read have numbers in the store, and
+// reports whether all have.
+func (x *Index) number(t *tally, pack *wordPack) bool {
+	for _, n := range t.seen {
+		e := t.sheaf.entry(n)
+		if e.stored != 0 {
+			continue
+		}
+		if m, ok := x.vocabulary.Find(t.words[n]); ok {
+			e.known, e.stored = m.Number+1, x.numbering.of(m.Number)
+		}
+		if e.stored != 0 {
+			continue
+		}
+		stored, ok := x.numbering.next()
+		if !ok {
+			return false
+		}
+		e.stored = stored + 1
+		pack.add(stored, t.words[n])
+	}
+	return true
+}
+
+// known returns those of ids that are in the index, each once.
 func (x *Index) known(ids []string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -313,7 +432,8 @@ func (x *Index) known(ids []string) []string {
 			found = append(found, id)
 		}
 	}
-	return found
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 // Remove forgets documents. Unknown IDs are no error.
@@ -341,6 +461,7 @@ func (x *Index) removeBatch(ctx context.Context, ids []string) error {
 		x.drop(id)
 		x.forget(old[id])
 	}
+	x.version++ // after the last, as queries have had turns meanwhile
 	x.mu.Unlock()
 	x.compact()
 	return nil
@@ -381,25 +502,30 @@ func (x *Index) Document(ctx context.Context, id string) (Document, error) {
 	return d, nil
 }
 
-// isSound reports whether the words of a record from the store can be read.
-func (r *Record) isSound() bool {
-	l, err := unpack(r.Terms, func([]byte, uint32, []byte) {})
-	return err == nil && l.words <= math.MaxUint32 && l.text <= math.MaxUint32
-}
-
 // insert puts the documents of a sheaf into memory under new slots, in place of those
-// of the same ID, and empties it. Nobody finds one before all of its words are there. The
-// caller holds mu.
-func (x *Index) insert(s *sheaf) {
+// of the same ID, and empties it. Nobody finds one before all of its words are there. words are
+// those of the sheaf's numbers. The caller holds mu and writing.
+func (x *Index) insert(s *sheaf, words []string) {
+	x.version++
 	first := uint32(len(x.docs))
 	x.docs = append(x.docs, make([]doc, len(s.records))...)
+	x.sizes = append(x.sizes, make([]size, len(s.records))...)
 	for _, n := range s.used {
-		number := x.vocabulary.Add([]byte(s.words[n]), s.counts[n])
+		e := &s.entries[n]
+		number := e.known - 1
+		if e.known != 0 {
+			x.vocabulary.AddTo(number, e.documents)
+		} else {
+			number = x.vocabulary.Add([]byte(words[n]), e.documents)
+		}
+		if e.stored != 0 {
+			x.numbering.link(number, e.stored-1)
+		}
 		for int(number) >= len(x.lists) {
 			x.lists = append(x.lists, list{})
 		}
-		x.lists[number].extend(&s.lists[n], first)
-		x.breathe(s.counts[n])
+		x.lists[number].extend(&e.list, first)
+		x.breathe(e.documents)
 	}
 	for i := range s.records {
 		r, l := &s.records[i], s.lengths[i]
@@ -407,9 +533,9 @@ func (x *Index) insert(s *sheaf) {
 		slot := first + uint32(i)
 		x.docs[slot] = doc{
 			id: r.ID, title: r.Title, folder: x.label(r.Folder), path: r.Path, kind: x.label(r.Type),
-			size: r.Size, modified: r.Modified.UnixNano(),
-			words: uint32(l.words), bytes: uint32(l.text), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)),
+			size: r.Size, modified: r.Modified.UnixNano(), bytes: uint32(l.text), own: x.numbers(r),
 		}
+		x.sizes[slot] = size{words: uint32(l.words), group: x.groups.number(&x.docs[slot]), name: uint8(min(l.name, 255)), head: uint8(min(l.title, 255)), there: true}
 		x.slots[r.ID] = slot
 		if r.Folder != "" {
 			x.folders[x.docs[slot].folder]++
@@ -417,7 +543,30 @@ func (x *Index) insert(s *sheaf) {
 		x.words += l.words
 		x.bytes += l.text
 	}
+	x.filled = len(x.docs)
 	s.empty()
+}
+
+// numbers returns what a document has in fields of its own, as far as they are numbers. The caller holds
+// mu.
+func (x *Index) numbers(r *Record) map[string]int64 {
+	if len(r.Fields) == 0 {
+		return nil
+	}
+	var fields map[string]Value
+	if err := json.Unmarshal(r.Fields, &fields); err != nil {
+		return nil // Document says so
+	}
+	var own map[string]int64
+	for name, v := range fields {
+		if v.IsNumber {
+			if own == nil {
+				own = map[string]int64{}
+			}
+			own[x.label(name)] = query.Order(v.Number)
+		}
+	}
+	return own
 }
 
 func (x *Index) label(s string) string {
@@ -440,22 +589,49 @@ func (x *Index) drop(id string) {
 	if x.folders[d.folder]--; x.folders[d.folder] <= 0 {
 		delete(x.folders, d.folder) // also what was published has no folder
 	}
-	x.words -= uint64(d.words)
+	x.words -= uint64(x.sizes[slot].words)
 	x.bytes -= uint64(d.bytes)
-	x.docs[slot] = doc{}
+	x.docs[slot], x.sizes[slot] = doc{}, size{}
 	delete(x.slots, id)
 }
 
 // forget takes the words of a document that was dropped from the vocabulary; those
 // that cannot be read count as if the document was still there. The caller holds
-// mu.
-func (x *Index) forget(terms []byte) {
-	_, _ = unpack(terms, func(word []byte, _ uint32, _ []byte) {
+// mu and writing.
+func (x *Index) forget(packed []byte) {
+	t, err := openTerms(packed, &x.codec)
+	if err != nil {
+		x.numbering.unsure = x.numbering.unsure || len(packed) > 0
+		return
+	}
+	t.words(func(word []byte) {
 		if number, gone := x.vocabulary.Remove(word, 1); gone {
-			x.lists[number] = list{}
+			x.gone(number)
 		}
 		x.breathe(1)
 	})
+	if t.own {
+		return
+	}
+	var all []uint32
+	if err := t.each(func(stored, _, _ uint32) { all = append(all, stored) }); err != nil {
+		x.numbering.unsure = true
+		return
+	}
+	slices.Sort(all)
+	for _, stored := range slices.Compact(all) {
+		number, ok := x.numbering.find(stored)
+		if ok && x.vocabulary.RemoveFrom(number, 1) {
+			x.gone(number)
+		}
+		x.breathe(1)
+	}
+}
+
+// gone forgets all there is of a word that is in no document.
+func (x *Index) gone(number uint32) {
+	x.lists[number] = list{}
+	x.numbering.release(number)
 }
 
 // breathe lets go of mu for a moment once in a while, so that queries do not wait
@@ -484,8 +660,9 @@ func (x *Index) compact() {
 func (x *Index) squeeze() {
 	const gone = math.MaxUint32
 	to := make([]uint32, len(x.docs))
-	docs := make([]doc, 0, len(x.slots))
+	docs, sizes := make([]doc, 0, len(x.slots)), make([]size, 0, len(x.slots))
 	slots := make(map[string]uint32, len(x.slots))
+	var groups groups
 	for i, d := range x.docs {
 		if d.id == "" {
 			to[i] = gone
@@ -493,7 +670,8 @@ func (x *Index) squeeze() {
 		}
 		to[i] = uint32(len(docs))
 		slots[d.id] = to[i]
-		docs = append(docs, d)
+		docs, sizes = append(docs, d), append(sizes, x.sizes[i])
+		sizes[to[i]].group = groups.number(&d)
 	}
 	lists := make([]list, len(x.lists))
 	for i := range x.lists {
@@ -501,6 +679,6 @@ func (x *Index) squeeze() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.docs, x.slots, x.lists = docs, slots, lists
+	x.docs, x.sizes, x.slots, x.lists, x.groups, x.filled = docs, sizes, slots, lists, groups, len(docs)
 	x.squeezed++
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -267,22 +268,26 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 		return nil
 	}
 	units := plan.units
-	known := map[string]bool{}
+	count := map[string]int{} // documents
 	for _, text := range documents {
-		for w := range Tokens(text) {
-			known[w.Term] = true
+		for _, w := range slices.Compact(slices.Sorted(slices.Values(terms(text)))) {
+			count[w]++
 		}
+	}
+	meant := make([]map[string]int, len(units))
+	for i, u := range units {
+		meant[i] = oracleMeant(u.parts[0], count, fuzz, i == len(units)-1)
 	}
 	best, most := map[string]int{}, 0
 	for id, text := range documents {
 		has, sum := 0, 0
 		distances := make([]int, len(units))
 		for i, u := range units {
-			distances[i] = oracleUnit(u.parts[0], text, fuzz, i == len(units)-1, known[u.parts[0]])
+			distances[i] = oracleUnit(u.parts[0], text, fuzz, meant[i])
 		}
 		if len(units) == 2 {
 			word := units[0].parts[0] + units[1].parts[0]
-			if oracleEdits(word, fuzz, true) > 0 && slices.Contains(terms(text), word) {
+			if oracleEdits(word, fuzz) > 0 && slices.Contains(terms(text), word) {
 				switch {
 				case distances[0] < 0 && distances[1] < 0:
 					distances = []int{1, 0}
@@ -310,14 +315,14 @@ func oracle(documents map[string]string, query string, fuzz int) map[string]int 
 }
 
 // oracleUnit returns the distance at which a text has a word, -1 if it has not.
-func oracleUnit(word, text string, fuzz int, prefix, known bool) int {
+func oracleUnit(word, text string, fuzz int, meant map[string]int) int {
 	best, before := -1, ""
 	for w := range Tokens(text) {
-		if n := oracleDistance(word, w.Term, fuzz, prefix, known); n >= 0 && (best < 0 || n < best) {
+		if n, ok := meant[w.Term]; ok && (best < 0 || n < best) {
 			best = n
 		}
 		if before+w.Term == word && utf8.RuneCountInString(before) >= minApart && utf8.RuneCountInString(w.Term) >= minApart &&
-			oracleEdits(word, fuzz, known) > 0 && (best < 0 || best > 1) {
+			oracleEdits(word, fuzz) > 0 && (best < 0 || best > 1) {
 			best = 1
 		}
 		before = w.Term
@@ -325,21 +330,41 @@ func oracleUnit(word, text string, fuzz int, prefix, known bool) int {
 	return best
 }
 
-func oracleEdits(word string, fuzz int, known bool) int {
-	if fuzz != Auto {
-		return fuzz
-	}
-	if fuzz = Tolerance(utf8.RuneCountInString(word)); fuzz > 0 && !known {
-		fuzz = min(fuzz+1, maxFuzz)
+func oracleEdits(word string, fuzz int) int {
+	if fuzz == Auto {
+		return Tolerance(utf8.RuneCountInString(word))
 	}
 	return fuzz
 }
 
+// oracleMeant returns the words that may be meant, of those that are in so many documents, with
+// their distances.
+func oracleMeant(q string, count map[string]int, fuzz int, prefix bool) map[string]int {
+	meant, edits := map[string]int{}, oracleEdits(q, fuzz)
+	var far []fastss.Match
+	for i, w := range slices.Sorted(maps.Keys(count)) {
+		if d := oracleDistance(q, w, edits, prefix); d >= 0 {
+			meant[w] = d
+		} else if fuzz == Auto && count[q] == 0 && edits > 0 {
+			far = append(far, fastss.Match{Word: w, Number: uint32(i), Count: count[w], Distance: fastss.Distance(q, w)})
+		}
+	}
+	last := min(edits+1, 3)
+	if utf8.RuneCountInString(q) >= 7 && len(meant) == 0 {
+		last = 4
+	}
+	far = fastss.Likely(q, slices.DeleteFunc(far, func(m fastss.Match) bool { return m.Distance > last }))
+	fastss.Rank(q, far)
+	for _, m := range far[:min(len(far), 8)] {
+		meant[m.Word] = m.Distance
+	}
+	return meant
+}
+
 // oracleDistance returns the distance at which word stands for q, -1 if it does
 // not.
-func oracleDistance(q, word string, fuzz int, prefix, known bool) int {
+func oracleDistance(q, word string, fuzz int, prefix bool) int {
 	letters := utf8.RuneCountInString(q)
-	fuzz = oracleEdits(q, fuzz, known)
 	matrix := fastss.OSA.Matrix(q, word)
 	last := matrix[len(matrix)-1]
 	best := -1
@@ -497,7 +522,7 @@ func TestDamagedWordsAreReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(&r)
-		if err := store.Put(t.Context(), []Record{r}); err != nil {
+		if err := store.Put(t.Context(), []Record{r}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -535,47 +560,21 @@ func TestOldWordsAreReadAgain(t *testing.T) {
 	for _, r := range store.records {
 		r.Terms[0]-- // the store's own
 	}
-	for range 2 {
-		if x, err = Open(t.Context(), store); err != nil {
+	for round := range 2 {
+		var told [][2]int
+		x, err = Options{Rereading: func(done, all int) { told = append(told, [2]int{done, all}) }}.Open(t.Context(), store)
+		if err != nil {
 			t.Fatal(err)
+		}
+		want := [][2]int{{0, n}, {batchSize, n}, {2 * batchSize, n}, {n, n}}
+		if round > 0 {
+			want = nil
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
 		}
 		if a := ask(t, x, `"network of"`); a.Total != n {
 			t.Errorf("%d documents, want %d", a.Total, n)
 		}
 	}
-}
-
-func FuzzUnpack(f *testing.F) {
-	var t tally
-	packed, _ := t.pack(&Document{Title: "report-2024", Path: "a/b.md", Text: "some words and some more"})
-	f.Add(packed)
-	f.Add([]byte{termsVersion, 0, 0, 0, 0, 1, 0, 1, 'a', 24, 0, 200, 1, 255, 3})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		before, n := "", 0
-		_, err := unpack(b, func(word []byte, code uint32, at []byte) {
-			if len(word) == 0 || len(word) > maxTermBytes || code == 0 {
-				t.Errorf("word %q, code %d", word, code)
-			}
-			var l list
-			l.add(7, code, at)
-			for p, n := (places{rest: at}), uint32(0); ; n++ {
-				if _, ok := p.advance(); !ok {
-					if n > code/inText {
-						t.Errorf("word %q: %d positions, code %d", word, n, code)
-					}
-					break
-				}
-			}
-			for c := l.walk(); c.advance(); {
-				if c.slot != 7 || c.code != code || string(c.places) != string(at) {
-					t.Errorf("word %q: posting %+v", word, c)
-				}
-			}
-			before = string(word)
-			n++
-		})
-		if err == nil && n > len(b) {
-			t.Errorf("%d words up to %q of %d bytes", n, before, len(b))
-		}
-	})
 }

@@ -20,7 +20,7 @@ func (x *Index) List() []Listed {
 		if d.id != "" {
 			out = append(out, Listed{
 				ID: d.id, Title: d.title, Folder: d.folder, Path: d.path, Type: d.kind,
-				Size: d.size, Modified: time.Unix(0, d.modified).UTC(), Words: int(d.words),
+				Size: d.size, Modified: time.Unix(0, d.modified).UTC(), Words: int(x.sizes[i].words),
 			})
 		}
 	}

@@ -2,8 +2,11 @@ package search
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
+
+	"github.com/shoal-p2p/shoal/p2p/fastss"
 )
 
 // merge makes one answer of the replies of all nodes, which it sorts. In which
@@ -30,7 +33,7 @@ func merge(q Query, replies []reply) Answer {
 		}
 		if r.part.Err == nil && r.part.Missing == a.Missing {
 			report.Hits = r.Total
-			a.Total += r.Total
+			a.Total = r.Total + min(a.Total, math.MaxInt-r.Total) // an int may have 32 bits
 			rest += r.Rest
 			a.Hits = append(a.Hits, r.part.Hits...)
 			if r.Cut && (end == nil || by.hits(r.lastHit(), end.lastHit()) < 0) {
@@ -66,7 +69,7 @@ func (a *Answer) page(q Query, rest int, end *reply) {
 	}
 	h := a.Hits[n-1]
 	a.Next = place{
-		query: q.fingerprint(), node: h.Node,
+		query: q.fingerprint(), node: h.Node, rarity: q.rarity,
 		key: q.sorting().key(&h, a.Missing),
 	}.String()
 }
@@ -86,17 +89,12 @@ func leastMissing(replies []reply) int {
 	return max(least, 0)
 }
 
-// corrections returns what was assumed for words that no node has: the nearest
-// word, rather a whole one than the beginning of one, of those the one in most
-// documents. They are in the order in which the nodes tell them.
+// corrections returns what was assumed for words that no node has: of what the nodes
+// propose the likeliest, as a node with all of their documents would rank it. They are in
+// the order in which the nodes tell them.
 func corrections(replies []reply) []Correction {
-	type proposal struct {
-		Correction
-		documents int
-		prefix    bool
-	}
 	occurs := make(map[string]bool)
-	proposals := make(map[string]map[string]*proposal) // by From and To
+	proposals := make(map[string][]fastss.Match) // by From
 	order := []string{}
 	for i := range replies {
 		for _, w := range replies[i].Words {
@@ -104,16 +102,21 @@ func corrections(replies []reply) []Correction {
 				occurs[w.From] = true
 				continue
 			}
-			if proposals[w.From] == nil {
-				proposals[w.From] = make(map[string]*proposal)
+			all := proposals[w.From]
+			if all == nil {
 				order = append(order, w.From)
 			}
-			p := proposals[w.From][w.To]
-			if p == nil {
-				p = &proposal{Correction: Correction{From: w.From, To: w.To, Distance: w.Distance}, prefix: w.Prefix}
-				proposals[w.From][w.To] = p
+			same := slices.IndexFunc(all, func(m fastss.Match) bool { return m.Word == w.To })
+			if same < 0 {
+				same = len(all)
+				all = append(all, fastss.Match{Word: w.To, Number: uint32(same), Distance: w.Distance, Prefix: w.Prefix})
 			}
-			p.documents += w.Documents
+			m := &all[same]
+			m.Count += w.Documents
+			if w.Distance < m.Distance || w.Distance == m.Distance && !w.Prefix {
+				m.Distance, m.Prefix = w.Distance, w.Prefix
+			}
+			proposals[w.From] = all
 		}
 	}
 	found := []Correction{}
@@ -122,13 +125,9 @@ func corrections(replies []reply) []Correction {
 		if occurs[from] || !slices.ContainsFunc(strings.Fields(from), func(w string) bool { return !occurs[w] }) {
 			continue
 		}
-		var best *proposal
-		for _, p := range proposals[from] {
-			if best == nil || cmp.Or(cmp.Compare(p.Distance, best.Distance), compareBool(p.prefix, best.prefix), cmp.Compare(best.documents, p.documents), strings.Compare(p.To, best.To)) < 0 {
-				best = p
-			}
-		}
-		found = append(found, best.Correction)
+		all := proposals[from]
+		fastss.Rank(Fold(from), all)
+		found = append(found, Correction{From: from, To: all[0].Word, Distance: all[0].Distance})
 	}
 	return found
 }

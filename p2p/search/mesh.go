@@ -22,6 +22,8 @@ type Mesh struct {
 	Caller  p2p.Caller       // may be nil when nobody else is asked
 	Timeout time.Duration    // 0: DefaultTimeout
 	Now     func() time.Time // nil: time.Now
+	// Elsewhere is what is known of the words of those who are asked; nil: nothing.
+	Elsewhere Elsewhere
 }
 
 // reply is what one node said, with what the merge needs beside the Part.
@@ -60,6 +62,14 @@ func (m *Mesh) Ask(ctx context.Context, q Query, members []Member, each func(Par
 	if q.Scope == ScopeLocal {
 		members = nil
 	}
+	switch {
+	case from != nil:
+		q.rarity = from.rarity // or the pages would not be of one order
+	case len(members) > 0:
+		if q.rarity, err = m.weigh(q, questions); err != nil {
+			return Answer{}, err
+		}
+	}
 	nodes, requests := m.nodes(members), []request(nil)
 	nodes = slices.DeleteFunc(nodes, func(n Member) bool {
 		r, hopeful := q.request(from, n, questions)
@@ -78,6 +88,7 @@ func (m *Mesh) Ask(ctx context.Context, q Query, members []Member, each func(Par
 		r.part.Took = now().Sub(start)
 		r = r.finish()
 		replies = append(replies, r)
+		r.part.Corrections = m.doubtful(r.part.Corrections)
 		trace = append(trace, r.events()...)
 		if each != nil && ctx.Err() == nil {
 			each(r.part)
@@ -163,14 +174,21 @@ func (m *Mesh) askMember(ctx context.Context, n Member, q request) reply {
 	if err != nil {
 		return fail(err)
 	}
-	if b, err = m.Caller.Call(ctx, n.ID, Proto, b); err != nil {
-		return fail(err)
+	answer, err := m.Caller.Call(ctx, n.ID, Proto, b)
+	if errors.Is(err, p2p.ErrClosed) && ctx.Err() == nil {
+		// The link has gone, perhaps for a newer one. A question changes nothing, so it may be put twice.
+		answer, err = m.Caller.Call(ctx, n.ID, Proto, b)
 	}
-	r, err := decodeResponse(b, q)
 	if err != nil {
 		return fail(err)
 	}
-	return reply{response: r, bytes: len(b)}
+	r, err := decodeResponse(answer, q)
+	if err != nil {
+		return fail(err)
+	}
+	asked := wordsOf(q.Text)
+	r.Words = slices.DeleteFunc(r.Words, func(a assumption) bool { return !a.plausible(asked) })
+	return reply{response: r, bytes: len(answer)}
 }
 
 // finish fills in the part from the response.

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/fastss"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
@@ -48,7 +49,7 @@ func node(n byte) p2p.ID { return p2p.ID{n} }
 
 // meshOf returns a mesh over indexes; the first is its own.
 func meshOf(indexes ...*Index) (*Mesh, []Member) {
-	m := &Mesh{Index: indexes[0], Self: Member{ID: node(1), Name: "node 1"}, Caller: peers{}}
+	m := &Mesh{Index: indexes[0], Self: Member{ID: node(1), Name: "node 1"}, Caller: peers{}, Timeout: time.Minute}
 	var members []Member
 	for i, x := range indexes[1:] {
 		id := node(byte(i + 2))
@@ -146,6 +147,24 @@ func TestCorrectionsAreOfAllNodes(t *testing.T) {
 	}
 }
 
+// Of words that are as near, the one is meant that is a likelier slip, though another one is
+// in more documents: as on one node with all of them.
+func TestCorrectionsAreRankedBySlips(t *testing.T) {
+	rare := []Document{{ID: "a", Text: "receive"}}
+	often := []Document{{ID: "b", Text: "relieve"}, {ID: "c", Text: "relieve"}, {ID: "d", Text: "relieve"}}
+	m, members := meshOf(indexOf(t), indexOf(t, often...), indexOf(t, rare...))
+	one := &Mesh{Index: indexOf(t, append(rare, often...)...)}
+	for of, ask := range map[string]func() (Answer, error){
+		"a mesh":   func() (Answer, error) { return m.Ask(t.Context(), Query{Text: "recieve", Fuzz: Auto}, members, nil) },
+		"one node": func() (Answer, error) { return one.Ask(t.Context(), Query{Text: "recieve", Fuzz: Auto}, nil, nil) },
+	} {
+		a, err := ask()
+		if err != nil || !slices.Equal(a.Corrections, []Correction{{"recieve", "receive", 1}}) {
+			t.Errorf("%s: %v, %v", of, a.Corrections, err)
+		}
+	}
+}
+
 func TestNodesThatDoNotAnswer(t *testing.T) {
 	m, members := meshOf(indexOf(t, Document{ID: "a", Text: "network"}), indexOf(t, Document{ID: "b", Text: "network"}))
 	deaf := make(chan struct{})
@@ -180,6 +199,21 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 	}
 }
 
+func TestALinkThatGoesIsAskedOverTheNext(t *testing.T) {
+	m, members := meshOf(indexOf(t), indexOf(t, Document{ID: "b", Text: "network"}))
+	caller := m.Caller.(peers)
+	answers, asked := caller[members[0].ID], 0
+	caller[members[0].ID] = func(ctx context.Context, proto string, req []byte) ([]byte, error) {
+		if asked++; asked == 1 {
+			return nil, fmt.Errorf("call: %w", p2p.ErrClosed)
+		}
+		return answers(ctx, proto, req)
+	}
+	if a, err := m.Ask(t.Context(), Query{Text: "network"}, members, nil); err != nil || a.Partial || len(a.Hits) != 1 || asked != 2 {
+		t.Errorf("asked %d times: %+v, %v", asked, a, err)
+	}
+}
+
 func TestAskEndsWithItsContext(t *testing.T) {
 	m, members := meshOf(indexOf(t))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -200,7 +234,7 @@ func TestLiars(t *testing.T) {
 		return response{Total: 1, Rest: 1, Hits: []wireHit{{ID: "a", Title: "A", Score: 1, Snippet: "network", Marks: []uint16{0, 7}}}}
 	}
 	for name, lie := range map[string]func(r *response){
-		"total":              func(r *response) { r.Total = math.MaxInt64; r.Rest = 1 },
+		"total":              func(r *response) { r.Total = math.MaxInt; r.Rest = 1 },
 		"negative total":     func(r *response) { r.Total, r.Rest = -5, -5 },
 		"rest":               func(r *response) { r.Rest = 2 },
 		"hits kept back":     func(r *response) { r.Total, r.Rest = 9, 9 },
@@ -259,6 +293,57 @@ func TestLiars(t *testing.T) {
 }
 
 // TestForeignNode: whose a hit is follows from who was asked, whatever it says.
+// What a member says of words decides little: it is no correction if it is not as near as
+// it says, and of those that are, how often it claims to have one does not outweigh a nearer one.
+func TestForgedStatistics(t *testing.T) {
+	honest := indexOf(t, Document{ID: "a", Text: "network"})
+	for name, test := range map[string]struct {
+		typed string
+		lie   []assumption
+		want  []Correction
+	}{
+		"anything":            {"netwrk", []assumption{{From: "netwrk", To: "buy these pills", Distance: 1, Documents: maxTotal}}, []Correction{{"netwrk", "network", 1}}},
+		"nearer than it is":   {"netwrk", []assumption{{From: "netwrk", To: "networks", Distance: 1, Documents: maxTotal}}, []Correction{{"netwrk", "network", 1}}},
+		"farther, everywhere": {"netwrk", []assumption{{From: "netwrk", To: "networks", Distance: 2, Documents: maxTotal}}, []Correction{{"netwrk", "network", 1}}},
+		"a beginning":         {"netwrk", []assumption{{From: "netwrk", To: "pillsandmore", Distance: 1, Documents: maxTotal, Prefix: true}}, []Correction{{"netwrk", "network", 1}}},
+		"of other words":      {"netwrk", []assumption{{From: "pilles", To: "pills", Distance: 1, Documents: maxTotal}}, []Correction{{"netwrk", "network", 1}}},
+		"a likely one":        {"netwrk", []assumption{{From: "netwrk", To: "network", Distance: 1, Documents: maxTotal}}, []Correction{{"netwrk", "network", 1}}},
+	} {
+		m, members := meshOf(honest, honest)
+		m.Caller = peers{node(2): func(context.Context, string, []byte) ([]byte, error) {
+			return wire.Marshal(response{Hits: []wireHit{}, Words: test.lie})
+		}}
+		a, err := m.Ask(t.Context(), Query{Text: test.typed, Fuzz: Auto}, members, nil)
+		if err != nil || a.Partial || !slices.Equal(a.Corrections, test.want) {
+			t.Errorf("%s: %+v, partial %v, %v", name, a.Corrections, a.Partial, err)
+		}
+	}
+}
+
+// Nothing that an honest node assumes is taken for a lie.
+func TestHonestCorrectionsArePlausible(t *testing.T) {
+	letters := rapid.StringMatching("[abé]{1,7}([- _.]?[abB]{1,7}){0,2}")
+	rapid.Check(t, func(t *rapid.T) {
+		x, err := Open(context.Background(), NewMemory())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Put(context.Background(), []Document{{ID: "a", Text: letters.Draw(t, "text") + " " + letters.Draw(t, "more")}}); err != nil {
+			t.Fatal(err)
+		}
+		q := letters.Draw(t, "query") + " " + letters.Draw(t, "more of it")
+		r, err := x.evaluate(context.Background(), request{Text: q, Fuzz: Auto, Limit: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range r.Words {
+			if !a.plausible(wordsOf(q)) {
+				t.Errorf("%q: %+v", q, a)
+			}
+		}
+	})
+}
+
 func TestForeignNode(t *testing.T) {
 	type foreign struct {
 		response
@@ -284,7 +369,7 @@ func TestTrace(t *testing.T) {
 	for _, e := range a.Trace {
 		topics[e.Topic()]++
 		if e, ok := e.(Expanded); ok && e.Node == node(2) {
-			want := Expanded{Node: node(2), Word: "netwrk", Tolerance: 3, Documents: 1, Count: 1, Candidates: []Candidate{{Word: "netwrok", Distance: 1, Documents: 1}}}
+			want := Expanded{Node: node(2), Word: "netwrk", Tolerance: 3, Documents: 1, Count: 1, Candidates: []Candidate{{Word: "netwrok", Distance: 1, Documents: 1, Left: "netwrk"}}}
 			if diff := cmp.Diff(want, e); diff != "" {
 				t.Errorf("expanded (-want +got):\n%s", diff)
 			}
@@ -604,5 +689,135 @@ func TestMalformedQueriesOfMembers(t *testing.T) {
 				t.Errorf("%.40q %.40q: %s, want %s", q.Text, q.Filter, got, want)
 			}
 		}
+	}
+}
+
+// told is what is known of others: words and in how many documents they are.
+type told struct {
+	documents int
+	words     map[string]int
+}
+
+func (e told) Documents() int { return e.documents }
+
+func (e told) Find(word string) (int, bool) {
+	n, ok := e.words[word]
+	return n, ok
+}
+
+func (e told) matches(fits func(word string) bool) (found []fastss.Match) {
+	for w, n := range e.words {
+		if fits(w) {
+			found = append(found, fastss.Match{Word: w, Count: n})
+		}
+	}
+	return found
+}
+
+func (e told) Within(word string, edits int) []fastss.Match {
+	return e.matches(func(w string) bool { return fastss.Distance(word, w) <= edits })
+}
+
+func (e told) Prefix(prefix string) []fastss.Match {
+	return e.matches(func(w string) bool { return strings.HasPrefix(w, prefix) })
+}
+
+// What a word weighs is decided by how many documents of the whole network have it, and not by
+// each node for itself: a word that all documents of one node have, and nobody else, tells much.
+func TestWordsAreWeighedByTheNetwork(t *testing.T) {
+	var geology, office []Document
+	for i := range 20 {
+		geology = append(geology, Document{ID: fmt.Sprint("g", i), Text: "granite and other stones"})
+		office = append(office, Document{ID: fmt.Sprint("o", i), Text: "the report of a week"})
+	}
+	geology = append(geology, Document{ID: "wanted", Text: "granite granite granite report"})
+	office = append(office, Document{ID: "beside", Text: "report report report report granite"})
+	m, members := meshOf(indexOf(t), indexOf(t, geology...), indexOf(t, office...))
+	q := Query{Text: "granite report lepidolite", Fuzz: 0, Limit: 1}
+	m.Elsewhere = told{42, map[string]int{"granite": 2, "report": 40}}
+	a, err := m.Ask(t.Context(), q, members, nil)
+	if err != nil || !slices.Equal(ids(a.Hits), []string{"wanted"}) {
+		t.Fatalf("%v, %v", ids(a.Hits), err)
+	}
+	// What is known is another thing by the time of the next page; the order stays.
+	first := a.Hits[0]
+	m.Elsewhere = told{42, map[string]int{"granite": 40, "report": 2}}
+	q.Cursor = a.Next
+	if a, err = m.Ask(t.Context(), q, members, nil); err != nil || !slices.Equal(ids(a.Hits), []string{"beside"}) || a.Hits[0].Score > first.Score || a.Next != "" {
+		t.Errorf("next page: %v, %v", ids(a.Hits), err)
+	}
+	q.Cursor = ""
+	if a, err = m.Ask(t.Context(), q, members, nil); err != nil || !slices.Equal(ids(a.Hits), []string{"beside"}) {
+		t.Errorf("the other way round: %v, %v", ids(a.Hits), err)
+	}
+}
+
+// However wrong what is known of others is, the same documents are found, on whatever pages.
+func TestNothingIsLostByWhatIsKnown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := []string{"network", "netwrk", "networks", "node", "shoal", "granite", "report", "rapport"}
+		word := rapid.SampledFrom(words)
+		var indexes []*Index
+		for n := range 3 {
+			var docs []Document
+			for i := range rapid.IntRange(0, 4).Draw(t, "documents") {
+				docs = append(docs, Document{ID: fmt.Sprint(n, "-", i), Text: strings.Join(rapid.SliceOfN(word, 1, 6).Draw(t, "text"), " ")})
+			}
+			x, err := Open(context.Background(), NewMemory())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Put(context.Background(), docs); err != nil {
+				t.Fatal(err)
+			}
+			indexes = append(indexes, x)
+		}
+		m, members := meshOf(indexes...)
+		text := strings.Join(rapid.SliceOfN(word, 1, 4).Draw(t, "query"), " ")
+		all := func() (found []string, corrections []Correction) {
+			q := Query{Text: text, Fuzz: Auto, Limit: 2}
+			for {
+				a, err := m.Ask(context.Background(), q, members, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found, corrections = append(found, ids(a.Hits)...), a.Corrections
+				if q.Cursor = a.Next; a.Next == "" {
+					slices.Sort(found)
+					return found, corrections
+				}
+				m.Elsewhere = told{rapid.IntRange(0, 100).Draw(t, "later"), map[string]int{"node": 3}}
+			}
+		}
+		m.Elsewhere = nil
+		want, wantCorrections := all()
+		e := told{rapid.IntRange(0, 1000).Draw(t, "told"), map[string]int{}}
+		for _, w := range words {
+			e.words[w] = rapid.IntRange(0, 1<<30).Draw(t, w)
+		}
+		m.Elsewhere = e
+		if got, corrections := all(); !slices.Equal(got, want) || !slices.Equal(corrections, wantCorrections) {
+			t.Errorf("%q: %v %v, want %v %v", text, got, corrections, want, wantCorrections)
+		}
+	})
+}
+
+// A word that is known to be elsewhere is not taken for a mistake by those who answer first.
+func TestDoubtfulCorrections(t *testing.T) {
+	m, members := meshOf(indexOf(t, Document{ID: "a", Text: "harry"}))
+	var parts []Correction
+	ask := func() {
+		t.Helper()
+		parts = nil
+		if _, err := m.Ask(t.Context(), Query{Text: "Carry", Fuzz: Auto}, members, func(p Part) { parts = append(parts, p.Corrections...) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ask(); !slices.Equal(parts, []Correction{{"Carry", "harry", 1}}) {
+		t.Errorf("%v", parts)
+	}
+	m.Elsewhere = told{1, map[string]int{"carry": 1}}
+	if ask(); len(parts) > 0 {
+		t.Errorf("%v", parts)
 	}
 }

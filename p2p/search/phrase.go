@@ -83,10 +83,10 @@ func (r *ranking) follow(found []match, words []string, in uint32, distance uint
 			continue
 		}
 		steps += len(cursors[0].places) / 8
-		if d := &x.docs[slot]; d.id == "" || r.hidden[d.folder] {
+		if !r.seen(slot) {
 			// Not there.
-		} else if code := r.together(d, cursors, words, in); code != 0 {
-			m := match{slot: slot, distance: distance, units: 1, score: float32(r.weigh(d, code, false))}
+		} else if code := r.together(&x.docs[slot], cursors, words, in); code != 0 {
+			m := match{slot: slot, distance: distance, units: 1, score: float32(r.weigh(&x.sizes[slot], code, false))}
 			if at, ok := known[slot]; !ok {
 				found = append(found, m)
 			} else if m.better(found[at]) {
@@ -110,6 +110,9 @@ func (r *ranking) together(d *doc, cursors []cursor, words []string, in uint32) 
 	code := uint32(0)
 	if often > 0 && in == 0 {
 		code = r.times(cursors) * inText
+	}
+	if everywhere&(inName|inTitle|inPath) == 0 {
+		return code // as in most documents, of which nothing else need be looked at
 	}
 	name, title, directory := d.places()
 	for _, place := range []struct {

@@ -68,8 +68,8 @@ func unitsOf(text string) []unit {
 }
 
 // Tolerance returns the number of edits that Auto allows for a word of so many
-// letters. With up to three almost any word would do. Of real misspellings 98 % are
-// in reach, and 99 % with the edit more that tolerances grants.
+// letters. With up to three almost any word would do. Of real misspellings 97.9 % are
+// in reach, and 99.2 % where no document has the word (Meant).
 func Tolerance(letters int) int {
 	switch {
 	case letters <= 3:

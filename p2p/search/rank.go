@@ -68,8 +68,9 @@ type ranking struct {
 	scratch *scratch
 	average float64 // words of a text
 
-	hidden  map[string]bool // folders that are not there
-	visible map[uint32]int  // with hidden: how many documents a word has in the others, by its number
+	restricted bool            // the asker may not see all folders that there could be
+	hidden     map[string]bool // folders that are not there
+	visible    map[uint32]int  // if restricted: how many documents a word has in the others, by its number
 
 	named map[string]map[string]bool // the folders that are meant by a name
 	all   []expansion                // of the plan's units
@@ -133,22 +134,25 @@ func (r *ranking) add(found []match, w fastss.Match, in uint32, share float64) (
 			}
 			pending = 0
 		}
-		d := &x.docs[c.slot]
-		if d.id == "" || r.hidden[d.folder] {
+		if !r.seen(c.slot) {
 			continue
 		}
 		visible++
-		if in != 0 && !d.allows(in, c.code) {
+		if in != 0 && !x.docs[c.slot].allows(in, c.code) {
 			continue
 		}
-		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(share * r.weigh(d, c.code, w.Prefix))}
-		if at, fresh := s.at(c.slot, len(found)); fresh {
+		at, fresh := s.at(c.slot, len(found))
+		if !fresh && int(found[at].distance) < w.Distance {
+			continue // as for most of what is further away
+		}
+		m := match{slot: c.slot, distance: uint16(w.Distance), units: 1, score: float32(share * r.weigh(&x.sizes[c.slot], c.code, w.Prefix))}
+		if fresh {
 			found = append(found, m)
 		} else if m.better(found[at]) {
 			found[at] = m
 		}
 	}
-	if len(r.hidden) > 0 {
+	if r.restricted {
 		if r.visible == nil {
 			r.visible = map[uint32]int{}
 		}
@@ -158,6 +162,11 @@ func (r *ranking) add(found []match, w fastss.Match, in uint32, share float64) (
 	return found, steps + pending
 }
 
+// seen reports whether there is a document in a slot, for who asks.
+func (r *ranking) seen(slot uint32) bool {
+	return r.index.sizes[slot].there && (len(r.hidden) == 0 || !r.hidden[r.index.docs[slot].folder])
+}
+
 // weigh says how much a word in these places of a document tells, between 0 and
 // MaxScore. It grows with the place, with how often the word is in the text, as
 // in BM25 (Robertson & Walker 1994, k1 = 1.2, b = 0.75), and with how much of the
@@ -165,7 +174,7 @@ func (r *ranking) add(found []match, w fastss.Match, in uint32, share float64) (
 //
 // A word that only begins as the query's last word counts less than 1, a
 // complete one more.
-func (r *ranking) weigh(d *doc, code uint32, prefix bool) float64 {
+func (r *ranking) weigh(d *size, code uint32, prefix bool) float64 {
 	const k1, b = 1.2, 0.75
 	often, step, share := float64(code/inText), 0.0, 0.0
 	if code&inPath != 0 {
@@ -251,17 +260,27 @@ func (r *ranking) join(lists [][]match, weights []float64) []match {
 // rarities returns a weight for each unit, together 1, by how few documents have
 // it (the IDF of BM25). Only the proportions are kept, so that scores of nodes
 // with few and with many documents can be compared.
-func rarities(lists [][]match, documents int) []float64 {
+func rarities(lists [][]match, documents int) []float64 { return shares(lists, documents, nil, 0) }
+
+// shares is rarities where some may be known of the whole network: of the first lists, which
+// are those of so many words, if that is how many are known.
+func shares(lists [][]match, documents int, known []byte, words int) []float64 {
 	weights, sum := make([]float64, len(lists)), 0.0
 	for i, list := range lists {
-		n := float64(len(list))
-		weights[i] = math.Log1p((float64(documents) - n + 0.5) / (n + 0.5))
+		if weights[i] = idf(len(list), documents); i < words && len(known) == words {
+			weights[i] = max(float64(known[i]), 1) / rarityStep
+		}
 		sum += weights[i]
 	}
 	for i := range weights {
 		weights[i] /= sum
 	}
 	return weights
+}
+
+// idf is the inverse document frequency of BM25, of what n of all documents have.
+func idf(n, documents int) float64 {
+	return math.Log1p((float64(documents-n) + 0.5) / (float64(n) + 0.5))
 }
 
 // ranked is a document with its key.
@@ -281,6 +300,18 @@ type top struct {
 func (t *top) wants(k key) bool {
 	n := len(t.list)
 	return n < t.limit || t.compare(k, t.list[n-1].key) <= 0
+}
+
+// rejects reports whether a document is not among the first so far, whatever is known of it besides
+// how it matches. It may be false for one that is not: most are told apart here, so that nothing else
+// need be looked at.
+func (t *top) rejects(distance int, score float64) bool {
+	n := len(t.list)
+	if n == 0 || n < t.limit || t.by != "" {
+		return false
+	}
+	last := &t.list[n-1].key
+	return distance > last.distance || distance == last.distance && score < last.score
 }
 
 func (t *top) add(r ranked) {

@@ -18,9 +18,6 @@ const (
 	// maxGuessed is the number of steps for all that is not exactly what was
 	// typed: similar words, beginnings, and the documents that have them.
 	maxGuessed = 4 << 20
-	// maxStretched is how many words are meant that are an edit further away than the length
-	// of what was typed allows.
-	maxStretched = 8
 	// turnSteps is the number of steps after which the index is let go of, so
 	// that who wants to change it need not wait for the end of a query.
 	turnSteps = 256 << 10
@@ -40,7 +37,7 @@ type reading struct {
 	index     *Index
 	slots     int      // there were at the start; later ones are not looked at
 	squeezed  uint64   // Index.squeezed at the start
-	stretched []string // words that may have an edit more than their length allows
+	stretched []string // words that may have more edits than their length allows
 	secret    bool     // there are documents that the asker may not see
 	steps     int      // of this turn
 	unseen    int      // steps since the last look at the context
@@ -51,9 +48,10 @@ type reading struct {
 	shortened bool // a bound left something out
 }
 
-// read begins a reading; the caller holds mu for reading.
+// read begins a reading; the caller holds mu for reading. Slots that are not filled yet are not for it: their documents may
+// be of folders that were not there when it was found out what the asker may not see.
 func (x *Index) read(ctx context.Context) *reading {
-	return &reading{ctx: ctx, index: x, slots: len(x.docs), squeezed: x.squeezed, left: maxGuessed, err: ctx.Err()}
+	return &reading{ctx: ctx, index: x, slots: x.filled, squeezed: x.squeezed, left: maxGuessed, err: ctx.Err()}
 }
 
 // step counts steps and reports whether to go on; if not, err says why. The index
@@ -97,6 +95,7 @@ func (r *reading) share() int {
 // guess is a word of a query with the words of the index that may be meant.
 type guess struct {
 	word  string
+	edits int            // that were allowed
 	words []fastss.Match // the nearest first
 	room  int            // steps for the documents of those that are not exactly the word
 }
@@ -106,11 +105,9 @@ type guess struct {
 // rarest, since those that the index does not have need it most, of equally rare
 // ones the longest, in which they are most likely. The others must be exact.
 //
-// With Auto, a word in which there may be a typo and that the index does not have may
-// have one edit more, as far as maxFuzz; but not where that would tell whether the
-// word is in documents that the asker may not see. Of the words that are so far away only
-// the likeliest are meant, maxStretched of them: hundreds are, of a long word in a large
-// vocabulary, and their documents are many times those of the nearer ones.
+// With Auto, a word in which there may be a typo and that the index does not have is
+// stretched; but not where that would tell whether the word is in documents that the asker may
+// not see.
 func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 	type wish struct {
 		edits          *int
@@ -133,10 +130,8 @@ func (r *reading) tolerances(units []unit, fuzz int) [][]int {
 			if all[i][j] > 0 {
 				m, known := r.index.vocabulary.Find(word)
 				if fuzz == Auto && !known && !r.secret {
-					if all[i][j] < maxFuzz {
-						all[i][j]++
-						r.stretched = append(r.stretched, word)
-					}
+					all[i][j] = min(all[i][j]+1, maxFuzz)
+					r.stretched = append(r.stretched, word)
 				}
 				wishes = append(wishes, wish{&all[i][j], m.Count, letters})
 			}
@@ -180,7 +175,7 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 		return r.step(n) && looking >= 0
 	}
 	found := r.similar(word, fuzz, prefix, pause)
-	g := guess{word: word, words: found, room: share/2 + max(looking, 0)}
+	g := guess{word: word, edits: fuzz, words: found, room: share/2 + max(looking, 0)}
 	r.left -= share - g.room
 	switch {
 	case fuzz <= 0 && occurrences(found) <= g.room:
@@ -191,13 +186,17 @@ func (r *reading) expand(word string, fuzz int, prefix bool) guess {
 		r.aside(func() { g.words = nearest(word, found) })
 	}
 	if slices.Contains(r.stretched, word) {
-		far := 0
-		g.words = slices.DeleteFunc(g.words, func(m fastss.Match) bool {
-			if m.Distance == fuzz && !m.Prefix {
-				far++
+		g.words = stretch(word, g.words, func(edits int) []fastss.Match {
+			if looking < v.Bound() {
+				return nil // the last edit is for what is left
 			}
-			return m.Distance == fuzz && !m.Prefix && far > maxStretched
+			found := v.Scan(word, edits, false, pause)
+			pause(len(found) * weighing)
+			return found
 		})
+	}
+	if n := len(g.words); n > 0 {
+		g.edits = max(fuzz, g.words[n-1].Distance)
 	}
 	return g
 }
@@ -239,7 +238,7 @@ func occurrences(words []fastss.Match) int {
 
 // expansion looks a unit up, of which each word may have so many edits.
 func (r *reading) expansion(u unit, edits []int) expansion {
-	e := expansion{unit: u, edits: edits[0]}
+	e := expansion{unit: u}
 	for i, word := range u.words() {
 		g := r.expand(word, edits[i], u.unfinished(i))
 		if i < len(u.parts) {
@@ -248,5 +247,6 @@ func (r *reading) expansion(u unit, edits []int) expansion {
 			e.whole = g
 		}
 	}
+	e.edits = e.parts[0].edits
 	return e
 }

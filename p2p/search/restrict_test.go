@@ -3,6 +3,8 @@ package search
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -87,4 +89,70 @@ func TestRestrictedConditions(t *testing.T) {
 	if err != nil || a.Total != 1 || len(a.Facets.Folders) > 0 {
 		t.Errorf("%+v, %v", a, err)
 	}
+}
+
+// TestRestrictedWhileWritten: who asks while the first documents of a folder are being put into the index, which he may not
+// see, does not see them when they are there.
+func TestRestrictedWhileWritten(t *testing.T) {
+	for range 20 {
+		if askedWhileWritten(t) {
+			return
+		}
+	}
+	t.Error("it was written at once, each time: nothing was tried")
+}
+
+// askedWhileWritten asks when half of it is done, and reports whether it came in time.
+func askedWhileWritten(t *testing.T) bool {
+	x := indexOf(t, Document{ID: "open", Text: "word"})
+	var secret []Document
+	for i := range 64 {
+		var text strings.Builder
+		for j := range 500 {
+			fmt.Fprintf(&text, "word x%dy%d ", i, j)
+		}
+		secret = append(secret, Document{ID: fmt.Sprint("secret", i), Folder: "secret", Text: text.String()})
+	}
+	over := make(chan error)
+	go func() { over <- x.Put(t.Context(), secret) }()
+	var rank ranking
+	for rank.reading == nil {
+		x.mu.RLock()
+		if len(x.docs) > len(x.slots) { // half of it is done
+			hidden, _ := x.hidden(request{restricted: true})
+			rank = ranking{hidden: hidden, reading: x.read(t.Context()), scratch: new(scratch), average: 1}
+		}
+		done := len(x.slots) > 1
+		x.mu.RUnlock()
+		if done && rank.reading == nil {
+			if err := <-over; err != nil {
+				t.Fatal(err)
+			}
+			return false
+		}
+	}
+	p, err := newPlan("x0y11", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, all, err := x.attempt(t.Context(), new(scratch), p, request{restricted: true, Fuzz: 2}, nil)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range all {
+		if len(e.whole.words)+len(e.parts[0].words) > 0 {
+			t.Errorf("%v may be meant", e.parts[0].words[:1])
+		}
+	}
+	if err := <-over; err != nil {
+		t.Fatal(err)
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for m := range rank.documents(rank.everything()) {
+		if d := x.docs[m.slot]; d.folder == "secret" {
+			t.Fatalf("%s is seen", d.id)
+		}
+	}
+	return true
 }

@@ -85,14 +85,21 @@ type key struct {
 // compare orders keys: fewer words missing, what was typed before what is similar, what is
 // sorted by, fewer edits, more score.
 func (s sorting) compare(a, b key) int {
+	// Not all at once by cmp.Or: most keys differ early, and texts take time.
 	sign := 1
 	if s.descending {
 		sign = -1
 	}
-	return cmp.Or(
-		cmp.Compare(a.missing, b.missing), cmp.Compare(min(a.distance, 1), min(b.distance, 1)),
-		sign*cmp.Compare(a.value, b.value), sign*strings.Compare(a.name, b.name),
-		cmp.Compare(a.distance, b.distance), cmp.Compare(b.score, a.score), strings.Compare(a.id, b.id))
+	if c := cmp.Or(cmp.Compare(a.missing, b.missing), cmp.Compare(min(a.distance, 1), min(b.distance, 1)), sign*cmp.Compare(a.value, b.value)); c != 0 {
+		return c
+	}
+	if c := sign * strings.Compare(a.name, b.name); c != 0 {
+		return c
+	}
+	if c := cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(b.score, a.score)); c != 0 {
+		return c
+	}
+	return strings.Compare(a.id, b.id)
 }
 
 // set sets what k is sorted by.

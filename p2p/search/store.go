@@ -34,10 +34,18 @@ type Store interface {
 	// is killed meanwhile. Those without are durable when Put returns, because
 	// they are nowhere else; the others may be lost at any time, but then what
 	// is known of their folders is lost with them.
-	Put(ctx context.Context, records []Record) error
+	//
+	// words, if there are any, are a pack of words that the records with a folder use: it is kept
+	// if they are, and lost only with all that were kept at the same time or later.
+	Put(ctx context.Context, records []Record, words []byte) error
+	// Words calls each with every pack of words, in the order in which they were kept, until it
+	// returns an error, which Words returns. A pack is valid until each returns.
+	Words(ctx context.Context, each func(pack []byte) error) error
+	// SetWords keeps packs in place of all that there were, or changes nothing.
+	SetWords(ctx context.Context, packs [][]byte) error
 	// Remove forgets documents, as Put keeps them; unknown IDs are no error.
 	Remove(ctx context.Context, ids []string) error
-	// Load calls each with every record, but without Fields and Text, until it
+	// Load calls each with every record, but without Text, until it
 	// returns an error, which Load returns. Terms are valid until each returns.
 	// What each does must not change the store.
 	Load(ctx context.Context, each func(Record) error) error
@@ -53,20 +61,48 @@ type Store interface {
 type Memory struct {
 	mu      sync.RWMutex
 	records map[string]Record
+	words   [][]byte
 }
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory { return new(Memory) }
 
 // Put implements Store.
-func (s *Memory) Put(_ context.Context, records []Record) error {
+func (s *Memory) Put(_ context.Context, records []Record, words []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(words) > 0 {
+		s.words = append(s.words, bytes.Clone(words))
+	}
 	if s.records == nil {
 		s.records = make(map[string]Record)
 	}
 	for _, r := range records {
 		s.records[r.ID] = r.clone()
+	}
+	return nil
+}
+
+// Words implements Store.
+func (s *Memory) Words(_ context.Context, each func(pack []byte) error) error {
+	s.mu.RLock()
+	words := s.words
+	s.mu.RUnlock()
+	for _, pack := range words {
+		if err := each(bytes.Clone(pack)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetWords implements Store.
+func (s *Memory) SetWords(_ context.Context, packs [][]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.words = make([][]byte, len(packs))
+	for i, pack := range packs {
+		s.words[i] = bytes.Clone(pack)
 	}
 	return nil
 }
@@ -90,8 +126,8 @@ func (s *Memory) Load(ctx context.Context, each func(Record) error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.Fields, r.Text = nil, nil
-		r.Terms = bytes.Clone(r.Terms)
+		r.Text = nil
+		r.Fields, r.Terms = bytes.Clone(r.Fields), bytes.Clone(r.Terms)
 		if err := each(r); err != nil {
 			return err
 		}

@@ -1,12 +1,8 @@
 package search
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
-	"slices"
-	"strings"
 )
 
 // Where a word occurs in a document, the most telling place first. A posting's
@@ -20,7 +16,16 @@ const (
 
 // termsVersion is the first byte of the packed words. It changes when tokens or
 // the format do, and then documents are read again from their texts.
-const termsVersion = 2
+const termsVersion = 3
+
+// What the second byte of the packed words says.
+const (
+	// termsOwn: the words are listed with the document, and are numbered in the order of that
+	// list. Otherwise numbers are those under which the store keeps words (numbering).
+	termsOwn = 1 << iota
+	// termsPressed: all that follows is compressed.
+	termsPressed
+)
 
 // errTerms: packed words that cannot be read.
 var errTerms = errors.New("packed words damaged or of another version")
@@ -33,234 +38,233 @@ type lengths struct {
 	title uint64 // words of the title
 }
 
-// tally counts the words of one document after the other. Words it has seen
-// before cost no allocation.
-type tally struct {
-	scanner scanner
-	numbers map[string]int
-	words   []string // by number
-	heads   []uint64 // by number: the first bytes, for sorting
-	codes   []uint32 // by number; 0: not in this document
-	seen    []int    // numbers of this document
-	out     []byte
-	sheaf   sheaf // what has been packed, by the same numbers
+// The numbers of the words of a text follow each other as the words do, and so where a word is
+// need not be said: that takes a third of the room of lists of places. A number takes one byte
+// if it is one of the first, as those of the most frequent words are since they were seen first,
+// and two below farNumber. The other first bytes say what is no number:
+// wholeOf+n that the next word is the n words before it written as one, and gap that the next
+// place is skipped.
+const (
+	nearNumber = 184
+	nextNumber = 240
+	fullNumber = 247 // a varint follows
+	wholeOf    = 246 // at least 248, since a whole has two parts or more
+	gap        = 255
 
-	// The words of the text in its order: their numbers and positions. Positions
-	// of one number only grow.
-	stream   []uint32
-	at       []uint32
-	position int      // of what comes next
-	sorted   []uint32 // at, by number in the order of seen
-	ends     []uint32 // by number: behind its part of sorted
+	midNumber = nearNumber + (nextNumber-nearNumber)<<8
+	farNumber = midNumber + (fullNumber-nextNumber)<<16
+)
+
+func appendNumber(b []byte, n uint32) []byte {
+	switch {
+	case n < nearNumber:
+		return append(b, byte(n))
+	case n < midNumber:
+		n -= nearNumber
+		return append(b, byte(nearNumber+n>>8), byte(n))
+	case n < farNumber:
+		n -= midNumber
+		return append(b, byte(nextNumber+n>>16), byte(n>>8), byte(n))
+	}
+	return binary.AppendUvarint(append(b, fullNumber), uint64(n-farNumber))
 }
 
-// fieldGap keeps phrases from reaching from the text into a field, or from one
-// field into the next.
-const fieldGap = 1
-
-// pack returns the words of d, for unpack, and puts them into the sheaf, where the
-// caller ends the document. The result is valid until the next call.
+// appendTerms appends the words of the document that t has read last, which it has in its sheaf
+// the store's numbers of, or with own the words themselves.
 //
-// The format: version, the lengths, the number of words, and each word in the
-// order of the alphabet as the number of bytes it shares with the word before,
-// the rest with its length, its code, and its places in the text as appendPlace writes
-// them. All other numbers are unsigned varints.
-func (t *tally) pack(d *Document) ([]byte, lengths) {
-	if t.numbers == nil {
-		t.numbers = make(map[string]int)
+// The format: version, flags, the lengths; if it has its own words, how many, and each with
+// its length; the words of the name, the title and the directories, each as how many and their
+// numbers; those of the text, as how many and then as said above. What is no number of a word is
+// an unsigned varint.
+func (t *tally) appendTerms(b []byte, l lengths, own bool) []byte {
+	flags := byte(0)
+	if own {
+		flags = termsOwn
 	}
-	name, title, directory := d.places()
-	l := lengths{text: uint64(len(d.Text))}
-	l.name = t.count(name, inName)
-	l.title = t.count(title, inTitle)
-	t.count(directory, inPath)
-	l.words = t.count(d.Text, inText)
-	for _, key := range slices.Sorted(maps.Keys(d.Fields)) {
-		if v := d.Fields[key]; !v.IsNumber {
-			t.count(key, inText)
-			l.words += t.count(v.Text, inText)
+	b = append(b, termsVersion, flags)
+	for _, n := range []uint64{l.text, l.words, l.name, l.title} {
+		b = binary.AppendUvarint(b, n)
+	}
+	stored := func(number uint32) uint32 { return t.sheaf.entries[number].stored - 1 }
+	if own {
+		b = binary.AppendUvarint(b, uint64(len(t.seen)))
+		place := make(map[uint32]uint32, len(t.seen))
+		for i, number := range t.seen {
+			b = binary.AppendUvarint(b, uint64(len(t.words[number])))
+			b = append(b, t.words[number]...)
+			place[uint32(number)] = uint32(i)
+		}
+		stored = func(number uint32) uint32 { return place[number] }
+	}
+	for _, list := range t.beside {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, number := range list {
+			b = appendNumber(b, stored(number))
 		}
 	}
-	slices.SortFunc(t.seen, func(a, b int) int {
-		if t.heads[a] != t.heads[b] {
-			return cmp.Compare(t.heads[a], t.heads[b])
-		}
-		return strings.Compare(t.words[a], t.words[b])
-	})
-	t.sort()
-	t.out = append(t.out[:0], termsVersion)
-	for _, n := range []uint64{l.text, l.words, l.name, l.title, uint64(len(t.seen))} {
-		t.out = binary.AppendUvarint(t.out, n)
-	}
-	before := ""
-	for _, number := range t.seen {
-		w := t.words[number]
-		n := shared(before, w)
-		t.out = binary.AppendUvarint(t.out, uint64(n))
-		t.out = binary.AppendUvarint(t.out, uint64(len(w)-n))
-		t.out = append(t.out, w[n:]...)
-		code, end := t.codes[number], t.ends[number]
-		t.out = binary.AppendUvarint(t.out, uint64(code))
-		from, next := len(t.out), uint32(0)
-		for _, at := range t.sorted[end-code/inText : end] {
-			t.out = appendPlace(t.out, at-next)
-			next = at + 1
-		}
-		t.sheaf.put(number, code, t.out[from:])
-		before, t.codes[number] = w, 0
-	}
-	t.sheaf.words = t.words
-	t.seen, t.stream, t.at, t.position = t.seen[:0], t.stream[:0], t.at[:0], 0
-	return t.out, l
-}
-
-// sort sets sorted and ends.
-func (t *tally) sort() {
-	t.ends = slices.Grow(t.ends[:0], len(t.words))[:len(t.words)]
-	from := uint32(0)
-	for _, number := range t.seen {
-		t.ends[number] = from
-		from += t.codes[number] / inText
-	}
-	t.sorted = slices.Grow(t.sorted[:0], len(t.at))[:len(t.at)]
+	b = binary.AppendUvarint(b, uint64(len(t.stream)))
+	next := uint32(0)
 	for i, number := range t.stream {
-		t.sorted[t.ends[number]] = t.at[i]
-		t.ends[number]++
-	}
-}
-
-// count adds the words of text at a place and returns their number.
-func (t *tally) count(text string, place uint32) uint64 {
-	var n uint64
-	t.scanner.text, t.scanner.position = text, 0
-	if place == inText {
-		t.scanner.position = t.position
-	}
-	t.scanner.scan(func(w token) bool {
-		if !w.whole {
-			n++
+		at := t.at[i]
+		for ; next < at; next++ {
+			b = append(b, gap)
 		}
-		number, ok := t.numbers[string(w.term)]
-		if !ok {
-			number = len(t.words)
-			word := string(w.term)
-			t.words, t.heads, t.codes = append(t.words, word), append(t.heads, head(word)), append(t.codes, 0)
-			t.numbers[word] = number
-		}
-		if t.codes[number] == 0 {
-			t.seen = append(t.seen, number)
-		}
-		if place == inText {
-			t.codes[number] += inText
-			t.stream, t.at = append(t.stream, uint32(number)), append(t.at, uint32(w.position))
+		if at < next {
+			b = append(b, byte(wholeOf+next-at))
 		} else {
-			t.codes[number] |= place
+			next++
 		}
-		return true
-	})
-	if place == inText {
-		t.position = t.scanner.position + fieldGap
+		b = appendNumber(b, stored(number))
 	}
-	return n
-}
-
-// head returns the first bytes of a word as a number: words are in the order of their
-// heads if these differ.
-func head(word string) uint64 {
-	var b [8]byte
-	copy(b[:], word)
-	return binary.BigEndian.Uint64(b[:])
-}
-
-// places returns what the words of d's name, title and directories are taken
-// from. A title that only repeats the name is none.
-func (d *Document) places() (name, title, directory string) {
-	if d.Path == "" {
-		return d.Title, "", ""
-	}
-	i := strings.LastIndexByte(d.Path, '/')
-	name, directory = d.Path[i+1:], d.Path[:max(i, 0)]
-	if d.Title != name {
-		title = d.Title
-	}
-	return name, title, directory
-}
-
-// shared returns the number of bytes with which both begin.
-func shared(a, b string) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
+	return b
 }
 
 // maxTermBytes bounds a word: a code point has at most 4 bytes.
 const maxTermBytes = 4 * MaxToken
 
-// unpack calls each with every word of packed, its code and its places, in the
-// order of the alphabet; the word and the places are valid until each returns.
-// With an error, each may have been called for some.
-func unpack(packed []byte, each func(word []byte, code uint32, places []byte)) (lengths, error) {
-	if len(packed) == 0 || packed[0] != termsVersion {
-		return lengths{}, errTerms
-	}
-	r := reader{rest: packed[1:]}
-	l := lengths{text: r.uvarint(), words: r.uvarint(), name: r.uvarint(), title: r.uvarint()}
-	count := r.uvarint()
-	word := make([]byte, 0, maxTermBytes)
-	for range count {
-		keep, more := r.uvarint(), r.uvarint()
-		if r.bad || keep > uint64(len(word)) || more > uint64(len(r.rest)) || keep+more > maxTermBytes || keep+more == 0 {
-			return l, errTerms
-		}
-		word = append(word[:keep], r.rest[:more]...)
-		r.rest = r.rest[more:]
-		code := r.uvarint()
-		if r.bad || code == 0 || code > 1<<31 {
-			return l, errTerms
-		}
-		places := r.places(code / inText)
-		if r.bad {
-			return l, errTerms
-		}
-		each(word, uint32(code), places)
-	}
-	if r.bad || len(r.rest) != 0 {
-		return l, errTerms
-	}
-	return l, nil
+// packedTerms reads packed words.
+type packedTerms struct {
+	lengths
+	own  bool
+	list []byte // with own: the words
+	rest []byte // their numbers
 }
 
-// reader reads varints; after the first failure everything is 0 and bad.
+// openTerms reads how packed words begin. What is returned is valid as long as packed is.
+func openTerms(packed []byte, c *codec) (packedTerms, error) {
+	if len(packed) < 2 || packed[0] != termsVersion || packed[1]&^(termsOwn|termsPressed) != 0 {
+		return packedTerms{}, errTerms
+	}
+	t := packedTerms{own: packed[1]&termsOwn != 0}
+	r := reader{rest: packed[2:]}
+	if packed[1]&termsPressed != 0 {
+		all, err := c.expand(r.rest)
+		if err != nil {
+			return packedTerms{}, errors.Join(errTerms, err)
+		}
+		r.rest = []byte(all)
+	}
+	t.lengths = lengths{text: r.uvarint(), words: r.uvarint(), name: r.uvarint(), title: r.uvarint()}
+	if t.own {
+		t.list = r.rest
+		for range r.uvarint() {
+			if r.word(); r.bad {
+				return packedTerms{}, errTerms
+			}
+		}
+		t.list = t.list[:len(t.list)-len(r.rest)]
+	}
+	if t.rest = r.rest; r.bad {
+		return packedTerms{}, errTerms
+	}
+	return t, nil
+}
+
+// words calls each with the words of a document that has its own, each once, in the order of
+// their numbers; a word is valid until each returns.
+func (t *packedTerms) words(each func(word []byte)) {
+	if !t.own {
+		return
+	}
+	r := reader{rest: t.list}
+	for range r.uvarint() {
+		each(r.word())
+	}
+}
+
+// each calls f with every word, as often as it occurs: its number, one of the places that
+// codes are made of, and for inText the position. With an error, f may have been called for some.
+func (t *packedTerms) each(f func(number, place, position uint32)) error {
+	r := reader{rest: t.rest}
+	for _, place := range [...]uint32{inName, inTitle, inPath} {
+		for range r.uvarint() {
+			number := r.number()
+			if r.bad {
+				return errTerms
+			}
+			f(number, place, 0)
+		}
+	}
+	words, next := r.uvarint(), uint32(0)
+	for len(r.rest) > 0 && !r.bad {
+		switch first := r.rest[0]; {
+		case first == gap:
+			r.rest = r.rest[1:]
+			next++
+		case first > fullNumber:
+			r.rest = r.rest[1:]
+			back := uint32(first) - wholeOf
+			number := r.number()
+			if back > next || r.bad {
+				return errTerms
+			}
+			f(number, inText, next-back)
+			words--
+		default:
+			if number := r.number(); !r.bad {
+				f(number, inText, next)
+			}
+			next++
+			words--
+		}
+	}
+	if r.bad || words != 0 {
+		return errTerms
+	}
+	return nil
+}
+
+// reader reads numbers; after the first failure everything is 0 and bad.
 type reader struct {
 	rest []byte
 	bad  bool
 }
 
-// places returns the bytes of n places.
-func (r *reader) places(n uint64) []byte {
-	all, length := r.rest, 0
-	for ; n > 0; n-- {
-		size := placeSize(all[length:])
-		if size == 0 {
-			r.bad, r.rest = true, nil
-			return nil
-		}
-		length += size
-	}
-	r.rest = all[length:]
-	return all[:length]
+func (r *reader) fail() {
+	r.bad, r.rest = true, nil
 }
 
 func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		r.bad, r.rest = true, nil
+		r.fail()
 		return 0
 	}
 	r.rest = r.rest[n:]
 	return v
+}
+
+// word reads a word with its length.
+func (r *reader) word() []byte {
+	n := r.uvarint()
+	if n == 0 || n > maxTermBytes || n > uint64(len(r.rest)) {
+		r.fail()
+		return nil
+	}
+	word := r.rest[:n]
+	r.rest = r.rest[n:]
+	return word
+}
+
+// number reads what appendNumber has written.
+func (r *reader) number() uint32 {
+	b := r.rest
+	switch {
+	case len(b) > 0 && b[0] < nearNumber:
+		r.rest = b[1:]
+		return uint32(b[0])
+	case len(b) > 1 && b[0] < nextNumber:
+		r.rest = b[2:]
+		return nearNumber + uint32(b[0]-nearNumber)<<8 + uint32(b[1])
+	case len(b) > 2 && b[0] < fullNumber:
+		r.rest = b[3:]
+		return midNumber + uint32(b[0]-nextNumber)<<16 + uint32(b[1])<<8 + uint32(b[2])
+	case len(b) > 1 && b[0] == fullNumber:
+		r.rest = b[1:]
+		if v := r.uvarint(); v < maxStored {
+			return farNumber + uint32(v)
+		}
+	}
+	r.fail()
+	return 0
 }

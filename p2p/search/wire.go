@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/fastss"
 	"github.com/shoal-p2p/shoal/p2p/search/query"
 	"github.com/shoal-p2p/shoal/p2p/wire"
 )
@@ -29,6 +30,9 @@ type request struct {
 	Sort       int  `cbor:"8,keyasint,omitempty"`
 	Descending bool `cbor:"9,keyasint,omitempty"`
 	Facets     bool `cbor:"10,keyasint,omitempty"`
+	// Rarity says how rare each of the words that should occur is in the whole network: its
+	// IDF, in steps of 1/rarityStep; empty: each node goes by its own documents.
+	Rarity []byte `cbor:"11,keyasint,omitempty"`
 
 	restricted bool            // the asker sees only documents without a folder, and of
 	readable   map[string]bool // these
@@ -134,6 +138,8 @@ func (q *request) check() error {
 		return fmt.Errorf("search: request: sort %d: not below %d", q.Sort, len(sorts))
 	case q.Limit < 1 || q.Limit > MaxLimit:
 		return fmt.Errorf("search: request: limit %d: not between 1 and %d", q.Limit, MaxLimit)
+	case len(q.Rarity) > maxRarity:
+		return fmt.Errorf("search: request: %d words weighed, at most %d", len(q.Rarity), maxRarity)
 	case q.After != nil:
 		return q.After.check()
 	}
@@ -295,13 +301,40 @@ func (a *assumption) check() error {
 	return nil
 }
 
+// wordsOf returns the words of a text.
+func wordsOf(text string) map[string]bool {
+	words := make(map[string]bool)
+	for t := range Tokens(text) {
+		words[t.Term] = true
+	}
+	return words
+}
+
+// plausible reports whether what a member assumes is about words that it was asked for, and
+// as near as it says: people are shown it as what they meant.
+func (a *assumption) plausible(asked map[string]bool) bool {
+	for _, word := range strings.Fields(a.From) {
+		if !asked[Fold(word)] {
+			return false
+		}
+	}
+	if a.To == "" {
+		return true
+	}
+	typed := fastss.OSA.Compile(Fold(a.From)) // at most MaxToken letters
+	if a.Prefix {
+		return typed.PrefixDistance(a.To, a.Distance) <= a.Distance
+	}
+	return typed.Distance(a.To, a.Distance) <= a.Distance
+}
+
 func (e *expanded) check() error {
-	if !utf8.ValidString(e.Word) || len(e.Word) > 4*MaxQuery || e.Tolerance < 0 || e.Tolerance > maxFuzz || e.Documents < 0 || e.Documents > maxTotal ||
+	if !utf8.ValidString(e.Word) || len(e.Word) > 4*MaxQuery || e.Tolerance < 0 || e.Tolerance > maxEdits || e.Documents < 0 || e.Documents > maxTotal ||
 		e.Count < len(e.Candidates) || e.Count > maxTotal || len(e.Candidates) > maxCandidates {
 		return fmt.Errorf("expansion of %.40q", e.Word)
 	}
 	for _, c := range e.Candidates {
-		if !validLabel(c.Word, maxTermBytes) || c.Distance < 0 || c.Distance > maxFuzz || c.Documents < 0 || c.Documents > maxTotal {
+		if !validLabel(c.Word, maxTermBytes) || c.Distance < 0 || c.Distance > maxEdits || c.Documents < 0 || c.Documents > maxTotal {
 			return fmt.Errorf("candidate %.40q for %.40q", c.Word, e.Word)
 		}
 	}
@@ -391,10 +424,37 @@ func (h *wireHit) hit(node Member, local bool) Hit {
 	}
 }
 
+// Bounds of what is told of how words meet: a word of n letters has some n³/6 residuals.
+const (
+	maxMeetings  = 5
+	maxMeetingOf = 20 // letters
+)
+
+// meeting returns a residual that both words have, with as few letters deleted as there are.
+func meeting(typed, meant string, edits int) string {
+	if edits <= 0 || utf8.RuneCountInString(typed) > maxMeetingOf || utf8.RuneCountInString(meant) > maxMeetingOf {
+		return ""
+	}
+	has := make(map[string]bool)
+	for _, r := range fastss.Residuals(meant, edits) {
+		has[r] = true
+	}
+	longest := ""
+	for _, r := range fastss.Residuals(typed, edits) {
+		if has[r] && len(r) > len(longest) {
+			longest = r
+		}
+	}
+	return longest
+}
+
 func (e *expanded) event(node p2p.ID) Expanded {
 	all := make([]Candidate, len(e.Candidates))
 	for i, c := range e.Candidates {
-		all[i] = Candidate(c)
+		all[i] = Candidate{Word: c.Word, Distance: c.Distance, Prefix: c.Prefix, Documents: c.Documents}
+		if i < maxMeetings && !c.Prefix {
+			all[i].Left = meeting(Fold(e.Word), c.Word, c.Distance)
+		}
 	}
 	return Expanded{Node: node, Word: e.Word, Tolerance: e.Tolerance, Documents: e.Documents, Count: e.Count, Candidates: all}
 }

@@ -10,6 +10,7 @@
 //	name:report  title:"annual report"                  words of the name or title
 //	size:>10mb  size:1mb..20mb  modified:2024..2025     ranges, ends included
 //	modified:>2026-01-01  modified:<=2025-06            after that day; up to the end of June
+//	fields.year:1960..1970  fields.stars:>4.5           numbers in fields of a document's own
 //
 // # What is text
 //

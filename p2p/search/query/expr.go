@@ -36,7 +36,8 @@ type Match struct {
 }
 
 // Range is a property that is a number from From to To, both included: "size" in
-// bytes, or "modified" in nanoseconds since 1970 UTC.
+// bytes, "modified" in nanoseconds since 1970 UTC, or a document's own field (see Own)
+// in the order of numbers (see Order).
 type Range struct {
 	Field    string
 	From, To int64 // math.MinInt64, math.MaxInt64: no bound
@@ -117,6 +118,9 @@ const instant = "2006-01-02T15:04:05.000000000Z"
 func (r Range) bound(n int64) string {
 	if r.Field == "modified" {
 		return time.Unix(0, n).UTC().Format(instant)
+	}
+	if _, is := Own(r.Field); is {
+		return strings.ReplaceAll(strconv.FormatFloat(Number(n), 'g', -1, 64), "+", "")
 	}
 	return strconv.FormatInt(n, 10)
 }

@@ -3,28 +3,48 @@ package query
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// fields are the names that a colon makes a condition of.
+// fields are the names that a colon makes a condition of, besides those of documents' own fields.
 var fields = []string{"ext", "type", "folder", "node", "name", "title", "size", "modified"}
+
+// own begins the names of documents' own fields, such as fields.year.
+const own = "fields."
+
+// Of returns how a condition names a document's own field; ok is false if none can.
+func Of(name string) (field string, ok bool) {
+	field = own + name
+	e, err := Parse(field + ":0..1")
+	r, is := e.(Range)
+	return field, err == nil && is && r.Field == field
+}
+
+// Own returns the name of a document's own field that is meant by the field of a Range.
+func Own(field string) (name string, ok bool) { return strings.CutPrefix(field, own) }
 
 // fieldOf returns the name that run begins with, as it is written there, if a
 // colon follows it and something follows that.
 func fieldOf(run string) (string, bool) {
 	name, _, ok := strings.Cut(run, ":")
-	return name, ok && slices.Contains(fields, strings.ToLower(name))
+	return name, ok && (slices.Contains(fields, strings.ToLower(name)) || len(name) > len(own) && strings.EqualFold(name[:len(own)], own))
 }
 
 // field reads a condition; done is false if there is no value, so that it is text.
 func (l *lexer) field(start int, written string) (done bool, err error) {
-	name, at := strings.ToLower(written), start+len(written)+1
+	name, at := strings.ToLower(written), start+utf8.RuneCountInString(written)+1
+	is := false
+	if _, is = Own(name); is {
+		name = own + written[len(own):]
+	}
 	var e Expr
-	switch name {
-	case "name", "title":
+	switch {
+	case name == "name", name == "title":
 		e, at = l.inField(name, at)
-	case "size", "modified":
+	case name == "size", name == "modified", is:
 		after := l.bare(at)
 		if after == at {
 			return false, nil
@@ -108,15 +128,20 @@ func normal(field, v string) string {
 const (
 	wantSize = "a size such as 10mb, a comparison such as >10mb, or a range such as 1mb..20mb"
 	wantTime = "a date such as 2026, 2026-01 or 2026-01-31, a comparison such as >2026-01-31, or a range such as 2024..2025"
+	wantOwn  = "a number such as 5 or -2.5, a comparison such as >5, or a range such as 1..5"
 	wantUp   = "a range that begins before it ends"
 	wantMore = "a size that something can be smaller than"
 )
 
-// parseRange reads the value of size or modified; expected is empty if it could.
+// parseRange reads the value of size, modified or a document's own field; expected is empty if it could.
 func parseRange(field, v string) (r Range, expected string) {
-	expected = wantSize
-	if field == "modified" {
+	switch field {
+	case "size":
+		expected = wantSize
+	case "modified":
 		expected = wantTime
+	default:
+		expected = wantOwn
 	}
 	r = Range{Field: field, From: math.MinInt64, To: math.MaxInt64}
 	v = strings.ReplaceAll(v, "…", "..")
@@ -168,10 +193,38 @@ type bounds struct{ low, high int64 }
 // parseBounds reads a size or a date. Rounded: a size stands for all that are
 // written so when they are rounded.
 func parseBounds(field, v string, rounded bool) (bounds, bool) {
-	if field == "modified" {
+	switch field {
+	case "size":
+		return parseSize(strings.ToLower(v), rounded)
+	case "modified":
 		return parseTime(v)
 	}
-	return parseSize(strings.ToLower(v), rounded)
+	n, ok := Float(v)
+	return bounds{Order(n), Order(n)}, ok
+}
+
+// Float reads a number as conditions on documents' own fields have it.
+func Float(text string) (n float64, ok bool) {
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil && strings.Trim(text, "0123456789.-eE") == ""
+}
+
+// Order returns where a number is in the order of all: so bounds of documents' own fields are given. It is
+// neither math.MinInt64 nor math.MaxInt64 unless n is no number.
+func Order(n float64) int64 {
+	i := int64(math.Float64bits(n + 0)) // -0 is 0
+	if i < 0 {
+		i ^= math.MaxInt64
+	}
+	return i
+}
+
+// Number is the reverse of Order.
+func Number(i int64) float64 {
+	if i < 0 {
+		i ^= math.MaxInt64
+	}
+	return math.Float64frombits(uint64(i))
 }
 
 // units are those of sizes, the ones with an i first: mb ends like b.

@@ -148,6 +148,11 @@ func TestRanges(t *testing.T) {
 		{"size:10mb", 9_500_000, 10_499_999}, // what is shown so
 		{"size:1.5mb", 1_450_000, 1_549_999},
 		{"size:2kib", 1536, 2559},
+		{"fields.Year:2024", Order(2024), Order(2024)},
+		{"FIELDS.x:>-2.5", Order(-2.5) + 1, high},
+		{"fields.x:<=1e3", low, Order(1000)},
+		{"fields.x:-3..", Order(-3), high},
+		{"fields.ä-b_c:..0", low, Order(0)},
 		{"modified:2024", day("2024-01-01T00:00:00Z"), day("2025-01-01T00:00:00Z") - 1},
 		{"modified:2024..2025", day("2024-01-01T00:00:00Z"), day("2026-01-01T00:00:00Z") - 1},
 		{"modified:2024-02", day("2024-02-01T00:00:00Z"), day("2024-03-01T00:00:00Z") - 1},
@@ -175,6 +180,10 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"report size:>banana", 12, 19, wantSize},
 		{"ä size:10xb", 7, 11, wantSize},
 		{"size:..", 5, 7, wantSize},
+		{"fields.x:inf", 9, 12, wantOwn},
+		{"fields.x:0x1", 9, 12, wantOwn},
+		{"fields.ä:1..many", 9, 16, wantOwn},
+		{"fields.x:2..-1", 9, 14, wantUp},
 		{"size:20mb..1mb", 5, 14, wantUp},
 		{"size:<0", 5, 7, wantMore},
 		{"size:1.2.3", 5, 10, wantSize},
@@ -216,7 +225,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		`network (a OR "b c") -d* name:x title:"y z" ext:pdf,doc size:1mb..2mb modified:>2024 node:a folder:"b c"`,
 		`a AND NOT (b OR -c) "x`, "(((a) b) c", "a)(b", "--a -(-b)", "ext:, name:-: size::", "OR AND NOT", "“a” \u0301 \x00 \u202e", "name:a*b title:*",
-		"modified:1700 modified:<1700 modified:>2200 size:0..1", "main(size:5) 5\"ext:a", "-AND (OR)", "a*) b*", "type::,a", "ext:a\"b\"",
+		"modified:1700 modified:<1700 modified:>2200 size:0..1", "main(size:5) 5\"ext:a", "-AND (OR)", "a*) b*", "type::,a", "fields.x:-1e300..1e-300 Fields.Y:>1 fields.:1 fields.x:", "ext:a\"b\"",
 	} {
 		f.Add(text)
 	}
@@ -240,4 +249,25 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q is %q (-first +again):\n%s", text, e.String(), diff)
 		}
 	})
+}
+
+// TestOrder: numbers and what stands for them are in the same order.
+func TestOrder(t *testing.T) {
+	all := []float64{math.Inf(-1), -math.MaxFloat64, -2024, -2, -1, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 0.5, 1, 2, 2024, math.MaxFloat64, math.Inf(1)}
+	for i, n := range all {
+		if Number(Order(n)) != n {
+			t.Errorf("%v is %v again", n, Number(Order(n)))
+		}
+		if i > 0 && Order(all[i-1]) >= Order(n) {
+			t.Errorf("%v is not before %v", all[i-1], n)
+		}
+	}
+	if Order(math.Copysign(0, -1)) != 0 || Order(math.Inf(-1)) == math.MinInt64 || Order(math.Inf(1)) == math.MaxInt64 {
+		t.Error("zero, or what is beyond all")
+	}
+	for name, ok := range map[string]bool{"year": true, "Jahr_ä": true, "": false, "a b": false, "a:b": false, "(": false, `"`: false} {
+		if _, got := Of(name); got != ok {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
 }

@@ -2,6 +2,7 @@
 package searchtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,8 +30,51 @@ func Store(t *testing.T, open func(t *testing.T) search.Store) {
 		{"LoadStops", testLoadStops},
 		{"Independent", testIndependent},
 		{"Concurrent", testConcurrent},
+		{"Words", testWords},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+// Found checks that each word of the texts of an index is found in the documents that have it, and
+// in no others.
+func Found(t interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}, x *search.Index,
+) {
+	t.Helper()
+	in := make(map[string][]string)
+	for _, l := range x.List() {
+		d, err := x.Document(context.Background(), l.ID)
+		if err != nil {
+			t.Fatalf("document %s: %v", l.ID, err)
+		}
+		here := make(map[string]bool)
+		for w := range search.Tokens(d.Text) {
+			if !here[w.Term] {
+				here[w.Term] = true
+				in[w.Term] = append(in[w.Term], d.ID)
+			}
+		}
+	}
+	if terms := x.Stats().Terms; terms < len(in) {
+		t.Fatalf("%d different words, at least %d in the texts", terms, len(in))
+	}
+	for word, want := range in {
+		a, err := x.Query(context.Background(), search.Query{Text: `"` + word + `"`, Limit: search.MaxLimit})
+		if err != nil {
+			t.Fatalf("%s: %v", word, err)
+		}
+		got := make([]string, len(a.Hits))
+		for i, h := range a.Hits {
+			got[i] = h.ID
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if a.Total != len(want) || a.Total <= search.MaxLimit && !slices.Equal(got, want) {
+			t.Fatalf("%s is in %d documents %v, found in %d: %v", word, len(want), want, a.Total, got)
+		}
 	}
 }
 
@@ -67,7 +111,7 @@ func load(t *testing.T, s search.Store) []search.Record {
 
 func put(t *testing.T, s search.Store, records ...search.Record) {
 	t.Helper()
-	if err := s.Put(t.Context(), records); err != nil {
+	if err := s.Put(t.Context(), records, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -104,7 +148,7 @@ func testPut(t *testing.T, s search.Store) {
 	}
 	want := []search.Record{bare, record(1), record(2)}
 	for i := range want {
-		want[i].Fields, want[i].Text = nil, nil
+		want[i].Text = nil
 	}
 	if diff := cmp.Diff(want, load(t, s), emptyIsNil); diff != "" {
 		t.Errorf("load (-want +got):\n%s", diff)
@@ -207,7 +251,7 @@ func testConcurrent(t *testing.T, s search.Store) {
 		all.Go(func() {
 			for i := range 10 {
 				r := record(worker*100 + i)
-				if err := s.Put(t.Context(), []search.Record{r}); err != nil {
+				if err := s.Put(t.Context(), []search.Record{r}, nil); err != nil {
 					t.Error(err)
 				}
 				if _, err := s.Get(t.Context(), r.ID); err != nil {
@@ -223,4 +267,52 @@ func testConcurrent(t *testing.T, s search.Store) {
 	if n := len(load(t, s)); n != 40 {
 		t.Errorf("%d records, want 40", n)
 	}
+}
+
+func testWords(t *testing.T, s search.Store) {
+	words := func() []string {
+		all := []string{}
+		err := s.Words(t.Context(), func(pack []byte) error {
+			all = append(all, string(pack))
+			pack[0] = '!'
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	keep := func(pack string, records ...search.Record) {
+		t.Helper()
+		if err := s.Put(t.Context(), records, []byte(pack)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, words(), emptyIsNil); diff != "" {
+			t.Errorf("words (-want +got):\n%s", diff)
+		}
+	}
+	check()
+	keep("one", record(1))
+	keep("", record(3))
+	keep("two", record(1), record(2))
+	keep("alone")
+	check("one", "two", "alone")
+	if err := s.SetWords(t.Context(), [][]byte{[]byte("a"), []byte("b")}); err != nil {
+		t.Fatal(err)
+	}
+	keep("c", record(5))
+	check("a", "b", "c")
+	stop := errors.New("stop")
+	if err := s.Words(t.Context(), func([]byte) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("error %v", err)
+	}
+	if err := s.SetWords(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	keep("later", record(1))
+	check("later")
 }
