@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,6 +17,9 @@ var (
 	ErrClosed = errors.New("closed")
 	// ErrUnreachable: no way to the peer was found.
 	ErrUnreachable = errors.New("peer not reachable")
+	// ErrNoPath: the peer has answered, but no packets go between the two, or too many are lost. It is
+	// ErrUnreachable, too.
+	ErrNoPath = fmt.Errorf("%w", ErrUnreachable)
 	// ErrRefused: the peer, or this node, does not admit the other side.
 	ErrRefused = errors.New("refused")
 	// ErrNoProtocol: the peer does not serve the named protocol.
@@ -81,6 +85,7 @@ type Knock struct {
 	Invite  [16]byte // zero without a pass
 	MAC     []byte   // HMAC-SHA256(Pass.Key, Message); empty without a pass
 	Message []byte   // what the MAC covers
+	Proof   []byte   // what From shows to who does not know it; empty: nothing
 }
 
 // Gate decides whether a knock gets a link. An error refuses; its text goes to

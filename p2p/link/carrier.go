@@ -82,9 +82,33 @@ type Local struct {
 	Network func() p2p.ID
 	// Gate decides who gets a link. Nil admits everybody of the same network.
 	Gate p2p.Gate
+	// Proof returns what this node shows to who may not know it, in at most so many bytes; empty:
+	// nothing. Nil: nothing ever.
+	Proof func(limit int) []byte
+	// Conceals reports whether nothing is shown to those whom an invitation or pass of this ID lets in.
+	// Nil: it is to all.
+	Conceals func(invite [16]byte) bool
 	// Handler returns the handler of a protocol's calls. A nil Handler, and a nil
 	// result, answer "no_protocol".
 	Handler func(proto string) p2p.Handler
+	// Limits of all links. Nil: none.
+	Limits *Limits
 	// Logger: nil discards.
 	Logger *slog.Logger
+}
+
+// ShowsTo returns what is shown to somebody whom an invitation or pass has let in; zero: none did.
+func (l Local) ShowsTo(invite [16]byte, limit int) []byte {
+	if l.Conceals != nil && invite != [16]byte{} && l.Conceals(invite) {
+		return nil
+	}
+	return l.Shows(limit)
+}
+
+// Shows returns what Proof does.
+func (l Local) Shows(limit int) []byte {
+	if l.Proof == nil {
+		return nil
+	}
+	return l.Proof(limit)
 }

@@ -80,7 +80,7 @@ func (s *Stream) data(head []byte) (msg []byte, used *chunk) {
 	if c.r == c.w {
 		used = s.out.pop()
 	}
-	if s.unsent <= sendBuffer/2 {
+	if s.unsent <= s.ahead/2 {
 		s.writable.Broadcast()
 	}
 	return msg, used

@@ -19,6 +19,8 @@ const (
 	version = 1
 	// helloTimeout bounds hello and auth together.
 	helloTimeout = 10 * time.Second
+	// MaxProof is how long a proof in a hello may be: a hello is one packet.
+	MaxProof = MaxPacket - 256
 
 	initiatorContext = "shoal link 1 initiator"
 	responderContext = "shoal link 1 responder"
@@ -31,6 +33,8 @@ type hello struct {
 	Network   []byte   `cbor:"3,keyasint"`
 	Nonce     [32]byte `cbor:"4,keyasint"`
 	Initiator bool     `cbor:"5,keyasint"`
+	// Proof is none of the transcript: what it says, it says itself.
+	Proof []byte `cbor:"6,keyasint,omitempty"`
 }
 
 // transcript is everything that both ends must see alike. Its encoding is what
@@ -51,6 +55,7 @@ type session struct {
 	key     ed25519.PublicKey
 	peer    p2p.ID
 	binding [32]byte
+	proof   []byte
 }
 
 // authenticate runs hello and auth on channel 0, in two messages each way, and
@@ -74,7 +79,10 @@ func authenticate(ctx context.Context, c Carrier, o Options) (session, error) {
 }
 
 func greet(c Carrier, o Options) (session, error) {
-	mine := hello{Version: version, Key: o.Identity.PublicKey(), Network: o.Network[:], Initiator: o.Initiator}
+	mine := hello{Version: version, Key: o.Identity.PublicKey(), Network: o.Network[:], Initiator: o.Initiator, Proof: o.Proof}
+	if len(mine.Proof) > MaxProof {
+		return session{}, fmt.Errorf("link: hello: proof of %d bytes, at most %d: %w", len(mine.Proof), MaxProof, p2p.ErrTooLarge)
+	}
 	_, _ = rand.Read(mine.Nonce[:]) // never fails
 	payload, err := wire.Marshal(mine)
 	if err != nil {
@@ -141,7 +149,7 @@ func prove(c Carrier, o Options, mine, theirs hello, buf []byte) (session, error
 	if !p2p.Verify(theirs.Key, peers, message, sig) {
 		return session{}, fmt.Errorf("link: auth: peer did not prove to be %s on this connection: %w", peer.Short(), p2p.ErrRefused)
 	}
-	return session{key: theirs.Key, peer: peer, binding: sha256.Sum256(message)}, nil
+	return session{key: theirs.Key, peer: peer, binding: sha256.Sum256(message), proof: theirs.Proof}, nil
 }
 
 func newTranscript(c Carrier, o Options, mine, theirs hello) transcript {

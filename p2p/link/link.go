@@ -35,9 +35,16 @@ type Options struct {
 	// Expect is the only peer that is accepted; zero accepts anybody, whose Peer
 	// the caller then judges.
 	Expect p2p.ID
+	// Proof is what this end shows of itself, at most MaxProof bytes; see Link.Proof.
+	Proof []byte
+	// Invite says by which invitation or pass the peer was let in; zero: by none. It is
+	// what Link.Invite returns.
+	Invite [16]byte
 	// Handler returns the handler of a protocol's calls. A nil Handler, and a nil
 	// result, answer "no_protocol".
 	Handler func(proto string) p2p.Handler
+	// Limits of the node's links. Nil: none.
+	Limits *Limits
 	// Logger: nil discards.
 	Logger *slog.Logger
 }
@@ -49,6 +56,7 @@ type Link struct {
 	full    int            // bytes of a message of whole packets
 	session session
 	self    p2p.ID
+	invite  [16]byte
 	handler func(proto string) p2p.Handler
 	log     *slog.Logger
 	odd     uint64 // parity of the peer's stream and call numbers
@@ -63,6 +71,8 @@ type Link struct {
 	queues [Channels]queue
 	chunks sync.Pool // of *chunk
 	budget budget
+	up     meter
+	down   meter
 	slots  chan struct{} // one element per call of ours that may be running there
 	pulse  pulse
 
@@ -114,7 +124,7 @@ func New(ctx context.Context, c Carrier, o Options) (*Link, error) {
 
 func newLink(c Carrier, s session, o Options) *Link {
 	l := &Link{
-		carrier: c, session: s, self: o.Identity.ID(), handler: o.Handler, log: o.Logger,
+		carrier: c, session: s, self: o.Identity.ID(), invite: o.Invite, handler: o.Handler, log: o.Logger,
 		next: 1, done: make(chan struct{}), gone: make(chan struct{}),
 		chunks:     sync.Pool{New: func() any { return new(chunk) }},
 		budget:     budget{free: poolSize},
@@ -124,6 +134,9 @@ func newLink(c Carrier, s session, o Options) *Link {
 		waiting:    make(map[uint64]*call),
 		serving:    make(map[uint64]*serving),
 		pulse:      pulse{start: time.Now()},
+	}
+	if o.Limits != nil {
+		l.up.node, l.down.node = &o.Limits.up, &o.Limits.down
 	}
 	if o.Initiator {
 		l.next, l.odd = 2, 1
@@ -154,8 +167,16 @@ func (l *Link) start() {
 // Peer returns the ID of the node at the other end.
 func (l *Link) Peer() p2p.ID { return l.session.peer }
 
+// Invite returns by which invitation or pass the peer was let in; zero: by none, or it
+// was the peer that let this node in.
+func (l *Link) Invite() [16]byte { return l.invite }
+
 // PublicKey returns the key behind Peer.
 func (l *Link) PublicKey() ed25519.PublicKey { return l.session.key }
+
+// Proof is what the peer has shown of itself, at most MaxProof bytes, which it has chosen freely;
+// empty: nothing.
+func (l *Link) Proof() []byte { return l.session.proof }
 
 // Binding returns the hash of everything that was authenticated: the two nodes,
 // their roles and network, fresh random numbers of both and the ends of the

@@ -190,6 +190,7 @@ func (q *queue) turn(f flow, scratch *chunk) error {
 	}
 	var err error
 	if len(msg) > 0 {
+		q.link.up.wait(q.link.ctx, len(msg))
 		err = q.link.carrier.Send(q.ch, msg)
 	}
 	if used != nil {

@@ -52,6 +52,7 @@ type Stream struct {
 	writing   bool // a Write is under way; others wait, so that writes stay whole
 	writeBy   deadline
 	out       chunks
+	ahead     int    // how many bytes Write takes before they are on their way
 	unsent    int    // bytes in out
 	credit    uint64 // that the peer still grants
 	opening   bool   // OPEN is to be sent
@@ -65,7 +66,7 @@ type Stream struct {
 var _ net.Conn = (*Stream)(nil)
 
 func newStream(l *Link, id uint64, proto string) *Stream {
-	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)], full: headroom + l.maxData(id)}
+	s := &Stream{link: l, id: id, proto: proto, lane: &l.queues[laneOf(id)], full: headroom + l.maxData(id), ahead: sendBuffer}
 	s.readable.L, s.writable.L = &s.mu, &s.mu
 	return s
 }
@@ -152,6 +153,13 @@ func (l *Link) announce() {
 // after a reset *ResetError, after Close an error that is p2p.ErrClosed and
 // net.ErrClosed. What had arrived in full before the link ended can still be read.
 func (s *Stream) Read(p []byte) (int, error) {
+	n, err := s.read(p)
+	// Who reads later grants later: so the peer learns of a limit.
+	s.link.down.wait(s.link.ctx, n)
+	return n, err
+}
+
+func (s *Stream) read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -218,8 +226,16 @@ func (s *Stream) grant() {
 	}
 }
 
-// Write implements net.Conn. It waits while the stream has sendBuffer bytes that
-// the peer does not yet take. After a reset by the peer, or when the peer has
+// SetWriteBuffer sets how many bytes Write takes before they are on their way, at
+// least one message. Little is for somebody who wants to decide late what goes next.
+func (s *Stream) SetWriteBuffer(bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ahead = max(bytes, MaxFrame)
+}
+
+// Write implements net.Conn. It waits while the stream has as many bytes as its
+// write buffer holds that the peer does not yet take. After a reset by the peer, or when the peer has
 // closed its reading end, it gives *ResetError.
 func (s *Stream) Write(p []byte) (n int, err error) {
 	s.mu.Lock()
@@ -238,7 +254,7 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		if len(p) == 0 {
 			return n, nil
 		}
-		if s.unsent >= sendBuffer || s.writing && !mine {
+		if s.unsent >= s.ahead || s.writing && !mine {
 			s.writable.Wait()
 			continue
 		}

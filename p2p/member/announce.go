@@ -35,6 +35,9 @@ func (s *Service) announce(next p2p.Contact) (tell func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.own != nil && len(s.roster.byKey[s.self]) == 0 {
+		return s.announceOwn(next, statement)
+	}
 	tell, err = s.apply(update{statements: []Statement{statement}, own: true})
 	if err == nil {
 		s.mine = next
@@ -81,6 +84,9 @@ func (s *Service) SetOffer(o Offer) error {
 		}
 		if _, known := v.byID[o.By]; !known {
 			return nil, fmt.Errorf("member: offer folder %s of %s: %w", o.Folder, o.By.Short(), ErrUnknownMember)
+		}
+		if o.By == s.self && !s.named() {
+			return nil, fmt.Errorf("member: offer folder %s: %w", o.Folder, ErrNoSeat)
 		}
 		at, found := slices.BinarySearchFunc(v.offers, o, compareOffers)
 		if !found && o.Gone || found && v.offers[at].same(o) && (o.By != s.self || v.offers[at].signer == s.self || o.Gone) {

@@ -20,7 +20,7 @@ import (
 // way of a senior (see rank), and what a revocation cut does not count. Once a senior
 // has revoked the one who floods, all that differs is cut, everywhere.
 const (
-	MaxMembers    = 2000  // of a network, at once
+	MaxMembers    = 2000  // that the roster of a network names, at once
 	MaxStatements = 10000 // of all kinds that have effect
 
 	seniorReserve = 2000              // statements beyond MaxStatements, for each rank above the lowest
@@ -36,8 +36,10 @@ const (
 	maxRepeats = 32
 	// maxSameTarget bounds revocations of one admission by signers of one rank.
 	maxSameTarget = 64
-	// OpenQuota is how many nodes one member of an open network may admit.
-	OpenQuota = 64
+	// OpenQuota is how many nodes one member of an open network may admit, of those that the
+	// roster names, and again of those that it gives certificates.
+	OpenQuota  = 64
+	openRoster = 256
 )
 
 // ranks is into how many parts signers are divided by bounds: who signs under the
@@ -54,6 +56,8 @@ func (ro *Roster) fits(r *record) error {
 	switch {
 	case r.act != nil:
 		return ro.fitsAct(r.act)
+	case r.certificate != nil:
+		return errors.New("certificates are shown by their holders")
 	case r.contact != nil:
 		if err := ro.admittedOnce(r.contact.ID()); err != nil {
 			return err
@@ -145,9 +149,12 @@ func (ro *Roster) fitsAct(a *act) error {
 		return fmt.Errorf("%d admissions from the genesis: %w", maxDepth, ErrFull)
 	}
 	a.depth = grant.depth + 1
-	if a.kind == KindRevocation {
+	switch a.kind {
+	case KindRevocation:
 		err = ro.fitsRevocation(a)
-	} else {
+	case KindExclusion:
+		err = ro.fitsExclusion(a)
+	default:
 		err = ro.fitsAdmission(a, grant)
 	}
 	if err != nil || ro.trusted {
@@ -176,6 +183,23 @@ func (ro *Roster) fitsRevocation(a *act) error {
 	}
 	if repeats >= maxRepeats || same >= a.rank()*maxSameTarget {
 		return fmt.Errorf("revocations of admission %s: %w", a.target, ErrFull)
+	}
+	return nil
+}
+
+// fitsExclusion counts the exclusions of one node by one signer: one is enough.
+func (ro *Roster) fitsExclusion(a *act) error {
+	if ro.trusted {
+		return nil
+	}
+	repeats := 0
+	for _, b := range ro.bySelf[a.by] {
+		if b.kind == KindExclusion && b.excludes == a.excludes && b.under == a.under {
+			repeats++
+		}
+	}
+	if repeats >= maxRepeats {
+		return fmt.Errorf("exclusions of %s: %w", a.excludes.Short(), ErrFull)
 	}
 	return nil
 }

@@ -36,12 +36,23 @@ func (MemberRevoked) Topic() string { return "member.revoked" }
 type NetworkJoined struct {
 	ID      p2p.ID   `json:"id"`
 	Name    string   `json:"name"`
+	Mode    Mode     `json:"mode"`
 	Members int      `json:"members"`
 	Words   []string `json:"words"`
 }
 
 // Topic implements p2p.Event.
 func (NetworkJoined) Topic() string { return "network.joined" }
+
+// NetworkFounded: this node left its own network for a new one that it has made.
+type NetworkFounded struct {
+	ID   p2p.ID `json:"id"`
+	Name string `json:"name"`
+	Mode Mode   `json:"mode"`
+}
+
+// Topic implements p2p.Event.
+func (NetworkFounded) Topic() string { return "network.founded" }
 
 // OfferChanged: a folder is offered, or offered differently, or not any more.
 type OfferChanged struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,17 +50,19 @@ func (s *Service) Farewell(ctx context.Context, l p2p.Link) error {
 // revocation returns what shows somebody that it is no member any more; nothing if it
 // is one, or never was.
 func (s *Service) revocation(id p2p.ID) []Statement {
-	if m, known := s.current.Load().byID[id]; !known || !m.Revoked {
+	if m, known := s.find(id); !known || !m.Revoked {
 		return nil
 	}
+	shown := s.holders.last(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.roster.revocation(id)
+	return s.roster.revocation(id, shown)
 }
 
 // revocation lists the revocations that hold of whatever the admissions of id rest
-// on, its own first, each with what it rests on itself, as many as fit a message.
-func (ro *Roster) revocation(id p2p.ID) []Statement {
+// on, its own first, and exclusions of it, each with what it rests on itself, as many as fit a
+// message. Of a holder they are those of what its certificates lead to.
+func (ro *Roster) revocation(id p2p.ID, shown []*certificate) []Statement {
 	var grounds []*record
 	for _, a := range ro.byKey[id] {
 		grounds = append(grounds, ro.records[a.hash])
@@ -67,9 +70,26 @@ func (ro *Roster) revocation(id p2p.ID) []Statement {
 	for _, a := range ro.byKey[id] {
 		grounds = append(grounds, ro.support(a.hash)...)
 	}
-	valid := ro.judged().valid
+	valid, excluded := ro.judged().valid, ro.judged().excluded
 	var out []Statement
 	size, in := 0, map[Hash]bool{}
+	ends := slices.Clone(excluded[id])
+	for _, c := range shown {
+		if c.member != id {
+			ends = append(ends, excluded[c.member]...)
+		}
+		if r := ro.records[c.under]; r != nil {
+			grounds = append(grounds, ro.support(c.under)...)
+		}
+	}
+	for _, a := range ends {
+		for _, r := range ro.support(a.hash) {
+			if size += r.size(); !in[r.hash] && size <= maxPage {
+				in[r.hash] = true
+				out = append(out, r.Statement)
+			}
+		}
+	}
 	for _, target := range grounds {
 		for _, r := range ro.revoked[target.hash] {
 			if in[r.hash] || !valid[r.hash] {

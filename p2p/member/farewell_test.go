@@ -111,7 +111,7 @@ func TestRevokedByRevocationOfItsInviter(t *testing.T) {
 	gone := w.revoke("ann", w.genesis, bob)
 	ro := w.roster(t, bob, eve, gone)
 	hers := w.roster(t, bob, eve)
-	if _, err := hers.Add(ro.revocation(person("eve").ID())...); err != nil {
+	if _, err := hers.Add(ro.revocation(person("eve").ID(), nil)...); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := w.meaning(hers)["eve"]; ok {

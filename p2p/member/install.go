@@ -51,13 +51,13 @@ func (s *Service) join(ctx context.Context, l p2p.Link, inv Invitation) (Joined,
 	if err != nil {
 		return Joined{}, err
 	}
-	roster, err := verifyWelcome(inv, s.self, resp)
+	roster, own, err := verifyWelcome(inv, s.self, resp)
 	if err != nil {
 		return Joined{}, err
 	}
 	var joined Joined
 	err = s.do(func() (tell func(), err error) {
-		joined, err = s.install(roster, Words(l.Binding()))
+		joined, err = s.install(roster, own, Words(l.Binding()))
 		return func() { s.tell(nil) }, err
 	})
 	// It was none when it asked, even if the news of its admission was faster than the answer.
@@ -81,7 +81,7 @@ func (s *Service) mayJoin(inv Invitation) error {
 	if _, present := v.role(s.self); present && v.network.ID == inv.Network {
 		return ErrAlready
 	}
-	if err := v.leavable(); err != nil {
+	if err := s.leavable(v); err != nil {
 		return err
 	}
 	if inv.Expired(s.o.Now()) {
@@ -92,9 +92,15 @@ func (s *Service) mayJoin(inv Invitation) error {
 
 // leavable reports whether the node would leave nobody behind. One that was revoked
 // has left already.
-func (v *view) leavable() error {
-	if _, present := v.role(v.self.ID); present && len(v.members) > 1 {
-		return fmt.Errorf("%d of them: %w", len(v.members)-1, ErrNotEmpty)
+func (s *Service) leavable(v *view) error {
+	others := len(v.members) - 1
+	for _, m := range s.holders.all() {
+		if !v.names(m.ID) {
+			others++
+		}
+	}
+	if _, present := v.role(v.self.ID); present && others > 0 {
+		return fmt.Errorf("%d of them: %w", others, ErrNotEmpty)
 	}
 	return nil
 }
@@ -139,6 +145,8 @@ func joinFailure(err error) error {
 		return fmt.Errorf("%w: %w", ErrExpired, err)
 	case CodeNetworkFull:
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case CodeBusy:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
 }
@@ -146,11 +154,16 @@ func joinFailure(err error) error {
 // verifyWelcome makes a roster of what an inviter answered. It holds the inviter's
 // word for nothing: the genesis must be of the network that the invitation names,
 // and from it a line of admissions must lead to the inviter, with the power to
-// admit, and to this node.
-func verifyWelcome(inv Invitation, self p2p.ID, resp joinResponse) (*Roster, error) {
+// admit, and to this node. Or the inviter must have signed a certificate for this node that leads
+// there: then the credential is returned, too.
+func verifyWelcome(inv Invitation, self p2p.ID, resp joinResponse) (*Roster, *credential, error) {
 	roster, err := rosterOf(resp.Statements...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if roster.network.ID == inv.Network && len(resp.Proof) > 0 {
+		own, err := verifyCertified(roster.view(self), inv, self, resp)
+		return roster, own, err
 	}
 	inviter := p2p.IDOf(inv.Inviter.PublicKey)
 	standing := roster.judged().standing
@@ -158,41 +171,73 @@ func verifyWelcome(inv Invitation, self p2p.ID, resp joinResponse) (*Roster, err
 	mine, admitted := standing[self]
 	switch {
 	case roster.network.ID != inv.Network:
-		return nil, fmt.Errorf("the inviter answered for network %s: %w", roster.network.ID.Short(), ErrMalformed)
+		return nil, nil, fmt.Errorf("the inviter answered for network %s: %w", roster.network.ID.Short(), ErrMalformed)
 	case !present || by.role != RoleAdmin && roster.network.Mode != ModeOpen:
-		return nil, fmt.Errorf("the inviter %s cannot show that it may admit: %w", inviter.Short(), ErrMalformed)
+		return nil, nil, fmt.Errorf("the inviter %s cannot show that it may admit: %w", inviter.Short(), ErrMalformed)
 	case !admitted || !slices.ContainsFunc(mine.inForce, func(a *act) bool { return bytes.Equal(a.hash[:], resp.Admission) }):
-		return nil, fmt.Errorf("the inviter did not admit this node: %w", ErrMalformed)
+		return nil, nil, fmt.Errorf("the inviter did not admit this node: %w", ErrMalformed)
 	}
-	return roster, nil
+	return roster, nil, nil
+}
+
+func verifyCertified(v *view, inv Invitation, self p2p.ID, resp joinResponse) (*credential, error) {
+	c, err := readProof(resp.Proof)
+	if err != nil {
+		return nil, err
+	}
+	x := c.holder()
+	switch {
+	case x.member != self || !bytes.Equal(x.hash[:], resp.Admission):
+		return nil, fmt.Errorf("the inviter did not admit this node: %w", ErrMalformed)
+	case x.by != p2p.IDOf(inv.Inviter.PublicKey) || !v.leads(x, c.certificates):
+		return nil, fmt.Errorf("the inviter %s cannot show that it may admit: %w", x.by.Short(), ErrMalformed)
+	}
+	_, err = c.verify()
+	return c, err
 }
 
 // install makes roster that of this node's network, all in one transaction. Folders
 // that this node offered are offered again. The caller holds s.mu.
-func (s *Service) install(roster *Roster, words [4]string) (Joined, error) {
+func (s *Service) install(roster *Roster, own *credential, words [4]string) (Joined, error) {
 	old := s.current.Load()
 	if _, present := old.role(s.self); present && old.network.ID == roster.network.ID {
 		return Joined{Network: old.network, Members: len(old.members), Words: words, Already: true}, nil
 	}
-	if err := old.leavable(); err != nil {
+	if err := s.leavable(old); err != nil {
 		return Joined{}, err
 	}
-	own, err := s.carryOver(roster)
+	contact, offers, err := s.carryOver(roster)
 	if err != nil {
 		return Joined{}, err
 	}
-	added, err := roster.Add(own...)
-	if err != nil {
-		return Joined{}, err
+	var added Added
+	var reach *record
+	state := State{Network: roster.network.ID}
+	if own == nil {
+		if added, err = roster.Add(append([]Statement{contact}, offers...)...); err != nil {
+			return Joined{}, err
+		}
+		state.Statements = roster.Statements()
+	} else {
+		// Folders are offered when the roster names this node, see Vouch.
+		if own, err = credentialOf(own.Certificates, &contact); err == nil {
+			reach, err = check(contact)
+		}
+		if err != nil {
+			return Joined{}, err
+		}
+		state.Statements = append(roster.Statements(), own.statements()...)
 	}
-	if err := s.o.Store.Install(State{Network: roster.network.ID, Statements: roster.Statements()}); err != nil {
+	if err := s.o.Store.Install(state); err != nil {
 		return Joined{}, fmt.Errorf("install: %w", err)
 	}
-	v := roster.view(s.self)
 	s.roster, s.invites, s.hurry = roster, map[[16]byte]*invite{}, map[p2p.ID]*rate.Limiter{}
+	s.own, s.reach, s.kept, s.issued = own, reach, nil, map[Hash]uint64{}
+	v := s.newView()
 	s.mine = v.self.Contact
 	s.current.Store(v)
-	s.o.Publish.Emit(NetworkJoined{ID: v.network.ID, Name: v.network.Name, Members: len(v.members), Words: words[:]})
+	s.holders.judge(v)
+	s.o.Publish.Emit(NetworkJoined{ID: v.network.ID, Name: v.network.Name, Mode: v.network.Mode, Members: len(v.members), Words: words[:]})
 	for _, e := range offerChanges(nil, v.offers) {
 		s.o.Publish.Emit(e)
 	}
@@ -201,25 +246,28 @@ func (s *Service) install(roster *Roster, words [4]string) (Joined, error) {
 }
 
 // carryOver signs for another network what this node says of itself: its contact
-// and the folders that it offers. The caller holds s.mu.
-func (s *Service) carryOver(to *Roster) ([]Statement, error) {
+// and the folders that it offers. In an open network nobody may see these before their owner has
+// said so there. The caller holds s.mu.
+func (s *Service) carryOver(to *Roster) (contact Statement, offers []Statement, err error) {
 	next := s.mine
 	next.Seq = s.nextSeq(max(s.mine.Seq, to.contactSeq(s.self)))
-	contact, err := contactStatement(s.o.Identity, next)
+	contact, err = contactStatement(s.o.Identity, next)
 	if err != nil {
-		return nil, err
+		return Statement{}, nil, err
 	}
-	own := []Statement{contact}
 	for _, o := range s.current.Load().offers {
 		if o.By != s.self || o.Gone {
 			continue
 		}
 		o.Seq = s.nextSeq(o.Seq)
+		if to.network.Mode == ModeOpen {
+			o.Access, o.Grants = p2p.AccessNone, nil
+		}
 		statement, err := offerStatement(s.o.Identity, to.network.ID, o)
 		if err != nil {
-			return nil, err
+			return Statement{}, nil, err
 		}
-		own = append(own, statement)
+		offers = append(offers, statement)
 	}
-	return own, nil
+	return contact, offers, nil
 }

@@ -221,6 +221,10 @@ func (inv Invitation) Pass() p2p.Pass {
 	return p2p.Pass{Network: inv.Network, Invite: inv.ID, Key: passKey(inv.Network, inv.ID, inv.Secret)}
 }
 
+// Public reports whether the invitation is one to an open network, to which anybody may come who
+// knows where.
+func (inv Invitation) Public() bool { return inv.ID == [16]byte{} }
+
 // Expired reports whether inv is of no use any more at the time now.
 func (inv Invitation) Expired(now time.Time) bool { return !now.Before(inv.Expires) }
 

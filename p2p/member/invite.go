@@ -17,6 +17,7 @@ import (
 // Limits of invitations.
 const (
 	DefaultExpiry = 24 * time.Hour
+	PublicExpiry  = 365 * 24 * time.Hour // of an invitation to an open network
 	MaxExpiry     = 10 * 365 * 24 * time.Hour
 	MaxUses       = 1000
 
@@ -45,7 +46,7 @@ func newInvite(in Invite) *invite {
 
 // InviteOptions says what an invitation is good for.
 type InviteOptions struct {
-	Expires time.Duration // from now; zero: 24 hours
+	Expires time.Duration // from now; zero: 24 hours, to an open network a year
 	MaxUses int           // 1 to 1000; zero: 1
 	Role    Role          // empty: member
 }
@@ -63,7 +64,12 @@ type InviteInfo struct {
 // every member may, and the invitation has no secret and no number of uses: it only
 // tells where to knock. Errors: ErrNotAdmin, ErrMalformed (options), ErrFull.
 func (s *Service) Invite(o InviteOptions) (Invitation, error) {
-	o.Expires = cmp.Or(o.Expires, DefaultExpiry)
+	if o.Expires == 0 {
+		o.Expires = DefaultExpiry
+		if cmp.Or(o.Role, RoleMember) == RoleMember && s.Network().Mode == ModeOpen {
+			o.Expires = PublicExpiry
+		}
+	}
 	o.MaxUses = cmp.Or(o.MaxUses, 1)
 	o.Role = cmp.Or(o.Role, RoleMember)
 	if o.Expires < 0 || o.Expires > MaxExpiry || o.MaxUses < 1 || o.MaxUses > MaxUses || !o.Role.valid() {
@@ -77,7 +83,7 @@ func (s *Service) Invite(o InviteOptions) (Invitation, error) {
 		if !present || role != RoleAdmin && !open {
 			return nil, ErrNotAdmin
 		}
-		inv = v.invitation(o.Role)
+		inv = s.invitation(o.Role)
 		inv.Expires = s.o.Now().Add(o.Expires).UTC().Truncate(time.Second)
 		if open {
 			return nil, nil
@@ -91,14 +97,15 @@ func (s *Service) Invite(o InviteOptions) (Invitation, error) {
 }
 
 // invitation returns an invitation that says where this node is.
-func (v *view) invitation(role Role) Invitation {
+func (s *Service) invitation(role Role) Invitation {
+	v := s.current.Load()
 	self := v.self.Contact
 	inv := Invitation{
 		Network: v.network.ID, Role: role,
 		Inviter: p2p.Contact{PublicKey: self.PublicKey, Name: v.self.Name, Addrs: first(self.Addrs, maxInviteAddrs)},
 	}
 	for _, id := range self.Relays {
-		relay, ok := v.byID[id]
+		relay, ok := s.find(id)
 		if !ok || relay.Revoked || len(relay.Contact.Addrs) == 0 || len(inv.Relays) == maxInviteRelays {
 			continue
 		}
@@ -216,14 +223,20 @@ func (s *Service) Gate(k p2p.Knock) error {
 	if k.Network != v.network.ID {
 		return fmt.Errorf("member: knock of %s for network %s: %w", id.Short(), k.Network.Short(), p2p.ErrRefused)
 	}
-	if _, ok := v.role(id); ok {
+	m, known := s.find(id)
+	if known && !m.Revoked {
 		return nil
+	}
+	if len(k.Proof) > 0 {
+		if who, err := s.Present(k.Proof); err == nil && who == id {
+			return nil
+		}
 	}
 	if k.Invite == [16]byte{} {
 		if v.network.Mode == ModeOpen {
 			return nil
 		}
-		if m, known := v.byID[id]; known && m.Revoked && s.doors.open(id, s.o.Now()) {
+		if known && m.Revoked && s.doors.open(id, s.o.Now()) {
 			return nil // to be told so, see serveSync
 		}
 		return fmt.Errorf("member: knock of %s, who is no member: %w", id.Short(), p2p.ErrRefused)
@@ -270,4 +283,16 @@ func (in *invite) live(now time.Time, joiner p2p.ID) error {
 // restoreInvites reads what the store holds of invitations.
 func (s *Service) restoreInvites(state State) {
 	s.keepInvites(Change{Invites: state.Invites, Redemptions: state.Redemptions})
+}
+
+// Doorway returns where somebody who is no member finds this node, as an invitation says
+// it, without names: its network, its key and addresses, and members that forward
+// signalling to it. It is not ok when this node is no member any more.
+func (s *Service) Doorway() (network p2p.ID, self p2p.Contact, relays []p2p.Contact, ok bool) {
+	if _, ok := s.Role(s.self); !ok || s.Self().Revoked {
+		return network, self, nil, false
+	}
+	inv := s.invitation(RoleMember)
+	inv.Inviter.Name = ""
+	return inv.Network, inv.Inviter, inv.Relays, true
 }

@@ -23,6 +23,7 @@ const (
 	CodeNetworkFull   = "network_full"
 	CodeMalformed     = "malformed"
 	CodeForbidden     = "forbidden"
+	CodeBusy          = "busy"
 )
 
 // Allowed reports whether a protocol may be used over a link whose peer is a member
@@ -45,6 +46,7 @@ type joinResponse struct {
 	Admission  []byte      `cbor:"1,keyasint"`
 	Statements []Statement `cbor:"2,keyasint"`
 	More       bool        `cbor:"3,keyasint,omitempty"`
+	Proof      []byte      `cbor:"4,keyasint,omitempty"` // the joiner's, if the roster is not to name it
 }
 
 // maxPage bounds the statements in one message, in bytes.
@@ -76,7 +78,7 @@ func (s *Service) serveJoin(_ context.Context, from p2p.Link, req []byte) ([]byt
 	})
 	if err != nil {
 		if !errors.Is(err, errManyProofs) {
-			s.log.Info("join refused", "peer", from.Peer().Short(), "error", err)
+			s.complaints.Do(func() { s.log.Info("join refused", "peer", from.Peer().Short(), "error", err) })
 		}
 		return nil, refusal(err)
 	}
@@ -91,7 +93,9 @@ func refusal(err error) *p2p.CallError {
 	case errors.Is(err, ErrRefused):
 		return &p2p.CallError{Code: CodeInviteRefused, Message: "the invitation is not accepted"}
 	case errors.Is(err, ErrFull):
-		return &p2p.CallError{Code: CodeNetworkFull, Message: "the network is full"}
+		return &p2p.CallError{Code: CodeNetworkFull, Message: "this member cannot admit anybody"}
+	case errors.Is(err, ErrBusy):
+		return &p2p.CallError{Code: CodeBusy, Message: "too many came a moment ago"}
 	}
 	return &p2p.CallError{Code: "internal", Message: "the inviter could not admit"}
 }
@@ -105,7 +109,10 @@ func (s *Service) redeem(from p2p.Link, r joinRequest) (joinResponse, func(), er
 	}
 	joiner := from.Peer()
 	if st, present := s.roster.judged().standing[joiner]; present {
-		return s.welcome(st.entry.hash), nil, nil
+		return s.welcome(st.entry.hash, nil), nil, nil
+	}
+	if c := s.holders.credential(joiner); c != nil {
+		return s.welcome(c.holder().hash, c), nil, nil
 	}
 	role := RoleMember
 	if in != nil {
@@ -115,6 +122,8 @@ func (s *Service) redeem(from p2p.Link, r joinRequest) (joinResponse, func(), er
 		} else if err != nil {
 			return joinResponse{}, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
+	} else if err := s.mayCome(from); err != nil {
+		return joinResponse{}, nil, err
 	}
 	return s.admit(from, in, role, r.Contact)
 }
@@ -151,11 +160,12 @@ func (s *Service) admit(from p2p.Link, in *invite, role Role, contact Statement)
 	standing := s.roster.judged().standing
 	mine, present := standing[s.self]
 	open := s.roster.network.Mode == ModeOpen && role == RoleMember
-	switch {
-	case !present || mine.role != RoleAdmin && !open:
+	v := s.current.Load()
+	if role == RoleMember && (v.wide || !present) && len(v.verdict.excluded[from.Peer()]) == 0 {
+		return s.certify(from, in, contact)
+	}
+	if !present || mine.role != RoleAdmin && !open {
 		return joinResponse{}, nil, fmt.Errorf("%w: this node may not admit any more", ErrRefused)
-	case len(standing) >= MaxMembers:
-		return joinResponse{}, nil, fmt.Errorf("%d members: %w", MaxMembers, ErrFull)
 	}
 	p := s.pen(mine.grant)
 	if mine.role != RoleAdmin && p.number >= OpenQuota {
@@ -183,14 +193,21 @@ func (s *Service) admit(from p2p.Link, in *invite, role Role, contact Statement)
 	if err != nil {
 		return joinResponse{}, nil, err
 	}
-	return s.welcome(hash), tell, nil
+	return s.welcome(hash, nil), tell, nil
 }
 
-// welcome answers a joiner who was admitted by the statement named. The caller
-// holds s.mu.
-func (s *Service) welcome(admission Hash) joinResponse {
+// welcome answers a joiner who was admitted by the statement named, a certificate if there is
+// a credential. The caller holds s.mu.
+func (s *Service) welcome(admission Hash, c *credential) joinResponse {
 	resp := joinResponse{Admission: admission[:]}
 	size, in := 0, map[Hash]bool{}
+	rests := []Hash{admission}
+	if c != nil {
+		resp.Proof, size, rests = c.encoded, len(c.encoded), nil
+		for _, x := range c.certificates {
+			rests = append(rests, x.under)
+		}
+	}
 	put := func(r *record) bool {
 		if in[r.hash] {
 			return true
@@ -202,8 +219,11 @@ func (s *Service) welcome(admission Hash) joinResponse {
 		resp.Statements = append(resp.Statements, r.Statement)
 		return true
 	}
-	for _, r := range s.roster.support(admission) {
-		put(r)
+	put(s.roster.records[s.roster.genesis.hash])
+	for _, h := range rests {
+		for _, r := range s.roster.support(h) {
+			put(r)
+		}
 	}
 	for _, r := range s.roster.sorted() {
 		if !put(r) {

@@ -15,6 +15,10 @@ type verdict struct {
 	// valid holds the acts that have effect: admissions whose signer had the power
 	// to sign them, whether or not they were revoked, and revocations that hold.
 	valid map[Hash]bool
+	// excluded holds the exclusions that have effect, by whom they exclude.
+	excluded map[p2p.ID][]*act
+	// grants holds the admissions in force, by hash.
+	grants map[Hash]*act
 }
 
 // standing is why somebody is a member.
@@ -34,20 +38,30 @@ type standing struct {
 //  1. An act rests on its Under (the signer's admission) and on its Base. Both are
 //     named by hash, so every act existed after what it rests on, and "rests on" has
 //     no circles.
+//
 //  2. A revocation R of an admission A cuts each act that was signed under A, or
 //     under an admission with Base A, and is neither one of R's heads nor before one of
 //     them in the chain of Prev, nor R itself. R attacks another revocation if it cuts
 //     that one or anything that it rests on. A revocation that cuts what itself rests
 //     on has no effect.
+//
 //  3. A revocation holds unless a senior one that holds attacks it. Senior is the one
 //     signed under the admission with fewer admissions between it and the genesis; of
 //     equals, the one whose admission has the smaller hash; for one signer, the
 //     smaller number, then the smaller hash. So when two admins revoke each other, and
 //     neither had seen the other's revocation, or says so, the senior's holds.
+//
 //  4. An admission is valid if no revocation that holds cuts it and what it rests on
 //     is valid. It is in force if it is valid, no revocation that holds names it, and
 //     its Base, if any, is in force. Somebody is a member while an admission of its key
 //     is in force, and an admin while one as admin is.
+//
+//  5. An exclusion has effect if what it rests on is valid and no revocation that holds cuts it.
+//     While one of a node has effect, no admission of it is in force that somebody has signed who
+//     was no admin, which there is in open networks only, or that is a Seat, which admins give to
+//     whoever has a certificate and asks: one that has not heard of the exclusion yet must not undo
+//     it. What that node has signed stays valid: exclusions decide nothing but who is here, and
+//     so come after all the rest.
 //
 // # Why the outcome is one, whatever the order of arrival
 //
@@ -106,6 +120,7 @@ type judgement struct {
 	dead   []bool // what revocations that hold cut, and all that rests on it
 	holds  []bool // revocations
 	upheld []bool // admissions that a revocation that holds names
+	barred []bool // admissions that an exclusion ends
 
 	kept, seen  []int32 // who was met in round
 	round       int32
@@ -121,7 +136,7 @@ func newJudgement(acts []*act) *judgement {
 		acts: acts, place: make(map[Hash]int32, n),
 		under: make([]int32, n), base: make([]int32, n), prev: make([]int32, n),
 		signed: make([][]int32, n), raised: make([][]int32, n),
-		dead: make([]bool, n), holds: make([]bool, n), upheld: make([]bool, n),
+		dead: make([]bool, n), holds: make([]bool, n), upheld: make([]bool, n), barred: make([]bool, n),
 		kept: make([]int32, n), seen: make([]int32, n), keptBy: nobody,
 	}
 	for i, a := range acts {
@@ -240,7 +255,7 @@ func (j *judgement) valid(a int32) bool {
 }
 
 func (j *judgement) inForce(a int32) bool {
-	return !j.dead[a] && !j.upheld[a] && (j.base[a] == nobody || j.inForce(j.base[a]))
+	return !j.dead[a] && !j.upheld[a] && !j.barred[a] && (j.base[a] == nobody || j.inForce(j.base[a]))
 }
 
 // senior reports whether revocation a is senior to b.
@@ -255,12 +270,23 @@ func senior(a, b *act) bool {
 
 // verdict applies the second half of rule 4.
 func (j *judgement) verdict() verdict {
-	v := verdict{standing: map[p2p.ID]standing{}, valid: make(map[Hash]bool, len(j.acts))}
+	v := verdict{standing: map[p2p.ID]standing{}, valid: make(map[Hash]bool, len(j.acts)), excluded: map[p2p.ID][]*act{}, grants: map[Hash]*act{}}
 	for i, a := range j.acts {
 		v.valid[a.hash] = j.valid(int32(i))
-		if a.kind == KindRevocation || !j.inForce(int32(i)) {
+		if a.kind == KindExclusion && !j.dead[i] {
+			v.excluded[a.excludes] = append(v.excluded[a.excludes], a)
+		}
+	}
+	for i, a := range j.acts { // rule 5
+		if u := j.under[i]; a.admits() && u != nobody && len(v.excluded[a.member]) > 0 {
+			j.barred[i] = a.seat || j.acts[u].role != RoleAdmin
+		}
+	}
+	for i, a := range j.acts {
+		if !a.admits() || !j.inForce(int32(i)) {
 			continue
 		}
+		v.grants[a.hash] = a
 		s := v.standing[a.member]
 		s.inForce = append(s.inForce, a)
 		if s.entry == nil || older(a, s.entry) {

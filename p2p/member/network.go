@@ -20,6 +20,15 @@ const (
 	ModeOpen   Mode = "open"   // the first member that a node meets admits it, within a quota
 )
 
+// roster is Network.Roster where the founder has not said otherwise. In an open network anybody
+// can fill it, and each entry costs all members a write to the disk.
+func (m Mode) roster() int {
+	if m == ModeOpen {
+		return openRoster
+	}
+	return MaxMembers
+}
+
 func (m Mode) valid() bool { return m == ModeClosed || m == ModeOpen }
 
 // Role says what a member may do.
@@ -38,6 +47,9 @@ type Network struct {
 	ID   p2p.ID // of the root key
 	Name string // for people; not unique
 	Mode Mode
+	// Roster is how many members all members know. Who is admitted after so many carries a
+	// certificate, and is known to those who have met it.
+	Roster int
 }
 
 // Member is a node of the network.
@@ -51,6 +63,8 @@ type Member struct {
 	Contact  p2p.Contact // the zero Contact, but for the key, while none is known
 	Key      p2p.Key     // position in the network's key space
 	Revoked  bool        // was a member, is none any more
+	// Certified: the roster does not name it. It is a member by a certificate that it has shown.
+	Certified bool
 }
 
 // Offer is a folder that members can join. Several creators can offer a folder of

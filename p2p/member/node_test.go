@@ -41,7 +41,7 @@ func start(t *testing.T, net *sim.Network, name string, o Options) *node {
 	n.Service = s
 	handlers := s.Handlers()
 	n.transport = net.Transport(sim.Local{
-		Identity: o.Identity, Network: func() p2p.ID { return s.Network().ID }, Gate: s.Gate,
+		Identity: o.Identity, Network: func() p2p.ID { return s.Network().ID }, Gate: s.Gate, Proof: s.Proof,
 		Handler: func(proto string) p2p.Handler {
 			return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
 				_, isMember := s.Role(from.Peer())
@@ -61,6 +61,7 @@ func start(t *testing.T, net *sim.Network, name string, o Options) *node {
 				return
 			}
 			n.linked(l)
+			n.met(l)
 			if _, ok := s.Role(l.Peer()); ok {
 				wg.Go(func() { _ = s.Linked(ctx, l) })
 			}
@@ -73,6 +74,13 @@ func start(t *testing.T, net *sim.Network, name string, o Options) *node {
 		wg.Wait()
 	})
 	return n
+}
+
+// met takes in what the peer of a link has shown of itself.
+func (n *node) met(l p2p.Link) {
+	if p := l.(interface{ Proof() []byte }).Proof(); len(p) > 0 {
+		_, _ = n.Present(p) // what it is worth is asked for later
+	}
 }
 
 func (n *node) linked(l p2p.Link) {
@@ -166,6 +174,7 @@ func (n *node) meet(other *node) {
 		n.t.Fatal(err)
 	}
 	n.linked(l)
+	n.met(l)
 	if err := n.Linked(n.t.Context(), l); err != nil {
 		n.t.Fatal(err)
 	}

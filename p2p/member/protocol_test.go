@@ -119,7 +119,7 @@ func FuzzWelcome(f *testing.F) {
 		if wire.Unmarshal(answer, &resp) != nil {
 			return
 		}
-		ro, err := verifyWelcome(inv, person("bob").ID(), resp)
+		ro, _, err := verifyWelcome(inv, person("bob").ID(), resp)
 		if err == nil && (ro.network.ID != w.network || !ro.Has(st.Hash())) {
 			t.Errorf("accepted %x", answer)
 		}
@@ -157,7 +157,7 @@ func TestFalseWelcome(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := test.admission.Hash()
 			inv := Invitation{Network: w.network, Inviter: p2p.Contact{PublicKey: person(test.inviter).PublicKey()}}
-			_, err := verifyWelcome(inv, person("bob").ID(), joinResponse{Admission: h[:], Statements: test.statements})
+			_, _, err := verifyWelcome(inv, person("bob").ID(), joinResponse{Admission: h[:], Statements: test.statements})
 			if (err == nil) != test.ok || err != nil && !errors.Is(err, ErrMalformed) {
 				t.Errorf("%v", err)
 			}

@@ -44,6 +44,7 @@ type outbox struct {
 	mu     sync.Mutex // guards all following fields
 	items  []news
 	missed bool // there were more than fit: compare with everybody
+	show   bool // what shows that this node is a member has changed
 }
 
 func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
@@ -66,12 +67,23 @@ func (o *outbox) put(added []*record, from p2p.ID, own bool) {
 	}
 }
 
-func (o *outbox) take() (items []news, missed bool) {
+func (o *outbox) take() (items []news, missed, show bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	items, missed = o.items, o.missed
-	o.items, o.missed = nil, false
-	return items, missed
+	items, missed, show = o.items, o.missed, o.show
+	o.items, o.missed, o.show = nil, false, false
+	return items, missed, show
+}
+
+// present makes Run show this node's proof to all that are linked.
+func (o *outbox) present() {
+	o.mu.Lock()
+	o.show = true
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Run tells the linked members what is new, at once, and compares rosters with some
@@ -114,6 +126,7 @@ type pusher struct {
 type recipient struct {
 	queue   []Hash
 	compare bool // instead of the queue: find out what it lacks
+	show    bool // this node's proof
 	busy    bool
 	fails   int
 	due     time.Time
@@ -126,16 +139,20 @@ type outcome struct {
 
 // members lists who is linked and a member, but for this node.
 func (p *pusher) members() []p2p.ID {
-	v := p.s.current.Load()
 	return slices.DeleteFunc(slices.Clone(p.linked()), func(id p2p.ID) bool {
-		_, ok := v.role(id)
+		_, ok := p.s.Role(id)
 		return !ok || id == p.s.self
 	})
 }
 
 // sort decides who is told what.
-func (p *pusher) sort(items []news, missed bool) {
+func (p *pusher) sort(items []news, missed, show bool) {
 	all := p.members()
+	if show {
+		for _, id := range all {
+			p.recipient(id).show = true
+		}
+	}
 	some := slices.Clone(all)
 	rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
 	some = first(some, passOnTo)
@@ -185,7 +202,7 @@ func (p *pusher) start(ctx context.Context, now time.Time) time.Duration {
 	}
 	members := p.members()
 	for id, r := range p.peers {
-		idle := len(r.queue) == 0 && !r.compare
+		idle := len(r.queue) == 0 && !r.compare && !r.show
 		switch {
 		case r.busy:
 		case idle || !slices.Contains(members, id):
@@ -193,31 +210,50 @@ func (p *pusher) start(ctx context.Context, now time.Time) time.Duration {
 		case r.due.After(now):
 			wait = min(wait, r.due.Sub(now))
 		default:
-			queue, compare := r.queue, r.compare
-			r.queue, r.compare, r.busy = nil, false, true
-			p.wg.Go(func() { p.deliver(ctx, id, queue, compare) })
+			queue, compare, show := r.queue, r.compare, r.show
+			r.queue, r.compare, r.show, r.busy = nil, false, false, true
+			p.wg.Go(func() { p.deliver(ctx, id, queue, compare, show) })
 		}
 	}
 	return wait
 }
 
 // deliver tells one member.
-func (p *pusher) deliver(ctx context.Context, id p2p.ID, queue []Hash, compare bool) {
+func (p *pusher) deliver(ctx context.Context, id p2p.ID, queue []Hash, compare, show bool) {
 	limited, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
 	call := func(ctx context.Context, req []byte) ([]byte, error) {
 		return p.caller.Call(ctx, id, ProtoMember, req)
 	}
 	var err error
-	if compare {
+	switch {
+	case compare: // which shows it, too
 		err = p.s.exchange(limited, id, call)
-	} else {
+	case show:
+		if err = p.s.show(limited, call); err == nil {
+			err = p.s.push(limited, call, queue)
+		}
+	default:
 		err = p.s.push(limited, call, queue)
 	}
 	select {
 	case p.done <- outcome{id, err}:
 	case <-ctx.Done():
 	}
+}
+
+// show sends this node's proof.
+func (s *Service) show(ctx context.Context, call func(context.Context, []byte) ([]byte, error)) error {
+	v := s.current.Load()
+	if v.own == nil {
+		return nil
+	}
+	req, err := wire.Marshal(syncRequest{Network: v.network.ID[:], Proof: v.own.encoded})
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, req)
+	return err
 }
 
 // push sends the named statements.

@@ -62,6 +62,11 @@ func (p *pen) admit(key []byte, role Role, nonce [nonceSize]byte, base *act) (Ha
 	return p.sign(KindAdmission, b)
 }
 
+// seat makes the roster name the holder of a certificate.
+func (p *pen) seat(x *certificate) (Hash, error) {
+	return p.sign(KindAdmission, admissionBody{actHead: p.head(), Member: x.key, Role: RoleMember, Nonce: x.nonce[:], Seat: true})
+}
+
 // revoke ends an admission. What its holder signed so far keeps its force.
 func (p *pen) revoke(a *act) error {
 	b := revocationBody{actHead: p.head(), Target: a.hash[:]}
@@ -71,6 +76,12 @@ func (p *pen) revoke(a *act) error {
 		}
 	}
 	_, err := p.sign(KindRevocation, b)
+	return err
+}
+
+// exclude ends whatever certificates a node shows.
+func (p *pen) exclude(id p2p.ID) error {
+	_, err := p.sign(KindExclusion, exclusionBody{actHead: p.head(), Member: id[:]})
 	return err
 }
 
@@ -120,7 +131,13 @@ func (s *Service) SetRole(id p2p.ID, role Role) error {
 			return nil, err
 		}
 		standing, present := s.roster.judged().standing[id]
+		holder := s.holders.credential(id)
 		switch {
+		case !present && holder != nil && role == RoleAdmin:
+			x := holder.holder() // it stays where it is
+			_, err = p.admit(x.key, RoleAdmin, x.nonce, nil)
+		case !present && holder != nil:
+			return nil, nil
 		case !present:
 			return nil, ErrUnknownMember
 		case standing.role == role:
@@ -164,7 +181,8 @@ func (p *pen) demote(st standing) error {
 
 // Revoke ends the membership of a node, this one's too. When that is stored, and on
 // its way to the members, folders that the node offered are offered on by this one,
-// as far as that is possible: nothing that a member says of itself can keep it in.
+// as far as that is possible: nothing that a member says of itself can keep it in. In a network that is
+// Wide this node need not have met it.
 // Errors: ErrNotAdmin, ErrUnknownMember, ErrLastAdmin.
 func (s *Service) Revoke(id p2p.ID) error {
 	var orphans, decided []Offer
@@ -174,11 +192,18 @@ func (s *Service) Revoke(id p2p.ID) error {
 			return nil, err
 		}
 		standing, present := s.roster.judged().standing[id]
-		if !present {
+		holds := s.holders.credential(id) != nil
+		// Where certificates are, it may have one that was never shown here.
+		if unmet := s.Wide() && len(s.current.Load().verdict.excluded[id]) == 0; !present && !holds && !unmet {
 			return nil, ErrUnknownMember
 		}
 		if s.lastAdmin(id) {
 			return nil, ErrLastAdmin
+		}
+		if v := s.current.Load(); holds || !present || v.wide || v.network.Mode == ModeOpen {
+			if err := p.exclude(id); err != nil {
+				return nil, err
+			}
 		}
 		if err := p.revokeAll(standing.inForce); err != nil {
 			return nil, err

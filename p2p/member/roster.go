@@ -154,7 +154,7 @@ func (ro *Roster) add(r *record, out *Added) {
 	}
 	ro.insert(r)
 	out.New, out.added = append(out.New, r.Statement), append(out.added, r)
-	if r.act == nil || r.act.kind == KindRevocation {
+	if r.act == nil || !r.act.admits() {
 		return
 	}
 	for _, w := range append(ro.woken(waitsFor(r.hash)), ro.woken(waitsFor(r.act.member))...) {
@@ -214,7 +214,7 @@ func (ro *Roster) admission(h Hash) (*act, error) {
 	switch {
 	case r == nil:
 		return nil, waitsFor(h)
-	case r.act == nil || r.act.kind == KindRevocation:
+	case r.act == nil || !r.act.admits():
 		return nil, errors.New("rests on what is no admission")
 	}
 	return r.act, nil
@@ -296,9 +296,10 @@ func (ro *Roster) insertAct(a *act) {
 	if a.kind != KindGenesis {
 		ro.bySelf[a.by] = append(ro.bySelf[a.by], a)
 	}
-	if a.kind != KindRevocation {
+	switch {
+	case a.admits():
 		ro.byKey[a.member] = append(ro.byKey[a.member], a)
-	} else {
+	case a.kind == KindRevocation:
 		ro.revoked[a.target] = append(ro.revoked[a.target], a)
 	}
 }
@@ -320,9 +321,10 @@ func (ro *Roster) remove(r *record) {
 func (ro *Roster) removeAct(a *act) {
 	ro.outdate()
 	without(ro.bySelf, a.by, a)
-	if a.kind != KindRevocation {
+	switch {
+	case a.admits():
 		without(ro.byKey, a.member, a)
-	} else {
+	case a.kind == KindRevocation:
 		without(ro.revoked, a.target, a)
 	}
 }

@@ -26,6 +26,8 @@ type Options struct {
 	Store Store
 	// Mode is that of the network which a new node makes for itself. Empty: closed.
 	Mode Mode
+	// Roster is Network.Roster of that network, at most MaxMembers. 0: the default of its mode.
+	Roster int
 	// Rand is crypto/rand.Reader when nil; simulations give another one.
 	Rand io.Reader
 	// Now is time.Now when nil.
@@ -41,6 +43,13 @@ type Options struct {
 	// as this node knows: time to close its links.
 	Revoked func(p2p.ID)
 }
+
+// Of what strangers send that is refused so many are logged, and then one each complainEvery: whoever may
+// call at all could fill the disk otherwise, and in an open network everybody may.
+const (
+	maxComplaints = 20
+	complainEvery = 3 * time.Second
+)
 
 // Service holds the roster of the network that a node belongs to. All methods may
 // be used by several goroutines at once.
@@ -59,7 +68,22 @@ type Service struct {
 	mine    p2p.Contact              // what the newest contact of this node says
 	hurry   map[p2p.ID]*rate.Limiter // see unhurried
 
-	doors doors // of revoked members that knock
+	// own is this node's certificate, if it has one, and reach its contact if the roster has
+	// none. Both are guarded by mu.
+	own   *credential
+	reach *record
+	// kept are the holders whose proofs are stored, the one that was linked last at the end, with
+	// what is stored of each; issued counts the certificates that this node has signed under an
+	// admission or a certificate that is no admin's. Both are guarded by mu.
+	kept   []stored
+	issued map[Hash]uint64
+
+	holders holders
+	seats   *rate.Limiter // of places in the roster, see vouch
+	doors   doors         // of revoked members that knock
+	coming  newcomers     // who came without an invitation
+	// complaints bounds what is logged of what strangers send.
+	complaints rate.Sometimes
 
 	outbox outbox
 }
@@ -86,7 +110,14 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{o: o, self: o.Identity.ID(), log: o.Logger, invites: map[[16]byte]*invite{}, hurry: map[p2p.ID]*rate.Limiter{}, outbox: newOutbox()}
+	if o.Roster < 0 || o.Roster > MaxMembers {
+		return nil, fmt.Errorf("member: open: roster of %d members, at most %d: %w", o.Roster, MaxMembers, ErrMalformed)
+	}
+	s := &Service{
+		o: o, self: o.Identity.ID(), log: o.Logger, invites: map[[16]byte]*invite{}, hurry: map[p2p.ID]*rate.Limiter{}, outbox: newOutbox(),
+		issued: map[Hash]uint64{}, holders: holders{byID: map[p2p.ID]*holder{}},
+		complaints: rate.Sometimes{First: maxComplaints, Interval: complainEvery},
+	}
 	state, err := o.Store.Load()
 	if err != nil {
 		return nil, fmt.Errorf("member: open: load: %w", err)
@@ -102,41 +133,32 @@ func Open(o Options) (*Service, error) {
 	return s, nil
 }
 
-// found makes a network with this node as founder. The root key exists in this
-// function only.
+// found makes the network of a node that starts for the first time.
 func (s *Service) found() error {
-	root, err := p2p.NewIdentity(s.o.Rand)
+	f, err := s.foundNetwork(s.o.Mode, "")
 	if err != nil {
+		return err
+	}
+	if err := s.o.Store.Install(State{Network: f.roster.network.ID, Statements: f.roster.Statements()}); err != nil {
 		return fmt.Errorf("member: found network: %w", err)
 	}
-	nonce, err := s.nonce()
-	if err != nil {
-		return err
-	}
-	name := cmp.Or(CleanName(s.o.Name), s.self.Short())
-	genesis, err := sign(root, KindGenesis, genesisBody{
-		Root: root.PublicKey(), Name: CleanName(name + "'s network"), Mode: s.o.Mode,
-		Created: s.o.Now().Unix(), Founder: s.o.Identity.PublicKey(), Nonce: nonce[:],
-	})
-	if err != nil {
-		return err
-	}
-	s.mine = p2p.Contact{Name: name, Seq: s.nextSeq(0)}
-	contact, err := contactStatement(s.o.Identity, s.mine)
-	if err != nil {
-		return err
-	}
-	roster, err := rosterOf(genesis, contact)
-	if err != nil {
-		return err
-	}
-	state := State{Network: roster.network.ID, Statements: roster.Statements()}
-	if err := s.o.Store.Install(state); err != nil {
-		return fmt.Errorf("member: found network: %w", err)
-	}
-	s.roster = roster
-	s.current.Store(roster.view(s.self))
+	s.roster, s.mine = f.roster, f.mine
+	s.current.Store(s.newView())
 	return nil
+}
+
+// newView makes what readers see. The caller holds s.mu.
+func (s *Service) newView() *view {
+	v := s.roster.view(s.self)
+	v.include(s.own, s.reachContact())
+	return v
+}
+
+func (s *Service) reachContact() *p2p.Contact {
+	if s.reach == nil {
+		return nil
+	}
+	return s.reach.contact
 }
 
 // rosterOf makes a roster of statements that begin with the genesis.
@@ -156,17 +178,25 @@ func (s *Service) restore(state State) error {
 	if len(state.Statements) == 0 {
 		return fmt.Errorf("member: restore roster without a genesis: %w", ErrMalformed)
 	}
+	named, certificates, contacts := sortStored(state.Statements[1:])
 	roster, err := NewRoster(state.Statements[0])
 	if err == nil {
 		roster.trusted = true
-		_, err = roster.Add(state.Statements[1:]...)
+		_, err = roster.Add(named...)
+		if err == nil {
+			contacts, err = roster.addContacts(contacts)
+		}
 		roster.trusted = false
+	}
+	if err == nil {
+		s.roster = roster
+		s.current.Store(roster.view(s.self))
+		err = s.restoreHolders(certificates, contacts)
 	}
 	if err != nil {
 		return fmt.Errorf("member: restore roster of %d statements: %w", len(state.Statements), err)
 	}
-	s.roster = roster
-	v := roster.view(s.self)
+	v := s.newView()
 	if v.self.ID != s.self {
 		return fmt.Errorf("member: restore roster: %s was never a member of network %s", s.self.Short(), v.network.ID.Short())
 	}
@@ -204,22 +234,55 @@ func (s *Service) Network() Network { return s.current.Load().network }
 // Self returns this node as a member; it can be Revoked.
 func (s *Service) Self() Member { return s.current.Load().self }
 
-// Members returns the members of now, this node included, by name.
+// Members returns the members of now, this node included, by name: those whom the roster names, and
+// of the others, where the network is Wide, those whom this node has met.
 func (s *Service) Members() []Member {
 	v := s.current.Load()
-	out := make([]Member, len(v.members))
-	for i, m := range v.members {
+	all := v.members
+	if met := s.holders.all(); len(met) > 0 {
+		met = slices.DeleteFunc(met, func(m *Member) bool { return v.names(m.ID) })
+		all = append(slices.Clone(all), met...)
+		slices.SortFunc(all, byName)
+	}
+	out := make([]Member, len(all))
+	for i, m := range all {
 		out[i] = *m
 	}
 	return out
 }
 
-// Size returns how many members there are now, this node included.
-func (s *Service) Size() int { return len(s.current.Load().members) }
+// Size returns how many members there are now, this node included, as Members has them.
+func (s *Service) Size() int { return len(s.current.Load().members) + s.holders.size() }
 
-// Member returns a member, or somebody who was one and is Revoked.
-func (s *Service) Member(id p2p.ID) (Member, bool) {
+// Wide reports whether the network has, or may have, members whom the roster does not name: as many
+// were admitted as it names, or some have shown certificates.
+func (s *Service) Wide() bool {
+	v := s.current.Load()
+	return v.wide || v.own != nil || s.holders.size() > 0
+}
+
+// names reports whether the roster names a member.
+func (v *view) names(id p2p.ID) bool {
+	m, ok := v.byID[id]
+	return ok && !m.Revoked
+}
+
+// find returns a member, or somebody who was one and is Revoked.
+func (s *Service) find(id p2p.ID) (*Member, bool) {
 	m, ok := s.current.Load().byID[id]
+	if ok && !m.Revoked {
+		return m, true
+	}
+	if h, met := s.holders.get(id); met {
+		return h, true
+	}
+	return m, ok
+}
+
+// Member returns a member, or somebody who was one and is Revoked. Where the network is Wide, this
+// node may not have met it.
+func (s *Service) Member(id p2p.ID) (Member, bool) {
+	m, ok := s.find(id)
 	if !ok {
 		return Member{}, false
 	}
@@ -239,11 +302,17 @@ func (s *Service) Founder() (id p2p.ID, ok bool) {
 }
 
 // Role returns the role of a member; not ok when id is none, or none any more.
-func (s *Service) Role(id p2p.ID) (Role, bool) { return s.current.Load().role(id) }
+func (s *Service) Role(id p2p.ID) (Role, bool) {
+	m, ok := s.find(id)
+	if !ok || m.Revoked {
+		return "", false
+	}
+	return m.Role, true
+}
 
 // Contact returns the newest contact of a member; not ok when there is none.
 func (s *Service) Contact(id p2p.ID) (p2p.Contact, bool) {
-	m, ok := s.current.Load().byID[id]
+	m, ok := s.find(id)
 	if !ok || m.Revoked || len(m.Contact.Sig) == 0 {
 		return p2p.Contact{}, false
 	}
@@ -281,17 +350,21 @@ func (s *Service) apply(u update) (tell func(), err error) {
 	if len(added.New) == 0 && len(u.change.Invites)+len(u.change.DropInvites)+len(u.change.Redemptions) == 0 {
 		return nil, malformed
 	}
-	old, v := s.current.Load(), s.roster.view(s.self)
+	old, v := s.current.Load(), s.newView()
 	events := changes(old, v, u.words)
 	gone := revokedIn(events)
 	u.change.Add, u.change.Drop = added.New, added.Dropped
-	u.change.Invites = append(u.change.Invites, s.betrayed(gone)...)
+	u.change.Invites = append(u.change.Invites, s.betrayed(append(v.excludedSince(old), gone...))...)
 	if err := s.o.Store.Save(u.change); err != nil {
 		s.roster.revert(added)
 		return nil, fmt.Errorf("member: save: %w", err)
 	}
 	s.keepInvites(u.change)
 	s.current.Store(v)
+	for _, m := range s.judgeHolders(old, v) {
+		gone = append(gone, m.ID)
+		events = append(events, MemberRevoked{ID: m.ID, Name: m.Name})
+	}
 	for _, e := range events {
 		s.o.Publish.Emit(e)
 	}
@@ -330,4 +403,11 @@ func (s *Service) do(f func() (tell func(), err error)) error {
 		tell()
 	}
 	return err
+}
+
+// Statements returns how many signed statements the roster consists of: what all members keep.
+func (s *Service) Statements() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.roster.Len()
 }

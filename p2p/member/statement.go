@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,6 +36,11 @@ var (
 	ErrLastAdmin = errors.New("the network would have no admin left")
 	// ErrUnknownMember: no member has this ID.
 	ErrUnknownMember = errors.New("no such member")
+	// ErrNoSeat: only members whom the roster names can offer folders, and this node is none:
+	// an admin has to give it a place (Service.Vouch).
+	ErrNoSeat = errors.New("no place in the roster")
+	// ErrBusy: too many came a moment ago.
+	ErrBusy = errors.New("too many come at once")
 	// ErrFull: a bound of the roster or of the invitations is reached.
 	ErrFull = errors.New("limit reached")
 )
@@ -59,6 +65,10 @@ const (
 	KindRevocation Kind = 3 // an admission does not hold any more
 	KindContact    Kind = 4 // how a node is reached
 	KindOffer      Kind = 5 // a folder is there to be joined
+	// KindCertificate: somebody is a member, and shows that himself. It is in no roster.
+	KindCertificate Kind = 6
+	// KindExclusion: whoever has this key is no member, whatever certificates he shows.
+	KindExclusion Kind = 7
 )
 
 // context returns what statements of the kind are signed under. It is empty for
@@ -75,6 +85,10 @@ func (k Kind) context() string {
 		return "shoal contact 1"
 	case KindOffer:
 		return "shoal offer 1"
+	case KindCertificate:
+		return "shoal certificate 1"
+	case KindExclusion:
+		return "shoal exclusion 1"
 	}
 	return ""
 }
@@ -115,6 +129,9 @@ type genesisBody struct {
 	Created int64  `cbor:"4,keyasint"` // Unix seconds
 	Founder []byte `cbor:"5,keyasint"` // public key
 	Nonce   []byte `cbor:"6,keyasint"`
+	// Roster is how many members the roster names before others get certificates; 0: the
+	// default of the mode.
+	Roster uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 // actHead begins every statement by which a member uses its power over who is
@@ -132,13 +149,16 @@ type actHead struct {
 }
 
 // admissionBody makes somebody a member. Base, if any, is an earlier admission of
-// the same member that this one raises: it holds only as long as Base does.
+// the same member that this one raises: it holds only as long as Base does. Seat says that an admin has
+// signed it unasked by anybody but the holder of a certificate: it holds only as long as nobody has
+// excluded that one.
 type admissionBody struct {
 	actHead
 	Member []byte `cbor:"7,keyasint"` // public key
 	Role   Role   `cbor:"8,keyasint"`
 	Nonce  []byte `cbor:"9,keyasint"`
 	Base   []byte `cbor:"10,keyasint,omitempty"`
+	Seat   bool   `cbor:"11,keyasint,omitempty"`
 }
 
 // revocationBody ends an admission. Heads are the newest statements that its
@@ -149,11 +169,18 @@ type revocationBody struct {
 	Heads  [][]byte `cbor:"8,keyasint,omitempty"`
 }
 
+// exclusionBody ends whatever certificates a node shows, now and later, and admissions that no
+// admin has decided about. Only an admin makes it a member again, by an admission.
+type exclusionBody struct {
+	actHead
+	Member []byte `cbor:"7,keyasint"` // ID
+}
+
 // maxHeads bounds the heads of a revocation. An honest signer has one, or two
 // after its computer was restored from a backup.
 const maxHeads = 16
 
-// act is a checked genesis, admission or revocation. A genesis reads as an
+// act is a checked genesis, admission, revocation or exclusion. A genesis reads as an
 // admission of the founder that rests on nothing.
 type act struct {
 	kind   Kind
@@ -174,13 +201,20 @@ type act struct {
 	role   Role
 	nonce  [nonceSize]byte
 	base   Hash
+	seat   bool
 
 	// of a revocation
 	target Hash
 	heads  []Hash
+
+	// of an exclusion
+	excludes p2p.ID
 }
 
-// record is a checked statement: exactly one of act, contact and offer is set.
+// admits reports whether the act makes somebody a member.
+func (a *act) admits() bool { return a.kind == KindGenesis || a.kind == KindAdmission }
+
+// record is a checked statement: exactly one of act, contact, offer and certificate is set.
 type record struct {
 	Statement
 	hash    Hash
@@ -189,6 +223,8 @@ type record struct {
 	act     *act
 	contact *p2p.Contact
 	offer   *Offer
+
+	certificate *certificate
 }
 
 // check reads a statement, verifies sizes and the signature, and returns what it
@@ -211,6 +247,10 @@ func check(s Statement) (*record, error) {
 		r.contact, signer, err = readContact(s)
 	case KindOffer:
 		r.offer, signer, err = readOffer(s.Body)
+	case KindCertificate:
+		r.certificate, signer, err = readCertificate(s.Body)
+	case KindExclusion:
+		r.act, signer, err = readExclusion(s.Body)
 	default:
 		err = errors.New("unknown kind")
 	}
@@ -222,6 +262,9 @@ func check(s Statement) (*record, error) {
 	}
 	if r.act != nil {
 		r.act.kind, r.act.hash = s.Kind, r.hash
+	}
+	if r.certificate != nil {
+		r.certificate.hash = r.hash
 	}
 	return r, nil
 }
@@ -252,10 +295,12 @@ func readGenesis(body []byte) (*act, ed25519.PublicKey, error) {
 		return nil, nil, fmt.Errorf("mode %.20q", g.Mode)
 	case len(g.Name) > maxName || !utf8.ValidString(g.Name):
 		return nil, nil, errors.New("unusable name")
+	case g.Roster > MaxMembers:
+		return nil, nil, fmt.Errorf("roster of %d members, at most %d", g.Roster, MaxMembers)
 	}
 	a := &act{
 		by: p2p.IDOf(g.Root), issued: time.Unix(g.Created, 0).UTC(),
-		network: Network{ID: p2p.IDOf(g.Root), Name: CleanName(g.Name), Mode: g.Mode},
+		network: Network{ID: p2p.IDOf(g.Root), Name: CleanName(g.Name), Mode: g.Mode, Roster: cmp.Or(int(g.Roster), g.Mode.roster())},
 		key:     g.Founder, member: p2p.IDOf(g.Founder), role: RoleAdmin, nonce: [nonceSize]byte(g.Nonce),
 	}
 	return a, g.Root, nil
@@ -277,11 +322,13 @@ func readAdmission(body []byte) (*act, ed25519.PublicKey, error) {
 		return nil, nil, errors.New("nonce of a wrong length")
 	case !b.Role.valid():
 		return nil, nil, fmt.Errorf("role %.20q", b.Role)
+	case b.Seat && (b.Role != RoleMember || len(b.Base) > 0):
+		return nil, nil, errors.New("a place in the roster for more than a member")
 	}
 	if a.base, err = optionalHash(b.Base); err != nil {
 		return nil, nil, err
 	}
-	a.key, a.member, a.role, a.nonce = b.Member, p2p.IDOf(b.Member), b.Role, [nonceSize]byte(b.Nonce)
+	a.key, a.member, a.role, a.nonce, a.seat = b.Member, p2p.IDOf(b.Member), b.Role, [nonceSize]byte(b.Nonce), b.Seat
 	return a, b.By, nil
 }
 
@@ -307,6 +354,22 @@ func readRevocation(body []byte) (*act, ed25519.PublicKey, error) {
 		}
 		a.heads = append(a.heads, h)
 	}
+	return a, b.By, nil
+}
+
+func readExclusion(body []byte) (*act, ed25519.PublicKey, error) {
+	var b exclusionBody
+	if err := wire.Unmarshal(body, &b); err != nil {
+		return nil, nil, err
+	}
+	a, err := b.act()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(b.Member) != len(p2p.ID{}) {
+		return nil, nil, fmt.Errorf("ID of %d bytes", len(b.Member))
+	}
+	a.excludes = p2p.ID(b.Member)
 	return a, b.By, nil
 }
 

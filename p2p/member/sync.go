@@ -20,6 +20,7 @@ type syncRequest struct {
 	From    []byte      `cbor:"4,keyasint,omitempty"` // where in List to go on
 	Want    []byte      `cbor:"5,keyasint,omitempty"` // hashes, one after the other
 	Give    []Statement `cbor:"6,keyasint,omitempty"`
+	Proof   []byte      `cbor:"7,keyasint,omitempty"` // of the sender, if the roster does not name it
 }
 
 // syncResponse answers a syncRequest field by field. To a Sum that is not its own, a
@@ -30,6 +31,7 @@ type syncResponse struct {
 	Hashes []byte      `cbor:"3,keyasint,omitempty"` // sorted, one after the other
 	Next   []byte      `cbor:"4,keyasint,omitempty"` // From of the next request
 	Give   []Statement `cbor:"5,keyasint,omitempty"`
+	Proof  []byte      `cbor:"6,keyasint,omitempty"` // as in the request
 }
 
 const (
@@ -51,14 +53,18 @@ func (s *Service) Handlers() map[string]p2p.Handler {
 // serveSync is the answering side of "member/1".
 func (s *Service) serveSync(_ context.Context, from p2p.Link, req []byte) ([]byte, error) {
 	v := s.current.Load()
-	if _, ok := v.role(from.Peer()); !ok {
+	var r syncRequest
+	err := wire.Unmarshal(req, &r)
+	if err == nil {
+		s.shown(from.Peer(), r.Proof)
+	}
+	if _, ok := s.Role(from.Peer()); !ok {
 		if give := s.revocation(from.Peer()); len(give) > 0 {
 			return wire.Marshal(syncResponse{Give: give})
 		}
 		return nil, &p2p.CallError{Code: CodeForbidden, Message: "not a member"}
 	}
-	var r syncRequest
-	if err := wire.Unmarshal(req, &r); err != nil || !r.wellFormed() {
+	if err != nil || !r.wellFormed() {
 		return nil, &p2p.CallError{Code: CodeMalformed, Message: "not a roster request"}
 	}
 	if p2p.ID(r.Network) != v.network.ID {
@@ -71,6 +77,16 @@ func (s *Service) serveSync(_ context.Context, from p2p.Link, req []byte) ([]byt
 		return nil, &p2p.CallError{Code: "internal", Message: "not stored"}
 	}
 	return wire.Marshal(s.answer(r))
+}
+
+// shown takes in what a peer shows of itself. What it shows of others does not belong here.
+func (s *Service) shown(peer p2p.ID, proof []byte) {
+	if len(proof) == 0 {
+		return
+	}
+	if id, err := s.Present(proof); err != nil || id != peer {
+		s.complaints.Do(func() { s.log.Info("a proof that is none", "peer", peer.Short(), "of", id.Short(), "error", err) })
+	}
 }
 
 func (r syncRequest) wellFormed() bool {
@@ -97,6 +113,9 @@ func (s *Service) answer(r syncRequest) syncResponse {
 		resp.list(d, everything(), Hash{})
 	default:
 		resp.Sums = d.sums()
+	}
+	if len(r.Sum) > 0 {
+		resp.Proof = s.Prove(s.self)
 	}
 	if len(r.Want) > 0 {
 		resp.Give = s.page(split(r.Want), maxPage-len(resp.Hashes))
@@ -135,11 +154,13 @@ func (s *Service) receive(u update, network p2p.ID) error {
 			return nil, fmt.Errorf("member: receive: this node has left network %s", network.Short())
 		}
 		tell, err := s.apply(u)
-		if err != nil || s.roster.contactSeq(s.self) <= s.mine.Seq {
+		unsaid := s.own != nil && s.named() && s.roster.contact[s.self] == nil
+		if err != nil || s.roster.contactSeq(s.self) <= s.mine.Seq && !unsaid {
 			return tell, err
 		}
 		// Somebody holds a contact of this node that it does not remember: its store
-		// is older than that. It says again what it says now.
+		// is older than that. Or the roster has just begun to name it. It says again what it says
+		// now.
 		again, err := s.announce(s.mine)
 		return func() {
 			if tell != nil {
@@ -156,9 +177,13 @@ func (s *Service) receive(u update, network p2p.ID) error {
 // link to a member. Ordinary networks need at most two calls. ErrRevoked: the peer
 // has shown that this node is no member any more, and this node knows now.
 func (s *Service) Linked(ctx context.Context, l p2p.Link) error {
-	return s.exchange(ctx, l.Peer(), func(ctx context.Context, req []byte) ([]byte, error) {
+	err := s.exchange(ctx, l.Peer(), func(ctx context.Context, req []byte) ([]byte, error) {
 		return l.Call(ctx, ProtoMember, req)
 	})
+	if err != nil {
+		return err
+	}
+	return s.keepHolder(l.Peer())
 }
 
 // exchange is one run of "member/1" as the asking side.
@@ -259,6 +284,9 @@ func (e *exchange) ask(ctx context.Context, r syncRequest) (syncResponse, error)
 		return syncResponse{}, fmt.Errorf("%d requests and no end: %w", maxRounds, ErrMalformed)
 	}
 	r.Network = e.network[:]
+	if len(r.Sum) > 0 {
+		r.Proof = e.s.Prove(e.s.self)
+	}
 	req, err := wire.Marshal(r)
 	if err != nil {
 		return syncResponse{}, err
@@ -274,6 +302,7 @@ func (e *exchange) ask(ctx context.Context, r syncRequest) (syncResponse, error)
 	if !resp.wellFormed() {
 		return syncResponse{}, fmt.Errorf("answer: %w", ErrMalformed)
 	}
+	e.s.shown(e.peer, resp.Proof)
 	_, before := e.s.Role(e.s.self)
 	err = e.s.receive(update{statements: asked(resp.Give, r.Want), from: e.peer}, e.network)
 	if _, after := e.s.Role(e.s.self); err == nil && before && !after {

@@ -21,13 +21,20 @@ type view struct {
 	// digest is made when somebody first asks for it: many views come and go
 	// between two comparisons of rosters.
 	digest func() digest
+	// verdict is what the acts mean; it never changes.
+	verdict verdict
+	// wide: there are as many as the roster names, and others have certificates.
+	wide bool
+	// own is what shows that this node is a member if the roster does not name it; else nil.
+	own *credential
 }
 
 func (ro *Roster) view(self p2p.ID) *view {
 	v := &view{
 		network: ro.network, genesis: ro.genesis.hash, byID: maps.Clone(ro.described(self)),
-		offers: ro.effectiveOffers(),
+		offers: ro.effectiveOffers(), verdict: ro.judged(),
 	}
+	v.wide = len(v.byID) >= v.network.Roster
 	hashes := slices.AppendSeq(make([]Hash, 0, len(ro.records)), maps.Keys(ro.records))
 	v.digest = sync.OnceValue(func() digest { return newDigest(hashes) })
 	v.members = make([]*Member, 0, len(v.byID))
@@ -39,10 +46,31 @@ func (ro *Roster) view(self p2p.ID) *view {
 			v.self = *m
 		}
 	}
-	slices.SortFunc(v.members, func(a, b *Member) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
-	})
+	slices.SortFunc(v.members, byName)
 	return v
+}
+
+func byName(a, b *Member) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), a.ID.Compare(b.ID))
+}
+
+// include adds this node, which has a certificate, unless the roster names it: what that says counts,
+// as long as it does not say that the node was revoked.
+func (v *view) include(c *credential, contact *p2p.Contact) {
+	if c == nil {
+		return
+	}
+	m := v.describe(c, contact)
+	m.Self = true
+	if old := v.byID[m.ID]; old != nil && (!old.Revoked || m.Revoked) {
+		return
+	}
+	if v.self, v.byID[m.ID] = *m, m; m.Revoked {
+		return
+	}
+	v.own = c
+	at, _ := slices.BinarySearchFunc(v.members, m, byName)
+	v.members = slices.Insert(v.members, at, m)
 }
 
 // described describes everybody who is or was a member. What did not change since the
@@ -132,6 +160,18 @@ func (v *view) role(id p2p.ID) (Role, bool) {
 		return "", false
 	}
 	return m.Role, true
+}
+
+// excludedSince lists who was excluded after old: also those of whom this node knows nothing but that they
+// have redeemed an invitation.
+func (v *view) excludedSince(old *view) []p2p.ID {
+	var ids []p2p.ID
+	for id, now := range v.verdict.excluded {
+		if len(now) > len(old.verdict.excluded[id]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // changes tells what happened between two views of one network. Words are those of

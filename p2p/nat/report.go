@@ -121,6 +121,10 @@ type Relay struct {
 	Name  string
 	RTT   time.Duration
 	InUse bool
+	// Given is when it got the last snapshot of whom this node knows, from which it answers for this
+	// node; zero: it has none. A Service does not know; Known is how many members are in it.
+	Given time.Time
+	Known int
 }
 
 // Report is what a node knows of its way to others.

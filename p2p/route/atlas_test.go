@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,9 +88,9 @@ func TestAtlasSmall(t *testing.T) {
 func TestContacts(t *testing.T) {
 	w := newTown(t, 64)
 	contacts := make([]*Contacts, len(w.homes))
-	changed := make([]int, len(w.homes))
+	changed := make([]atomic.Int64, len(w.homes)) // several lookups may tell at the same time
 	for i, h := range w.homes {
-		contacts[i] = NewContacts(ContactsOptions{Router: h.Router, Large: func() bool { return true }, Changed: func() { changed[i]++ }})
+		contacts[i] = NewContacts(ContactsOptions{Router: h.Router, Large: func() bool { return true }, Changed: func() { changed[i].Add(1) }})
 		h.o.Nearest, h.o.Heard = contacts[i].Closest, contacts[i].Heard
 		// To the nearest on both sides, and to one in each other eighth.
 		for _, j := range []int{i + 1, i + 2, (i + 8) % 64, (i + 16) % 64, (i + 32) % 64} {
@@ -139,9 +140,9 @@ func TestContacts(t *testing.T) {
 		t.Error("who asks is not known")
 	}
 	gone := w.homes[4].self
-	before := changed[5]
+	before := changed[5].Load()
 	contacts[5].Failed(gone)
-	if at(contacts[5].Siblings(), gone) >= 0 || at(contacts[5].Closest(p2p.Key{4}, 3), gone) >= 0 || changed[5] == before {
+	if at(contacts[5].Siblings(), gone) >= 0 || at(contacts[5].Closest(p2p.Key{4}, 3), gone) >= 0 || changed[5].Load() == before {
 		t.Error("who is gone is still known")
 	}
 	w.revoke(w.homes[6])

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
-	"github.com/shoal-p2p/shoal/p2p/wire"
 )
 
 // How contacts are kept fresh in large networks.
@@ -42,7 +41,10 @@ type ContactsOptions struct {
 	Open func() bool
 	// Changed is told that one of those nearest to this node came or went; it must not wait. Nil: nobody is.
 	Changed func()
-	Logger  *slog.Logger // nil: nothing is logged
+	// Relays returns the members that relay for this node, because nobody reaches it. They are given
+	// snapshots, from which they answer for it. Nil: none.
+	Relays func() []p2p.ID
+	Logger *slog.Logger // nil: nothing is logged
 }
 
 // Contacts are the members that a node knows in a network in which it does not know all: a
@@ -52,8 +54,9 @@ type Contacts struct {
 	o ContactsOptions
 	r *Router
 
-	moved atomic.Bool   // links came or went
-	turn  chan struct{} // has one that who looks around takes
+	moved     atomic.Bool   // links came or went
+	turn      chan struct{} // has one that who looks around takes
+	sheltered chan struct{} // has room for one: relays have changed
 
 	mu     sync.Mutex // guards all following fields
 	table  *Table     // nil: this node is no member
@@ -62,6 +65,7 @@ type Contacts struct {
 	sizes  []float64           // estimates, the latest last
 	links  map[p2p.ID]bool     // who had one when it was looked last
 	doubts map[p2p.ID][]Member // who may be gone, and who wants the place
+	giving giving
 }
 
 // NewContacts returns the contacts of a router's node.
@@ -72,7 +76,7 @@ func NewContacts(o ContactsOptions) *Contacts {
 	if o.Open == nil {
 		o.Open = func() bool { return false }
 	}
-	c := &Contacts{o: o, r: o.Router, doubts: map[p2p.ID][]Member{}, turn: make(chan struct{}, 1)}
+	c := &Contacts{o: o, r: o.Router, doubts: map[p2p.ID][]Member{}, turn: make(chan struct{}, 1), sheltered: make(chan struct{}, 1)}
 	c.moved.Store(true)
 	c.turn <- struct{}{}
 	return c
@@ -246,13 +250,16 @@ func (c *Contacts) At(key p2p.Key, n int, age time.Duration) (Part, []Member, bo
 
 // Find looks up who is nearest to a key, and remembers it; see Router.Find.
 func (c *Contacts) Find(ctx context.Context, key p2p.Key, want int, hear func(Asked)) (Finding, error) {
-	o := LookupOptions{Want: want, Alpha: lookupAlpha}
+	return c.find(ctx, key, LookupOptions{Want: want, Alpha: lookupAlpha}, hear)
+}
+
+func (c *Contacts) find(ctx context.Context, key p2p.Key, o LookupOptions, hear func(Asked)) (Finding, error) {
 	if c.o.Open() {
 		o.Paths = openPaths
 	}
 	f, err := c.r.Find(ctx, key, o, func(a Asked) {
 		switch {
-		case a.Err == nil:
+		case a.Err == nil && a.By.Gone == 0:
 			c.Heard(a.Member)
 		case errors.Is(a.Err, p2p.ErrUnreachable), errors.Is(a.Err, context.DeadlineExceeded):
 			if _, err := c.r.o.Link(a.ID); err != nil { // who has a link is slow
@@ -309,10 +316,7 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 		return ok
 	})
 	if len(keys) > 0 {
-		c.look(ctx, func() bool { // before anything depends on it
-			_, known := c.Size()
-			return !known
-		})
+		c.look(ctx, c.new) // before anything depends on it
 	}
 	for atOnce := 1; ; atOnce = min(2*atOnce, lookupsAt) { // the first one may find all there is
 		some := min(len(keys), atOnce, o.Lookups)
@@ -350,7 +354,8 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 }
 
 // Run keeps what is known fresh in large networks, until ctx ends: from time to time it looks
-// for those around this node and for some who are far, and asks who may be gone.
+// for those around this node and for some who are far, and asks who may be gone. In all networks it
+// tells this node's relays whom it knows.
 func (c *Contacts) Run(ctx context.Context) error {
 	timer := time.NewTimer(refreshFirst/2 + rand.N(refreshFirst))
 	defer timer.Stop()
@@ -365,10 +370,22 @@ func (c *Contacts) Run(ctx context.Context) error {
 				c.look(ctx, func() bool { return true })
 			}
 			timer.Reset(refreshEvery - rand.N(refreshEvery/4))
+		case <-c.sheltered:
+			c.give(ctx)
 		case <-tick.C:
+			if c.o.Large() {
+				c.look(ctx, c.new) // it has just joined
+			}
 			c.settle(ctx)
+			c.give(ctx)
 		}
 	}
+}
+
+// new reports whether this node has not looked around yet where it is now.
+func (c *Contacts) new() bool {
+	_, known := c.Size()
+	return !known
 }
 
 // look looks around if it is due, when nobody else does.
@@ -396,7 +413,8 @@ func (c *Contacts) refresh(ctx context.Context) {
 	if !ok {
 		return
 	}
-	if _, err := c.Find(ctx, self, 2*K, nil); err != nil && ctx.Err() == nil {
+	// Those around this node are to learn of it: what they know around themselves is believed for long.
+	if _, err := c.find(ctx, self, LookupOptions{Want: 2 * K, Alpha: lookupAlpha, InPerson: true}, nil); err != nil && ctx.Err() == nil {
 		c.o.Logger.Debug("nobody answers around this node", "error", err)
 	}
 	for range farLookups {
@@ -425,14 +443,10 @@ func (c *Contacts) settle(ctx context.Context) {
 	if len(doubts) == 0 {
 		return
 	}
-	req, err := wire.Marshal(findRequest{Count: 1}) // what it answers does not matter
-	if err != nil {
-		return
-	}
 	for id, others := range doubts {
 		if m, ok := c.r.o.Member(id); ok {
 			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			_, err := c.r.Call(ctx, id, FindProtocol, req)
+			err := c.r.Ping(ctx, m)
 			cancel()
 			if err == nil {
 				c.Heard(m)

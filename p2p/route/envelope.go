@@ -21,6 +21,8 @@ const (
 	MaxHops = 8
 	// maxPatience is the longest that a forwarded call may take, in milliseconds.
 	maxPatience = 30_000
+	// maxProof is how long a proof may be that travels with a request.
+	maxProof = 6 << 10
 	// maxText is how long the text of an error may be that travels back.
 	maxText = 1 << 10
 )
@@ -42,20 +44,21 @@ func NewNonce() (n Nonce) {
 }
 
 // Envelope is a request on its way. The origin's signature covers all but Hops and
-// Patience, which those in between count down, and the network that it is sent in.
+// Patience, which those in between count down, and Proof, and the network that it is sent in.
 type Envelope struct {
 	To          p2p.ID            `cbor:"1,keyasint"`
 	Position    p2p.Key           `cbor:"2,keyasint"` // of To, as the origin knows it: all hops measure with the same one
 	Origin      ed25519.PublicKey `cbor:"3,keyasint"`
-	Incarnation Nonce             `cbor:"4,keyasint"`           // of the origin
-	Epoch       Nonce             `cbor:"5,keyasint"`           // that To gave the origin; zero: none yet
-	Seq         uint64            `cbor:"6,keyasint"`           // of the origin's calls to To; from 1
-	Proto       string            `cbor:"7,keyasint"`           //
-	Request     []byte            `cbor:"8,keyasint,omitempty"` // sealed for To; none without an epoch
-	Sig         []byte            `cbor:"9,keyasint"`           //
-	Hops        uint8             `cbor:"10,keyasint"`          // how many members may still pass it on
-	Patience    uint32            `cbor:"11,keyasint"`          // how long the sender waits, in milliseconds
-	Public      []byte            `cbor:"12,keyasint"`          // X25519 key of the origin's run
+	Incarnation Nonce             `cbor:"4,keyasint"`            // of the origin
+	Epoch       Nonce             `cbor:"5,keyasint"`            // that To gave the origin; zero: none yet
+	Seq         uint64            `cbor:"6,keyasint"`            // of the origin's calls to To; from 1
+	Proto       string            `cbor:"7,keyasint"`            //
+	Request     []byte            `cbor:"8,keyasint,omitempty"`  // sealed for To; none without an epoch
+	Sig         []byte            `cbor:"9,keyasint"`            //
+	Hops        uint8             `cbor:"10,keyasint"`           // how many members may still pass it on
+	Patience    uint32            `cbor:"11,keyasint"`           // how long the sender waits, in milliseconds
+	Public      []byte            `cbor:"12,keyasint"`           // X25519 key of the origin's run
+	Proof       []byte            `cbor:"13,keyasint,omitempty"` // that the origin is a member; signed by who says so
 }
 
 // From returns the ID of the origin.
@@ -114,6 +117,8 @@ func decodeEnvelope(b []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("route: envelope with a key of %d bytes: %w", len(e.Public), wire.ErrMalformed)
 	case len(e.Request) > MaxForwarded+sealSize:
 		return nil, fmt.Errorf("route: request of %d bytes, at most %d: %w", len(e.Request), MaxForwarded+sealSize, p2p.ErrTooLarge)
+	case len(e.Proof) > maxProof:
+		return nil, fmt.Errorf("route: proof of %d bytes, at most %d: %w", len(e.Proof), maxProof, p2p.ErrTooLarge)
 	case e.Hops > MaxHops || e.Patience > maxPatience:
 		return nil, fmt.Errorf("route: envelope for %d hops and %d ms, at most %d and %d: %w", e.Hops, e.Patience, MaxHops, maxPatience, wire.ErrMalformed)
 	}

@@ -20,12 +20,16 @@ const (
 	askTimeout = 3 * time.Second
 	// MaxFound is how many members an answer can have. It is part of the protocol.
 	MaxFound = 32
+	// maxProofs bounds the proofs in an answer, in bytes. Who is named beyond that has to be known
+	// to the one who asks.
+	maxProofs = 48 << 10
 )
 
 // found is a member as it travels.
 type found struct {
 	Key      ed25519.PublicKey `cbor:"1,keyasint"`
 	Position p2p.Key           `cbor:"2,keyasint"`
+	Proof    []byte            `cbor:"3,keyasint,omitempty"` // that it is one, for those who do not know
 }
 
 // findRequest asks for the members nearest to a key, K or as many as it says; findResponse
@@ -58,10 +62,16 @@ func (r *Router) handleFind(_ context.Context, from p2p.ID, b []byte) ([]byte, e
 		r.o.Heard(m)
 	}
 	var a findResponse
+	proofs := 0
 	for _, m := range r.near(q.Key, q.count()+1) {
-		if m.ID != from && len(a.Members) < q.count() {
-			a.Members = append(a.Members, found{m.Key, m.Position})
+		if m.ID == from || len(a.Members) == q.count() {
+			continue
 		}
+		proof := r.prove(m.ID)
+		if proofs += len(proof); proofs > maxProofs {
+			proof = nil
+		}
+		a.Members = append(a.Members, found{m.Key, m.Position, proof})
 	}
 	return wire.Marshal(a)
 }
@@ -72,6 +82,22 @@ func (r *Router) near(key p2p.Key, n int) []Member {
 		return r.o.Nearest(key, n)
 	}
 	return NewSpace(r.linked()).Closest(key, n)
+}
+
+// prove returns what shows that somebody is a member.
+func (r *Router) prove(id p2p.ID) []byte {
+	if r.o.Prove == nil {
+		return nil
+	}
+	return r.o.Prove(id)
+}
+
+// present returns the member id, of which somebody has shown a proof, or none.
+func (r *Router) present(id p2p.ID, proof []byte) (Member, bool) {
+	if r.o.Present != nil && len(proof) > 0 {
+		r.o.Present(id, proof)
+	}
+	return r.o.Member(id)
 }
 
 // linked returns the members to whom there are links.
@@ -99,7 +125,7 @@ func (r *Router) decodeFound(q findRequest, b []byte) (members []Member, strange
 		if len(f.Key) != ed25519.PublicKeySize {
 			return nil, 0, fmt.Errorf("route: member with a key of %d bytes: %w", len(f.Key), wire.ErrMalformed)
 		}
-		switch m, ok := r.o.Member(p2p.IDOf(f.Key)); {
+		switch m, ok := r.present(p2p.IDOf(f.Key), f.Proof); {
 		case !ok || m.Position != f.Position || !bytes.Equal(m.Key, f.Key):
 			strangers++
 		case m.ID != r.self:
@@ -119,6 +145,7 @@ type Asked struct {
 	Out, In   int      // bytes
 	Heard     []Member // whom it named, as it did
 	Strangers int      // whom it named that are no members, or not where it says
+	By        StandIn  // the relay that has answered for it from a snapshot, if one has; then Way leads there
 	Err       error
 }
 
@@ -161,7 +188,7 @@ func (r *Router) Find(ctx context.Context, key p2p.Key, o LookupOptions, hear fu
 	for !l.Done() {
 		for _, m := range l.Next() {
 			a := Asked{Member: m, Named: first[m.ID].Named, Round: first[m.ID].Round + 1, At: time.Since(began), Out: len(req)}
-			go func() { replies <- r.find(ctx, a, q, req) }()
+			go func() { replies <- r.find(ctx, a, q, req, o.InPerson) }()
 		}
 		select {
 		case a := <-replies:
@@ -185,6 +212,9 @@ func (r *Router) Find(ctx context.Context, key p2p.Key, o LookupOptions, hear fu
 		}
 	}
 	f.Members, f.Asked = l.Closest(), l.Asked()
+	if err := ctx.Err(); err != nil && len(f.Members) == 0 {
+		return Finding{}, fmt.Errorf("route: nearest to %x: %w", key[:4], err) // not that nobody answers
+	}
 	if len(f.Members) == 0 {
 		return Finding{}, fmt.Errorf("route: nearest to %x: none of %d members answers: %w", key[:4], l.Asked(), p2p.ErrUnreachable)
 	}
@@ -204,11 +234,18 @@ func whole(key p2p.Key, found []Member, want int, failed bool) int {
 	return 0
 }
 
-// find asks one member.
-func (r *Router) find(ctx context.Context, a Asked, q findRequest, req []byte) Asked {
+// find asks one member, or its relay.
+func (r *Router) find(ctx context.Context, a Asked, q findRequest, req []byte, inPerson bool) Asked {
+	began := time.Now()
+	if !inPerson {
+		if s, by, way, size, err := r.inPlace(ctx, a.Member, false); err == nil {
+			a.Heard, a.Strangers = nearest(s, q.Key, q.count(), r.o.Member, r.self, a.ID)
+			a.By, a.Way, a.In, a.Took = by, way, size, time.Since(began)
+			return a
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	began := time.Now()
 	var b []byte
 	b, a.Way, a.Err = r.Ask(ctx, a.ID, FindProtocol, req)
 	if a.Took, a.In = time.Since(began), len(b); a.Err == nil {

@@ -82,10 +82,21 @@ type Options struct {
 	Member   func(p2p.ID) (Member, bool)    // those of now, this node included; nobody who was revoked
 	Links    func() []p2p.Link              // to members, one each
 	Link     func(p2p.ID) (p2p.Link, error) // one of them; p2p.ErrUnreachable: there is none
-	Nearest  func(p2p.Key, int) []Member    // members that this node knows, nearest first; nil: it knows those with links
-	Heard    func(Member)                   // told of each member that asks whom this node knows; nil: nobody is
-	Publish  p2p.Publish                    // nil: events are discarded
-	Logger   *slog.Logger                   // nil: nothing is logged
+	// Prove returns what shows to others that somebody is a member, where not all members know that;
+	// nil: nothing needs to be shown. Present takes in what was shown of somebody, or does
+	// not: afterwards Member knows it, if it proves anything. Both are nil where all know all.
+	Prove   func(p2p.ID) []byte
+	Present func(id p2p.ID, proof []byte)
+	Nearest func(p2p.Key, int) []Member // members that this node knows, nearest first; nil: it knows those with links
+	Heard   func(Member)                // told of each member that asks whom this node knows; nil: nobody is
+	// Relays returns the members at which a member says that it is reached; nil: none. They are asked in
+	// its place who is near a key.
+	Relays func(p2p.ID) []p2p.ID
+	// Client reports whether this node relays for a member now, and for how long there has been no
+	// link to it, 0: there is one. Nil: it relays for nobody.
+	Client  func(p2p.ID) (gone time.Duration, ok bool)
+	Publish p2p.Publish  // nil: events are discarded
+	Logger  *slog.Logger // nil: nothing is logged
 }
 
 // Router calls members over links that exist. All methods but Handle may be used by
@@ -105,6 +116,11 @@ type Router struct {
 	guard   *guard
 	toward  map[p2p.ID]*toward
 	highest uint64 // number that any call has had
+
+	stand       sync.Mutex // guards all following fields; it is not taken while mu is held
+	standIns    standIns   // of this node's clients
+	held        held       // of others
+	snapshotsOf p2p.ID     // network of both
 }
 
 // toward is what the origin remembers of a target. An entry is never forgotten while
@@ -117,7 +133,7 @@ type toward struct {
 	seq     uint64   // of the last call
 }
 
-// New returns a Router that answers FindProtocol and nothing else.
+// New returns a Router that answers FindProtocol, SnapshotProtocol, StandInProtocol and nothing else.
 func New(o Options) *Router {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -130,6 +146,8 @@ func New(o Options) *Router {
 		guard: newGuard(key), toward: map[p2p.ID]*toward{},
 	}
 	r.Handle(FindProtocol, r.handleFind)
+	r.Handle(SnapshotProtocol, r.handleSnapshot)
+	r.Handle(StandInProtocol, r.handleStandIn)
 	return r
 }
 
@@ -287,7 +305,7 @@ func (r *Router) envelope(to Member, proto string, req []byte, network p2p.ID) (
 	r.highest = max(r.highest, t.seq)
 	e := &Envelope{
 		To: to.ID, Position: to.Position, Origin: r.o.Identity.PublicKey(), Incarnation: r.incarnation, Epoch: t.epoch, Seq: t.seq,
-		Proto: proto, Hops: MaxHops, Public: r.secret.PublicKey().Bytes(),
+		Proto: proto, Hops: MaxHops, Public: r.secret.PublicKey().Bytes(), Proof: r.prove(r.self),
 	}
 	if t.public == nil {
 		return e, nil, nil
@@ -516,10 +534,6 @@ func (r *Router) handleForward(ctx context.Context, from p2p.Link, b []byte) (re
 	if err != nil {
 		return nil, &p2p.CallError{Code: codeMalformed, Message: err.Error()}
 	}
-	origin, ok := r.o.Member(e.From())
-	if !ok || !bytes.Equal(origin.Key, e.Origin) {
-		return nil, &p2p.CallError{Code: codeForbidden, Message: "the origin is no member"}
-	}
 	network := r.o.Network()
 	d := e.digest(network)
 	switch r.limits.enter(from.Peer(), d, len(b), time.Now()) {
@@ -530,6 +544,9 @@ func (r *Router) handleForward(ctx context.Context, from p2p.Link, b []byte) (re
 	case admitted:
 	}
 	defer func() { r.limits.leave(from.Peer(), d, len(resp)) }()
+	if origin, ok := r.present(e.From(), e.Proof); !ok || !bytes.Equal(origin.Key, e.Origin) {
+		return nil, &p2p.CallError{Code: codeForbidden, Message: "the origin is no member"}
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(e.Patience)*time.Millisecond)
 	defer cancel()
 	if e.To == r.self {

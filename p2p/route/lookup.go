@@ -18,6 +18,9 @@ type LookupOptions struct {
 	MaxAsked int
 	// Answer is how many members of an answer are looked at; 0: K.
 	Answer int
+	// InPerson asks each member itself, and no relay in its place: so that it learns of the one who
+	// asks. It is for those who make a Lookup.
+	InPerson bool
 }
 
 // Lookup finds the members nearest to a key by asking ever nearer ones for the nearest that

@@ -108,7 +108,7 @@ func TestLookupIsBounded(t *testing.T) {
 			for range 1000 {
 				made++
 				var position p2p.Key // ever nearer
-				binary.BigEndian.PutUint64(position[8:], uint64(1<<40-made))
+				binary.BigEndian.PutUint64(position[8:], 1<<40-uint64(made))
 				closer = append(closer, Member{ID: p2p.ID{1, byte(made), byte(made >> 8), byte(made >> 16)}, Position: position})
 			}
 			l.Heard(m.ID, closer)

@@ -80,7 +80,7 @@ func (t *Transport) dial(ctx context.Context, to p2p.ID, pass *p2p.Pass) (*link.
 		return nil, p2p.ErrRefused
 	}
 	w := t.network.connect(t, peer)
-	if w == nil || !peer.greet(w.ends[1], t.id) {
+	if w == nil || !peer.greet(w.ends[1], k) {
 		return nil, p2p.ErrUnreachable
 	}
 	l, err := link.New(ctx, w.ends[0], t.options(k.Network, to, true))
@@ -102,7 +102,9 @@ func (t *Transport) knock(to p2p.ID, pass *p2p.Pass) p2p.Knock {
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	k.Message = slices.Concat([]byte("shoal sim knock 1\x00"), t.id[:], to[:], nonce[:])
-	if pass != nil {
+	if pass == nil {
+		k.Proof = t.local.Shows(link.MaxProof)
+	} else {
 		k.Network, k.Invite = pass.Network, pass.Invite
 		mac := hmac.New(sha256.New, pass.Key[:])
 		mac.Write(k.Message)
@@ -122,22 +124,29 @@ func (t *Transport) admit(k p2p.Knock) error {
 }
 
 func (t *Transport) options(network, expect p2p.ID, initiator bool) link.Options {
+	var proof []byte
+	if network == t.local.Network() {
+		proof = t.local.Shows(link.MaxProof)
+	}
 	return link.Options{
-		Identity: t.local.Identity, Network: network, Initiator: initiator, Expect: expect,
-		Handler: t.local.Handler, Logger: t.local.Logger,
+		Proof: proof, Identity: t.local.Identity, Network: network, Initiator: initiator, Expect: expect,
+		Handler: t.local.Handler, Limits: t.local.Limits, Logger: t.local.Logger,
 	}
 }
 
 // greet authenticates somebody who dials, in a goroutine, unless the transport is
 // closed.
-func (t *Transport) greet(e *end, from p2p.ID) bool {
+func (t *Transport) greet(e *end, k p2p.Knock) bool {
+	from := p2p.IDOf(k.From)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return false
 	}
 	t.greets.Go(func() {
-		l, err := link.New(t.ctx, e, t.options(t.local.Network(), from, false))
+		o := t.options(t.local.Network(), from, false)
+		o.Invite, o.Proof = k.Invite, t.local.ShowsTo(k.Invite, link.MaxProof)
+		l, err := link.New(t.ctx, e, o)
 		if err != nil {
 			t.log.Info("greeting failed", "from", from.Short(), "error", err)
 			return

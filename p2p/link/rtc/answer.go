@@ -200,7 +200,7 @@ func (t *Transport) describeAnswer(ctx context.Context, e envelope, remote descr
 // complete makes an answered session a link, or nil.
 func (t *Transport) complete(ctx context.Context, s *session, e envelope) p2p.Link {
 	from := p2p.IDOf(e.From)
-	l, err := t.authenticate(ctx, s, link.Options{Network: e.Network, Expect: from})
+	l, err := t.authenticate(ctx, s, link.Options{Network: e.Network, Expect: from, Invite: e.Invite})
 	if err != nil {
 		t.log.Info("handshake failed", "peer", from, "error", err)
 		if e.Invite == [16]byte{} {
@@ -219,7 +219,10 @@ func (t *Transport) authenticate(ctx context.Context, s *session, o link.Options
 		s.close(err)
 		return nil, err
 	}
-	o.Identity, o.Handler, o.Logger = t.o.Local.Identity, t.o.Local.Handler, t.o.Local.Logger
+	o.Identity, o.Handler, o.Limits, o.Logger = t.o.Local.Identity, t.o.Local.Handler, t.o.Local.Limits, t.o.Local.Logger
+	if o.Network == t.o.Local.Network() {
+		o.Proof = t.o.Local.ShowsTo(o.Invite, link.MaxProof)
+	}
 	l, err := link.New(ctx, c, o)
 	if err != nil {
 		s.close(err)

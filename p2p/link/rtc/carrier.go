@@ -69,11 +69,16 @@ func (c *carrier) Send(ch int, msg []byte) error {
 	k.turn.Lock()
 	defer k.turn.Unlock()
 	for {
+		select {
+		case <-c.s.ended:
+			return c.failure("send", c.s.cause())
+		default:
+		}
 		window := c.window(ch)
-		if k.BufferedAmount()+uint64(len(msg)) <= window {
+		if fits(k.BufferedAmount(), uint64(len(msg)), window) {
 			break
 		}
-		low := window - window/refill
+		low := lowMark(uint64(len(msg)), window)
 		k.SetBufferedAmountLowThreshold(low)
 		if k.BufferedAmount() <= low { // it may have fallen before there was the threshold
 			continue
@@ -81,11 +86,6 @@ func (c *carrier) Send(ch int, msg []byte) error {
 		if err := c.wait(k); err != nil {
 			return err
 		}
-	}
-	select {
-	case <-c.s.ended:
-		return c.failure("send", c.s.cause())
-	default:
 	}
 	if _, err := k.WriteSCTP(msg, sctp.PayloadTypeWebRTCBinary); err != nil {
 		return c.failure("send", err)
@@ -95,6 +95,15 @@ func (c *carrier) Send(ch int, msg []byte) error {
 	}
 	return nil
 }
+
+// fits reports whether a message of n bytes may be sent while others are on their way. One that is longer than the
+// window goes alone.
+func fits(buffered, n, window uint64) bool { return buffered == 0 || buffered+n <= window }
+
+// lowMark is at how many bytes on their way it is worth to look again whether a message of n bytes fits: when a part
+// of the window is empty, and the message fits. The second matters when lanes share a small window: a mark at which it
+// does not fit would be looked at again and again.
+func lowMark(n, window uint64) uint64 { return window - min(window, max(window/refill, n)) }
 
 // stuckAfter is how long a full window may stay full before somebody looks.
 const stuckAfter = 3 * time.Second

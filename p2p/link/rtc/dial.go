@@ -290,7 +290,9 @@ func (t *Transport) sealOffer(e envelope, peer p2p.ID, pass *p2p.Pass) (msg []by
 	if _, err := rand.Read(e.Nonce[:]); err != nil {
 		return nil, network, fmt.Errorf("rtc: offer: %w", err)
 	}
-	if pass != nil {
+	if pass == nil {
+		e.Proof = t.o.Local.Shows(maxShown)
+	} else {
 		if e, err = addPass(e, t.o.Local.Identity.PublicKey(), *pass); err != nil {
 			return nil, network, err
 		}
@@ -371,4 +373,4 @@ func (t *Transport) acceptAnswer(s *session, reply envelope) error {
 	return s.accept(remote)
 }
 
-var errNoPath = fmt.Errorf("the peer answered, but no packets went through in %s: %w", handshakeTimeout, p2p.ErrUnreachable)
+var errNoPath = fmt.Errorf("the peer answered, but no packets went through in %s: %w", handshakeTimeout, p2p.ErrNoPath)

@@ -140,12 +140,20 @@ func (t *Transport) receive(server, client string, from netip.AddrPort) (p2p.Lin
 		return nil, err
 	}
 	if t.o.Local.Gate != nil {
-		if err := t.o.Local.Gate(p2p.Knock{From: l.PublicKey(), Network: t.o.Local.Network()}); err != nil {
+		if err := t.o.Local.Gate(p2p.Knock{From: l.PublicKey(), Network: t.o.Local.Network(), Proof: proofOf(l)}); err != nil {
 			_ = l.Close()
 			return nil, fmt.Errorf("rtc: %s: %w", l.Peer().Short(), err)
 		}
 	}
 	return l, nil
+}
+
+// proofOf is what the peer of a link has shown of itself.
+func proofOf(l p2p.Link) []byte {
+	if shows, ok := l.(interface{ Proof() []byte }); ok {
+		return shows.Proof()
+	}
+	return nil
 }
 
 // dialDirect makes a link to a member at one of its addresses on the Internet, without

@@ -65,7 +65,12 @@ type envelope struct {
 	// Name is what the author of something that a person carries calls itself: a help
 	// for people, and no proof.
 	Name string `cbor:"16,keyasint,omitempty"`
+	// Proof is what the author of an offer shows of himself to who may not know him.
+	Proof []byte `cbor:"17,keyasint,omitempty"`
 }
+
+// maxShown bounds that, in bytes.
+const maxShown = 4 << 10
 
 // relayPass lets a guest use a relay.
 type relayPass struct {
@@ -176,5 +181,5 @@ func knock(e envelope) (p2p.Knock, error) {
 	if err != nil {
 		return p2p.Knock{}, err
 	}
-	return p2p.Knock{From: e.From, Network: e.Network, Invite: e.Invite, MAC: e.MAC, Message: msg}, nil
+	return p2p.Knock{From: e.From, Network: e.Network, Invite: e.Invite, MAC: e.MAC, Message: msg, Proof: e.Proof}, nil
 }

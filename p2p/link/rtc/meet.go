@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -153,13 +154,21 @@ func (t *Transport) viaRendezvous(host string) way {
 // dialSocket opens a WebSocket at "host:port". No proxy is used: it could not reach
 // what this node cannot.
 func dialSocket(ctx context.Context, host, path string) (*websocket.Conn, error) {
+	stop := func() bool { return true }
 	d := websocket.Dialer{
-		NetDialContext:   (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		NetDialContext: func(within context.Context, network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(within, network, addr)
+			if err == nil {
+				stop = context.AfterFunc(ctx, func() { _ = c.Close() }) // the handshake looks only at the time
+			}
+			return c, err
+		},
 		HandshakeTimeout: meetDialTimeout,
 		ReadBufferSize:   4096,
 		WriteBufferSize:  4096,
 	}
 	c, res, err := d.DialContext(ctx, "ws://"+host+path, nil)
+	stop()
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
 			err = fmt.Errorf("HTTP status %d", res.StatusCode)
@@ -174,6 +183,8 @@ func readReply(c *websocket.Conn) ([]byte, error) {
 	kind, reply, err := c.ReadMessage()
 	var closed *websocket.CloseError
 	switch {
+	case websocket.IsCloseError(err, websocket.CloseAbnormalClosure):
+		return nil, io.ErrUnexpectedEOF // without a word
 	case errors.As(err, &closed):
 		return nil, fmt.Errorf("closed: %.120s", closed.Text)
 	case err != nil:

@@ -187,6 +187,14 @@ func (t *Transport) endRelaying() {
 	}
 }
 
+// RelaysFor reports whether this node relays for a member now.
+func (t *Transport) RelaysFor(id p2p.ID) bool {
+	t.mu.Lock()
+	s := t.relayServer
+	t.mu.Unlock()
+	return s != nil && s.Serves(id)
+}
+
 // handleRelay serves a member that asks for the relay.
 func (t *Transport) handleRelay(_ context.Context, from p2p.Link, req []byte) ([]byte, error) {
 	var ask relayAsk

@@ -85,7 +85,7 @@ func (t *Transport) offerRestart(ctx context.Context, s *session, peer p2p.ID, a
 	s.trace.describe(p2p.StepRestart, s.local.Candidates)
 	e := envelope{
 		Kind: offer, To: peer, Network: t.o.Local.Network(), Issued: t.number(0),
-		SDP: s.local.sdp(), Restart: s.origin,
+		SDP: s.local.sdp(), Restart: s.origin, Proof: t.o.Local.Shows(maxShown),
 	}
 	var reply envelope
 	for range maxOffers {

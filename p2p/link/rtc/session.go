@@ -144,7 +144,7 @@ func (s *session) connect(ctx context.Context) (*carrier, error) {
 	case <-ctx.Done():
 		err := context.Cause(ctx)
 		if s.apart() {
-			err = fmt.Errorf("%w: %w", errApart, err)
+			err = fmt.Errorf("%w: %v", errApart, err) // another attempt would find no path either
 		}
 		return nil, fmt.Errorf("rtc: connect: %w", err)
 	}

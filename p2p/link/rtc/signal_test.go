@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -419,4 +420,46 @@ func TestSignalRate(t *testing.T) {
 		}
 	}
 	t.Errorf("a hundred offers in a row were read; the last got %v", last)
+}
+
+// TestAskedOverAnotherConnection: of a connection that brings nothing, as where its first packets were lost, nobody
+// waits for the end.
+func TestAskedOverAnotherConnection(t *testing.T) {
+	t.Parallel()
+	dead := make(chan struct{})
+	defer close(dead)
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			select {
+			case <-dead:
+			case <-r.Context().Done():
+			}
+			return
+		}
+		c, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = c.Close() }()
+		_, msg, err := c.ReadMessage()
+		if err == nil {
+			_ = c.WriteMessage(websocket.BinaryMessage, append([]byte("reply to "), msg...))
+		}
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), signalTimeout)
+	defer cancel()
+	began := time.Now()
+	reply, err := askSockets(ctx, server.Listener.Addr().String(), []byte("offer"))
+	if took := time.Since(began); err != nil || string(reply) != "reply to offer" || took > signalTimeout-time.Second {
+		t.Errorf("%q after %v, %v", reply, took, err)
+	}
+	// Who refuses is not asked again.
+	began = time.Now()
+	server.CloseClientConnections()
+	server.Close()
+	if _, err := askSockets(ctx, server.Listener.Addr().String(), []byte("offer")); err == nil || time.Since(began) > askAgain/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
 }

@@ -312,6 +312,8 @@ func (tr *trace) fail(err error) { tr.add(p2p.Step{Kind: p2p.StepFailed, Note: i
 // innermost is the part of an error that says why.
 func innermost(err error) string {
 	switch {
+	case errors.Is(err, errApart):
+		return "one of the two has IPv4 only, the other IPv6 only"
 	case errors.Is(err, errNoPath):
 		return "the peer answered, but no packets went through in " + handshakeTimeout.String()
 	case errors.Is(err, p2p.ErrRefused):

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +22,12 @@ const (
 	stagger      = 50 * time.Millisecond // between the starts of two ways
 	maxWays      = 32                    // of one dial
 	maxCallsOpen = 3                     // of one dial at once
+	// askAgain is how long an address that an invitation names is waited for before it is asked over another
+	// connection too, maxAsks times in all. Where much is lost, a connection whose first packets were comes too
+	// late: TCP sends them again after 1, 3 and 7 seconds (RFC 6298, 2.1 and 5.5). Other dials are repeated, and
+	// the addresses in contacts are what anybody says: those are asked once.
+	askAgain = 2 * time.Second
+	maxAsks  = 3
 )
 
 // way carries a sealed offer to the peer and brings the reply back.
@@ -95,9 +103,46 @@ func (t *Transport) viaSocket(name string, node p2p.ID, addr netip.AddrPort, onc
 		}
 		ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 		defer cancel()
+		if once {
+			return askSockets(ctx, addr.String(), msg)
+		}
 		return askSocket(ctx, addr.String(), msg)
 	}
 	return way{name: name, via: node, addr: addr, send: send, end: func(err error) { t.book.end(node, addr, err, time.Now()) }}
+}
+
+// askSockets does one request over a WebSocket at "host:port": over another one besides as long as nothing has come of
+// those before. The same offer gets the same reply.
+func askSockets(ctx context.Context, host string, msg []byte) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	type result struct {
+		reply []byte
+		err   error
+	}
+	results := make(chan result, maxAsks)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for asks, running := 0, 0; ; {
+		select {
+		case <-again.C:
+			asks, running = asks+1, running+1
+			asking.Go(func() {
+				reply, err := askSocket(ctx, host, msg)
+				results <- result{reply, err}
+			})
+			if asks < maxAsks {
+				again.Reset(askAgain)
+			}
+		case r := <-results:
+			running--
+			if r.err == nil || !isLoss(r.err) || ctx.Err() != nil || running == 0 && asks == maxAsks {
+				return r.reply, r.err
+			}
+		}
+	}
 }
 
 // askSocket does one request over the WebSocket at "host:port".
@@ -191,15 +236,24 @@ func race(ctx context.Context, ways []way, left attempts, msg []byte, check func
 // brief is the part of an error that says something to people.
 func brief(err error) string {
 	var errno syscall.Errno
-	var timeout net.Error
 	var call *p2p.CallError
 	switch {
 	case errors.As(err, &call):
 		return call.Error()
 	case errors.As(err, &errno):
 		return errno.Error()
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case isTimeout(err):
 		return "no reply in time"
 	}
 	return err.Error()
+}
+
+// isLoss reports whether packets may have been lost, here or on the way back, where the other end gives up, too.
+func isLoss(err error) bool {
+	return isTimeout(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -138,6 +138,9 @@ func (s *Server) password(user string) string {
 // starts anew and knows nothing of those it had.
 func (s *Server) Drop(member p2p.ID) { s.x.drop(member.String()) }
 
+// Serves reports whether a member has an allocation.
+func (s *Server) Serves(member p2p.ID) bool { return s.x.count(member.String()) > 0 }
+
 // Load returns how many allocations there are, of how many.
 func (s *Server) Load() (used, total int) { return s.x.total(), s.o.Total }
 
