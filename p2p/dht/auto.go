@@ -134,7 +134,7 @@ func (o *observer) most(n int, now time.Time) int {
 // Churn returns what this node has seen of members who leave.
 func (t *Table) Churn() Churn {
 	a := *t.auto.Load()
-	c := Churn{Auto: a.Reliability > 0, Least: max(t.o.Replicas, autoLeast), Every: autoEvery, Reliability: a.Reliability}
+	c := Churn{Auto: a.Reliability > 0, Least: max(t.least(), autoLeast), Every: autoEvery, Reliability: a.Reliability}
 	if !c.Auto {
 		c.Reliability = DefaultReliability
 	}
@@ -151,7 +151,7 @@ func (t *Table) Churn() Churn {
 
 // enough returns how many replicas it takes.
 func (t *Table) enough(leaving, members int, reliability float64) int {
-	return max(t.o.Replicas, Factor(leaving, members, reliability, autoLeast, MaxReplicas))
+	return max(t.least(), Factor(leaving, members, reliability, autoLeast, MaxReplicas))
 }
 
 // SetAuto lets the number of replicas go by how many members leave from now on, beginning

@@ -13,7 +13,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
-// In a network of more than Options.Roster members a node does not reckon with all of them. It
+// In a network of more than Options.Roster members, or with members that not all know, a node does not reckon with all of them. It
 // knows those around itself (route.Contacts), and looks up who is near to a key. What one
 // lookup finds answers for the keys beside that one, so that a batch of thousands of
 // keys takes as many lookups as the network has neighbourhoods.
@@ -31,7 +31,9 @@ const (
 )
 
 // Large reports whether this node finds members by lookups.
-func (t *Table) Large() bool { return t.o.Contacts != nil && t.o.Size() > t.o.Roster }
+func (t *Table) Large() bool {
+	return t.o.Contacts != nil && (t.o.Size() > t.o.Roster || t.o.Wide())
+}
 
 // met tells the contacts whether a member could be asked.
 func (t *Table) met(id p2p.ID, err error) {

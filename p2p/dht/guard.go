@@ -158,6 +158,10 @@ type strangers struct {
 // maxStrangers is of how many authors who are no members one member can bring records.
 const maxStrangers = 256
 
+// maxBringers is of how many members that is remembered: in an open network one person can be
+// any number, but what all have here is bounded there, see Table.quota.
+const maxBringers = 4096
+
 // usage returns what is here of those that a member has brought.
 func (s *strangers) usage(ctx context.Context, from p2p.ID, store Store) (sum Usage, err error) {
 	s.mu.Lock()
@@ -187,6 +191,12 @@ func (s *strangers) brings(from, author p2p.ID) bool {
 	}
 	if s.brought == nil {
 		s.brought = map[p2p.ID][]p2p.ID{}
+	}
+	for other := range s.brought {
+		if len(authors) > 0 || len(s.brought) < maxBringers {
+			break
+		}
+		delete(s.brought, other)
 	}
 	s.brought[from] = append(authors, author)
 	return true

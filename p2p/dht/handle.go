@@ -112,6 +112,10 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 		}
 		return is
 	}
+	quota, err := t.quota(ctx)
+	if err != nil {
+		return nil, err
+	}
 	usage := map[p2p.ID]Usage{}
 	strange, err := t.strangers.usage(ctx, from, t.o.Store)
 	if err != nil {
@@ -154,7 +158,7 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 			results[i].Status = StatusSignature // it is nobody's who may write here
 		case !near[location]:
 			results[i].Status = StatusNotResponsible
-		case !t.fits(r.Header, u), stranger && from != t.self && !t.strangers.brings(from, author):
+		case !quota.fits(r.Header, u), stranger && from != t.self && !t.strangers.brings(from, author):
 			results[i].Status = StatusQuota
 		default:
 			u.Records++
@@ -174,13 +178,33 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 // a member checks what it keeps.
 const maxBad = 16
 
-// fits reports whether an author who has u here may have one record more. Who has as much as
-// it may have can still remove as many records.
-func (t *Table) fits(h Header, u Usage) bool {
-	if h.Kind == KindTombstone {
-		return u.Records < 2*t.o.Quota.Records
+// share is which part of what is left one author may have in an open network.
+const share = 8
+
+// quota returns what one author may have here now. In an open network it becomes less as the room
+// does, a share of what is left (the dynamic thresholds of Choudhury and Hahne 1998): whoever
+// is many authors never has all of it, and who has little can still write.
+func (t *Table) quota(ctx context.Context) (Usage, error) {
+	q := t.o.Quota
+	if !t.o.Open() {
+		return q, nil
 	}
-	return u.Records < t.o.Quota.Records && u.Bytes+int64(h.Size) <= t.o.Quota.Bytes
+	all, err := t.o.Store.Total(ctx)
+	if err != nil {
+		return q, fmt.Errorf("dht: what all have here: %w", err)
+	}
+	q.Records = min(q.Records, max(t.o.Total.Records-all.Records, 0)/share)
+	q.Bytes = min(q.Bytes, max(t.o.Total.Bytes-all.Bytes, 0)/share)
+	return q, nil
+}
+
+// fits reports whether an author who has u here may have one record more of a quota. Who has as much
+// as it may have can still remove as many records.
+func (q Usage) fits(h Header, u Usage) bool {
+	if h.Kind == KindTombstone {
+		return u.Records < 2*q.Records
+	}
+	return u.Records < q.Records && u.Bytes+int64(h.Size) <= q.Bytes
 }
 
 // handleGet answers queries, as many of the first ones as an answer can carry.

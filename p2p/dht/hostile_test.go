@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/bloom"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -26,10 +27,12 @@ type (
 		Seq    uint64 `cbor:"2,keyasint,omitempty"`
 	}
 	wireAnswer struct {
-		Records int   `cbor:"1,keyasint,omitempty"`
-		Edges   int   `cbor:"2,keyasint,omitempty"`
-		More    bool  `cbor:"3,keyasint,omitempty"`
-		Status  uint8 `cbor:"4,keyasint,omitempty"`
+		Records int           `cbor:"1,keyasint,omitempty"`
+		Edges   int           `cbor:"2,keyasint,omitempty"`
+		More    bool          `cbor:"3,keyasint,omitempty"`
+		Status  uint8         `cbor:"4,keyasint,omitempty"`
+		Count   int           `cbor:"6,keyasint,omitempty"`
+		Summary *bloom.Filter `cbor:"7,keyasint,omitempty"`
 	}
 	wireCopied struct {
 		Record dht.Record `cbor:"1,keyasint"`
@@ -330,8 +333,8 @@ func (h *hostile) floods(t *testing.T, victim *testNode, a dht.Address) {
 		{"nothing but noise", dht.ProtoPut, []byte{0, 0, 0, 1, 0xff}, true},
 		{"half an item", dht.ProtoPut, message(t, dht.Write{Record: good})[:40], true},
 		{"an item that says it is large", dht.ProtoGet, []byte{0xff, 0xff, 0xff, 0xff, 0}, true},
-		{"a query for too many records", dht.ProtoGet, message(t, wireRoom{1 << 40}, dht.Query{Limit: dht.MaxResults + 1}), true},
-		{"contents out of order", dht.ProtoGet, message(t, wireRoom{1 << 40}, dht.Query{Contents: []p2p.Key{{2}, {1}}}), true},
+		{"a query for too many records", dht.ProtoGet, message(t, wireRoom{1 << 30}, dht.Query{Limit: dht.MaxResults + 1}), true},
+		{"contents out of order", dht.ProtoGet, message(t, wireRoom{1 << 30}, dht.Query{Contents: []p2p.Key{{2}, {1}}}), true},
 		{"a view of members that there are not", dht.ProtoSync, message(t, wireRoom{}, wireSync{View: view(1, 2, 3, 4, 5, 6, 7, 8), Parts: []wirePart{{Sums: sums}}}), false},
 		{"no view", dht.ProtoSync, message(t, wireRoom{}, wireSync{Parts: []wirePart{{Sums: sums}}}), true},
 		{"a million replicas", dht.ProtoSync, message(t, wireRoom{}, wireSync{View: &wireView{Roster: make([]byte, 8), Replicas: 1 << 20}}), true},
@@ -431,6 +434,66 @@ func TestLyingReplica(t *testing.T) {
 		f, _, err := reader.table.Get(h.ctx, dht.Query{Location: a.Location, Contents: []p2p.Key{a.Content}}, dht.ReadOptions{})
 		if err != nil || len(f.Records) != 1 || f.Records[0].Left != time.Minute {
 			t.Errorf("%v, %v", f.Records, err)
+		}
+	})
+}
+
+// TestForgedFilters: one of three replicas makes up the Bloom filter that it is asked for. What the
+// others have is in the filter that comes out, whatever that is; what is no filter is not believed.
+func TestForgedFilters(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		h := newHostile(t, 6, dht.Options{})
+		defer h.world.end()
+		reader := h.nodes[0]
+		var location p2p.Key
+		for i := 0; location == (p2p.Key{}); i++ {
+			if l := dht.KeyOf(fmt.Sprint(i)); reader.table.Responsible(l)[0].ID == h.mallory.member.ID {
+				location = l
+			}
+		}
+		const n = 100
+		var puts []dht.Put
+		for i := range n {
+			puts = append(puts, dht.Put{Address: dht.Address{Location: location, Content: dht.KeyOf(fmt.Sprint("content", i))}, Value: []byte("x")})
+		}
+		if _, _, err := reader.table.MultiPut(h.ctx, puts); err != nil {
+			t.Fatal(err)
+		}
+		filter := func(k, size int, fill byte) *bloom.Filter {
+			return &bloom.Filter{K: k, Bits: bytes.Repeat([]byte{fill}, size)}
+		}
+		for what, lie := range map[string]wireAnswer{
+			"nothing is there":    {Status: 1, Count: 0, Summary: filter(3, 64, 0)},
+			"everything is there": {Status: 1, Count: n, Summary: filter(1, 8, 0xff)},
+			"no filter":           {Status: 1, Count: n},
+			"no bits":             {Status: 1, Count: n, Summary: filter(3, 0, 0)},
+			"no power of two":     {Status: 1, Count: n, Summary: filter(3, 48, 0)},
+			"no bits of a key":    {Status: 1, Count: n, Summary: filter(0, 64, 0)},
+			"all bits of a key":   {Status: 1, Count: n, Summary: filter(1<<30, 64, 0)},
+			"a negative count":    {Status: 1, Count: -1, Summary: filter(3, 64, 0)},
+			"a count beyond all":  {Status: 1, Count: math.MaxInt32, Summary: filter(3, 64, 0)},
+			"records besides":     {Status: 1, Records: 1, Count: n, Summary: filter(3, 64, 0)},
+		} {
+			h.answer(func(_ context.Context, _ p2p.ID, proto string, _ []byte) ([]byte, error) {
+				if proto == dht.ProtoGet {
+					return message(t, lie), nil
+				}
+				return nil, p2p.ErrUnreachable
+			})
+			f, _, err := reader.table.Get(h.ctx, dht.Query{Location: location, Summary: 10}, dht.ReadOptions{})
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+				continue
+			}
+			missing := 0
+			for _, p := range puts {
+				if !f.Summary.Has(p.Address.Content) {
+					missing++
+				}
+			}
+			if missing > 0 || f.Count < n || f.Count > dht.MaxResults {
+				t.Errorf("%s: %d of %d are not in the filter, %d counted", what, missing, n, f.Count)
+			}
 		}
 	})
 }
@@ -571,6 +634,51 @@ func TestWrongClock(t *testing.T) {
 				if got := n.get(dht.Query{Location: a.Location}); !slices.Equal(got, []string{text}) || w.copies(a, text) != 3 {
 					t.Errorf("%d years: %q, %d copies", years, got, w.copies(a, text))
 				}
+			}
+		})
+	}
+}
+
+// TestManyAuthors: in an open network whoever is many authors does not fill the disk, and leaves room for
+// who has little. In a closed one each may have what he may.
+func TestManyAuthors(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		inBubble(t, func(t *testing.T) {
+			const each, total = 30, 300
+			h := newHostile(t, 20, dht.Options{
+				Quota: dht.Usage{Records: each, Bytes: 1 << 20}, Total: dht.Usage{Records: total, Bytes: 8 << 20}, Open: func() bool { return open },
+			})
+			defer h.world.end()
+			victim := h.nodes[0]
+			var a dht.Address
+			for i := 0; a == (dht.Address{}); i++ {
+				if try := at(fmt.Sprint(i)); victim.table.Responsible(try.Location)[0].ID == victim.member.ID {
+					a = try
+				}
+			}
+			var took []int
+			for i, author := range h.nodes[1:] {
+				n := 0
+				for j := range each + 5 {
+					b := a
+					b.Content = dht.KeyOf(fmt.Sprint(i, "/", j))
+					if h.send(victim, dht.Write{Record: h.sign(author.identity, value(b, "x", now()))})[0] == "ok" {
+						n++
+					}
+				}
+				took = append(took, n)
+			}
+			sum, last := 0, took[len(took)-1]
+			for _, n := range took {
+				sum += n
+			}
+			switch {
+			case took[0] != each:
+				t.Errorf("open: %v, the first author has %d", open, took[0])
+			case !open && (last != each || sum != each*len(took)):
+				t.Errorf("in a closed network they have %v", took)
+			case open && (sum >= total || last == 0):
+				t.Errorf("in an open network they have %v, %d of %d", took, sum, total)
 			}
 		})
 	}

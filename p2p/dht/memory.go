@@ -508,6 +508,20 @@ func (m *memory) Usage(ctx context.Context, author p2p.ID) (Usage, error) {
 	return m.usage[author], nil
 }
 
+// Total implements Store.
+func (m *memory) Total(ctx context.Context) (sum Usage, err error) {
+	if err := ctx.Err(); err != nil {
+		return Usage{}, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, u := range m.usage {
+		sum.Records += u.Records
+		sum.Bytes += u.Bytes
+	}
+	return sum, nil
+}
+
 // NextSeq implements Store.
 func (m *memory) NextSeq(ctx context.Context, atLeast uint64, n int) (first uint64, err error) {
 	if err := ctx.Err(); err != nil {

@@ -99,6 +99,8 @@ func (t *Table) get(ctx context.Context, name string, queries []Query, o ReadOpt
 		if err := q.check(); err != nil {
 			return nil, op.end(), fmt.Errorf("dht: %s: %w", name, err)
 		}
+		// Between two versions all are meant, also those that a third one replaces.
+		q.Versions = q.Versions || !q.VersionFrom.IsZero() || !q.VersionTo.IsZero()
 		all[i] = &getting{query: q, asked: map[p2p.ID]*Answered{}, copies: map[p2p.ID][]copied{}, cut: map[p2p.ID]bool{}}
 	}
 	want := t.Replicas()
@@ -194,6 +196,7 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 					return
 				}
 				for i, r := range read {
+					t.follow(ctx, op, round, to, some[i].query, &r)
 					answers <- heard{to: to, of: some[i], got: r}
 				}
 				batch = batch[len(read):]
@@ -215,6 +218,58 @@ func (t *Table) collect(ctx context.Context, op *operation, round int, batches m
 		h.of.count = max(h.of.count, h.got.count)
 		h.of.summary = bloom.Join(h.of.summary, h.got.summary)
 	}
+}
+
+// maxPages is how many answers to one query come from one member: together as much as one has
+// over a link.
+const maxPages = maxAnswer / maxCall
+
+// follow asks a member for the rest of what had no room in its answer, as far as the query wants
+// it. Who is reached through others has room for about a hundred records in each. What could not
+// be asked for stays cut.
+func (t *Table) follow(ctx context.Context, op *operation, round int, to p2p.ID, q Query, g *got) {
+	for page := 1; page < maxPages && g.cut && g.more && len(g.copies) > 0 && len(g.copies) < q.limit(); page++ {
+		last := g.copies[len(g.copies)-1].Record.Content
+		rest, ok := q.behind(last)
+		if !ok {
+			return
+		}
+		read, err := t.getFrom(ctx, op, round, to, []*getting{{query: rest}}, true)
+		if err != nil || len(read[0].copies) == 0 {
+			return
+		}
+		next := read[0]
+		// The answer before may have had a part of its last content only: that comes again.
+		if !q.before(last, next.copies[len(next.copies)-1].Record.Content) && next.cut {
+			return // there is more of it than an answer has room for
+		}
+		g.copies = slices.DeleteFunc(g.copies, func(c copied) bool { return c.Record.Content == last })
+		g.copies = append(g.copies, next.copies...)
+		g.behind = append(g.behind, next.behind...)
+		g.more, g.cut = next.more, next.cut
+	}
+}
+
+// behind returns the query for what is not before a content in the order of q; false where a
+// content does not say where an answer has ended.
+func (q Query) behind(content p2p.Key) (Query, bool) {
+	switch {
+	case q.Domains || q.Count || q.Summary > 0:
+		return q, false
+	case len(q.Contents) > 0:
+		i, _ := slices.BinarySearchFunc(q.Contents, content, p2p.Key.Compare)
+		if q.Descending {
+			q.Contents = q.Contents[:min(i+1, len(q.Contents))]
+		} else {
+			q.Contents = q.Contents[i:]
+		}
+		return q, len(q.Contents) > 0
+	case q.Descending:
+		q.To = &content
+	default:
+		q.From = content
+	}
+	return q, true
 }
 
 // got is a replica's answer to one query.

@@ -26,10 +26,12 @@ type world struct {
 	options dht.Options
 	// registers: the first node has founded a network whose members keep registers.
 	registers bool
-	mu        sync.Mutex   // guards members against tables that run
-	members   []dht.Member // admitted ones
-	nodes     []*testNode
-	ctx       context.Context
+	// narrow: there are no links, so that no answer is longer than a call's.
+	narrow  bool
+	mu      sync.Mutex   // guards members against tables that run
+	members []dht.Member // admitted ones
+	nodes   []*testNode
+	ctx     context.Context
 }
 
 // testNode is one computer: what is on its disk outlives a crash.
@@ -103,11 +105,15 @@ func (n *testNode) start() {
 		<-ready
 		return answer(proto)(ctx, from, req)
 	})
+	if n.w.narrow {
+		o.Caller = narrowCaller{o.Caller}
+	}
 	n.caller = o.Caller
 	table = dht.New(o)
 	n.table = table
 	n.register = dht.NewRegisters(dht.RegistersOptions{
 		Table: table, Caller: o.Caller, Store: n.promises, Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
+		Logger: n.w.options.Logger,
 	})
 	registers := n.register
 	handlers := registers.Handlers()
@@ -128,6 +134,19 @@ func (n *testNode) start() {
 			}
 		}()
 	}
+}
+
+// narrowCaller has no links.
+type narrowCaller struct{ dht.Caller }
+
+func (narrowCaller) Limit(p2p.ID) int { return 56 << 10 }
+
+func (c narrowCaller) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	resp, err := c.Call(ctx, to, proto, req)
+	if err == nil && len(resp) > 56<<10 {
+		return nil, fmt.Errorf("an answer of %d bytes", len(resp))
+	}
+	return resp, err
 }
 
 // crash takes a node away.

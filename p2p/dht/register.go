@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,24 +20,6 @@ const (
 	ProtoCas    = "dht-cas/1"
 	ProtoLocate = "dht-locate/1"
 )
-
-// How registers are kept.
-const (
-	// acceptorsWanted is how many members keep a register: it works while three of them do.
-	acceptorsWanted = 5
-	// absentFor is how long an acceptor is away before another member takes its place.
-	absentFor = 10 * time.Minute
-	// maxOpen bounds the handles that are kept open.
-	maxOpen = 4096
-	locate  = 2 * time.Second // how long members have to say where a register is
-	// tendEvery is how often the one who has to looks whether the directory is kept by those
-	// who should.
-	tendEvery = 10 * time.Second
-)
-
-// ErrDirectory: a register that nobody knows is looked for in the directory, and most of those
-// who keep that cannot be asked.
-var ErrDirectory = errors.New("most of the computers that keep the directory of registers are off")
 
 // RegistersOptions configure Registers.
 type RegistersOptions struct {
@@ -223,7 +204,10 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 		return nil, err
 	}
 	r.ages.serving.RLock()
-	replies, err := r.acceptor.Answer(ctx, from, []paxos.Request{m.Request})
+	var why error
+	acceptor := r.acceptor
+	acceptor.Refused = func(_ p2p.ID, _ paxos.Request, err error) { why = err }
+	replies, err := acceptor.Answer(ctx, from, []paxos.Request{m.Request})
 	r.ages.serving.RUnlock()
 	switch {
 	case errors.Is(err, paxos.ErrFull):
@@ -231,6 +215,10 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 		return nil, &p2p.CallError{Code: "refused", Message: err.Error()}
 	case err != nil:
 		return nil, err
+	case why != nil:
+		code := refusalOf(why)
+		r.o.Logger.Warn("a proposal was refused", "from", r.o.Table.nameOf(from), "why", code, "error", why)
+		return nil, &p2p.CallError{Code: code, Message: why.Error()}
 	}
 	own, err := r.age(ctx)
 	if err != nil {
@@ -239,212 +227,15 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 	return wire.Marshal(casAnswer{Reply: replies[0], Own: own})
 }
 
-type locateRequest struct {
-	Register p2p.Key `cbor:"1,keyasint"`
-}
-
-type locateAnswer struct {
-	Known  bool         `cbor:"1,keyasint,omitempty"`
-	Config paxos.Config `cbor:"2,keyasint"`
-}
-
-// handleLocate says which configuration of a register this node has as its acceptor.
-func (r *Registers) handleLocate(ctx context.Context, _ p2p.ID, req []byte) ([]byte, error) {
-	var m locateRequest
-	if err := wire.Unmarshal(req, &m); err != nil {
-		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
+// refusalOf is the code of what no honest member proposes.
+func refusalOf(why error) string {
+	switch {
+	case errors.Is(why, paxos.ErrForeign):
+		return "foreign_ballot"
+	case errors.Is(why, paxos.ErrFuture):
+		return StatusFuture.String()
 	}
-	c, known, err := r.known(ctx, m.Register)
-	if err != nil {
-		return nil, err
-	}
-	return wire.Marshal(locateAnswer{Known: known, Config: c})
-}
-
-// known returns the configuration that this node's acceptor knows.
-func (r *Registers) known(ctx context.Context, register p2p.Key) (c paxos.Config, known bool, err error) {
-	err = r.o.Store.Change(ctx, []p2p.Key{register}, func(states []paxos.State) error {
-		c, known = states[0].Config, !states[0].IsZero()
-		return nil
-	})
-	return c, known, err
-}
-
-// register returns the handle of a register.
-func (r *Registers) register(ctx context.Context, key p2p.Key) (*paxos.Register, error) {
-	return r.handle(r.keyOf(key), func() (paxos.Config, error) { return r.find(ctx, key) })
-}
-
-// handle returns the handle of a register of package paxos, which begins with what find finds.
-func (r *Registers) handle(key p2p.Key, find func() (paxos.Config, error)) (*paxos.Register, error) {
-	r.mu.Lock()
-	h := r.open[key]
-	r.mu.Unlock()
-	if h != nil {
-		return h, nil
-	}
-	c, err := find()
-	if err != nil {
-		return nil, err
-	}
-	if h, err = r.client.Open(key, c); err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if there := r.open[key]; there != nil {
-		return there, nil
-	}
-	if len(r.open) >= maxOpen {
-		clear(r.open) // those that are in use are found again
-	}
-	r.open[key] = h
-	return h, nil
-}
-
-// find finds a configuration of a register: at this node, at members near to it, or by the
-// directory.
-func (r *Registers) find(ctx context.Context, key p2p.Key) (paxos.Config, error) {
-	of := r.keyOf(key)
-	if c, known, err := r.known(ctx, of); err != nil || known {
-		return c, err
-	}
-	v, err := r.around(ctx, key)
-	if err != nil {
-		return paxos.Config{}, err
-	}
-	near := v.replicas(key, 2*acceptorsWanted)
-	if c, known := r.hear(ctx, of, ids(near)); known {
-		return c, nil
-	}
-	root, err := r.root(ctx)
-	if err != nil {
-		return paxos.Config{}, fmt.Errorf("dht: register %x: %w", key[:6], err)
-	}
-	c, err := r.directory.Locate(ctx, root, of, ids(near[:min(len(near), acceptorsWanted)]))
-	if err != nil {
-		return c, fmt.Errorf("dht: register %x: %w", key[:6], err)
-	}
-	return c, nil
-}
-
-// first returns the root of the directory with the configuration that it began with.
-func (r *Registers) first() (paxos.Place, error) {
-	founder, ok := r.o.Founder()
-	if !ok {
-		return paxos.Place{}, fmt.Errorf("nobody has founded the network: %w", ErrDirectory)
-	}
-	c, err := paxos.NewConfig([]p2p.ID{founder})
-	return paxos.Root(r.o.Table.o.Network(), c), err
-}
-
-// root returns where the directory begins.
-func (r *Registers) root(ctx context.Context) (paxos.Place, error) {
-	at, err := r.first()
-	if err != nil {
-		return at, err
-	}
-	h, err := r.handle(at.Key, func() (paxos.Config, error) { return r.newest(ctx, at) })
-	if err == nil {
-		at.Config, err = h.Config(ctx)
-	}
-	return at, err
-}
-
-// newest returns the newest configuration of a page that can be found out. Any that was decided
-// will do, as long as most of its acceptors can be asked: they know whether there is a newer one.
-func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, error) {
-	best := at.Config
-	if c, known, err := r.known(ctx, at.Key); err != nil {
-		return best, err
-	} else if known && c.Epoch > best.Epoch {
-		best = c
-	}
-	if !r.reachable(best) {
-		v, err := r.around(ctx, at.Key)
-		if err != nil {
-			return best, err
-		}
-		near := ids(v.replicas(at.Key, 2*acceptorsWanted))
-		if c, known := r.hear(ctx, at.Key, append(near, best.Acceptors...)); known && c.Epoch > best.Epoch {
-			best = c
-		}
-	}
-	return best, nil
-}
-
-// reachable reports whether a majority of acceptors can be asked.
-func (r *Registers) reachable(c paxos.Config) bool { return len(r.off(c))*2 < len(c.Acceptors) }
-
-// off returns the acceptors that cannot be asked.
-func (r *Registers) off(c paxos.Config) []p2p.ID {
-	return slices.DeleteFunc(slices.Clone(c.Acceptors), r.o.Table.Alive)
-}
-
-// page opens a page of the directory, for paxos.Directory.
-func (r *Registers) page(ctx context.Context, at paxos.Place) (*paxos.Register, error) {
-	open := func() (*paxos.Register, paxos.Config, error) {
-		h, err := r.handle(at.Key, func() (paxos.Config, error) { return r.newest(ctx, at) })
-		if err != nil {
-			return nil, paxos.Config{}, err
-		}
-		c, err := h.Config(ctx)
-		return h, c, err
-	}
-	h, c, err := open()
-	if err == nil && !r.reachable(c) {
-		r.forget(at.Key) // others may know newer ones
-		h, c, err = open()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !r.reachable(c) {
-		r.forget(at.Key)
-		var names []string
-		for _, id := range r.off(c) {
-			names = append(names, r.o.Table.nameOf(id))
-		}
-		return nil, fmt.Errorf("%w: %s", ErrDirectory, strings.Join(names, ", "))
-	}
-	if !at.IsRoot() {
-		r.replaceAbsent(ctx, at.Key, at.Key, h, func(ctx context.Context, c paxos.Config) error {
-			return r.directory.NotePage(ctx, at, c)
-		})
-	}
-	return h, nil
-}
-
-// forget drops a handle.
-func (r *Registers) forget(key p2p.Key) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.open, key)
-}
-
-// Keepers returns who keeps the root of the directory, as far as this node knows.
-func (r *Registers) Keepers(ctx context.Context) (paxos.Config, error) {
-	at, err := r.first()
-	if err != nil {
-		return paxos.Config{}, err
-	}
-	best := at.Config
-	c, _, err := r.known(ctx, at.Key)
-	if err != nil {
-		return best, err
-	}
-	if c.Epoch > best.Epoch {
-		best = c
-	}
-	r.mu.Lock()
-	h := r.open[at.Key]
-	r.mu.Unlock()
-	if h != nil {
-		if c, err = h.Config(ctx); err == nil && c.Epoch > best.Epoch {
-			best = c
-		}
-	}
-	return best, err
+	return StatusMalformed.String()
 }
 
 // Run keeps the root of the directory with those who should have it, until ctx ends.
@@ -477,136 +268,6 @@ func (r *Registers) Run(ctx context.Context) error {
 	}
 }
 
-// Tend gives the root of the directory the acceptors that it should have, if that is for this
-// node to do: the first of its acceptors that can be asked does it. Run calls it.
-func (r *Registers) Tend(ctx context.Context) error {
-	at, err := r.first()
-	if err != nil {
-		return nil // there is no network yet
-	}
-	c, known, err := r.known(ctx, at.Key)
-	if err != nil {
-		return err
-	}
-	if !known {
-		c = at.Config
-	}
-	able := func(id p2p.ID) bool {
-		_, member := r.o.Table.o.Member(id)
-		return member && r.o.Table.Alive(id) && r.lifeOf(id) == c.Life(id)
-	}
-	if i := slices.IndexFunc(c.Acceptors, able); i < 0 || c.Acceptors[i] != r.self {
-		return nil
-	}
-	gone := r.gone(c)
-	if len(gone) == 0 && len(c.Acceptors) >= acceptorsWanted {
-		return nil
-	}
-	v, err := r.around(ctx, at.Key)
-	if err != nil {
-		return err
-	}
-	next := nextKeepers(c.Acceptors, v, at.Key, gone)
-	if next == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, tendEvery)
-	defer cancel()
-	h, err := r.page(ctx, at)
-	if err != nil {
-		return err
-	}
-	changed, err := h.Replace(ctx, func(current paxos.Config) ([]p2p.ID, error) {
-		if !current.Equal(c) {
-			return current.Acceptors, nil // somebody else has been faster
-		}
-		return next, nil
-	})
-	if err != nil {
-		return err
-	}
-	r.o.Logger.Info("the directory of registers was given to others", "epoch", changed.Epoch, "acceptors", len(changed.Acceptors))
-	return nil
-}
-
-// nextKeepers returns the acceptors that the root of the directory should have, or nil where
-// it has them, or nothing better can be had: five or three of those who can be asked, those
-// it has first. An even number would tolerate no more absent ones than the odd one below.
-// Where few are on, it stays with those it has: they come back.
-func nextKeepers(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) []p2p.ID {
-	const least = 3
-	var out []p2p.ID
-	for _, id := range current {
-		if !gone[id] {
-			out = append(out, id)
-		}
-	}
-	kept := len(out)
-	for _, m := range v.replicas(key, 2*acceptorsWanted) {
-		if len(out) < acceptorsWanted && !slices.Contains(out, m.ID) {
-			out = append(out, m.ID)
-		}
-	}
-	switch {
-	case len(out) < least, len(out) < acceptorsWanted && kept > least:
-		return nil
-	case len(out) < acceptorsWanted:
-		out = out[:least]
-	}
-	slices.SortFunc(out, p2p.ID.Compare)
-	if slices.Equal(out, current) && !slices.ContainsFunc(out, func(id p2p.ID) bool { return gone[id] }) {
-		return nil
-	}
-	return out
-}
-
-// around returns who is there around a register.
-func (r *Registers) around(ctx context.Context, key p2p.Key) (view, error) {
-	return r.o.Table.around(ctx, r.o.Table.begin("locate"), []p2p.Key{key}, 2*acceptorsWanted)
-}
-
-// hear asks members which configuration they know as acceptors; the newest is returned.
-func (r *Registers) hear(ctx context.Context, key p2p.Key, members []p2p.ID) (best paxos.Config, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, locate)
-	defer cancel()
-	req, err := wire.Marshal(locateRequest{key})
-	if err != nil {
-		return best, false
-	}
-	var mu sync.Mutex // guards best and known
-	ask := map[p2p.ID]struct{}{}
-	for _, id := range members {
-		if id != r.self {
-			ask[id] = struct{}{}
-		}
-	}
-	each(ask, func(to p2p.ID, _ struct{}) {
-		var a locateAnswer
-		resp, err := r.o.Caller.Call(ctx, to, ProtoLocate, req)
-		if err != nil || wire.Unmarshal(resp, &a) != nil || !a.Known {
-			return
-		}
-		// Open refuses what is no configuration.
-		if _, err := r.client.Open(key, a.Config); err != nil {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if !known || a.Config.Epoch > best.Epoch {
-			best, known = a.Config, true
-		}
-	})
-	return best, known
-}
-
-func ids(members []Member) []p2p.ID {
-	out := make([]p2p.ID, len(members))
-	for i, m := range members {
-		out[i] = m.ID
-	}
-	return out
-}
-
 // Update changes a register; see paxos.Register.Update.
 func (r *Registers) Update(ctx context.Context, key p2p.Key, op *paxos.Op, f paxos.Transform) (paxos.Result, error) {
 	h, err := r.register(ctx, key)
@@ -625,103 +286,4 @@ func (r *Registers) Read(ctx context.Context, key p2p.Key) (paxos.Result, error)
 	}
 	r.tendTo(ctx, key, h)
 	return h.Read(ctx)
-}
-
-// tendTo replaces absent acceptors of a register, which the directory is told.
-func (r *Registers) tendTo(ctx context.Context, key p2p.Key, h *paxos.Register) {
-	of := r.keyOf(key)
-	r.replaceAbsent(ctx, key, of, h, func(ctx context.Context, c paxos.Config) error {
-		root, err := r.root(ctx)
-		if err == nil {
-			err = r.directory.Note(ctx, root, of, c)
-		}
-		return err
-	})
-}
-
-// replaceAbsent puts other members, those nearest to key, in the place of acceptors that
-// are members no more, or away for long, and has that noted. That it fails does no harm:
-// the next one tries again.
-func (r *Registers) replaceAbsent(ctx context.Context, key, of p2p.Key, h *paxos.Register, note func(context.Context, paxos.Config) error) {
-	c, err := h.Config(ctx)
-	if err != nil {
-		return
-	}
-	gone := r.gone(c)
-	if len(gone) == 0 && len(c.Acceptors) >= acceptorsWanted {
-		return
-	}
-	v, err := r.around(ctx, key)
-	if err != nil {
-		return
-	}
-	next := nextAcceptors(c.Acceptors, v, key, gone)
-	if next == nil {
-		return
-	}
-	changed, err := h.Replace(ctx, func(current paxos.Config) ([]p2p.ID, error) {
-		if !current.Equal(c) {
-			return current.Acceptors, nil // somebody else has been faster
-		}
-		return next, nil
-	})
-	if err != nil {
-		r.o.Logger.Info("acceptors not replaced", "error", err)
-		return
-	}
-	if err := note(ctx, changed); err != nil {
-		r.o.Logger.Debug("new acceptors not noted", "register", fmt.Sprintf("%x", of[:6]), "error", err)
-	}
-}
-
-// gone returns those acceptors that are to be replaced. Who has begun a new life may come
-// into its own place.
-func (r *Registers) gone(c paxos.Config) map[p2p.ID]bool {
-	t := r.o.Table
-	now := r.o.Table.o.Now()
-	out := map[p2p.ID]bool{}
-	for _, id := range c.Acceptors {
-		if r.lifeOf(id) > c.Life(id) {
-			out[id] = true
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range c.Acceptors {
-		since, absent := r.absent[id]
-		_, member := t.o.Member(id)
-		switch {
-		case !member:
-			out[id] = true
-		case t.Alive(id):
-			delete(r.absent, id)
-		case !absent:
-			r.absent[id] = now
-		case now.Sub(since) > absentFor:
-			out[id] = true
-		}
-	}
-	return out
-}
-
-// nextAcceptors returns the acceptors that a register should have, or nil where it has
-// them: as many as are wanted, those it has first.
-func nextAcceptors(current []p2p.ID, v view, key p2p.Key, gone map[p2p.ID]bool) []p2p.ID {
-	var out []p2p.ID
-	for _, id := range current {
-		if !gone[id] {
-			out = append(out, id)
-		}
-	}
-	for _, m := range v.replicas(key, 2*acceptorsWanted) {
-		if len(out) < acceptorsWanted && !slices.Contains(out, m.ID) {
-			out = append(out, m.ID)
-		}
-	}
-	slices.SortFunc(out, p2p.ID.Compare)
-	same := slices.Equal(out, current) && !slices.ContainsFunc(out, func(id p2p.ID) bool { return gone[id] })
-	if len(out) == 0 || same {
-		return nil
-	}
-	return out
 }

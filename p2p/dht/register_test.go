@@ -3,10 +3,12 @@ package dht_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -163,13 +165,55 @@ func TestRegisterForgotten(t *testing.T) {
 	})
 }
 
+// TestRegisterRefusals: proposals that no honest member makes are refused with a code, and who has made
+// them is named; the register goes on.
+func TestRegisterRefusals(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		log := &logged{}
+		w := newWorldOf(t, 3, lan, dht.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}, true)
+		defer w.end()
+		w.nodes[1].count("a", 1)
+		mallory, victim := w.nodes[1], w.nodes[0]
+		config, err := paxos.NewConfig([]p2p.ID{victim.member.ID, mallory.member.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		later := config
+		later.Epoch, later.Joint = 1<<60, config.Acceptors
+		for _, c := range []struct {
+			what, want string
+			m          paxos.Request
+		}{
+			{"as somebody else", "foreign_ballot", paxos.Request{Kind: paxos.KindPrepare, Ballot: paxos.Ballot{Epoch: 1, Counter: 1, Proposer: w.nodes[2].member.ID}, Config: config}},
+			{"a counter from the future", "from_the_future", paxos.Request{Kind: paxos.KindPrepare, Ballot: paxos.Ballot{Epoch: 1, Counter: 1 << 60, Proposer: mallory.member.ID}, Config: config}},
+			{"an epoch from the future", "from_the_future", paxos.Request{Kind: paxos.KindPrepare, Ballot: paxos.Ballot{Epoch: 1 << 60, Counter: 1, Proposer: mallory.member.ID}, Config: later}},
+			{"a ballot of another epoch", "malformed", paxos.Request{Kind: paxos.KindPrepare, Ballot: paxos.Ballot{Epoch: 2, Counter: 1, Proposer: mallory.member.ID}, Config: config}},
+		} {
+			c.m.Register = dht.KeyOf("forged")
+			req, err := wire.Marshal(map[int]any{1: c.m, 2: map[int]any{}, 3: map[int]any{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = mallory.caller.Call(w.ctx, victim.member.ID, dht.ProtoCas, req)
+			var refusal *p2p.CallError
+			if !errors.As(err, &refusal) || refusal.Code != c.want {
+				t.Errorf("%s: %v, want %s", c.what, err, c.want)
+			}
+			if !log.says("a proposal was refused", mallory.member.Name, c.want) {
+				t.Errorf("%s: not logged", c.what)
+			}
+		}
+		w.nodes[2].count("a", 2)
+	})
+}
+
 // TestRegisterSlander: nobody can make a node believe that it has forgotten something.
 func TestRegisterSlander(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorldOf(t, 3, lan, dht.Options{}, true)
 		defer w.end()
 		w.nodes[1].count("a", 1)
-		lie, err := wire.Marshal(map[int]any{1: map[int]any{}, 3: map[int]any{1: map[int]any{2: 1 << 40}, 2: make([]byte, 64)}})
+		lie, err := wire.Marshal(map[int]any{1: map[int]any{}, 3: map[int]any{1: map[int]any{2: uint64(1 << 40)}, 2: make([]byte, 64)}})
 		if err != nil {
 			t.Fatal(err)
 		}

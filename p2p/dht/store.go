@@ -37,6 +37,8 @@ type Store interface {
 	// Usage returns what an author has at this replica, tombstones and what has expired but
 	// is not deleted yet too.
 	Usage(ctx context.Context, author p2p.ID) (Usage, error)
+	// Total returns that of all authors together.
+	Total(ctx context.Context) (Usage, error)
 	// NextSeq returns a sequence number for this node's own writes that is larger than
 	// all before and at least atLeast; it reserves n of them durably.
 	NextSeq(ctx context.Context, atLeast uint64, n int) (first uint64, err error)

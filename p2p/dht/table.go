@@ -17,11 +17,19 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/route"
 )
 
-// DefaultReplicas is how many members keep each record.
-const DefaultReplicas = 3
+// DefaultReplicas is how many members keep each record, and OpenReplicas in a network in which
+// anybody can be admitted: there whoever makes up members may have three around a key, and
+// against six of them has to make up a good part of the network (BENCHMARKS.md).
+const (
+	DefaultReplicas = 3
+	OpenReplicas    = 6
+)
 
 // DefaultQuota is what one author may have at one replica.
 var defaultQuota = Usage{Records: 500_000, Bytes: 256 << 20}
+
+// defaultTotal is what all may have there in an open network.
+var defaultTotal = Usage{Records: 4_000_000, Bytes: 4 << 30}
 
 // Caller asks members, over links or through others (package route).
 type Caller interface {
@@ -47,6 +55,9 @@ type Options struct {
 	// Roster is how many members a network has at most in which this node reckons with all of
 	// Members. In a larger one it finds who keeps what by lookups, if there are Contacts. 0: 2000.
 	Roster int
+	// Wide reports whether there are members that Members does not have, however many these
+	// are; nil: there are none.
+	Wide func() bool
 	// Contacts finds members where there are more than Roster. Nil: Members are all, always.
 	Contacts *route.Contacts
 	// Size returns how many members there are, and Member one of them: for networks so large that
@@ -60,7 +71,8 @@ type Options struct {
 	Alive  func(p2p.ID) bool
 	Caller Caller
 	Store  Store
-	// Replicas is how many members are to keep each record. 0: DefaultReplicas.
+	// Replicas is how many members are to keep each record. 0: DefaultReplicas, or OpenReplicas
+	// while Open says so.
 	Replicas int
 	// Auto raises Replicas where many members leave. SetAuto changes it.
 	Auto Auto
@@ -70,6 +82,9 @@ type Options struct {
 	Rules Rules
 	// Quota bounds what one author can have here. The zero value: 500,000 records, 256 MiB.
 	Quota Usage
+	// Total bounds what all authors can have here together where Open says that anybody can be
+	// as many as he likes. The zero value: 4,000,000 records, 4 GiB.
+	Total Usage
 	// Now is the clock. Nil: time.Now.
 	Now func() time.Time
 	// Jitter returns a random time below its argument. Nil: rand.N.
@@ -111,9 +126,6 @@ type Table struct {
 
 // New returns a table. Its Run keeps copies where they should be.
 func New(o Options) *Table {
-	if o.Replicas == 0 {
-		o.Replicas = DefaultReplicas
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -145,8 +157,14 @@ func New(o Options) *Table {
 	if o.Open == nil {
 		o.Open = func() bool { return false }
 	}
+	if o.Wide == nil {
+		o.Wide = func() bool { return false }
+	}
 	if o.Quota == (Usage{}) {
 		o.Quota = defaultQuota
+	}
+	if o.Total == (Usage{}) {
+		o.Total = defaultTotal
 	}
 	t := &Table{o: o, self: o.Identity.ID()}
 	t.rules.Store(&o.Rules)
@@ -164,7 +182,23 @@ func (t *Table) Rules() Rules { return *t.rules.Load() }
 func (t *Table) SetRules(r Rules) { t.rules.Store(&r) }
 
 // Replicas returns how many members are to keep each record.
-func (t *Table) Replicas() int { return int(t.replicas.Load()) }
+func (t *Table) Replicas() int {
+	if n := int(t.replicas.Load()); n > 0 {
+		return n
+	}
+	return t.least()
+}
+
+// least is how many there are to be where nobody and nothing says otherwise.
+func (t *Table) least() int {
+	switch {
+	case t.o.Replicas > 0:
+		return t.o.Replicas
+	case t.o.Open():
+		return OpenReplicas
+	}
+	return DefaultReplicas
+}
 
 // SetReplicas changes that, and ends Auto; it is at least 1 and at most MaxReplicas. What
 // there is gets its copies with the next repair.

@@ -1,8 +1,10 @@
 package dht_test
 
 import (
+	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -325,13 +327,51 @@ func TestRanges(t *testing.T) {
 	})
 }
 
+// TestVersionRange: between two versions all are got, newest or not.
+func TestVersionRange(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 5, lan, dht.Options{})
+		defer w.end()
+		name := at("story").Name()
+		var versions []dht.Version
+		for _, word := range []string{"a", "b", "c"} {
+			stored, _, err := w.nodes[0].table.VPut(t.Context(), appending(name, word))
+			if err != nil {
+				t.Fatal(err)
+			}
+			versions = append(versions, stored.Header.Version)
+		}
+		for _, c := range []struct {
+			query dht.Query
+			want  []string
+		}{
+			{dht.Query{}, []string{"abc"}},
+			{dht.Query{Versions: true}, []string{"a", "ab", "abc"}},
+			{dht.Query{VersionFrom: versions[1]}, []string{"ab", "abc"}},
+			{dht.Query{VersionTo: versions[1]}, []string{"a", "ab"}},
+			{dht.Query{VersionFrom: versions[1], VersionTo: versions[1]}, []string{"ab"}},
+		} {
+			q := c.query
+			q.Location = name.Location
+			got := w.nodes[4].get(q)
+			for i := range got {
+				got[i] = strings.ReplaceAll(got[i], " ", "")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%+v: %s", c.query, diff)
+			}
+		}
+	})
+}
+
+var repairRecords = flag.Int("dht.repair", 20_000, "records of TestRepairBytes, one of which differs")
+
 // TestRepairBytes: what a comparison costs grows with the differences.
 func TestRepairBytes(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 3, sim.CallOptions{}, dht.Options{})
 		defer w.end()
-		const all = 20_000
-		puts := make([]dht.Put, all)
+		puts := make([]dht.Put, max(*repairRecords, 5000))
 		for i := range puts {
 			puts[i] = dht.Put{Address: at(fmt.Sprint("key ", i)), Value: []byte("hello")}
 		}

@@ -26,6 +26,7 @@ const (
 	SubjectTable = "table" // the distributed table
 	SubjectPaxos = "paxos"
 	SubjectRaft  = "raft"
+	SubjectNAT   = "nat" // ways through routers
 )
 
 // A Lesson is a story with a name.
@@ -99,7 +100,7 @@ func Find(name string) (Lesson, error) {
 }
 
 // Parse reads a story of one's own. One with a cast of acceptors is about Paxos, with a
-// cast of nodes about Raft, any other about the table. Errors: ErrFile.
+// cast of nodes about Raft, one with homes about routers, any other about the table. Errors: ErrFile.
 func Parse(file string) (Lesson, error) {
 	for _, of := range stages {
 		if hasLine(file, of.cast) {

@@ -36,7 +36,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("%s: from its file it plays otherwise: %v", l.Name, err)
 		}
 	}
-	if count[SubjectTable] < 16 || count[SubjectPaxos] != 4 || count[SubjectRaft] != 2 {
+	if count[SubjectTable] < 16 || count[SubjectPaxos] != 4 || count[SubjectRaft] != 2 || count[SubjectNAT] != 4 {
 		t.Errorf("%v", count)
 	}
 }

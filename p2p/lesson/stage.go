@@ -7,6 +7,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht/story"
+	natlesson "github.com/shoal-p2p/shoal/p2p/nat/lesson"
 	paxos "github.com/shoal-p2p/shoal/p2p/paxos/lesson"
 	"github.com/shoal-p2p/shoal/p2p/paxos/raftlesson"
 )
@@ -22,6 +23,7 @@ type stage struct {
 var stages = [...]stage{
 	{SubjectPaxos, "acceptors:", paxos.Stories, paxos.Play},
 	{SubjectRaft, "nodes:", raftlesson.Stories, raftlesson.Play},
+	{SubjectNAT, "homes:", natlesson.Stories, natlesson.Play},
 }
 
 func (of stage) lesson(name string, s paxos.Story) Lesson {

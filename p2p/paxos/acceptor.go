@@ -2,6 +2,7 @@ package paxos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -30,7 +31,7 @@ func (s State) equal(o State) bool {
 // Answer decides what the acceptor self does about a request: its new state, which must
 // be durable before the reply leaves. An error means that the request is not for self,
 // or that nobody can have meant it; the state stays. Errors: ErrMalformed,
-// ErrNotAcceptor.
+// ErrFuture, ErrNotAcceptor.
 func (s State) Answer(self p2p.ID, m Request) (State, Reply, error) {
 	if err := s.admit(self, m); err != nil {
 		return s, Reply{}, fmt.Errorf("paxos: %s of %s for register %x: %w", m.Kind, m.Ballot.Proposer.Short(), m.Register[:6], err)
@@ -78,7 +79,7 @@ func (s State) admit(self p2p.ID, m Request) error {
 	}
 	if m.Ballot.Counter > counter && m.Ballot.Counter-counter > MaxJump ||
 		m.Config.Epoch > s.Config.Epoch && m.Config.Epoch-s.Config.Epoch > MaxJump {
-		return fmt.Errorf("%w: ballot %v is too far ahead of %v", ErrMalformed, m.Ballot, s.Promised)
+		return fmt.Errorf("%w: ballot %v of epoch %d is %w of %v of epoch %d", ErrMalformed, m.Ballot, m.Config.Epoch, ErrFuture, s.Promised, s.Config.Epoch)
 	}
 	return nil
 }
@@ -104,6 +105,9 @@ func (s State) conflicts(m Request) bool {
 type Acceptor struct {
 	Self  p2p.ID
 	Store Store
+	// Refused is told of each request that no honest member makes: ErrForeign, ErrMalformed,
+	// ErrFuture. nil: nobody is.
+	Refused func(from p2p.ID, m Request, why error)
 }
 
 // Answer answers requests that came over the link from a member, in one transaction.
@@ -121,14 +125,22 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 	if err != nil {
 		return nil, fmt.Errorf("paxos: answer %s: %w", from.Short(), err)
 	}
+	refused := make([]error, len(requests))
 	err = a.Store.Change(ctx, registers, func(states []State) error {
 		for i, m := range requests {
-			if m.Ballot.Proposer != from || !age.Serves(a.Self, m.Config) {
+			if m.Ballot.Proposer != from {
+				refused[i] = fmt.Errorf("paxos: %s for register %x: %w", m.Kind, m.Register[:6], ErrForeign)
 				continue // a value carries the name of who proposed it
+			}
+			if !age.Serves(a.Self, m.Config) {
+				continue
 			}
 			at, _ := slices.BinarySearchFunc(registers, m.Register, p2p.Key.Compare)
 			next, reply, err := states[at].Answer(a.Self, m)
 			if err != nil {
+				if errors.Is(err, ErrMalformed) {
+					refused[i] = err
+				}
 				continue // that the zero reply says so is all that the proposer can use
 			}
 			states[at], replies[i] = next, reply
@@ -137,6 +149,11 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 	})
 	if err != nil {
 		return nil, fmt.Errorf("paxos: answer %s: %w", from.Short(), err)
+	}
+	for i, why := range refused {
+		if why != nil && a.Refused != nil {
+			a.Refused(from, requests[i], why)
+		}
 	}
 	return replies, nil
 }

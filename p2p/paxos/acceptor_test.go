@@ -62,7 +62,7 @@ func TestAcceptor(t *testing.T) {
 		{name: "it retires", m: Request{Kind: KindRetire, Ballot: ballot(2, 1, 7), Config: two}, kind: KindAccepted},
 		{name: "and says nothing more of the value", m: Request{Kind: KindPrepare, Ballot: ballot(2, 2, 7), Config: two}, kind: KindConflict, promised: ballot(2, 1, 7)},
 		{name: "nor to those who come late", m: Request{Kind: KindPrepare, Ballot: ballot(1, 99, 9), Config: one}, kind: KindConflict, promised: ballot(2, 1, 7)},
-		{name: "a ballot too far ahead", m: Request{Kind: KindPrepare, Ballot: ballot(2, MaxJump+3, 7), Config: two}, err: ErrMalformed},
+		{name: "a ballot too far ahead", m: Request{Kind: KindPrepare, Ballot: ballot(2, MaxJump+3, 7), Config: two}, err: ErrFuture},
 		{name: "a ballot of no round", m: Request{Kind: KindPrepare, Ballot: ballot(2, 0, 7), Config: two}, err: ErrMalformed},
 		{name: "a ballot of another epoch", m: Request{Kind: KindPrepare, Ballot: ballot(3, 1, 7), Config: two}, err: ErrMalformed},
 		{name: "no kind of request", m: Request{Kind: KindPromise, Ballot: ballot(2, 1, 7), Config: two}, err: ErrMalformed},

@@ -18,6 +18,10 @@ var (
 	ErrNotAcceptor = errors.New("not an acceptor of this register")
 	// ErrMalformed: a message that nobody can have meant.
 	ErrMalformed = errors.New("malformed message")
+	// ErrFuture: a ballot, or an epoch, that nobody can have reached. It is an ErrMalformed too.
+	ErrFuture = errors.New("too far ahead")
+	// ErrForeign: a ballot of somebody else than who sends it.
+	ErrForeign = errors.New("somebody else's ballot")
 	// ErrFull: the store takes no more registers.
 	ErrFull = errors.New("no room for another register")
 )

@@ -60,7 +60,7 @@ func fill(n int, location, content p2p.Key) dht.Held {
 	binary.BigEndian.PutUint64(value, uint64(n))
 	r := Record(dht.Name{Location: location, Content: content}, dht.Version{}, author(1), uint64(n+1), value)
 	r.TTL = 3600
-	return dht.Held{Record: r, Expires: int64(1e12 + n)}
+	return dht.Held{Record: r, Expires: 1e12 + int64(n)}
 }
 
 // BenchmarkRead measures reading all contents of a location.

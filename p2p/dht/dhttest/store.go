@@ -175,6 +175,9 @@ func testChange(t *testing.T, s dht.Store) {
 	if diff := cmp.Diff([]dht.Held{first, secret}, cells(t, s, name)[0].Records, equal); diff != "" {
 		t.Errorf("after a change (-want +got):\n%s", diff)
 	}
+	if got, err := s.Total(t.Context()); err != nil || got != (dht.Usage{Records: 2, Bytes: 4}) {
+		t.Errorf("all have %+v, %v", got, err)
+	}
 	if got, want := usage(t, s, author(1)), (dht.Usage{Records: 1, Bytes: 3}); got != want {
 		t.Errorf("usage %v, want %v", got, want)
 	}

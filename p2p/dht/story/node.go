@@ -16,6 +16,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/sim"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 )
 
 // node is one computer: what is in its store outlives a crash.
@@ -28,6 +29,8 @@ type node struct {
 	table     *dht.Table
 	decoy     *dht.Table // of a liar: it takes what others want kept, and nobody reads it
 	messages  *direct.Service
+	tracker   *tracker.Service
+	told      tracker.Store
 	indexes   map[string]*ranges.Index // that it has used since it came
 	keywords  *keyword.Index           // nil: it has not used it since it came
 	transport p2p.Transport
@@ -80,18 +83,17 @@ func (w *world) come(name string, id p2p.Identity, position p2p.Key) error {
 	case slices.ContainsFunc(w.nodes, func(n *node) bool { return n.member.Position == position }):
 		return errors.New("somebody stands there already")
 	}
-	n := &node{w: w, name: name, identity: id, store: dht.NewMemory()}
+	n := &node{w: w, name: name, identity: id, store: dht.NewMemory(), told: &tracker.Memory{}}
 	n.member = dht.Member{ID: id.ID(), Position: position, PublicKey: id.PublicKey(), Name: name}
 	w.mu.Lock()
 	w.nodes = append(w.nodes, n)
 	w.members = append(slices.Clone(w.members), n.member)
 	w.mu.Unlock()
-	n.start()
-	return nil
+	return n.start()
 }
 
 // start starts a node, for the first time or again.
-func (n *node) start() {
+func (n *node) start() (err error) {
 	w := n.w
 	n.table = dht.New(n.options(&gated{n.store, n}))
 	n.keywords = nil
@@ -100,6 +102,9 @@ func (n *node) start() {
 	n.messages.Handle("", func(_ context.Context, from p2p.ID, data []byte) ([]byte, error) {
 		return fmt.Appendf(nil, "%s has got %d bytes of %s", n.name, len(data), w.nameOf(from)), nil
 	})
+	if n.tracker, err = n.newTracker(); err != nil {
+		return err
+	}
 	n.transport = w.network.Transport(sim.Local{
 		Identity: n.identity,
 		Network:  networkID,
@@ -113,6 +118,7 @@ func (n *node) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n.up, n.links = true, map[p2p.ID]p2p.Link{}
+	return nil
 }
 
 func (n *node) options(store dht.Store) dht.Options {
@@ -131,6 +137,8 @@ func (n *node) handler(proto string) dht.Handler {
 	switch {
 	case proto == direct.Proto:
 		return n.messages.HandleCall
+	case proto == tracker.Proto:
+		return n.tracker.HandleCall
 	case n.decoy != nil && proto == dht.ProtoPut:
 		return n.decoy.Handlers()[proto]
 	case n.decoy != nil && proto == dht.ProtoSync:

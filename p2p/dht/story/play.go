@@ -13,6 +13,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/sim"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 )
 
 // world is the network of a story.
@@ -147,6 +148,9 @@ func describe(s dht.Step) string {
 	if n, ok := strings.CutSuffix(said, " records"); ok {
 		said = many(atoi(n), "record")
 	}
+	if s.Proto == tracker.Proto {
+		return fmt.Sprintf("%s, %d bytes: %s, %d bytes", s.Operation, s.Out, said, s.In)
+	}
 	if s.From == s.To {
 		return fmt.Sprintf("%s, %s, no message: %s", s.Operation, many(s.Items, what), said)
 	}
@@ -185,6 +189,7 @@ func (w *world) do(ctx context.Context, words []string) error {
 		"repair": w.doRepair, "wait": w.doWait, "who": w.doWho, "show": w.doShow, "links": w.doLinks,
 		"index": w.doIndex, "insert": w.doInsert, "range": w.doRange, "erase": w.doErase,
 		"publish": w.doPublish, "find": w.doFind,
+		"share": w.doShare, "withdraw": w.doWithdraw, "update": w.doUpdate, "query": w.doQuery, "get_seed": w.doGetSeed,
 		"send": w.doSend, "grind": w.doGrind, "lie": w.doLie, "admissions": w.doAdmissions, "expect": w.doExpect,
 	}
 	do := verbs[words[0]]

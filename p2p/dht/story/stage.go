@@ -157,8 +157,7 @@ func (w *world) doReturn(_ context.Context, a *args) error {
 	case n.up:
 		return fmt.Errorf("%s is running", n.name)
 	}
-	n.start()
-	return nil
+	return n.start()
 }
 
 // doLeave hands over what a node keeps, and takes it away.

@@ -94,6 +94,12 @@ func Stories() ([]Story, error) {
 //	                                Options: pairs (each two words too), similar N (edits that
 //	                                words can be away), padded N
 //	find NODE "WORD …" [any] [by lists|sequential|parallel|pairs] [similar N]
+//	share NODE FILE [part|wanted] [tracker NODE…]
+//	                                it has a seed, a part of it, or nothing yet, and says so
+//	update NODE                     it says what has changed, and that the rest holds
+//	query NODE FILE                 who has it?
+//	get_seed NODE FILE              what is it?
+//	withdraw NODE FILE
 //	together … end                  the writes between them at the same time
 //	crash NODE, return NODE, leave NODE, cut NODE NODE, mend NODE NODE
 //	repair [NODE], wait 10s, who KEY, show copies KEY, links

@@ -22,7 +22,7 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stories) < 19 {
+	if len(stories) < 20 {
 		t.Fatalf("%d stories", len(stories))
 	}
 	for _, s := range stories {
