@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
@@ -94,6 +96,7 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 	api, err := server.New(server.Options{
 		Token: token, RequireToken: o.RequireToken, OpenReads: o.OpenReads, Hosts: o.AllowHost,
 		Addr: listener.Addr().String(), UI: web.Dist(), Logger: log, Version: version,
+		KeepLimits: func(ctx context.Context, r link.Rates) error { return keepLimits(ctx, s, r) },
 	})
 	if err != nil {
 		return err
@@ -121,6 +124,9 @@ func serve(ctx context.Context, o command.Serve, t command.Terminal) (err error)
 		fmt.Fprintln(t.Stdout, moved)
 	}
 	greet(t.Stdout, n, listener, dir, o.RequireToken || o.Token != "")
+	if mode := n.Status().Network.Mode; o.NetworkMode == string(member.ModeOpen) && mode != member.ModeOpen {
+		log.Warn("--network-mode is for the network that a new node makes: this one is in another one already", "mode", mode)
+	}
 	stop, err := introduce(ctx, n, kept, o, log, t.Stdout)
 	defer stop()
 	if err != nil {
@@ -189,10 +195,18 @@ func startNode(ctx context.Context, o command.Serve, s *store.Store, log *slog.L
 	}
 	options := node.Options{
 		Name: o.NodeName(), Store: s, DataDir: s.Dir(), Listen: o.P2P, Announce: o.Announce, NoLAN: o.NoLAN, NoPortMap: o.NoPortMap,
-		Relay: relayMode(o.Relay), Roster: o.Roster, Publish: o.Publish, Logger: log, Version: version,
+		Relay: relayMode(o.Relay), Roster: o.Roster, Mode: member.Mode(o.NetworkMode), Publish: o.Publish, Logger: log, Version: version,
 		Busy: new(room).Busy, Extract: extractor(),
 	}
 	options.Replicas, options.Auto = o.Copies.Options()
+	limits, err := lastLimits(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	options.Limits = o.LimitFlags.Over(limits)
+	if options.Downloads, err = o.DownloadsPath(); err != nil {
+		return nil, err
+	}
 	if options.STUN, err = o.STUNServers(); err != nil {
 		return nil, err
 	}
@@ -249,6 +263,28 @@ func keepPort(ctx context.Context, s *store.Store, n *node.Node) error {
 		return nil
 	}
 	return s.SetSetting(ctx, settingPort, strconv.Itoa(int(addrs[0].Port())))
+}
+
+// settingLimits is where a store keeps how fast contents are carried at most, as JSON.
+const settingLimits = "limits"
+
+func lastLimits(ctx context.Context, s *store.Store) (r link.Rates, err error) {
+	text, ok, err := s.Setting(ctx, settingLimits)
+	if err != nil || !ok {
+		return r, err
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return r, fmt.Errorf("read the limits that are kept: %w", err)
+	}
+	return r, nil
+}
+
+func keepLimits(ctx context.Context, s *store.Store, r link.Rates) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("keep limits: %w", err)
+	}
+	return s.SetSetting(ctx, settingLimits, string(text))
 }
 
 // share shares the directory at path, which is made if there is none, and says so:
@@ -310,6 +346,9 @@ func tell(happened iter.Seq[node.Message], out io.Writer) {
 				fmt.Fprintln(out, command.Printable(fmt.Sprintf("%s joined; both see the words: %s", e.Name, strings.Join(e.Words, " "))))
 			}
 		case member.NetworkJoined:
+			if e.Mode == member.ModeOpen {
+				fmt.Fprintln(out, "This network is open: anybody can join it. Folders are shared with nobody there until you say so.")
+			}
 			fmt.Fprintln(out, command.Printable(fmt.Sprintf("joined %s; both see the words: %s", e.Name, strings.Join(e.Words, " "))))
 		}
 	}
@@ -464,6 +503,9 @@ func greet(out io.Writer, n *node.Node, l net.Listener, dir string, tokenAsked b
 	fmt.Fprint(out, addresses(l))
 	fmt.Fprintf(out, "node       %s  %s\n", command.Printable(s.Name), s.ID)
 	fmt.Fprintf(out, "network    %s, members: %d\n", command.Printable(s.Network.Name), s.Members)
+	if s.Network.Mode == member.ModeOpen {
+		fmt.Fprintln(out, "open       anybody can join who knows the address of a member")
+	}
 	fmt.Fprintf(out, "data       %s\n", dir)
 	if tokenAsked {
 		fmt.Fprintf(out, "token      in %s\n", filepath.Join(dir, "token"))
@@ -496,7 +538,12 @@ func lab(ctx context.Context, o command.Lab, t command.Terminal) (err error) {
 	if moved != "" {
 		fmt.Fprintln(t.Stdout, moved)
 	}
-	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Roster: o.Roster, Publish: o.Publish, Logger: log, Version: version, Extract: extractor()})
+	dir, err := os.MkdirTemp("", "shoal-lab-")
+	if err != nil {
+		return err
+	}
+	defer closing(&err, func() error { return os.RemoveAll(dir) })
+	nodes, err := node.StartLab(ctx, node.LabOptions{Nodes: o.Nodes, Dir: dir, Roster: o.Roster, Publish: o.Publish, Logger: log, Version: version, Extract: extractor()})
 	if err != nil {
 		return err
 	}

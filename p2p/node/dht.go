@@ -40,8 +40,10 @@ func (n *Node) newRoute(identity p2p.Identity, publish p2p.Publish) *route.Route
 	return route.New(route.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
 		Member: n.routed, Links: n.links.all, Link: n.links.to, Publish: publish, Logger: n.log,
+		Prove: n.members.Prove, Present: n.present,
 		Nearest: func(key p2p.Key, count int) []route.Member { return n.overlay.Closest(key, count) },
 		Heard:   func(m route.Member) { n.overlay.Heard(m) },
+		Relays:  n.relaysOf, Client: n.relaysFor,
 	})
 }
 
@@ -49,18 +51,15 @@ func (n *Node) newRoute(identity p2p.Identity, publish p2p.Publish) *route.Route
 func (n *Node) newContacts() *route.Contacts {
 	return route.NewContacts(route.ContactsOptions{
 		Router: n.route, Large: func() bool { return n.table.Large() }, Open: n.isOpen,
-		Changed: func() { n.table.Changed() }, Logger: n.log,
+		Changed: func() { n.table.Changed() }, Relays: n.ownRelays, Logger: n.log,
 	})
 }
-
-// isOpen reports whether anybody can be admitted.
-func (n *Node) isOpen() bool { return n.members.Network().Mode == member.ModeOpen }
 
 // newTable makes this node's part of the distributed table.
 func (n *Node) newTable(identity p2p.Identity, o Options, publish p2p.Publish) *dht.Table {
 	return dht.New(dht.Options{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
-		Members: n.tableMembers, Member: n.tableMember, Size: n.members.Size, Roster: o.Roster, Contacts: n.overlay, Open: n.isOpen, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
+		Members: n.tableMembers, Member: n.tableMember, Size: n.members.Size, Roster: o.Roster, Wide: n.members.Wide, Contacts: n.overlay, Open: n.isOpen, Alive: n.suspects.alive, Caller: tableCaller{n.route, &n.suspects},
 		Store: o.Store.DHT(), Replicas: o.Replicas, Auto: o.Auto, Publish: publish, Logger: n.log,
 	})
 }
@@ -118,16 +117,17 @@ func (n *Node) Words() *keyword.Index { return n.words }
 // Published says how far this node's documents are at their words; on is false if they are
 // not to be.
 func (n *Node) Published() (status publish.Status, on bool) {
-	if n.publisher == nil {
+	if !n.publishes {
 		return publish.Status{TTL: publish.DefaultTTL}, false
 	}
 	return n.publisher.Status(), true
 }
 
-func (n *Node) newPublisher() *publish.Publisher {
+// newPublisher makes what publishes documents, or takes away what an earlier run has published.
+func (n *Node) newPublisher(o Options) *publish.Publisher {
 	return publish.New(publish.Options{
 		Index: n.index, Words: n.words, Node: n.id, Open: n.openToAll, Logger: n.log,
-		Network: func() p2p.ID { return n.members.Network().ID },
+		Network: func() p2p.ID { return n.members.Network().ID }, Store: o.Store.Published(), Off: !o.Publish,
 	})
 }
 
@@ -135,7 +135,7 @@ func (n *Node) newPublisher() *publish.Publisher {
 // join later: they get a part of the table before anything could be taken out of it.
 func (n *Node) openToAll(id string) bool {
 	f, err := n.folders.Get(id)
-	if err != nil {
+	if err != nil || n.veiled.Load() {
 		return false
 	}
 	creator, access, grants := n.shared(f).By(), f.Access, f.Grants
@@ -162,6 +162,7 @@ func (n *Node) Enter(ctx context.Context) (_ context.Context, leave func(), err 
 func (n *Node) handOver() {
 	ctx, cancel := context.WithTimeout(n.ctx, leaveTimeout)
 	defer cancel()
+	n.overlay.Withdraw(ctx)
 	if err := n.table.Leave(ctx); err != nil {
 		n.log.Info("records not handed over", "error", err)
 	}
@@ -172,6 +173,7 @@ func (n *Node) handOver() {
 func (n *Node) forgetTable(ctx context.Context) error {
 	n.ranges.Forget()
 	n.words.Forget()
+	n.tracker.Forget()
 	if err := n.table.Clear(ctx); err != nil {
 		return fmt.Errorf("node: records of the former network: %w", err)
 	}

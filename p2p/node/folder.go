@@ -159,9 +159,15 @@ func (n *Node) AddFolder(ctx context.Context, o folder.AddOptions) (Folder, erro
 		return Folder{}, err
 	}
 	defer leave()
+	if o.Access == "" && n.isOpen() {
+		o.Access = p2p.AccessNone
+	}
 	f, err := n.folders.Add(ctx, o)
 	if err != nil {
 		return Folder{}, err
+	}
+	if err := n.seat(ctx); err != nil {
+		n.log.Warn("a folder is shared, but", "folder", f.Label, "error", err)
 	}
 	return n.shared(f), n.offerAll(ctx)
 }
@@ -307,7 +313,7 @@ func (n *Node) Skipped(id string) (folder.Skips, error) {
 func (n *Node) watchOffers(ctx context.Context) error {
 	for m := range n.events.Subscribe(ctx, "") {
 		switch m.Data.(type) {
-		case member.NetworkJoined, nil:
+		case member.NetworkJoined, member.NetworkFounded, nil:
 			if err := n.offerAll(ctx); err != nil {
 				n.log.Error("folders not offered", "error", err)
 			}
@@ -334,11 +340,11 @@ func (n *Node) offerAll(ctx context.Context) error {
 
 // signOffers signs an offer for each folder whose present one says something
 // else, or is of an admin, and withdraws those of folders that are not shared any more. A
-// node that was revoked has nobody to offer them to; they are offered where it joins. The
-// caller holds n.granting.
+// node that was revoked has nobody to offer them to; they are offered where it joins. Nor does one offer
+// them that the roster does not name. The caller holds n.granting.
 func (n *Node) signOffers() error {
-	if n.members.Self().Revoked {
-		return nil
+	if self := n.members.Self(); self.Revoked || self.Certified {
+		return nil // see seat
 	}
 	offered := map[string]member.Offer{}
 	for _, o := range n.members.Offers() {

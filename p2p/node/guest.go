@@ -86,6 +86,11 @@ func (ls *links) sendOff(id p2p.ID) {
 // promote makes the links of guests that have become members those of members: of
 // several to one node the newest, and none that has ended. The caller holds ls.mu.
 func (ls *links) promote(ctx context.Context) {
+	for _, v := range slices.Clone(ls.visitors) {
+		if ls.roster.isMember(v.link.Peer()) {
+			ls.dismiss(v) // it dials as one
+		}
+	}
 	for _, g := range slices.Backward(slices.Clone(ls.guests)) {
 		id := g.link.Peer()
 		if !ls.roster.isMember(id) {

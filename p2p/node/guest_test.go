@@ -55,6 +55,8 @@ type people struct {
 
 func (p *people) want([]p2p.ID, map[p2p.ID]bool) map[p2p.ID]bool { return nil }
 
+func (p *people) meet(p2p.Link) {}
+
 func (p *people) isMember(id p2p.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

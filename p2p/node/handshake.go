@@ -284,20 +284,27 @@ func (n *Node) joinOver(l p2p.Link, inv member.Invitation) (Joined, error) {
 	n.joining.Lock()
 	defer n.joining.Unlock()
 	err := n.members.MayJoin(inv)
-	if err != nil && !errors.Is(err, member.ErrAlready) {
+	already := errors.Is(err, member.ErrAlready)
+	if err != nil && !already {
 		return Joined{}, fmt.Errorf("node: join: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, joinTimeout)
 	defer cancel()
-	j, err := n.members.Join(ctx, l, inv)
-	if err != nil {
-		return Joined{}, err
-	}
-	out := Joined{Network: j.Network, Members: j.Members}
-	if !j.Already {
+	return n.joinVeiled(ctx, inv, already, func() (Joined, error) {
+		j, err := n.members.Join(ctx, l, inv)
+		if err != nil {
+			return Joined{}, err
+		}
+		out := Joined{Network: j.Network, Members: j.Members}
+		if j.Already {
+			return out, nil
+		}
 		out.Words = j.Words[:]
-	}
-	return out, nil
+		if err := n.forgetTable(n.ctx); err != nil {
+			n.log.Error("joined, but", "error", err)
+		}
+		return out, nil
+	})
 }
 
 // AnswerByHand answers an offer that a person has brought. The answer is to go back the

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +24,9 @@ const MaxLab = 64
 type LabOptions struct {
 	// Nodes is how many there are, 1 to MaxLab. 0: 8.
 	Nodes int
+	// Dir is where the nodes keep files that they get, and that are dropped on their pages, each in a directory of
+	// its own. Empty: they keep none.
+	Dir string
 	// Publish keeps the sample documents at their words in the table too.
 	Publish bool
 	// Roster is that of each of them (Options.Roster).
@@ -63,7 +69,14 @@ func (lab *Lab) start(ctx context.Context, o LabOptions) error {
 		if round := i / len(labNames); round > 0 {
 			name = fmt.Sprintf("%s %d", name, round+1)
 		}
-		n, err := Start(ctx, Options{Name: name, NoLAN: true, Roster: o.Roster, Publish: o.Publish, Logger: o.Logger, Version: o.Version, Extract: o.Extract})
+		dir := ""
+		if o.Dir != "" {
+			dir = filepath.Join(o.Dir, strconv.Itoa(i))
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				return err
+			}
+		}
+		n, err := Start(ctx, Options{Name: name, DataDir: dir, NoLAN: true, Roster: o.Roster, Publish: o.Publish, Logger: o.Logger, Version: o.Version, Extract: o.Extract})
 		if err != nil {
 			return err
 		}

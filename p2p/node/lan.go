@@ -66,12 +66,25 @@ func near(c p2p.Contact, addrs []netip.AddrPort) p2p.Contact {
 	return c
 }
 
+// door is where somebody who is no member is let in.
+type door struct {
+	host   p2p.Contact   // whose it is
+	relays []p2p.Contact // members that can carry a message there
+	pass   p2p.Pass
+}
+
 // knock dials the inviter, over its own addresses and through the members that the
-// invitation names. An invitation can be older than the inviter's present address, so the
-// local network is asked where it is meanwhile; the dial is given up for a better one then.
+// invitation names.
 func (n *Node) knock(ctx context.Context, inv member.Invitation) (p2p.Link, error) {
+	return n.knockAt(ctx, door{inv.Inviter, inv.Relays, inv.Pass()})
+}
+
+// knockAt dials the host of a door. What says where that is can be older than its present
+// address, so the local network is asked meanwhile; the dial is given up for a better one
+// then.
+func (n *Node) knockAt(ctx context.Context, d door) (p2p.Link, error) {
 	if n.lan == nil {
-		return n.dialInviter(ctx, inv, inv.Inviter)
+		return n.dialAt(ctx, d, d.host)
 	}
 	began := time.Now()
 	first, giveUp := context.WithCancel(ctx)
@@ -80,15 +93,15 @@ func (n *Node) knock(ctx context.Context, inv member.Invitation) (p2p.Link, erro
 	defer stop()
 	found := make(chan []netip.AddrPort, 1)
 	go func() {
-		addrs := n.lan.Find(looking, inv.Inviter.ID(), inv.Network)
-		if slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return !slices.Contains(inv.Inviter.Addrs, a) }) {
+		addrs := n.lan.Find(looking, d.host.ID(), d.pass.Network)
+		if slices.ContainsFunc(addrs, func(a netip.AddrPort) bool { return !slices.Contains(d.host.Addrs, a) }) {
 			giveUp()
 		} else {
 			addrs = nil // they are being tried
 		}
 		found <- addrs
 	}()
-	l, err := n.dialInviter(first, inv, inv.Inviter)
+	l, err := n.dialAt(first, d, d.host)
 	switch {
 	case err == nil || errors.Is(err, p2p.ErrRefused):
 		stop()
@@ -99,16 +112,15 @@ func (n *Node) knock(ctx context.Context, inv member.Invitation) (p2p.Link, erro
 	if err == nil || len(addrs) == 0 || ctx.Err() != nil {
 		return l, err
 	}
-	return n.dialInviter(ctx, inv, near(inv.Inviter, addrs))
+	return n.dialAt(ctx, d, near(d.host, addrs))
 }
 
-// dialInviter dials the inviter as at says.
-func (n *Node) dialInviter(ctx context.Context, inv member.Invitation, at p2p.Contact) (p2p.Link, error) {
-	pass := inv.Pass()
+// dialAt dials the host of a door as at says.
+func (n *Node) dialAt(ctx context.Context, d door, at p2p.Contact) (p2p.Link, error) {
 	if t, ok := n.transport.(interface {
 		DialVia(context.Context, p2p.Contact, *p2p.Pass, []p2p.Contact) (p2p.Link, error)
 	}); ok {
-		return t.DialVia(ctx, at, &pass, inv.Relays)
+		return t.DialVia(ctx, at, &d.pass, d.relays)
 	}
-	return n.transport.Dial(ctx, at, &pass)
+	return n.transport.Dial(ctx, at, &d.pass)
 }

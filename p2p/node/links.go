@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/swarm/seed"
 )
 
 const (
@@ -26,6 +27,8 @@ const (
 
 // roster is what links needs to know of the network.
 type roster interface {
+	// meet takes in what the peer of a new link has shown of itself.
+	meet(p2p.Link)
 	isMember(p2p.ID) bool
 	nameOf(p2p.ID) string
 	contacts() []p2p.Contact // of all other members
@@ -54,6 +57,10 @@ type links struct {
 	// knows, or cares.
 	nearby func(p2p.ID) []netip.AddrPort
 	missed func()
+	// byPass reports whether a pass for a seed has let the peer of a link in, and grants what it may have. Nil: no
+	// pass does.
+	byPass func(p2p.Link) bool
+	grants func(p2p.ID) map[seed.ID]time.Time
 	// altered is told that a member's link came or went.
 	altered func()
 
@@ -62,13 +69,15 @@ type links struct {
 	// once run waits for it.
 	wg sync.WaitGroup
 
-	mu     sync.Mutex // guards all following fields
-	closed bool
-	held   bool // nobody is dialled for the time being
-	peers  map[p2p.ID]*peer
-	guests []*guest        // the one that came first is first
-	wanted map[p2p.ID]bool // to whom links are kept; nil: to all
-	up     chan struct{}   // closed and replaced when a member's link came up
+	mu       sync.Mutex // guards all following fields
+	closed   bool
+	held     bool   // nobody is dialled for the time being
+	arriving p2p.ID // not dialled: the link by which this node joins at it is about to be added
+	peers    map[p2p.ID]*peer
+	guests   []*guest // the one that came first is first
+	visitors []*visitor
+	wanted   map[p2p.ID]bool // to whom links are kept; nil: to all
+	up       chan struct{}   // closed and replaced when a member's link came up
 }
 
 // peer is what links remembers of one other node since this one started.
@@ -134,6 +143,22 @@ func (ls *links) hold(on bool) {
 	ls.kick()
 }
 
+// arrives keeps run from dialling id until the returned function is called. Whoever joins
+// is a member, and knows the inviter as one, before the link by which it joined is a
+// member's: a dial in between would replace that link while others use it.
+func (ls *links) arrives(id p2p.ID) (done func()) {
+	set := func(id p2p.ID) {
+		ls.mu.Lock()
+		ls.arriving = id
+		ls.mu.Unlock()
+	}
+	set(id)
+	return func() {
+		set(p2p.ID{})
+		ls.kick()
+	}
+}
+
 func (ls *links) accept(ctx context.Context) {
 	for {
 		l, err := ls.transport.Accept(ctx)
@@ -178,7 +203,7 @@ func (ls *links) dialDue(ctx context.Context, now time.Time) time.Duration {
 			}
 			ls.peers[c.ID()] = p
 		}
-		if p.link != nil || p.dialling {
+		if p.link != nil || p.dialling || c.ID() == ls.arriving {
 			continue
 		}
 		if due := p.next.Sub(now); due > 0 || running >= dialsAtOnce {
@@ -276,8 +301,9 @@ func backoff(failures int) time.Duration {
 	return d - d/8 + rand.N(d/4+1)
 }
 
-// add takes a new link in: of a member at once, of a stranger as a guest.
+// add takes a new link in: of a member at once, of a stranger as a guest, or as a visitor.
 func (ls *links) add(ctx context.Context, l p2p.Link) {
+	ls.roster.meet(l)
 	ls.mu.Lock()
 	if ls.closed {
 		ls.mu.Unlock()
@@ -289,9 +315,12 @@ func (ls *links) add(ctx context.Context, l p2p.Link) {
 		ls.serve(ctx, l)
 		ls.close(l)
 	})
-	if ls.roster.isMember(l.Peer()) {
+	switch {
+	case ls.roster.isMember(l.Peer()):
 		ls.adopt(ctx, l)
-	} else {
+	case ls.byPass != nil && ls.byPass(l):
+		ls.visit(ctx, l, ls.grants(l.Peer()))
+	default:
 		ls.receive(ctx, l)
 	}
 }
@@ -376,6 +405,9 @@ func (ls *links) closeAll() {
 	for _, g := range ls.guests {
 		ls.closeLater(g.link)
 	}
+	for _, v := range ls.visitors {
+		ls.closeLater(v.link)
+	}
 }
 
 // to returns the link to a member.
@@ -396,6 +428,21 @@ func (ls *links) Call(ctx context.Context, to p2p.ID, proto string, req []byte) 
 		return nil, err
 	}
 	return l.Call(ctx, proto, req)
+}
+
+// gone returns for how long a member has had no link: 0 if it has one. known is false if it
+// never had.
+func (ls *links) gone(id p2p.ID) (gone time.Duration, known bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	p := ls.peers[id]
+	switch {
+	case p == nil || p.since.IsZero():
+		return 0, false
+	case p.link != nil && !p.leaving:
+		return 0, true
+	}
+	return max(time.Since(p.since), 1), true
 }
 
 // linked returns the members that have a link now.

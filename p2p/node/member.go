@@ -104,15 +104,18 @@ func (n *Node) Join(ctx context.Context, link string) (Joined, error) {
 	if already && n.Connected(inv.Inviter.ID()) {
 		return here, nil
 	}
-	l, j, err := n.redeem(ctx, inv, already)
+	return n.joinVeiled(ctx, inv, already, func() (Joined, error) { return n.enterNetwork(ctx, inv, here, already) })
+}
+
+// enterNetwork redeems an invitation, and makes the link to the inviter a member's.
+func (n *Node) enterNetwork(ctx context.Context, inv member.Invitation, here Joined, already bool) (Joined, error) {
+	j, err := n.arrive(ctx, inv, already)
 	switch {
 	case err != nil && already:
 		return here, nil // nobody says otherwise
 	case err != nil:
 		return Joined{}, err
 	}
-	n.links.add(n.ctx, l)
-	n.links.kick()
 	if already && j.Already {
 		return here, nil
 	}
@@ -123,9 +126,19 @@ func (n *Node) Join(ctx context.Context, link string) (Joined, error) {
 	return Joined{Network: j.Network, Members: j.Members, Words: j.Words[:]}, nil
 }
 
+// arrive redeems an invitation and adds the link over which it did.
+func (n *Node) arrive(ctx context.Context, inv member.Invitation, already bool) (member.Joined, error) {
+	defer n.links.arrives(inv.Inviter.ID())()
+	l, j, err := n.redeem(ctx, inv, already)
+	if err == nil {
+		n.links.add(n.ctx, l)
+	}
+	return j, err
+}
+
 // redeem uses an invitation over a new link to the inviter, which it returns. A link
 // that broke is replaced, because joining can be repeated and the inviter ends that
-// of a guest for whom it has no room.
+// of a guest for whom it has no room; and so is one whose packets were lost, once.
 func (n *Node) redeem(ctx context.Context, inv member.Invitation, already bool) (p2p.Link, member.Joined, error) {
 	patience := joinTimeout
 	if already {
@@ -135,6 +148,11 @@ func (n *Node) redeem(ctx context.Context, inv member.Invitation, already bool) 
 	defer cancel()
 	for failures := 0; ; failures++ {
 		l, err := n.knock(ctx, inv)
+		if errors.Is(err, p2p.ErrNoPath) {
+			if again, second := n.knock(ctx, inv); second == nil {
+				l, err = again, nil
+			}
+		}
 		if errors.Is(err, p2p.ErrRefused) {
 			return nil, member.Joined{}, fmt.Errorf("node: join: %s does not take the invitation: %w", inv.Inviter.Name, errors.Join(member.ErrRefused, err))
 		}

@@ -11,7 +11,11 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/swarm"
+	"github.com/shoal-p2p/shoal/p2p/swarm/pass"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 )
 
 // memory is the Store of a node that forgets all when it is closed.
@@ -24,6 +28,10 @@ type memory struct {
 	unread   extract.Store
 	dht      dht.Store
 	register paxos.Store
+	tracker  tracker.Store
+	seeds    swarm.Store
+	publish  publish.Store
+	passes   pass.Store
 }
 
 func newMemory() (*memory, error) {
@@ -31,7 +39,7 @@ func newMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), new(extract.Memory), dht.NewMemory(), &paxos.Memory{}}, nil
+	return &memory{identity, member.NewMemory(), folder.NewMemory(), replica.NewMemory(), search.NewMemory(), new(extract.Memory), dht.NewMemory(), &paxos.Memory{}, &tracker.Memory{}, &swarm.Memory{}, new(publish.Memory), &pass.Memory{}}, nil
 }
 
 func (m *memory) Identity(context.Context) (p2p.Identity, error) { return m.identity, nil }
@@ -42,3 +50,7 @@ func (m *memory) Search() search.Store                           { return m.sear
 func (m *memory) Unread() extract.Store                          { return m.unread }
 func (m *memory) DHT() dht.Store                                 { return m.dht }
 func (m *memory) Registers() paxos.Store                         { return m.register }
+func (m *memory) Tracker() tracker.Store                         { return m.tracker }
+func (m *memory) Seeds() swarm.Store                             { return m.seeds }
+func (m *memory) Published() publish.Store                       { return m.publish }
+func (m *memory) Passes() pass.Store                             { return m.passes }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
@@ -163,8 +164,45 @@ func (n *Node) relays() []nat.Relay {
 	return out
 }
 
+// ownRelays returns the members that relay for this node, because nobody reaches it.
+func (n *Node) ownRelays() []p2p.ID {
+	if t, ok := n.transport.(interface{ Relays() []p2p.ID }); ok {
+		return t.Relays()
+	}
+	return nil
+}
+
+// relaysOf returns the members at which a member says that it is reached.
+func (n *Node) relaysOf(id p2p.ID) []p2p.ID {
+	m, ok := n.members.Member(id)
+	if !ok {
+		return nil
+	}
+	return m.Contact.Relays
+}
+
+// relaysFor reports whether this node relays for a member, and for how long the link to it has
+// been gone.
+func (n *Node) relaysFor(id p2p.ID) (gone time.Duration, ok bool) {
+	if serves := n.serves.Load(); serves == nil || !(*serves)(id) {
+		return 0, false
+	}
+	return n.links.gone(id)
+}
+
 // Network reports how this node is seen from outside, as the last check found it.
-func (n *Node) Network() nat.Report { return n.network.Report() }
+func (n *Node) Network() nat.Report { return n.withGiven(n.network.Report()) }
+
+// withGiven adds to a report what this node's relays have of it now.
+func (n *Node) withGiven(r nat.Report) nat.Report {
+	given := n.overlay.Given()
+	r.Relays = slices.Clone(r.Relays)
+	for i := range r.Relays {
+		g := given[r.Relays[i].ID]
+		r.Relays[i].Given, r.Relays[i].Known = g.At, g.Known
+	}
+	return r
+}
 
 // CheckNetwork finds it out again, which takes some seconds.
 func (n *Node) CheckNetwork(ctx context.Context) (nat.Report, error) {
@@ -173,5 +211,6 @@ func (n *Node) CheckNetwork(ctx context.Context) (nat.Report, error) {
 		return nat.Report{}, err
 	}
 	defer leave()
-	return n.network.Check(ctx)
+	r, err := n.network.Check(ctx)
+	return n.withGiven(r), err
 }

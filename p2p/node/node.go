@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -24,6 +26,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/folder"
 	"github.com/shoal-p2p/shoal/p2p/folder/exchange"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
+	"github.com/shoal-p2p/shoal/p2p/lexicon"
 	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
@@ -34,6 +37,9 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/swarm"
+	"github.com/shoal-p2p/shoal/p2p/swarm/pass"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 )
 
 // addrsEvery is how often a node looks whether its own addresses have changed.
@@ -65,26 +71,36 @@ type Node struct {
 	texts     *extract.Reader
 	lacking   *unreadFiles // of which search has no text
 	mesh      *search.Mesh
-	route     *route.Router   // calls to members, with a link or without
-	overlay   *route.Contacts // members that it knows where it does not know all
+	lexicon   *lexicon.Lexicon // words of other members
+	route     *route.Router    // calls to members, with a link or without
+	overlay   *route.Contacts  // members that it knows where it does not know all
 	table     *dht.Table
 	registers *dht.Registers
 	ranges    *registry.Registry
 	words     *keyword.Index
-	publisher *publish.Publisher // nil: nothing is published
+	publisher *publish.Publisher
+	publishes bool
 	direct    *direct.Service
+	tracker   *tracker.Service // who has which seed
+	swarm     *swarm.Service   // those of this node
+	passes    *pass.Book       // that let others in for a seed
+	outings   outings
 	suspects  suspects
 	steps     *rate.Limiter // of events of route and table
+	meetings  *rate.Limiter // after which links are chosen anew, in a large network
 	network   *nat.Service
 	router    *portmap.Mapper // nil: no router is asked for anything
 	stun      *servers
 	links     *links
+	limits    *link.Limits
 	paths     *paths
 	lan       *lan.Service                           // nil: nobody is looked for in the local network
 	handlers  map[string]p2p.Handler                 // complete before the transport is made
 	forwards  atomic.Pointer[map[string]p2p.Handler] // of the transport itself, once it is made
+	serves    atomic.Pointer[func(p2p.ID) bool]      // whether it relays for a member, likewise; nil: for nobody
 
-	joining  sync.Mutex // one Join at a time
+	joining  sync.Mutex  // one Join at a time
+	veiled   atomic.Bool // no folder is anybody's, see joinOpen
 	heard    heardOffers
 	byHand   handshakes
 	granting sync.Mutex    // held while it is changed who may do what with a folder
@@ -139,43 +155,52 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) error {
 	publish := p2p.Publish(n.events.publish)
 	n.links = newLinks(n.id, n.log, publish)
+	n.limits = new(link.Limits)
+	n.limits.Set(o.Limits)
 	n.paths = newPaths(n.links)
 	var err error
 	n.members, err = member.Open(member.Options{
-		Identity: identity, Name: n.name, Store: o.Store.Member(),
+		Identity: identity, Name: n.name, Store: o.Store.Member(), Mode: o.Mode, Roster: min(o.Roster, member.MaxMembers),
 		Publish: n.publishMember, Logger: n.log, Changed: n.links.kick,
 	})
 	if err != nil {
 		return err
 	}
 	n.heard.start(n.id, n.members.Offers())
-	n.index, err = search.Open(ctx, o.Store.Search())
+	n.index, err = search.Options{Rereading: rereading(n.log)}.Open(ctx, o.Store.Search())
 	if err != nil {
 		return err
 	}
+	n.meetings = rate.NewLimiter(2, 4)
 	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
 	n.route = n.newRoute(identity, n.publishSome)
-	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return len(n.others()) >= route.MaxMesh }
+	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return n.members.Size() > route.MaxMesh }
 	n.overlay = n.newContacts()
 	n.table = n.newTable(identity, o, n.publishSome)
 	n.ranges = registry.New(n.table, nil)
-	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents"})
-	if o.Publish {
-		n.publisher = n.newPublisher()
+	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents", Small: func() bool { return n.members.Size() <= route.MaxMesh }})
+	n.tracker, err = n.newTracker(ctx, o, n.publishSome)
+	if err != nil {
+		return err
 	}
+	n.publisher, n.publishes = n.newPublisher(o), o.Publish
 	n.links.altered = func() {
 		n.overlay.Look()
 		n.table.Changed()
+		n.tracker.Kick()
 	}
+	n.route.Handle(member.ProtoVouch, n.members.HandleVouch)
 	n.direct = direct.New(direct.Options{Caller: n.route, Link: n.links.need, Publish: publish})
 	n.route.Handle(direct.Proto, n.direct.HandleCall)
+	n.route.Handle(tracker.Proto, n.tracker.HandleCall)
 	n.registers = n.newRegisters(o, n.publishSome)
 	for _, all := range []map[string]dht.Handler{n.table.Handlers(), n.registers.Handlers()} {
 		for proto, h := range all {
 			n.route.Handle(proto, route.Handler(h))
 		}
 	}
-	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.route}
+	n.lexicon = new(lexicon.Lexicon)
+	n.mesh = &search.Mesh{Index: n.index, Self: search.Member{ID: n.id, Name: n.name}, Caller: n.route, Elsewhere: n.lexicon}
 	n.texts = extract.New(extract.Options{Command: o.Extract, Logger: n.log})
 	if n.lacking, err = openUnread(ctx, o.Store.Unread(), n.log); err != nil {
 		return err
@@ -197,20 +222,29 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	}
 	n.stun = newServers(slices.Concat(o.STUN, o.Rendezvous), n.log)
 	n.network = n.newNetwork(o)
+	if n.passes, err = n.newPasses(ctx, o, publish); err != nil {
+		return err
+	}
+	if n.swarm, err = n.newSwarm(ctx, o, n.forgetting(publish)); err != nil {
+		return err
+	}
 	n.index.Restrict(n.readableTo)
 	n.index.Name(n.labelOf)
 	n.handlers = n.members.Handlers()
 	n.route.Handle(search.Proto, n.index.Handler)
 	n.route.Handle(search.FetchProto, n.index.FetchHandler)
+	n.route.Handle(lexicon.Proto, lexicon.NewOffers(n.index, nil).Handle)
 	n.route.Handle(folder.ListProtocol, n.folders.HandleList)
 	n.handlers[exchange.DigestProtocol] = n.sync.HandleDigest
 	n.handlers[nat.Protocol] = n.network.Handle
 	n.handlers[pathProto] = n.paths.handle
 	maps.Copy(n.handlers, n.route.Handlers())
 	n.links.roster, n.links.serve, n.links.greet = n, n.serve, n.greet
+	n.links.byPass, n.links.grants = n.byPass, n.passes.Grants
 	n.transport, err = n.listen(ctx, o, link.Local{
 		Identity: identity, Network: func() p2p.ID { return n.members.Network().ID },
-		Gate: n.members.Gate, Handler: n.handler, Logger: n.log,
+		Gate: n.gate, Proof: n.members.Proof, Conceals: func(id [16]byte) bool { return n.passes.Has(id) },
+		Handler: n.handler, Limits: n.limits, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -245,6 +279,10 @@ func (n *Node) listen(ctx context.Context, o Options, local link.Local) (p2p.Tra
 		handlers := own.Handlers()
 		n.forwards.Store(&handlers)
 	}
+	if r, ok := t.(interface{ RelaysFor(p2p.ID) bool }); ok {
+		serves := r.RelaysFor
+		n.serves.Store(&serves)
+	}
 	if p, ok := t.(nat.Port); ok {
 		n.network.Attach(p)
 	}
@@ -269,9 +307,11 @@ func (n *Node) run() {
 		"table":     n.table.Run,
 		"registers": n.registers.Run,
 		"contacts":  n.overlay.Run,
-	}
-	if n.publisher != nil {
-		parts["publisher"] = n.publisher.Run
+		"tracker":   n.tracker.Run,
+		"swarm":     n.swarm.Run,
+		"lexicon":   n.learnWords,
+		"publisher": n.publisher.Run,
+		"vouchers":  n.watchVouchers,
 	}
 	if n.lan != nil {
 		parts["lan"] = n.lan.Run
@@ -312,6 +352,7 @@ func (n *Node) shutDown() error {
 	n.entry.Lock()
 	n.closed = true
 	n.entry.Unlock()
+	n.withdraw()
 	n.handOver()
 	n.stop()
 	n.running.Wait()
@@ -322,6 +363,12 @@ func (n *Node) shutDown() error {
 	}
 	return nil
 }
+
+// Limits returns how fast streams are carried at most.
+func (n *Node) Limits() link.Rates { return n.limits.Rates() }
+
+// SetLimits changes that, also of the links there are.
+func (n *Node) SetLimits(r link.Rates) { n.limits.Set(r) }
 
 // watchAddrs tells the network when this node's addresses change.
 func (n *Node) watchAddrs(ctx context.Context) error {
@@ -343,17 +390,14 @@ func (n *Node) watchAddrs(ctx context.Context) error {
 // announce signs a contact with the present addresses and relays, if they are
 // others than before.
 func (n *Node) announce() error {
-	var relays []p2p.ID
-	if t, ok := n.transport.(interface{ Relays() []p2p.ID }); ok {
-		relays = t.Relays()
-	}
 	addrs := n.transport.Addrs()
-	_, err := n.members.SetContact(addrs[:min(len(addrs), maxAddrs)], relays)
+	_, err := n.members.SetContact(addrs[:min(len(addrs), maxAddrs)], n.ownRelays())
 	return err
 }
 
-// addrsChanged makes watchAddrs look at once.
+// addrsChanged makes watchAddrs look at once, and gives a new relay what it is to have.
 func (n *Node) addrsChanged() {
+	n.overlay.Shelter()
 	select {
 	case n.moved <- struct{}{}:
 	default:
@@ -367,7 +411,7 @@ const maxAddrs = 16
 const codeForbidden = "forbidden"
 
 // handler finds who answers calls of a protocol, and lets nobody but members in:
-// a guest may only do what member.Allowed says.
+// a guest may only do what member.Allowed says, and a visitor nothing.
 func (n *Node) handler(proto string) p2p.Handler {
 	h := n.handlers[proto]
 	if forwards := n.forwards.Load(); h == nil && forwards != nil {
@@ -378,7 +422,11 @@ func (n *Node) handler(proto string) p2p.Handler {
 	}
 	return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
 		present := n.isMember(from.Peer())
-		if !member.Allowed(proto, present) {
+		visits := !present && n.byPass(from)
+		if visits {
+			n.links.fault(from)
+		}
+		if visits || !member.Allowed(proto, present) {
 			return nil, &p2p.CallError{Code: codeForbidden, Message: "not a member of this network"}
 		}
 		resp, err := h(ctx, from, req)
@@ -391,7 +439,7 @@ func (n *Node) handler(proto string) p2p.Handler {
 
 // serve answers the streams that the peer of a link opens, until the link ends. A
 // guest's are reset, and those of protocols that do not exist: nobody would read
-// what they carry.
+// what they carry. A visitor's are answered that are of its seed.
 func (n *Node) serve(ctx context.Context, l p2p.Link) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -404,13 +452,15 @@ func (n *Node) serve(ctx context.Context, l p2p.Link) {
 		}
 		switch {
 		case !n.isMember(l.Peer()):
-			reset(conn)
+			n.receiveStream(ctx, l, proto, conn, wg.Go)
 		case proto == folder.ContentProtocol:
 			wg.Go(func() { n.folders.ServeContent(ctx, l, conn) })
-		case proto == exchange.IndexProtocol || proto == exchange.FilesProtocol:
+		case proto == exchange.IndexProtocol || proto == exchange.FilesProtocol || proto == exchange.PartsProtocol:
 			wg.Go(func() { n.sync.Serve(ctx, l, proto, conn) })
 		case proto == route.ExchangeProtocol:
 			wg.Go(func() { n.route.ServeStream(ctx, l, conn) })
+		case proto == swarm.Protocol:
+			wg.Go(func() { n.swarm.Serve(ctx, l, conn) })
 		case proto == direct.StreamProto:
 			wg.Go(func() { n.direct.ServeStream(ctx, l.Peer(), conn) })
 		default:
@@ -454,6 +504,63 @@ func (n *Node) exchange(ctx context.Context, l p2p.Link) {
 		case <-l.Done():
 		case <-ctx.Done():
 		}
+	}
+}
+
+// meet implements roster.
+func (n *Node) meet(l p2p.Link) {
+	if shows, ok := l.(interface{ Proof() []byte }); ok {
+		n.present(l.Peer(), shows.Proof())
+	}
+}
+
+// present takes in what was shown of somebody. It says what it is about itself.
+func (n *Node) present(id p2p.ID, proof []byte) {
+	if len(proof) == 0 {
+		return
+	}
+	_, known := n.members.Role(id)
+	who, err := n.members.Present(proof)
+	if err != nil {
+		n.log.Debug("a proof that proves nothing", "of", id.Short(), "error", err)
+		return
+	}
+	if !known && (n.members.Size() <= route.MaxMesh || n.meetings.Allow()) {
+		n.log.Debug("met", "member", who.Short())
+		n.links.kick() // it may be one to whom a link is wanted
+	}
+}
+
+// How often a node looks whether its membership depends on a single signer, and how soon again when
+// nobody could be asked.
+const (
+	vouchEvery = 10 * time.Minute
+	vouchAgain = time.Minute
+)
+
+// watchVouchers asks an admin for a second certificate while there is only one, and for a place in
+// the roster while there are folders that cannot be offered without.
+func (n *Node) watchVouchers(ctx context.Context) error {
+	timer := time.NewTimer(vouchAgain/2 + rand.N(vouchAgain/2))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		wait := vouchEvery
+		if n.members.Alone() {
+			if err := n.members.Vouch(ctx, n.route, false); err != nil {
+				n.log.Debug("no second certificate", "error", err)
+				wait = vouchAgain
+			}
+		}
+		if err := n.seat(ctx); err != nil {
+			n.log.Warn("no place in the roster", "error", err)
+			wait = vouchAgain
+		}
+		timer.Reset(wait)
 	}
 }
 
@@ -533,9 +640,21 @@ func (n *Node) Status() Status {
 	return Status{
 		ID: n.id, Name: n.name, Version: n.version, Started: n.started,
 		P2P: n.transport.Addrs(), Network: n.members.Network(), Role: self.Role, Revoked: self.Revoked,
-		Members: len(n.others()) + 1, Peers: len(n.links.linked()),
+		Members: n.size(), Peers: len(n.links.linked()),
 		Folders: len(n.folders.List()), Documents: index.Documents, Terms: index.Terms,
 	}
+}
+
+// size returns how many members the network has: about, where nobody knows all of them.
+func (n *Node) size() int {
+	known := len(n.others()) + 1
+	if !n.members.Wide() {
+		return known
+	}
+	if about, ok := n.overlay.Size(); ok {
+		return max(known, int(math.Round(about)))
+	}
+	return known
 }
 
 // Peer is another member and the link to it.
@@ -543,19 +662,24 @@ type Peer struct {
 	ID        p2p.ID
 	Name      string
 	Connected bool
-	Path      p2p.Path  // when connected; of the worse kind of what the two ends see
-	Stats     p2p.Stats // bytes over all links since this node started
-	Since     time.Time // when the link came up, or went down; zero: it was never up
-	Error     string    // why there is no link
-	Through   bool      // there is none because it is reached through others: the network is large
+	Path      p2p.Path    // when connected; of the worse kind of what the two ends see
+	Stats     p2p.Stats   // bytes over all links since this node started
+	Since     time.Time   // when the link came up, or went down; zero: it was never up
+	Error     string      // why there is no link
+	Snapshot  *route.Kept // from which this node answers for it, as its relay; nil: it does not
+	Through   bool        // there is none because it is reached through others: the network is large
 }
 
 // Peers returns all other members, by name.
 func (n *Node) Peers() []Peer {
 	var out []Peer
+	standsIn := n.route.StandsIn()
 	for _, m := range n.others() {
 		p := n.links.state(m.ID)
 		p.Name = m.Name
+		if kept, ok := standsIn[m.ID]; ok {
+			p.Snapshot = &kept
+		}
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b Peer) int {

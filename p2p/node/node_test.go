@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +18,10 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
 func TestMain(m *testing.M) {
@@ -128,6 +132,55 @@ func TestJoin(t *testing.T) {
 	if _, err := other.Join(t.Context(), "nonsense"); !errors.Is(err, member.ErrMalformed) {
 		t.Errorf("nonsense: %v", err)
 	}
+}
+
+// lossy loses the first dial on its way: the peer has answered, and no packets go through.
+type lossy struct {
+	p2p.Transport
+	dials *atomic.Int32
+}
+
+func (l lossy) Dial(ctx context.Context, to p2p.Contact, pass *p2p.Pass) (p2p.Link, error) {
+	if pass != nil && l.dials.Add(1) == 1 {
+		return nil, fmt.Errorf("dial %s: %w", to.ID().Short(), p2p.ErrNoPath)
+	}
+	return l.Transport.Dial(ctx, to, pass)
+}
+
+// A join whose packets were lost is tried once more.
+func TestJoinAgain(t *testing.T) {
+	net, dials := sim.New(sim.Options{}), &atomic.Int32{}
+	alice := startNode(t, Options{Name: "alice", Transport: func(l link.Local) (p2p.Transport, error) { return net.Transport(l), nil }})
+	bob := startNode(t, Options{Name: "bob", Transport: func(l link.Local) (p2p.Transport, error) { return lossy{net.Transport(l), dials}, nil }})
+	inv, err := alice.Invite(t.Context(), member.InviteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j, err := bob.Join(t.Context(), inv.Link("")); err != nil || j.Members != 2 || dials.Load() != 2 {
+		t.Errorf("%d dials: %+v, %v", dials.Load(), j, err)
+	}
+}
+
+// A node knows whom it joins at as a member a moment before their link is a member's. It
+// must not dial meanwhile: the second link would end what goes over the first.
+func TestTheLinkOfAJoinIsNotReplaced(t *testing.T) {
+	nodes := class(t, "alice", "bob")
+	alice, bob := nodes[0], nodes[1]
+	alice.links.hold(true)
+	arrived := bob.links.arrives(alice.ID())
+	l, err := bob.links.to(alice.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob.links.close(l)
+	await(t, bob, "the end of the link", linkedTo(bob, 0))
+	bob.links.found(alice.ID()) // else it waits a moment after the loss
+	time.Sleep(firstRetry + yieldToSmaller)
+	if bob.Connected(alice.ID()) {
+		t.Error("it was dialled")
+	}
+	arrived()
+	await(t, bob, "a link", linkedTo(bob, 1))
 }
 
 // The second and the third never spoke before; their signalling goes through the

@@ -14,7 +14,11 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/link/rtc"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/search"
+	"github.com/shoal-p2p/shoal/p2p/swarm"
+	"github.com/shoal-p2p/shoal/p2p/swarm/pass"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 )
 
 // Options configure a node. The zero value makes a new node that forgets all when
@@ -27,6 +31,9 @@ type Options struct {
 	// DataDir is where the store's files are, if it has any: no folder may be
 	// shared that contains it or lies in it.
 	DataDir string
+	// Downloads is where files come that are downloaded to no other place. Empty: below DataDir, if there is
+	// one.
+	Downloads string
 	// Listen is the address of the p2p port, UDP and TCP. Empty: any free port of
 	// 127.0.0.1.
 	Listen string
@@ -51,8 +58,13 @@ type Options struct {
 	Rendezvous []string
 	// Relay says whether this node relays for members that cannot be reached.
 	Relay rtc.RelayMode
+	// Mode is that of the network which a node makes for itself when it starts for the first
+	// time. Empty: closed.
+	Mode member.Mode
 	// Roster is how many members a network has at most in which this node reckons with all
 	// of them to find who keeps a key of the table. In a larger one it asks its way. 0: 2000.
+	// The network that a node makes for itself names so many members in its roster; who comes later
+	// carries a certificate. 0: 2000, in an open network 256.
 	Roster int
 	// Transport makes the links. Nil: WebRTC on Listen. Simulations give their own.
 	Transport func(link.Local) (p2p.Transport, error)
@@ -62,6 +74,8 @@ type Options struct {
 	// raises that where many leave. The zero values are those of dht.Options.
 	Replicas int
 	Auto     dht.Auto
+	// Limits bound how fast streams are carried.
+	Limits link.Rates
 	// Logger receives what the owner of the node should know. Nil: nothing.
 	Logger *slog.Logger
 	// Busy is told when the node begins and ends to synchronise folders, or to bring
@@ -85,4 +99,8 @@ type Store interface {
 	Unread() extract.Store
 	DHT() dht.Store
 	Registers() paxos.Store
+	Tracker() tracker.Store
+	Seeds() swarm.Store
+	Published() publish.Store
+	Passes() pass.Store
 }

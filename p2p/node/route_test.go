@@ -94,6 +94,10 @@ func TestSearchThroughOthers(t *testing.T) {
 	if d, _, err := alice.Document(t.Context(), search.FileID(common.id, "plan.md"), chiara.ID()); err != nil || d.Path != "plan.md" {
 		t.Errorf("a file that alice may see: %+v, %v", d, err)
 	}
+	eventually(t, "alice hears of the folder", func() bool {
+		_, _, err := alice.Entries(t.Context(), common.id, chiara.ID(), "", "", 10)
+		return err == nil
+	})
 	entries, _, err := alice.Entries(t.Context(), common.id, chiara.ID(), "", "", 10)
 	if err != nil || len(entries) != 1 || entries[0].Path != "plan.md" {
 		t.Errorf("entries: %v, %v", entries, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/lexicon"
 	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
@@ -23,11 +24,41 @@ func (n *Node) Search(ctx context.Context, q search.Query, each func(search.Part
 		return search.Answer{}, err
 	}
 	defer leave()
-	var others []search.Member
-	for _, m := range n.others() {
-		others = append(others, search.Member{ID: m.ID, Name: m.Name})
+	answer, err := n.mesh.Ask(ctx, q, n.searched(), each)
+	if err == nil && q.Scope != search.ScopeLocal && n.members.Wide() && n.size() > answer.NodesAsked {
+		answer.Partial = true
 	}
-	return n.mesh.Ask(ctx, q, others, each)
+	return answer, err
+}
+
+// searched returns whom a search asks: all members, or in a network in which nobody knows all of them
+// those to whom there are links. There the table is the better way to search.
+func (n *Node) searched() []search.Member {
+	var out []search.Member
+	if !n.members.Wide() {
+		for _, m := range n.others() {
+			out = append(out, search.Member{ID: m.ID, Name: m.Name})
+		}
+		return out
+	}
+	for _, id := range n.links.linked() {
+		out = append(out, search.Member{ID: id, Name: n.nameOf(id)})
+	}
+	return out
+}
+
+// Complete returns words for the last one of a text, at most so many: of this node's folders
+// and documents, and of what the others have that this node may see.
+func (n *Node) Complete(text string, limit int) []lexicon.Completion {
+	return n.lexicon.Complete(n.index, text, limit)
+}
+
+// Lexicon says how much this node knows of the words of other members.
+func (n *Node) Lexicon() lexicon.Status { return n.lexicon.Status() }
+
+// learnWords keeps up with the words of the members that there are links to.
+func (n *Node) learnWords(ctx context.Context) error {
+	return n.lexicon.Run(ctx, lexicon.Options{Caller: n.route, Linked: n.links.linked, Member: n.isMember, Logger: n.log})
 }
 
 // AddDocument publishes a document without a file and returns its id.
@@ -101,7 +132,7 @@ func (n *Node) Document(ctx context.Context, id string, from p2p.ID) (search.Doc
 	ask := []p2p.ID{from}
 	if from.IsZero() {
 		ask = nil
-		for _, m := range n.others() {
+		for _, m := range n.searched() {
 			ask = append(ask, m.ID)
 		}
 	}

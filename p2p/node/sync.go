@@ -22,7 +22,7 @@ import (
 // creator, otherwise what the creator's offer says. An offer that is not there any
 // more, because its creator has left, holds as it was last known here.
 func (n *Node) folderAccess(id string, creator, who p2p.ID) exchange.Access {
-	if !n.isMember(who) {
+	if !n.isMember(who) || n.veiled.Load() {
 		return exchange.Access{}
 	}
 	access := p2p.AccessWrite
@@ -59,7 +59,7 @@ func (n *Node) readable(from p2p.ID, id string) bool {
 // readableTo returns the folders kept here that a member may read.
 func (n *Node) readableTo(who p2p.ID) map[string]bool {
 	readable := map[string]bool{}
-	if !n.isMember(who) {
+	if !n.isMember(who) || n.veiled.Load() {
 		return readable
 	}
 	offers := n.members.Offers()
@@ -337,7 +337,7 @@ func (n *Node) noteAccess(ctx context.Context, f Folder) (Folder, error) {
 func (n *Node) watchLinks(ctx context.Context) error {
 	for m := range n.events.Subscribe(ctx, "") {
 		switch m.Data.(type) {
-		case Linked, Lost, folder.Added, folder.Removed, member.OfferChanged, member.MemberRevoked, member.NetworkJoined, nil:
+		case Linked, Lost, folder.Added, folder.Removed, member.OfferChanged, member.MemberRevoked, member.NetworkJoined, member.NetworkFounded, nil:
 			n.sync.Kick()
 		}
 	}

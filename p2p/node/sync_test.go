@@ -48,6 +48,23 @@ func together(t *testing.T, access string, names ...string) []*kept {
 	return all
 }
 
+// TestAskedAtOnce: a folder that was added a moment ago answers, though what keeps it in line is only about to begin.
+func TestAskedAtOnce(t *testing.T) {
+	n := startNode(t, Options{})
+	for range 20 {
+		f, err := n.AddFolder(t.Context(), folder.AddOptions{Path: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := n.Known(t.Context(), f.ID, "", "", 10); err != nil {
+			t.Errorf("what is in it: %v", err)
+		}
+	}
+	if _, _, err := n.Known(t.Context(), "nothing", "", "", 10); err == nil {
+		t.Error("a folder that is not kept is listed")
+	}
+}
+
 // join has a node keep the folder that another has made.
 func join(t *testing.T, n *Node, of *kept, dir string) *kept {
 	t.Helper()
@@ -436,6 +453,37 @@ func TestTrash(t *testing.T) {
 	bob.awaitFile(paths[0], "before")
 	if _, err := alice.Restore(t.Context(), alice.id, []int64{old.N}); !errors.Is(err, replica.ErrNotFound) {
 		t.Errorf("restoring twice: %v", err)
+	}
+}
+
+// What several want at once they give each other while they get it.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	all := together(t, "", "ada", "ben", "carl", "dora")
+	out := func() (n uint64) {
+		for _, p := range all[0].Peers() {
+			n += p.Stats.BytesOut
+		}
+		return n
+	}
+	all[0].put("small.txt", "so that it is known who keeps the folder")
+	for _, k := range all[1:] {
+		k.awaitFile("small.txt", "so that it is known who keeps the folder")
+		await(t, k.Node, "links", linkedTo(k.Node, 3))
+	}
+	for _, k := range all {
+		k.SetLimits(link.Rates{Up: 3 << 20})
+	}
+	before := out()
+	text := noise(9<<20, 5)
+	all[0].put("large.bin", text)
+	for _, k := range all[1:] {
+		k.awaitFile("large.bin", text)
+	}
+	sent := float64(out()-before) / float64(len(text))
+	t.Logf("%.2f of the file sent by who had it", sent)
+	if sent > 1.6 {
+		t.Errorf("%.2f of the file sent by who had it to 3 others", sent)
 	}
 }
 

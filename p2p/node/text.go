@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/shoal-p2p/shoal/p2p/extract"
 	"github.com/shoal-p2p/shoal/p2p/folder"
@@ -125,6 +126,20 @@ type unreadFiles struct {
 
 	mu     sync.Mutex
 	counts map[string]map[extract.Reason]int // by folder
+}
+
+// tellRereading is how long nobody is told again how far it is.
+const tellRereading = 2 * time.Second
+
+// rereading tells log how far it is that documents are indexed again.
+func rereading(log *slog.Logger) func(done, all int) {
+	var told time.Time
+	return func(done, all int) {
+		if now := time.Now(); done == 0 || done == all || now.Sub(told) >= tellRereading {
+			log.Info("documents are indexed again, since this version keeps their words in another way", "done", done, "of", all)
+			told = now
+		}
+	}
 }
 
 // openUnread has what could not be read told again, if this program may do better.
