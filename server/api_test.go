@@ -14,10 +14,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/shoal-p2p/shoal/p2p/folder"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/node"
+	"github.com/shoal-p2p/shoal/p2p/publish"
+	"github.com/shoal-p2p/shoal/p2p/search/query"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -103,6 +108,30 @@ func TestDocumentsAPI(t *testing.T) {
 }
 
 // TestQueryErrorsSayWhere: a program can point at the mistake, also in a stream.
+// TestCompletions: what is typed is completed by the words there are.
+func TestCompletions(t *testing.T) {
+	s := newServer(t, Options{Node: startNode(t)})
+	for _, text := range []string{"network and networks", "network"} {
+		call(t, s, post, "/api/documents", fmt.Sprintf(`{"title":"Peers","text":%q}`, text), 201, nil)
+	}
+	var list api.CompletionList
+	call(t, s, get, "/api/search/completions?q=peer%20netw", "", 200, &list)
+	want := []api.Completion{{Word: "network", Query: "peer network", Documents: 2}, {Word: "networks", Query: "peer networks", Documents: 1}}
+	if !slices.Equal(list.Items, want) || list.Members != 0 || list.Truncated {
+		t.Errorf("got %+v", list)
+	}
+	call(t, s, get, "/api/search/completions?q=netwrok&limit=1", "", 200, &list)
+	if !slices.Equal(list.Items, []api.Completion{{Word: "network", Query: "network", Documents: 2, Distance: 1}}) {
+		t.Errorf("got %+v", list)
+	}
+	call(t, s, get, "/api/search/completions?q=", "", 200, &list)
+	if len(list.Items) != 0 {
+		t.Errorf("got %+v", list)
+	}
+	call(t, s, get, "/api/search/completions?q=a&limit=51", "", 400, nil)
+	call(t, s, get, "/api/search/completions", "", 400, nil)
+}
+
 func TestQueryErrorsSayWhere(t *testing.T) {
 	s := newServer(t, Options{})
 	for target, want := range map[string]string{
@@ -121,6 +150,190 @@ func TestQueryErrorsSayWhere(t *testing.T) {
 			if got := fmt.Sprint(*p.Parameter, " ", *p.Position, " ", *p.Expected); got != want {
 				t.Errorf("%s: %s, want %s", target, got, want)
 			}
+		}
+	}
+}
+
+// TestOddQueries: whatever is asked for, wherever, is answered, or refused with what is wrong with it.
+func TestOddQueries(t *testing.T) {
+	s := newServer(t, Options{Node: startNode(t)})
+	call(t, s, post, "/api/documents", `{"title":"Pie","text":"apple pie \u202e and e\u0301te"}`, 201, nil)
+	for _, text := range []string{
+		strings.Repeat("a ", 5000), strings.Repeat("x", 10_000), strings.Repeat("(", 10_000), `"`, `"pie`, `"""`, "((((", "))))", `^(?:\d+|[^"]*)\s*$`, `pie'; DROP TABLE document; --`,
+		"pie\x00apple", "\x00", "\x1b[2J pie", "\u202eeip", "\u2066pie", "e\u0301\u0301\u0301te", strings.Repeat("\u0301", 500), "שלום pie", "\xff\xfe", "pie\xff", "\ufeff", "\U0001f967",
+		"-", "--", "AND OR NOT", "NOT", "OR", ":", "type:", "size:..", "name:\"", "pie*", "*", strings.Repeat("pie OR ", 140) + "pie", strings.Repeat("NOT ", 200) + "pie",
+	} {
+		for _, target := range []string{"/api/search?explain=true&facets=true&q=", "/api/search?via=dht&q=", "/api/search?q=pie&filter=", "/api/search/completions?q=", "/api/words?similar=2&q="} {
+			for _, accept := range []string{"application/json", "text/event-stream"} {
+				r := httptest.NewRequest(get, target+url.QueryEscape(text), nil)
+				r.Host, r.RemoteAddr = "localhost:8080", "127.0.0.1:54321"
+				r.Header.Set("Accept", accept)
+				w := do(t, s, r)
+				var p api.Problem
+				switch {
+				case w.Code == 200 && utf8.Valid(w.Body.Bytes()):
+				case w.Code >= 400 && w.Code < 500 && json.Unmarshal(w.Body.Bytes(), &p) == nil && p.Code != "" && p.Detail != "":
+				default:
+					t.Errorf("%s%.30q as %s: %d %.200s", target, text, accept, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+// TestTableRange: what is published is found by its size, alone and beside words, exactly, by either
+// tree; and the answer says what was asked.
+func TestTableRange(t *testing.T) {
+	n := startNode(t)
+	s := newServer(t, Options{Node: n})
+	ctx, leave, err := n.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	var documents []keyword.Document
+	year := func(i int) float64 { return float64(i) - 49.9999999 } // some begin alike
+	for i := range 100 {
+		d := keyword.Document{
+			ID: fmt.Sprint("x/", i), Terms: []string{"every", "not"}[:1+i%2],
+			Value:   fmt.Appendf(nil, `{"i":"d%d","n":%q,"t":"Title %d","s":%d,"m":%d,"v":{"year":%g}}`, i, n.ID(), i, i<<20, 1_700_000_000+i*86_400, year(i)),
+			Numbers: []keyword.Number{{Field: "fields.year", Value: publish.OwnKey(query.Order(year(i)))}, {Field: "size", Value: int64(i) << 20}, {Field: "modified", Value: 1_700_000_000 + int64(i)*86_400}},
+		}
+		documents = append(documents, d)
+	}
+	huge := keyword.Document{
+		ID: "x/huge", Terms: []string{"every"}, Value: fmt.Appendf(nil, `{"i":"huge","n":%q,"s":%d,"m":-5}`, n.ID(), int64(1)<<40),
+		Numbers: []keyword.Number{{Field: "size", Value: 1 << 40}, {Field: "modified", Value: -5}},
+	}
+	if p, err := n.Words().Publish(ctx, append(documents, huge), 0, time.Hour); err != nil || p.Failed > 0 {
+		t.Fatal(p, err)
+	}
+	for _, row := range []struct {
+		q     string
+		total int
+	}{
+		{"size:10mib..19mib", 10},
+		{"size:<=4mib", 5},
+		{"size:>90mib", 10},
+		{"size:>5gib", 1}, // beyond the last key
+		{"size:4gib..5gib", 0},
+		{"modified:<1970-01-01", 1},
+		{"modified:2023-11-14..2023-11-23", 10},
+		{"size:>90mib modified:2023..2024", 9}, // one by the tree, the other by the note
+		{"fields.year:-39.9999999..-30.9999999", 10},
+		{"fields.year:>0", 50},
+		{"fields.year:0", 0},
+		{"fields.Year:>0", 0},
+		{"every fields.year:..-30.9999999 size:10mib..", 10},
+		{"every size:10mib..19mib", 10},
+		{"not size:10mib..19mib", 5},
+		{"every not size:>5gib", 0},
+	} {
+		for _, plan := range []string{"", "&plan=pht", "&plan=dst", "&plan=buckets"} {
+			var a api.SearchAnswer
+			call(t, s, get, "/api/search?via=dht&limit=200&explain=true&q="+url.QueryEscape(row.q)+plan, "", 200, &a)
+			if a.Total != row.total || len(a.Hits) != row.total || a.Partial || a.Truncated {
+				t.Errorf("%s%s: %d of %d, want %d", row.q, plan, len(a.Hits), a.Total, row.total)
+			}
+			if a.Range == nil || a.Range.From > a.Range.To {
+				t.Errorf("%s%s: range %+v", row.q, plan, a.Range)
+			}
+			if a.Table == nil || (a.Table.Tree != nil) != (plan != "" || !strings.HasPrefix(row.q, "every") && !strings.HasPrefix(row.q, "not")) {
+				t.Errorf("%s%s: %+v", row.q, plan, a.Table)
+			} else if tree := a.Table.Tree; tree != nil && (len(tree.Segments) == 0 || tree.From != a.Range.From || tree.To != a.Range.To || plan == "&plan=dst" && tree.Via != "dst") {
+				t.Errorf("%s%s: %+v", row.q, plan, tree)
+			}
+		}
+	}
+	// Whoever published it without a number is not in the tree, and the tree is what was asked.
+	old := keyword.Document{ID: "x/old", Terms: []string{"ancient"}, Value: fmt.Appendf(nil, `{"i":"old","n":%q,"s":5}`, n.ID())}
+	if _, err := n.Words().Publish(ctx, []keyword.Document{old}, 0, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for plan, total := range map[string]int{"auto": 1, "lists": 1, "pht": 0, "dst": 0} {
+		var a api.SearchAnswer
+		call(t, s, get, "/api/search?via=dht&q=ancient+size:5&plan="+plan, "", 200, &a)
+		if a.Total != total {
+			t.Errorf("%s: %d, want %d", plan, a.Total, total)
+		}
+	}
+	for target, total := range map[string]int{
+		"field=size&from=10mib&to=19mib&via=dst": 10, "field=size&to=4mib&via=pht": 5, "field=modified&from=2023-11-14&to=2023-11-23&via=dst": 10,
+		"field=modified&from=2023-11-14T00:00:00Z&to=2023-11-23T23:59Z&via=pht": 10, "field=size&from=0": 0, "field=size&from=0&via=local": 0,
+		"field=year&from=-39.9999999&to=-30.9999999&via=buckets": 10, "field=year&to=0&via=dst&limit=60": 50, "field=size&from=10mib&to=19mib&via=buckets": 10,
+	} {
+		var a api.SearchAnswer
+		call(t, s, get, "/api/range?explain=true&"+target, "", 200, &a)
+		if a.Total != total || len(a.Hits) != total || a.Range == nil || (a.Table != nil) != (total > 0) {
+			t.Errorf("%s: %d of %d, %+v", target, len(a.Hits), a.Total, a.Range)
+		}
+	}
+	var page api.SearchAnswer
+	call(t, s, get, "/api/range?field=size&from=0&via=pht&limit=60", "", 200, &page)
+	first := page.Hits[0].Id
+	if first != "d99" || page.Hits[59].Id != "d40" {
+		t.Errorf("from %s to %s, want the newest first", first, page.Hits[59].Id)
+	}
+	call(t, s, get, "/api/range?field=size&from=0&via=pht&limit=60&cursor="+*page.Next, "", 200, &page)
+	if len(page.Hits) != 41 || page.Next != nil || page.Hits[0].Id == first {
+		t.Errorf("the second page has %d documents of %d", len(page.Hits), page.Total)
+	}
+	var a api.SearchAnswer
+	call(t, s, get, "/api/search?explain=true&q=pie+size:%3E1mib&filter=modified:2024", "", 200, &a)
+	if a.Range == nil || a.Range.Field != "size" || a.Range.From != 1<<20+1 || a.Range.To != 1<<32-1 || a.Table != nil {
+		t.Errorf("%+v", a.Range)
+	}
+	var words api.SearchAnswer
+	call(t, s, get, "/api/search?via=dht&explain=true&plan=sequential&q=every+not", "", 200, &words)
+	if words.Table == nil || words.Table.Words == nil || words.Table.Words.Plan != "sequential" || len(words.Table.Words.Steps) < 3 || words.Range != nil || words.Table.Tree != nil {
+		t.Errorf("%+v", words.Table)
+	}
+}
+
+// TestForgedPostings: what a member puts at a word is shown only as its own, and not at all if it is
+// no note of a document.
+func TestForgedPostings(t *testing.T) {
+	n := startNode(t)
+	s := newServer(t, Options{Node: n})
+	note := func(node, more string) []byte {
+		return fmt.Appendf(nil, `{"i":"d","n":%q,"t":"Title"%s}`, node, more)
+	}
+	other := strings.Repeat("b", 52)
+	values := [][]byte{
+		note(other, ""), note("nobody", ""), note("", ""), nil, []byte("{"), []byte("<script>"), make([]byte, keyword.MaxValue),
+		note(n.ID().String(), `,"s":-1`), note(n.ID().String(), `,"m":9223372036854775807`), note(n.ID().String(), `,"w":-5`),
+		note(n.ID().String(), ""), // as it should be
+	}
+	ctx, leave, err := n.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	for i, v := range values {
+		if _, err := n.Words().Publish(ctx, []keyword.Document{{ID: fmt.Sprint("x/", i), Terms: []string{"forged", fmt.Sprint("only", i)}, Value: v}}, 0, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var words api.WordsAnswer
+	call(t, s, get, "/api/words?q=forged", "", 200, &words)
+	if len(words.Hits) != 1 || words.Total != 1 || words.Hits[0].Node != n.ID().String() {
+		t.Errorf("%d of %d: %+v", len(words.Hits), words.Total, words.Hits)
+	}
+	var found api.SearchAnswer
+	call(t, s, get, "/api/search?via=dht&q=forged", "", 200, &found)
+	if len(found.Hits) != 1 || found.Total != 1 {
+		t.Errorf("%d of %d: %+v", len(found.Hits), found.Total, found.Hits)
+	}
+	for i, v := range values {
+		d := keyword.Document{ID: fmt.Sprint("x/", i), Numbers: []keyword.Number{{Field: "size", Value: 0}}, Value: v}
+		if _, err := n.Words().Publish(ctx, []keyword.Document{d}, 0, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, plan := range []string{"pht", "dst"} {
+		call(t, s, get, "/api/search?via=dht&explain=true&q=size:0&plan="+plan, "", 200, &found)
+		if len(found.Hits) != 1 || found.Total != 1 || len(found.Table.Tree.Items) != 1 {
+			t.Errorf("by size: %d of %d: %+v", len(found.Hits), found.Total, found.Hits)
 		}
 	}
 }
@@ -146,6 +359,18 @@ func TestRefusals(t *testing.T) {
 		{get, "/api/search?q=a&fuzz=4", "", 400, "request_invalid", "parameter fuzz"},
 		{get, "/api/search?q=a&via=pigeon", "", 400, "request_invalid", "parameter via"},
 		{get, "/api/search?q=a&mode=psychic", "", 400, "request_invalid", "parameter mode"},
+		{get, "/api/search?q=a&plan=dst", "", 400, "request_invalid", "parameter plan: members have none"},
+		{get, "/api/search?q=a&plan=magic&via=dht", "", 400, "request_invalid", "parameter plan"},
+		{get, "/api/search?q=a&plan=dst&via=dht", "", 400, "query_invalid", "no range of numbers"},
+		{get, "/api/search?q=type:pdf&via=dht", "", 400, "query_empty", ""},
+		{get, "/api/range?field=size", "", 400, "request_invalid", "neither from nor to"},
+		{get, "/api/range?field=two%20words&from=1", "", 400, "request_invalid", "parameter field"},
+		{get, "/api/range?field=colour&from=red", "", 400, "request_invalid", `parameter from: "red" is no number`},
+		{get, "/api/range?field=colour&from=inf", "", 400, "request_invalid", `parameter from: "inf" is no number`},
+		{get, "/api/range?field=colour&from=2&to=-1", "", 400, "query_invalid", "a range that begins before it ends"},
+		{get, "/api/range?field=size&from=1%20OR%20pie", "", 400, "request_invalid", `parameter from: "1 OR pie" is no size`},
+		{get, "/api/range?field=modified&from=2026&to=12mb", "", 400, "request_invalid", `parameter to: "12mb" is no date`},
+		{get, "/api/range?field=size&from=2mb&to=1mb", "", 400, "query_invalid", "a range that begins before it ends"},
 		{get, "/api/search?q=a&explain=maybe", "", 400, "request_invalid", "parameter explain"},
 		{get, "/api/search?q=a&cursor=junk", "", 400, "cursor_invalid", ""},
 		{get, "/api/search?q=size:big", "", 400, "query_invalid", `character 6, "big": expected a size`},
@@ -156,7 +381,7 @@ func TestRefusals(t *testing.T) {
 		{get, "/api/search?q=a&sort=color", "", 400, "request_invalid", "parameter sort"},
 		{get, "/api/search?q=a&order=asc", "", 400, "request_invalid", "ascending"},
 		{get, "/api/search?q=a&facets=2", "", 400, "request_invalid", "parameter facets"},
-		{get, "/api/search?q=a&limt=5", "", 400, "request_invalid", "there are q, filter, mode, via, fuzz, limit, sort, order, facets, cursor, explain"},
+		{get, "/api/search?q=a&limt=5", "", 400, "request_invalid", "there are q, filter, mode, via, plan, fuzz, limit, sort, order, facets, cursor, explain"},
 		{get, "/api/search?q=%FF", "", 400, "request_invalid", "not UTF-8"},
 		{get, "/api/events?timeout=301", "", 400, "request_invalid", "parameter timeout"},
 		{get, "/api/events?timeout=-1", "", 400, "request_invalid", "parameter timeout"},
@@ -682,5 +907,40 @@ func TestUnread(t *testing.T) {
 	call(t, s, get, "/api/folders/papers/unread?reason=not_text", "", 200, &list)
 	if len(list.Items) != 1 || list.Items[0].Path != "binary.txt" {
 		t.Errorf("got %+v", list)
+	}
+}
+
+// TestOwnFields: documents are found by the numbers in their own fields.
+func TestOwnFields(t *testing.T) {
+	s := newServer(t, Options{Node: startNode(t)})
+	for _, d := range []string{`"Dune","fields":{"year":1965,"stars":4.5}`, `"Neuromancer","fields":{"year":1984,"author":"Gibson"}`, `"Ice","text":"no year"`} {
+		call(t, s, post, "/api/documents", `{"title":`+d+`}`, 201, nil)
+	}
+	for target, want := range map[string]string{
+		"/api/range?field=year&from=1960&to=1970":                  "Dune",
+		"/api/range?field=year&from=1960&via=local":                "Neuromancer Dune",
+		"/api/range?field=stars&from=4.5&to=4.5":                   "Dune",
+		"/api/range?field=author&from=0":                           "",
+		"/api/search?q=fields.year:%3E1980":                        "Neuromancer",
+		"/api/search?q=neuromancer&filter=fields.year:%3C1980":     "",
+		"/api/search?q=duze":                                       "Dune",
+		"/api/search?q=ibe":                                        "", // of three letters, as it is
+		"/api/search?q=ibe&mode=similar":                           "Ice",
+		"/api/search?q=dxze&mode=similar":                          "Dune",
+		"/api/search?q=dxze&mode=similar&fuzz=1":                   "",
+		"/api/search?q=dune+OR+ice&filter=-fields.year:1900..2000": "Ice",
+	} {
+		var a api.SearchAnswer
+		call(t, s, get, target, "", 200, &a)
+		var got []string
+		for _, h := range a.Hits {
+			got = append(got, h.Title)
+		}
+		if len(got) == 2 && got[0] == "Dune" { // both are of the same second
+			slices.Reverse(got)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
 	}
 }

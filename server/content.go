@@ -36,32 +36,49 @@ func (a *nodeAPI) content(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer func() { _ = c.Close() }() // nothing was written
-	etag, modified := "", c.Modified.UTC().Truncate(time.Second)
+	f := file{name: c.Name, size: c.Size, modified: c.Modified.UTC().Truncate(time.Second), read: c.ReadRange}
 	if c.Hash != [32]byte{} { // else it is not known yet
-		etag = `"` + hex.EncodeToString(c.Hash[:]) + `"`
+		f.etag = `"` + hex.EncodeToString(c.Hash[:]) + `"`
 	}
-	header := w.Header()
+	return serveFile(ctx, rep, r, f)
+}
+
+// file is what serveFile serves.
+type file struct {
+	name     string
+	size     int64
+	etag     string    // with its quotes; empty: what the file has is not known
+	modified time.Time // zero: not known
+	// read returns length bytes from offset on.
+	read func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+}
+
+// serveFile answers a request for the bytes of f.
+func serveFile(ctx context.Context, rep *reply, r *http.Request, f file) error {
+	header := rep.Header()
 	header.Set("Content-Type", "application/octet-stream")
-	header.Set("Content-Disposition", attachment(c.Name))
+	header.Set("Content-Disposition", attachment(f.name))
 	header.Set("Content-Security-Policy", "default-src 'none'; sandbox; frame-ancestors 'none'")
 	header.Set("Accept-Ranges", "bytes")
-	if etag != "" {
-		header.Set("Etag", etag)
+	if f.etag != "" {
+		header.Set("Etag", f.etag)
 	}
-	header.Set("Last-Modified", modified.Format(http.TimeFormat))
-	switch status, err := precondition(r, etag, modified); {
+	if !f.modified.IsZero() {
+		header.Set("Last-Modified", f.modified.Format(http.TimeFormat))
+	}
+	switch status, err := precondition(r, f.etag, f.modified); {
 	case err != nil:
 		return err
 	case status == http.StatusNotModified:
-		w.WriteHeader(status)
+		rep.WriteHeader(status)
 		return nil
 	}
-	part, partial, err := rangeOf(r, etag, c.Size)
+	part, partial, err := rangeOf(r, f.etag, f.size)
 	if err != nil {
-		header.Set("Content-Range", fmt.Sprintf("bytes */%d", c.Size))
+		header.Set("Content-Range", fmt.Sprintf("bytes */%d", f.size))
 		return err
 	}
-	return send(ctx, rep, r, c, part, partial)
+	return send(ctx, rep, r, f, part, partial)
 }
 
 // open finds the file, which may be on another member, within openTimeout.
@@ -77,14 +94,14 @@ func (a *nodeAPI) open(ctx context.Context, r *http.Request) (*node.Content, err
 	return a.node.Content(ctx, r.PathValue("id"), from, query.Get("path"))
 }
 
-// send writes part of c. An error before the first byte is reported as usual;
+// send writes part of f. An error before the first byte is reported as usual;
 // after that the connection is broken off, so that a part is never taken for
 // the whole.
-func send(ctx context.Context, rep *reply, r *http.Request, c *node.Content, part byteRange, partial bool) error {
+func send(ctx context.Context, rep *reply, r *http.Request, f file, part byteRange, partial bool) error {
 	var body io.ReadCloser = http.NoBody
 	if r.Method != http.MethodHead && part.length > 0 {
 		var err error
-		if body, err = c.ReadRange(ctx, part.start, part.length); err != nil {
+		if body, err = f.read(ctx, part.start, part.length); err != nil {
 			return err
 		}
 	}
@@ -92,7 +109,7 @@ func send(ctx context.Context, rep *reply, r *http.Request, c *node.Content, par
 	status := http.StatusOK
 	if partial {
 		status = http.StatusPartialContent
-		rep.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.start, part.start+part.length-1, c.Size))
+		rep.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.start, part.start+part.length-1, f.size))
 	}
 	rep.Header().Set("Content-Length", strconv.FormatInt(part.length, 10))
 	rep.WriteHeader(status)
@@ -113,7 +130,7 @@ func (m *movingWriter) Write(b []byte) (int, error) {
 
 // precondition evaluates RFC 9110 §13.2.2, steps 1 to 4. Status 304 means that
 // the client has the file. An empty etag, of a file that is newer than the index,
-// equals no other one.
+// equals no other one, and of a file without a date no date is looked at.
 func precondition(r *http.Request, etag string, modified time.Time) (status int, err error) {
 	h := r.Header
 	if want := h["If-Match"]; len(want) > 0 {
@@ -127,7 +144,7 @@ func precondition(r *http.Request, etag string, modified time.Time) (status int,
 		if matches(none, etag) {
 			return http.StatusNotModified, nil
 		}
-	} else if t, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !modified.After(t) {
+	} else if t, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !modified.IsZero() && !modified.After(t) {
 		return http.StatusNotModified, nil
 	}
 	return http.StatusOK, nil

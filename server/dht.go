@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 type dhtQuery struct {
 	key                               string
 	domain, content, from, to         *string
+	version, versionFrom, versionTo   *string
 	allDomains, descending, noValues  bool
 	allVersions, tombstones, prepared bool
 	limit                             int
@@ -43,7 +45,26 @@ func (q dhtQuery) read() (dht.Query, error) {
 		}
 		out.To = &to
 	}
-	return out, nil
+	return out, q.readVersions(&out)
+}
+
+// readVersions reads which versions are meant.
+func (q dhtQuery) readVersions(out *dht.Query) error {
+	if q.version != nil && (q.versionFrom != nil || q.versionTo != nil) {
+		return fmt.Errorf("%w: either version, or version_from and version_to", errInvalid)
+	}
+	for _, one := range []struct {
+		text *string
+		into *dht.Version
+	}{{cmp.Or(q.version, q.versionFrom), &out.VersionFrom}, {cmp.Or(q.version, q.versionTo), &out.VersionTo}} {
+		if one.text == nil {
+			continue
+		}
+		if err := one.into.UnmarshalText([]byte(*one.text)); err != nil {
+			return fmt.Errorf("%w: %w", errInvalid, err)
+		}
+	}
+	return nil
 }
 
 // or returns what v points at, or a default.
@@ -58,7 +79,8 @@ func or[T any](v *T, d T) T {
 func (a *nodeAPI) GetValues(ctx context.Context, r api.GetValuesRequestObject) (api.GetValuesResponseObject, error) {
 	p := r.Params
 	q, err := dhtQuery{
-		key: p.Key, domain: p.Domain, content: p.Content, from: p.From, to: p.To, allDomains: valueOf(p.AllDomains),
+		key: p.Key, domain: p.Domain, content: p.Content, from: p.From, to: p.To,
+		version: p.Version, versionFrom: p.VersionFrom, versionTo: p.VersionTo, allDomains: valueOf(p.AllDomains),
 		descending: valueOf(p.Descending), noValues: !or(p.Values, true), allVersions: valueOf(p.Versions) == "all",
 		tombstones: valueOf(p.Tombstones), prepared: valueOf(p.Prepared), limit: or(p.Limit, 100),
 	}.read()
@@ -219,7 +241,8 @@ func (a *nodeAPI) stored(r dht.PutResult, trace dht.Trace, value []byte) (api.Dh
 
 func bodyQuery(b api.DhtQuery) (dht.Query, error) {
 	return dhtQuery{
-		key: b.Key, domain: b.Domain, content: b.Content, from: b.From, to: b.To, allDomains: valueOf(b.AllDomains),
+		key: b.Key, domain: b.Domain, content: b.Content, from: b.From, to: b.To,
+		version: b.Version, versionFrom: b.VersionFrom, versionTo: b.VersionTo, allDomains: valueOf(b.AllDomains),
 		descending: valueOf(b.Descending), noValues: !or(b.Values, true), allVersions: valueOf(b.Versions) == "all", limit: or(b.Limit, 100),
 	}.read()
 }

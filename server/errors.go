@@ -29,6 +29,10 @@ import (
 	"github.com/shoal-p2p/shoal/p2p/ranges/registry"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/p2p/search/query"
+	"github.com/shoal-p2p/shoal/p2p/swarm"
+	"github.com/shoal-p2p/shoal/p2p/swarm/pass"
+	"github.com/shoal-p2p/shoal/p2p/swarm/seed"
+	"github.com/shoal-p2p/shoal/p2p/swarm/tracker"
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
@@ -45,6 +49,11 @@ var (
 	errNotFound      = errors.New("there is nothing at this path")
 	errMethod        = errors.New("the path does not have this method")
 	errContentType   = errors.New("the body is not declared as application/json")
+	errNotBytes      = errors.New("the body is not declared as application/octet-stream")
+	errWhole         = errors.New("all of it is here")
+	errIncomplete    = errors.New("no more is known of it than its link says")
+	errSeedText      = errors.New("not the text of a seed")
+	errLimit         = errors.New("so slow that nothing would be done")
 	errTooLarge      = errors.New("the body is too large")
 	errInvalid       = errors.New("the request is not what the API describes")
 	errBodyLost      = errors.New("the body did not arrive")
@@ -68,7 +77,7 @@ var (
 )
 
 // packages are those whose errors begin with their name.
-var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson", "dht", "route", "direct", "paxos"}
+var packages = []string{"node", "member", "folder", "search", "link", "rtc", "store", "server", "replica", "exchange", "apply", "lesson", "dht", "route", "direct", "paxos", "tracker", "seed", "swarm", "mirror", "pass"}
 
 // failure is how an error looks from outside.
 type failure struct {
@@ -93,6 +102,7 @@ var failures = [...]failure{
 	{errNotFound, http.StatusNotFound, "not_found", "Not found", "GET /api/openapi.yaml lists what there is."},
 	{errMethod, http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed", "The header Allow names the methods that the path has."},
 	{errContentType, http.StatusUnsupportedMediaType, "content_type_unsupported", "Not JSON", "Send the header Content-Type: application/json."},
+	{errNotBytes, http.StatusUnsupportedMediaType, "content_type_unsupported", "Not bytes", "Send the header Content-Type: application/octet-stream."},
 	{errTooLarge, http.StatusRequestEntityTooLarge, "body_too_large", "Body too large", ""},
 	{errInvalid, http.StatusBadRequest, "request_invalid", "Request not understood", ""},
 	{errBodyLost, http.StatusRequestTimeout, "body_incomplete", "Body incomplete", ""},
@@ -110,6 +120,7 @@ var failures = [...]failure{
 	{member.ErrNotEmpty, http.StatusConflict, "network_not_empty", "This node's network has other members", "Start a node with another data directory to join another network."},
 	{member.ErrNotAdmin, http.StatusForbidden, "not_admin", "Only admins may do this", "Ask an admin of the network."},
 	{member.ErrLastAdmin, http.StatusConflict, "last_admin", "The last admin", "Make somebody else an admin first."},
+	{member.ErrBusy, http.StatusTooManyRequests, "join_busy", "Too many joined a moment ago", "Try again in a minute, or by another member."},
 	{member.ErrFull, http.StatusConflict, "limit_reached", "Limit reached", ""},
 	{member.ErrUnknownMember, http.StatusNotFound, "not_found", "No such member", ""},
 	{errInviter, http.StatusGatewayTimeout, "inviter_unreachable", "Inviter not reachable", "Is the inviting computer running, and on a network that reaches this one?"},
@@ -154,7 +165,7 @@ var failures = [...]failure{
 	{search.ErrNotFound, http.StatusNotFound, "not_found", "No such document", ""},
 
 	{errAbsent, http.StatusConflict, "dht_not_absent", "Something is there already", "Leave out absent to replace it."},
-	{errProtected, http.StatusForbidden, "dht_protected", "It belongs to somebody else", "Ask the owner, or use another domain or content."},
+	{errProtected, http.StatusForbidden, "protected", "It belongs to somebody else", "Ask the owner, or use another domain or content."},
 	{errForked, http.StatusConflict, "dht_version_fork", "Versions have forked", "List the versions, and name in parents those that the new one is to replace."},
 	{dht.ErrFork, http.StatusConflict, "dht_version_fork", "Others were faster, again and again", "Try again in a moment."},
 	{dht.ErrNoVersion, http.StatusNotFound, "dht_not_found", "No such version", "List the versions."},
@@ -169,6 +180,26 @@ var failures = [...]failure{
 	{paxos.ErrUnknown, http.StatusGatewayTimeout, "register_unknown", "It is not known whether the change was made", "Ask again with the same op: then it is made once."},
 	{paxos.ErrFull, http.StatusInsufficientStorage, "register_full", "No room for another register", "Use a register that there is."},
 	{dht.ErrDirectory, http.StatusServiceUnavailable, "register_no_directory", "A new register cannot be made now", "Start some of the computers that are named; registers that exist go on without them."},
+	{tracker.ErrNotFound, http.StatusNotFound, "seed_not_found", "No such seed", "GET /api/tracker lists those that somebody has."},
+	{pass.ErrExpired, http.StatusGone, "link_expired", "Link expired", "Ask for a new link."},
+	{pass.ErrRefused, http.StatusForbidden, "link_refused", "Link refused", "It was withdrawn, or another computer has used it: ask for a new one."},
+	{pass.ErrMalformed, http.StatusBadRequest, "link_malformed", "Not a whole link", "Copy the whole link, from shoal:seed/ to the end."},
+	{pass.ErrUnknown, http.StatusNotFound, "link_not_found", "No such link", "List the links of the file again: what is long over is forgotten."},
+	{pass.ErrFull, http.StatusConflict, "limit_reached", "Too many links", "They make room a week after they have expired, or with their file."},
+	{swarm.ErrForgotten, http.StatusGone, "seed_forgotten", "Not kept here any more", "Somebody has deleted it meanwhile."},
+	{swarm.ErrNoSource, http.StatusGatewayTimeout, "seed_no_source", "Nobody is there who has it", "Try again when a computer that has it is on."},
+	{swarm.ErrNotFound, http.StatusNotFound, "seed_not_found", "No such seed", "GET /api/seeds lists those that are here, GET /api/tracker those that somebody has."},
+	{swarm.ErrTooLarge, http.StatusInsufficientStorage, "file_too_large", "The disk takes no file of this size", "Take a directory on another disk: FAT32, for one, has no files of 4 GiB or more."},
+	{swarm.ErrFull, http.StatusInsufficientStorage, "disk_full", "No room on the disk", "Make room, or take another directory."},
+	{errWhole, http.StatusConflict, "seed_whole", "Nothing is on its way", "To share it no longer, delete the seed."},
+	{errIncomplete, http.StatusConflict, "seed_incomplete", "Not known yet", "Wait until the first pieces have come, or pass the link on."},
+	{errSeedText, http.StatusBadRequest, "seed_invalid", "Not the text of a seed", "A seed is what shoal seed writes: take the whole file."},
+	{seed.ErrLink, http.StatusBadRequest, "link_malformed", "Not a link to a seed", "Copy the whole link, from shoal:seed/ to the end."},
+	{seed.ErrName, http.StatusUnprocessableEntity, "name_unusable", "No name for a file", "Give another name."},
+	{seed.ErrLegacy, http.StatusConflict, "seed_legacy", "A seed of the old form", "Get it by its text, or while somebody is there who has that."},
+	{seed.ErrMismatch, http.StatusUnprocessableEntity, "seed_mismatch", "Not what the seed says", "Ask who made it for another copy."},
+	{swarm.ErrUnusable, http.StatusUnprocessableEntity, "path_unusable", "Path not usable", "Name a file, or a directory, that is there and that the node may use, by its whole path."},
+	{errLimit, http.StatusBadRequest, "request_invalid", "Too slow", "At least 1000 bytes per second, or 0 for no limit."},
 	{errCursor, http.StatusBadRequest, "cursor_invalid", "Cursor not valid", "Ask again without a cursor."},
 	{dht.ErrNoReplica, http.StatusServiceUnavailable, "dht_no_replica", "Nobody who keeps this can be asked", "Are the other computers on?"},
 	{registry.ErrNotFound, http.StatusNotFound, "range_not_found", "No such index", "GET /api/ranges lists them, POST makes one."},

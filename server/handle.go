@@ -220,8 +220,15 @@ const bodyTimeout = 30 * time.Second
 
 // readBody replaces r's body by one that is complete, of a bounded size, and
 // declared as JSON. Browsers send other types to other origins without asking
-// first; a type of which nothing is made is refused for that reason alone.
+// first; a type of which nothing is made is refused for that reason alone. A file is left to
+// its handler.
 func readBody(rt route, rep *reply, r *http.Request) error {
+	if rt.upload {
+		if !isBytes(r.Header["Content-Type"]) {
+			return errNotBytes
+		}
+		return nil
+	}
 	limit := rt.body
 	if limit == 0 {
 		limit = mib // to tell a body that is not wanted from one that is too large

@@ -23,7 +23,7 @@ func TestLessons(t *testing.T) {
 	if len(list.Items) != len(all) || list.Items[0].Name != "put-get" || list.Items[0].Title != "Put and get" {
 		t.Errorf("got %+v", list)
 	}
-	for _, name := range []string{"put-get", "paxos-failed-proposer", "raft-election"} {
+	for _, name := range []string{"put-get", "paxos-failed-proposer", "raft-election", "nat-punch"} {
 		var p api.LessonPlayed
 		w := call(t, s, get, "/api/lessons/"+name, "", 200, &p)
 		if p.Name != name || len(p.Lines) < 10 || p.Wrong != 0 || !strings.Contains(p.File, p.Title) {

@@ -66,6 +66,9 @@ func apiAsked(q routing.Asked, key p2p.Key, names map[p2p.ID]string) api.DhtAske
 	if !q.Via.IsZero() {
 		out.Via, out.ViaName = new(q.Via.String()), new(nameIn(names, q.Via))
 	}
+	if by := q.By; !by.Relay.IsZero() {
+		out.StandIn = &api.DhtStandIn{Id: by.Relay.String(), Name: nameIn(names, by.Relay), AgeMs: milliseconds(by.Age), GoneMs: milliseconds(by.Gone)}
+	}
 	for _, m := range q.Heard {
 		out.Named = append(out.Named, m.ID.String())
 	}

@@ -16,12 +16,9 @@ import (
 // shoal join takes the link with any host.
 const joinPage = "http://localhost:8080"
 
-// defaultInvite is how long an invitation is good, unless it says otherwise.
-const defaultInvite = 24 * time.Hour
-
 // AddInvite implements api.StrictServerInterface.
 func (a *nodeAPI) AddInvite(ctx context.Context, r api.AddInviteRequestObject) (api.AddInviteResponseObject, error) {
-	o := member.InviteOptions{Expires: defaultInvite, MaxUses: 1, Role: member.RoleMember}
+	o := member.InviteOptions{MaxUses: 1, Role: member.RoleMember}
 	if b := r.Body; b != nil {
 		if b.ExpiresIn != nil {
 			o.Expires = time.Duration(*b.ExpiresIn) * time.Second
@@ -101,7 +98,7 @@ func memberID(text string) (p2p.ID, error) {
 func (a *nodeAPI) apiMember(m member.Member) api.Member {
 	out := api.Member{
 		Id: m.ID.String(), Name: m.Name, Role: api.Role(m.Role), Self: m.Self, Connected: m.Self || a.node.Connected(m.ID),
-		Admitted: m.Admitted.UTC(), Key: hex.EncodeToString(m.Key[:]),
+		Certified: m.Certified, Admitted: m.Admitted.UTC(), Key: hex.EncodeToString(m.Key[:]),
 	}
 	if m.By != a.node.Status().Network.ID && !m.By.IsZero() {
 		out.By = m.By.String()
@@ -110,7 +107,7 @@ func (a *nodeAPI) apiMember(m member.Member) api.Member {
 }
 
 func apiNetwork(n member.Network) api.Network {
-	return api.Network{Id: n.ID.String(), Name: n.Name, Mode: api.NetworkMode(n.Mode)}
+	return api.Network{Id: n.ID.String(), Name: n.Name, Mode: api.NetworkMode(n.Mode), Roster: n.Roster}
 }
 
 // list is never null.

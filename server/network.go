@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/shoal-p2p/shoal/p2p/member"
 	"github.com/shoal-p2p/shoal/p2p/nat"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -10,6 +11,15 @@ import (
 // GetNetwork implements api.StrictServerInterface.
 func (a *nodeAPI) GetNetwork(context.Context, api.GetNetworkRequestObject) (api.GetNetworkResponseObject, error) {
 	return api.GetNetwork200JSONResponse{Body: apiReport(a.node.Network())}, nil
+}
+
+// AddNetwork implements api.StrictServerInterface.
+func (a *nodeAPI) AddNetwork(ctx context.Context, r api.AddNetworkRequestObject) (api.AddNetworkResponseObject, error) {
+	network, err := a.node.Found(ctx, member.Mode(r.Body.Mode), valueOf(r.Body.Name))
+	if err != nil {
+		return nil, err
+	}
+	return api.AddNetwork201JSONResponse(apiNetwork(network)), nil
 }
 
 // CheckNetwork implements api.StrictServerInterface.
@@ -33,6 +43,9 @@ func apiReport(r nat.Report) api.NetworkReport {
 	out.PortMapping.Upnp, out.PortMapping.NatPmp, out.PortMapping.Pcp, out.PortMapping.Manual = r.UPnP, r.NATPMP, r.PCP, r.Manual
 	for i, l := range r.Relays {
 		out.Relays[i] = api.Relay{Id: l.ID.String(), Name: l.Name, RttMs: milliseconds(l.RTT), InUse: l.InUse}
+		if !l.Given.IsZero() {
+			out.Relays[i].Snapshot = &api.RelaySnapshot{At: l.Given.UTC(), Members: l.Known}
+		}
 	}
 	for i, f := range r.Findings {
 		out.Findings[i] = api.NetworkFinding{About: api.NetworkFindingAbout(f.About), Sentence: f.Sentence}

@@ -29,6 +29,9 @@ func (a *nodeAPI) apiPeer(p node.Peer) api.Peer {
 		path := a.apiPath(p.Path)
 		out.Path = &path
 	}
+	if s := p.Snapshot; s != nil {
+		out.Snapshot = &api.PeerSnapshot{At: s.At.UTC(), Members: s.Known, Answers: int64(s.Asked)}
+	}
 	return out
 }
 

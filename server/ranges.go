@@ -102,12 +102,7 @@ func (a *nodeAPI) QueryRange(ctx context.Context, r api.QueryRangeRequestObject)
 			item.LeftS = new(e.Left.Seconds())
 		}
 	}
-	out.Segments = make([]api.RangeAsked, len(found.Segments))
-	for i, s := range found.Segments {
-		item := &out.Segments[i]
-		item.Depth, item.From, item.To = s.Depth, int64(s.From(o.Bits)), int64(s.Segment.To(o.Bits))
-		item.Round, item.Entries, item.Full, item.Mended, item.Failed = s.Round, s.Entries, s.Full, s.Mended, s.Failed
-	}
+	out.Segments = segmentsAsked(o.Bits, found.Segments)
 	if found.Next != nil {
 		out.Next = new(hex.EncodeToString(found.Next[:]))
 	}
@@ -212,6 +207,17 @@ func apiIndex(d registry.Definition) api.RangeIndex {
 	out := api.RangeIndex{Name: d.Name, Bits: d.Bits, LeafBits: d.LeafBits, Capacity: d.Capacity}
 	for _, v := range d.Via {
 		out.Via = append(out.Via, api.RangeVia(v))
+	}
+	return out
+}
+
+func segmentsAsked(bits int, all []ranges.Asked) []api.RangeAsked {
+	out := make([]api.RangeAsked, len(all))
+	for i, s := range all {
+		out[i] = api.RangeAsked{
+			Depth: s.Depth, From: int64(s.From(bits)), To: int64(s.Segment.To(bits)),
+			Round: s.Round, Entries: s.Entries, Full: s.Full, Mended: s.Mended, Failed: s.Failed,
+		}
 	}
 	return out
 }

@@ -27,6 +27,7 @@ type route struct {
 	op     string // operationId there; empty: not part of the API
 	access access
 	body   int64         // most bytes of a request's body; 0: it has none
+	upload bool          // instead, its body is a file, and read by raw
 	limit  time.Duration // for the whole answer; 0: it streams, deadlines move
 
 	// socket: it answers to a WebSocket only, which can change things although it begins with
@@ -50,11 +51,13 @@ const (
 
 	short = 30 * time.Second
 	long  = 90 * time.Second // other computers are asked
+	large = 24 * time.Hour   // a file of this computer is read, however large
 )
 
 const (
 	get    = http.MethodGet
 	post   = http.MethodPost
+	put    = http.MethodPut
 	patch  = http.MethodPatch
 	remove = http.MethodDelete
 )
@@ -71,7 +74,9 @@ func routes() []route {
 		{method: get, path: "/api/lab", op: "getLab", access: safe, limit: short, strict: (*w).GetLab},
 		{method: get, path: "/api/events", op: "events", access: safe, raw: (*nodeAPI).events},
 
+		{method: get, path: "/api/range", op: "findRange", access: safe, limit: long, strict: (*w).FindRange},
 		{method: get, path: "/api/search", op: "search", access: safe, limit: long, strict: (*w).Search, stream: (*nodeAPI).searchStream},
+		{method: get, path: "/api/search/completions", op: "listCompletions", access: safe, limit: short, strict: (*w).ListCompletions},
 		{method: post, path: "/api/samples", op: "addSamples", access: changing, limit: long, strict: (*w).AddSamples},
 		{method: post, path: "/api/documents", op: "addDocument", access: changing, body: 2 * mib, limit: short, strict: (*w).AddDocument},
 		{method: get, path: "/api/documents/{id}", op: "getDocument", access: safe, limit: long, strict: (*w).GetDocument},
@@ -80,6 +85,7 @@ func routes() []route {
 		{method: get, path: "/api/peers", op: "listPeers", access: safe, limit: short, strict: (*w).ListPeers},
 		{method: get, path: "/api/peers/{id}/path", op: "getPeerPath", access: safe, limit: short, strict: (*w).GetPeerPath},
 		{method: get, path: "/api/network", op: "getNetwork", access: safe, limit: short, strict: (*w).GetNetwork},
+		{method: post, path: "/api/network", op: "addNetwork", access: changing, body: 64 * kib, limit: short, strict: (*w).AddNetwork},
 		{method: post, path: "/api/network/check", op: "checkNetwork", access: changing, limit: long, strict: (*w).CheckNetwork},
 		{method: post, path: "/api/invites", op: "addInvite", access: changing, body: 64 * kib, limit: short, strict: (*w).AddInvite},
 		{method: post, path: "/api/join", op: "join", access: changing, body: 64 * kib, limit: long, strict: (*w).Join},
@@ -120,6 +126,28 @@ func routes() []route {
 		{method: post, path: "/api/ranges/{name}", op: "insertRange", access: changing, body: 2 * mib, limit: long, strict: (*w).InsertRange},
 		{method: remove, path: "/api/ranges/{name}/{entry}", op: "removeRange", access: changing, limit: long, strict: (*w).RemoveRange},
 		{method: get, path: "/api/transfers", op: "listTransfers", access: safe, limit: short, strict: (*w).ListTransfers},
+
+		{method: get, path: "/api/seeds", op: "listSeeds", access: safe, limit: short, strict: (*w).ListSeeds},
+		{method: post, path: "/api/seeds", op: "addSeed", access: changing, body: 64 * kib, limit: large, strict: (*w).AddSeed},
+		{method: post, path: "/api/seeds/upload", op: "uploadSeed", access: changing, upload: true, raw: (*nodeAPI).uploadSeed},
+		{method: get, path: "/api/seeds/{id}", op: "getKeptSeed", access: safe, limit: short, strict: (*w).GetKeptSeed},
+		{method: patch, path: "/api/seeds/{id}", op: "updateKeptSeed", access: changing, body: 64 * kib, limit: short, strict: (*w).UpdateKeptSeed},
+		{method: remove, path: "/api/seeds/{id}", op: "deleteKeptSeed", access: changing, limit: short, strict: (*w).DeleteKeptSeed},
+		{method: get, path: "/api/seeds/{id}/text", op: "getSeedText", access: safe, limit: short, raw: (*nodeAPI).seedText},
+		{method: get, path: "/api/seeds/{id}/pieces", op: "getSeedPieces", access: safe, limit: short, raw: (*nodeAPI).seedPieces},
+		{method: get, path: "/api/seeds/{id}/link", op: "listSeedLinks", access: safe, limit: short, strict: (*w).ListSeedLinks},
+		{method: post, path: "/api/seeds/{id}/link", op: "addSeedLink", access: changing, body: 64 * kib, limit: short, strict: (*w).AddSeedLink},
+		{method: remove, path: "/api/seeds/{id}/link/{link}", op: "deleteSeedLink", access: changing, limit: short, strict: (*w).DeleteSeedLink},
+		{method: get, path: "/api/seeds/{id}/swarm", op: "getSwarm", access: safe, limit: short, strict: (*w).GetSwarm},
+		{method: get, path: "/api/seeds/{id}/content", op: "getSeedContent", access: safe, raw: (*nodeAPI).seedContent},
+		{method: post, path: "/api/downloads", op: "addDownload", access: changing, body: 4 * mib, limit: long, strict: (*w).AddDownload},
+		{method: get, path: "/api/limits", op: "getLimits", access: safe, limit: short, strict: (*w).GetLimits},
+		{method: put, path: "/api/limits", op: "setLimits", access: changing, body: 64 * kib, limit: short, strict: (*w).SetLimits},
+
+		{method: get, path: "/api/tracker", op: "listTracked", access: safe, limit: short, strict: (*w).ListTracked},
+		{method: get, path: "/api/tracker/get_seed", op: "getSeed", access: safe, limit: long, strict: (*w).GetSeed},
+		{method: post, path: "/api/tracker/update", op: "updateTracker", access: changing, limit: short, strict: (*w).UpdateTracker},
+		{method: get, path: "/api/tracker/query", op: "queryTracker", access: safe, limit: long, strict: (*w).QueryTracker},
 
 		{method: get, path: "/api/dht", op: "getDht", access: safe, limit: short, strict: (*w).GetDht},
 		{method: patch, path: "/api/dht", op: "updateDht", access: changing, body: 64 * kib, limit: short, strict: (*w).UpdateDht},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/keyword"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/server/api"
 )
@@ -23,16 +24,29 @@ func (a *nodeAPI) Search(ctx context.Context, r api.SearchRequestObject) (api.Se
 	return searchReply(out), nil
 }
 
+// question is what is asked: of members, or of the table, which has plans.
+type question struct {
+	search.Query
+	plan string
+}
+
 // found searches: at the members, or in the table.
-func (a *nodeAPI) found(ctx context.Context, q search.Query, each func(search.Part)) (api.SearchAnswer, error) {
+func (a *nodeAPI) found(ctx context.Context, q question, each func(search.Part)) (api.SearchAnswer, error) {
 	if q.Scope == viaTable {
 		return a.searchTable(ctx, q)
 	}
-	answer, err := a.ask(ctx, q, each)
+	if q.plan != "" && q.plan != planAuto {
+		return api.SearchAnswer{}, fmt.Errorf("%w: parameter plan: members have none, via=dht has", errInvalid)
+	}
+	answer, err := a.ask(ctx, q.Query, each)
 	if err != nil {
 		return api.SearchAnswer{}, err
 	}
-	return apiAnswer(answer)
+	out, err := apiAnswer(answer)
+	if q.Explain {
+		out.Range = conditionOf(q.Query)
+	}
+	return out, err
 }
 
 // searchReply is a SearchAnswer; the position is in the header already.
@@ -40,6 +54,16 @@ type searchReply api.SearchAnswer
 
 // VisitSearchResponse implements api.SearchResponseObject.
 func (s searchReply) VisitSearchResponse(w http.ResponseWriter) error { return writeJSON(w, s) }
+
+// ListCompletions implements api.StrictServerInterface.
+func (a *nodeAPI) ListCompletions(_ context.Context, r api.ListCompletionsRequestObject) (api.ListCompletionsResponseObject, error) {
+	known := a.node.Lexicon()
+	out := api.CompletionList{Items: []api.Completion{}, Members: known.Members, Words: known.Words, Truncated: known.Cut}
+	for _, c := range a.node.Complete(r.Params.Q, or(r.Params.Limit, 8)) {
+		out.Items = append(out.Items, api.Completion{Word: c.Word, Query: c.Query, Documents: c.Documents, Distance: c.Distance})
+	}
+	return api.ListCompletions200JSONResponse(out), nil
+}
 
 // ask searches and takes the time.
 func (a *nodeAPI) ask(ctx context.Context, q search.Query, each func(search.Part)) (search.Answer, error) {
@@ -51,14 +75,23 @@ func (a *nodeAPI) ask(ctx context.Context, q search.Query, each func(search.Part
 	return answer, err
 }
 
-// queryOf reads the parameters, which the specification has bounded.
-func queryOf(p api.SearchParams) search.Query {
-	q := search.Query{Text: p.Q, Fuzz: search.Auto}
-	if p.Fuzz != nil {
-		if n, err := strconv.Atoi(string(*p.Fuzz)); err == nil {
-			q.Fuzz = n
-		}
+// edits is the distance that a search allows for a word.
+func edits(mode, fuzz string) int {
+	if n, err := strconv.Atoi(fuzz); err == nil {
+		return n
 	}
+	if mode == string(api.Similar) {
+		return similarEdits
+	}
+	return search.Auto
+}
+
+// similarEdits is how many edits similar words are away: as many as the table looks for.
+const similarEdits = keyword.MaxSimilar
+
+// queryOf reads the parameters, which the specification has bounded.
+func queryOf(p api.SearchParams) question {
+	q := question{Query: search.Query{Text: p.Q, Fuzz: edits(string(valueOf(p.Mode)), string(valueOf(p.Fuzz)))}, plan: string(valueOf(p.Plan))}
 	if p.Limit != nil {
 		q.Limit = *p.Limit
 	}
@@ -139,16 +172,13 @@ func writeEvent(rep *reply, event string, v any) error {
 }
 
 // queryOfStream reads the parameters as the generated binding does for Search.
-func queryOfStream(r *http.Request) (search.Query, error) {
+func queryOfStream(r *http.Request) (question, error) {
 	v := r.URL.Query()
-	q := search.Query{
-		Text: v.Get("q"), Filter: v.Get("filter"), Fuzz: search.Auto, Cursor: v.Get("cursor"), Scope: search.Scope(v.Get("via")),
+	q := question{plan: v.Get("plan"), Query: search.Query{
+		Text: v.Get("q"), Filter: v.Get("filter"), Fuzz: edits(v.Get("mode"), v.Get("fuzz")), Cursor: v.Get("cursor"), Scope: search.Scope(v.Get("via")),
 		Sort: search.Sort(v.Get("sort")), Order: search.Order(v.Get("order")), Facets: v.Get("facets") == "true",
-	}
+	}}
 	var err error
-	if n, e := strconv.Atoi(v.Get("fuzz")); e == nil {
-		q.Fuzz = n
-	}
 	if limit := v.Get("limit"); limit != "" {
 		if q.Limit, err = strconv.Atoi(limit); err != nil {
 			return q, fmt.Errorf("%w: parameter limit: %w", errInvalid, err)

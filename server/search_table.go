@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/keyword"
+	"github.com/shoal-p2p/shoal/p2p/publish"
 	"github.com/shoal-p2p/shoal/p2p/ranges"
 	"github.com/shoal-p2p/shoal/p2p/search"
 	"github.com/shoal-p2p/shoal/p2p/search/query"
@@ -23,15 +25,18 @@ import (
 const viaTable = search.Scope("dht")
 
 // errTableQuery: a query that the table cannot answer.
-var errTableQuery = errors.New("the table finds whole words, all of them or (with OR) any, and conditions of ext, type, node, size and modified")
+var errTableQuery = errors.New("the table finds whole words, all of them or (with OR) any, ranges of size, modified and numbers in fields, and conditions of these and of ext, type and node")
 
 // tableCursor begins a cursor; what follows is how many hits came before.
 const tableCursor = "dht-"
 
+// planAuto lets the table choose: the words, and where there are none the prefix hash tree.
+const planAuto = "auto"
+
 // searchTable answers a search from the table, as far as it can.
-func (a *nodeAPI) searchTable(ctx context.Context, q search.Query) (api.SearchAnswer, error) {
+func (a *nodeAPI) searchTable(ctx context.Context, q question) (api.SearchAnswer, error) {
 	began := time.Now()
-	words, conditions, err := tableQuery(q)
+	words, between, conditions, err := tablePlan(q)
 	if err != nil {
 		return api.SearchAnswer{}, err
 	}
@@ -47,15 +52,29 @@ func (a *nodeAPI) searchTable(ctx context.Context, q search.Query) (api.SearchAn
 		return api.SearchAnswer{}, err
 	}
 	defer leave()
-	found, err := a.node.Words().Search(ctx, words)
-	if err != nil {
-		return api.SearchAnswer{}, err
+	var found keyword.Answer
+	var tree ranges.Answer
+	if between != nil {
+		if tree, err = a.node.Words().Between(ctx, *between); err != nil {
+			return api.SearchAnswer{}, err
+		}
+		found = keyword.Answer{Hits: treeHits(tree), Total: len(tree.Entries), Truncated: tree.Next != nil, Partial: tree.Partial, Trace: tree.Trace}
+	}
+	var ofWords keyword.Answer
+	if len(words.Terms) > 0 {
+		if ofWords, err = a.node.Words().Search(ctx, words); err != nil {
+			return api.SearchAnswer{}, err
+		}
+		found = both(ofWords, found, between != nil)
 	}
 	ranked := a.wordsAnswer(q.Text, words.Any, ranges.MaxLimit, found)
 	ranked.Hits = slices.DeleteFunc(ranked.Hits, func(h api.WordsHit) bool {
 		return slices.ContainsFunc(conditions, func(c query.Expr) bool { return !meets(c, h) })
 	})
-	sortHits(ranked.Hits, q)
+	if len(words.Terms) == 0 && cmp.Or(q.Sort, search.SortRelevance) == search.SortRelevance {
+		q.Sort = search.SortModified // as members do where nothing is ranked
+	}
+	sortHits(ranked.Hits, q.Query)
 	out := api.SearchAnswer{
 		Query: q.Text, Corrections: []api.Correction{}, Hits: []api.Hit{}, Total: len(ranked.Hits), Truncated: ranked.Truncated,
 		Partial: ranked.Partial, Nodes: []api.NodeAnswer{},
@@ -79,19 +98,128 @@ func (a *nodeAPI) searchTable(ctx context.Context, q search.Query) (api.SearchAn
 		}
 	}
 	if q.Explain {
-		var events []p2p.Event
-		for _, s := range found.Steps {
-			events = append(events, tableStep{Plan: found.Plan, What: s.What, Keys: s.Keys, Rounds: s.Rounds, Messages: s.Messages, Bytes: s.Bytes, Entries: s.Got})
-		}
-		if out.Trace, err = traceOf(events); err != nil {
+		if out.Trace, err = traceOf(tableSteps(ofWords, between, tree)); err != nil {
 			return out, err
 		}
+		out.Range, out.Table = conditionOf(q.Query), a.tableOf(words, ofWords, between, tree)
 	}
 	took := time.Since(began)
 	a.metrics.searched(took)
 	out.TookMs = milliseconds(took)
 	return out, nil
 }
+
+// tablePlan decides what the table is asked: for words, or for a range, or for both; and what
+// must hold of what it has.
+func tablePlan(q question) (words keyword.Query, between *keyword.Between, conditions []query.Expr, err error) {
+	if words, conditions, err = tableQuery(q.Query); err != nil {
+		return words, nil, nil, err
+	}
+	ranged, is := betweenOf(conditions)
+	tree := keyword.Tree(q.plan)
+	switch {
+	case slices.Contains(keyword.Trees[:], tree):
+		if !is {
+			return words, nil, nil, fmt.Errorf("plan %s: there is no range of numbers that all must be in: %w", q.plan, errTableQuery)
+		}
+		ranged.Tree = tree
+		between = &ranged
+	case len(words.Terms) > 0:
+		if q.plan != planAuto {
+			words.Plan = keyword.Plan(q.plan)
+		}
+	case is:
+		between = &ranged
+	default:
+		return words, nil, nil, fmt.Errorf("query %.40q: %w", q.Text, search.ErrEmpty)
+	}
+	return words, between, conditions, nil
+}
+
+// treeHits are what a range has, as hits.
+func treeHits(a ranges.Answer) []keyword.Hit {
+	out := make([]keyword.Hit, len(a.Entries))
+	for i, e := range a.Entries {
+		out[i] = keyword.Hit{Place: e.Place, Value: e.Value, Author: e.Author}
+	}
+	return out
+}
+
+// both returns what the words have found, of that only what the range has too, if it was asked. A
+// document has another place in each, and the same note.
+func both(words, tree keyword.Answer, asked bool) keyword.Answer {
+	if !asked {
+		return words
+	}
+	type note struct {
+		author p2p.ID
+		value  string
+	}
+	has := map[note]bool{}
+	for _, h := range tree.Hits {
+		has[note{h.Author, string(h.Value)}] = true
+	}
+	words.Hits = slices.DeleteFunc(words.Hits, func(h keyword.Hit) bool { return !has[note{h.Author, string(h.Value)}] })
+	words.Total = len(words.Hits)
+	words.Truncated, words.Partial = words.Truncated || tree.Truncated, words.Partial || tree.Partial
+	words.Trace.Add(tree.Trace)
+	return words
+}
+
+// tableSteps are the steps of what the table was asked, as events of an answer's trace.
+func tableSteps(words keyword.Answer, between *keyword.Between, tree ranges.Answer) []p2p.Event {
+	var events []p2p.Event
+	if between != nil {
+		events = append(events, tableStep{
+			Plan: keyword.Plan(between.Tree), What: "documents by " + between.Field, Keys: len(tree.Segments), Rounds: tree.Trace.Rounds,
+			Messages: tree.Trace.Messages, Bytes: tree.Trace.Bytes, Entries: len(tree.Entries),
+		})
+	}
+	for _, s := range words.Steps {
+		events = append(events, tableStep{Plan: words.Plan, What: s.What, Keys: s.Keys, Rounds: s.Rounds, Messages: s.Messages, Bytes: s.Bytes, Entries: s.Got})
+	}
+	return events
+}
+
+// tableOf is what the table was asked, and what it had, in full.
+func (a *nodeAPI) tableOf(words keyword.Query, found keyword.Answer, between *keyword.Between, tree ranges.Answer) *api.SearchTable {
+	out := new(api.SearchTable)
+	if len(words.Terms) > 0 {
+		out.Words = new(a.wordsAnswer(strings.Join(words.Terms, " "), words.Any, maxDrawn, found))
+	}
+	if between == nil {
+		return out
+	}
+	names := a.memberNames()
+	via := api.RangeVia(between.Tree)
+	out.Index = &api.RangeIndex{Name: between.Field, Bits: keyword.NumberBits, Capacity: keyword.NumberCapacity, Via: []api.RangeVia{via}}
+	if between.Tree == keyword.TreeDST {
+		out.Index.LeafBits = keyword.LeafBits
+	}
+	r := apiRange(*between)
+	out.Tree = &api.RangeAnswer{
+		Name: between.Field, Via: via, Bits: keyword.NumberBits, From: r.From, To: r.To, Partial: tree.Partial,
+		Segments: segmentsAsked(keyword.NumberBits, tree.Segments), Trace: apiTrace(tree.Trace, names), Items: []api.RangeFound{},
+	}
+	for _, e := range tree.Entries {
+		if len(out.Tree.Items) == maxDrawn {
+			out.Tree.Next = new(hex.EncodeToString(e.Place[:]))
+			break
+		}
+		note, err := publish.ReadNote(e.Value)
+		if err != nil || note.Node != e.Author.String() {
+			continue
+		}
+		out.Tree.Items = append(out.Tree.Items, api.RangeFound{
+			Key: int64(e.Key), Entry: hex.EncodeToString(e.Place[:]), Author: note.Node, AuthorName: nameIn(names, e.Author),
+			Value: new(cmp.Or(note.Title, path.Base(note.Path))),
+		})
+	}
+	return out
+}
+
+// maxDrawn is how many documents stand in an explanation: an answer has the others.
+const maxDrawn = 200
 
 // tableStep is a step of a plan, as an event of an answer's trace.
 type tableStep struct {
@@ -156,9 +284,6 @@ func tableQuery(q search.Query) (words keyword.Query, conditions []query.Expr, e
 			}
 		}
 	}
-	if len(words.Terms) == 0 {
-		return words, nil, fmt.Errorf("query %.40q: %w", q.Text, search.ErrEmpty)
-	}
 	return words, conditions, nil
 }
 
@@ -182,7 +307,12 @@ func meets(e query.Expr, h api.WordsHit) bool {
 		return !meets(e.Of, h)
 	case query.Range:
 		n := h.Size
-		if e.Field == "modified" {
+		if name, own := query.Own(e.Field); own {
+			v, has := valueOf(h.Fields)[name]
+			if n = query.Order(v); !has {
+				return false
+			}
+		} else if e.Field == "modified" {
 			n = h.Modified.UnixNano()
 		}
 		return n >= e.From && n <= e.To

@@ -23,6 +23,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/netutil"
 
+	"github.com/shoal-p2p/shoal/p2p/link"
 	"github.com/shoal-p2p/shoal/p2p/node"
 )
 
@@ -48,6 +49,8 @@ type Options struct {
 	// localhost, the bound address and, when that is beyond loopback, those of
 	// this computer's interfaces. With any of them the page never gets the token.
 	Hosts []string
+	// KeepLimits makes limits that were set durable, before they hold. Nil: they are forgotten with the node.
+	KeepLimits func(context.Context, link.Rates) error
 	// Addr is the bound address, as net.Addr's String says it. Empty: loopback.
 	Addr string
 	// UI holds the page. Nil or without index.html: a page that says so.

@@ -91,6 +91,7 @@ var bodies = map[string]string{
 	"replyData":      `{"data":"world!"}`,
 	"addDocument":    `{"title":"A title","text":"Some text","fields":{"year":2026,"kind":"note"}}`,
 	"addInvite":      `{}`,
+	"addNetwork":     `{"mode":"closed"}`,
 	"join":           `{"link":"shoal://join#AAAA"}`,
 
 	"addHandshake":    `{"link":"shoal://join#AAAA"}`,
@@ -109,13 +110,23 @@ var bodies = map[string]string{
 	"revertChanges":    `{"paths":["a.txt"]}`,
 	"explainRsync":     `{"old":"charla","new":"gocharla","block":2}`,
 	"playLesson":       `{"file":"title Mine\nnodes 3\n"}`,
+
+	"addSeed":        `{"path":"/nowhere/at/all"}`,
+	"updateKeptSeed": `{"paused":true}`,
+	"addSeedLink":    `{"expires_in":3600}`,
+	"addDownload":    `{"id":"` + nobodysSeed + `"}`,
+	"setLimits":      `{"up":1000000}`,
 }
+
+// nobodysSeed is the ID of a seed that nobody has.
+const nobodysSeed = "0000000000000000000000000000000000000000000000000000000000000001"
 
 // queries are the parameters that operations need.
 var queries = map[string]string{
 	"search":     "q=netwrk",
 	"events":     "timeout=0",
 	"getContent": "path=a.txt",
+	"uploadSeed": "name=a.txt",
 
 	"listResponsible": "key=greeting",
 	"getValues":       "key=greeting",
@@ -137,12 +148,18 @@ func good(t testing.TB, rt route) *http.Request {
 		}
 		body = strings.NewReader(text)
 	}
+	if rt.upload {
+		body = strings.NewReader("a file")
+	}
 	r := httptest.NewRequest(rt.method, path, body)
 	r.Host = "localhost:8080"
 	r.RemoteAddr = "127.0.0.1:54321"
 	r.Header.Set("Authorization", "Bearer "+testToken)
-	if rt.body > 0 {
+	switch {
+	case rt.body > 0:
 		r.Header.Set("Content-Type", "application/json")
+	case rt.upload:
+		r.Header.Set("Content-Type", "application/octet-stream")
 	}
 	return arriving(r, "127.0.0.1:8080")
 }
@@ -245,7 +262,10 @@ func call(t testing.TB, s *Server, method, target, body string, status int, out 
 // conforms checks a reply of the API against openapi.yaml.
 func conforms(t testing.TB, s *Server, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
-	path, _ := strings.CutPrefix(r.URL.Path, "/n/0")
+	path := r.URL.Path
+	if of := strings.SplitN(path, "/", 4); len(of) == 4 && of[1] == "n" {
+		path = "/" + of[3]
+	}
 	i := slices.IndexFunc(s.routes, func(rt route) bool {
 		return rt.op != "" && rt.method == r.Method && samePath(rt.path, path)
 	})

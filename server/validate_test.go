@@ -208,7 +208,7 @@ func TestRequestsAsTheLibrary(t *testing.T) {
 	}
 	accepted, refused := 0, 0
 	for _, rt := range routes() {
-		if rt.op == "" {
+		if rt.op == "" || rt.upload { // the library wants the file, which is not held against anything
 			continue
 		}
 		check, err := spec.checker(rt)

@@ -41,6 +41,8 @@ func (a *nodeAPI) ListVersions(ctx context.Context, r api.ListVersionsRequestObj
 		head := !replaced[c.Version]
 		if head {
 			heads++
+		} else if valueOf(r.Params.Heads) {
+			continue
 		}
 		out.Items = append(out.Items, api.DhtVersion{Record: apiRecord(c, names, true), Head: head})
 	}

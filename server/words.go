@@ -57,10 +57,14 @@ func (a *nodeAPI) wordsAnswer(text string, any bool, limit int, found keyword.An
 			out.Total--
 			continue
 		}
+		var own *map[string]float64
+		if len(note.Numbers) > 0 {
+			own = &note.Numbers
+		}
 		out.Hits = append(out.Hits, api.WordsHit{
 			Id: note.ID, Title: note.Title, Folder: note.Folder, Path: note.Path, Node: note.Node, NodeName: nameIn(names, h.Author),
 			Local: note.Node == self, Type: note.Type, Size: note.Size, Modified: time.Unix(note.Modified, 0).UTC(),
-			Score: score(note, h.Terms, found.Terms), Terms: h.Terms,
+			Score: score(note, h.Terms, found.Terms), Terms: h.Terms, Fields: own,
 		})
 	}
 	slices.SortStableFunc(out.Hits, func(a, b api.WordsHit) int {
@@ -96,7 +100,7 @@ func (a *nodeAPI) wordsAnswer(text string, any bool, limit int, found keyword.An
 			Drawn: make([]api.WordsFilter, len(s.Drawn)),
 		}
 		for i, f := range s.Drawn {
-			step.Drawn[i] = api.WordsFilter{Word: f.Word, Bytes: f.Bytes, Hashes: f.K, Fill: f.Fill, Bits: f.Bits}
+			step.Drawn[i] = api.WordsFilter{Word: f.Word, Bytes: f.Bytes, Hashes: f.K, Fill: f.Fill, Bits: f.Bits, Found: f.Found}
 		}
 		out.Steps = append(out.Steps, step)
 	}

@@ -365,8 +365,45 @@ func (e Keep) Valid() bool {
 	}
 }
 
+// Defines values for KeptSeedState.
+const (
+	KeptSeedStateChanged     KeptSeedState = "changed"
+	KeptSeedStateDownloading KeptSeedState = "downloading"
+	KeptSeedStateError       KeptSeedState = "error"
+	KeptSeedStatePaused      KeptSeedState = "paused"
+	KeptSeedStateReading     KeptSeedState = "reading"
+	KeptSeedStateSeeding     KeptSeedState = "seeding"
+	KeptSeedStateStreaming   KeptSeedState = "streaming"
+	KeptSeedStateWaiting     KeptSeedState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the KeptSeedState enum.
+func (e KeptSeedState) Valid() bool {
+	switch e {
+	case KeptSeedStateChanged:
+		return true
+	case KeptSeedStateDownloading:
+		return true
+	case KeptSeedStateError:
+		return true
+	case KeptSeedStatePaused:
+		return true
+	case KeptSeedStateReading:
+		return true
+	case KeptSeedStateSeeding:
+		return true
+	case KeptSeedStateStreaming:
+		return true
+	case KeptSeedStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LessonSubject.
 const (
+	LessonSubjectNat   LessonSubject = "nat"
 	LessonSubjectPaxos LessonSubject = "paxos"
 	LessonSubjectRaft  LessonSubject = "raft"
 	LessonSubjectTable LessonSubject = "table"
@@ -375,6 +412,8 @@ const (
 // Valid indicates whether the value is a known member of the LessonSubject enum.
 func (e LessonSubject) Valid() bool {
 	switch e {
+	case LessonSubjectNat:
+		return true
 	case LessonSubjectPaxos:
 		return true
 	case LessonSubjectRaft:
@@ -439,6 +478,7 @@ func (e LessonOpOp) Valid() bool {
 
 // Defines values for LessonPlayedSubject.
 const (
+	LessonPlayedSubjectNat   LessonPlayedSubject = "nat"
 	LessonPlayedSubjectPaxos LessonPlayedSubject = "paxos"
 	LessonPlayedSubjectRaft  LessonPlayedSubject = "raft"
 	LessonPlayedSubjectTable LessonPlayedSubject = "table"
@@ -447,6 +487,8 @@ const (
 // Valid indicates whether the value is a known member of the LessonPlayedSubject enum.
 func (e LessonPlayedSubject) Valid() bool {
 	switch e {
+	case LessonPlayedSubjectNat:
+		return true
 	case LessonPlayedSubjectPaxos:
 		return true
 	case LessonPlayedSubjectRaft:
@@ -542,6 +584,24 @@ func (e NetworkFindingAbout) Valid() bool {
 	case Tcp:
 		return true
 	case Udp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for NetworkNewMode.
+const (
+	NetworkNewModeClosed NetworkNewMode = "closed"
+	NetworkNewModeOpen   NetworkNewMode = "open"
+)
+
+// Valid indicates whether the value is a known member of the NetworkNewMode enum.
+func (e NetworkNewMode) Valid() bool {
+	switch e {
+	case NetworkNewModeClosed:
+		return true
+	case NetworkNewModeOpen:
 		return true
 	default:
 		return false
@@ -670,19 +730,19 @@ func (e PreviewItemWhat) Valid() bool {
 
 // Defines values for RangeVia.
 const (
-	Buckets RangeVia = "buckets"
-	Dst     RangeVia = "dst"
-	Pht     RangeVia = "pht"
+	RangeViaBuckets RangeVia = "buckets"
+	RangeViaDst     RangeVia = "dst"
+	RangeViaPht     RangeVia = "pht"
 )
 
 // Valid indicates whether the value is a known member of the RangeVia enum.
 func (e RangeVia) Valid() bool {
 	switch e {
-	case Buckets:
+	case RangeViaBuckets:
 		return true
-	case Dst:
+	case RangeViaDst:
 		return true
-	case Pht:
+	case RangeViaPht:
 		return true
 	default:
 		return false
@@ -701,6 +761,30 @@ func (e Role) Valid() bool {
 	case RoleAdmin:
 		return true
 	case RoleMember:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SeedLinkState.
+const (
+	SeedLinkStateExpired   SeedLinkState = "expired"
+	SeedLinkStateOpen      SeedLinkState = "open"
+	SeedLinkStateUsed      SeedLinkState = "used"
+	SeedLinkStateWithdrawn SeedLinkState = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the SeedLinkState enum.
+func (e SeedLinkState) Valid() bool {
+	switch e {
+	case SeedLinkStateExpired:
+		return true
+	case SeedLinkStateOpen:
+		return true
+	case SeedLinkStateUsed:
+		return true
+	case SeedLinkStateWithdrawn:
 		return true
 	default:
 		return false
@@ -761,6 +845,51 @@ func (e StepKind) Valid() bool {
 	case StepKindSent:
 		return true
 	case StepKindUnasked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SwarmMemberState.
+const (
+	Bad       SwarmMemberState = "bad"
+	Calling   SwarmMemberState = "calling"
+	Connected SwarmMemberState = "connected"
+	Gone      SwarmMemberState = "gone"
+)
+
+// Valid indicates whether the value is a known member of the SwarmMemberState enum.
+func (e SwarmMemberState) Valid() bool {
+	switch e {
+	case Bad:
+		return true
+	case Calling:
+		return true
+	case Connected:
+		return true
+	case Gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrackerSourceTold.
+const (
+	TrackerSourceToldItself  TrackerSourceTold = "itself"
+	TrackerSourceToldTable   TrackerSourceTold = "table"
+	TrackerSourceToldTracker TrackerSourceTold = "tracker"
+)
+
+// Valid indicates whether the value is a known member of the TrackerSourceTold enum.
+func (e TrackerSourceTold) Valid() bool {
+	switch e {
+	case TrackerSourceToldItself:
+		return true
+	case TrackerSourceToldTable:
+		return true
+	case TrackerSourceToldTracker:
 		return true
 	default:
 		return false
@@ -878,15 +1007,48 @@ func (e GetValuesParamsVersions) Valid() bool {
 	}
 }
 
+// Defines values for FindRangeParamsVia.
+const (
+	FindRangeParamsViaAuto    FindRangeParamsVia = "auto"
+	FindRangeParamsViaBuckets FindRangeParamsVia = "buckets"
+	FindRangeParamsViaDst     FindRangeParamsVia = "dst"
+	FindRangeParamsViaLocal   FindRangeParamsVia = "local"
+	FindRangeParamsViaMesh    FindRangeParamsVia = "mesh"
+	FindRangeParamsViaPht     FindRangeParamsVia = "pht"
+)
+
+// Valid indicates whether the value is a known member of the FindRangeParamsVia enum.
+func (e FindRangeParamsVia) Valid() bool {
+	switch e {
+	case FindRangeParamsViaAuto:
+		return true
+	case FindRangeParamsViaBuckets:
+		return true
+	case FindRangeParamsViaDst:
+		return true
+	case FindRangeParamsViaLocal:
+		return true
+	case FindRangeParamsViaMesh:
+		return true
+	case FindRangeParamsViaPht:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SearchParamsMode.
 const (
 	Keyword SearchParamsMode = "keyword"
+	Similar SearchParamsMode = "similar"
 )
 
 // Valid indicates whether the value is a known member of the SearchParamsMode enum.
 func (e SearchParamsMode) Valid() bool {
 	switch e {
 	case Keyword:
+		return true
+	case Similar:
 		return true
 	default:
 		return false
@@ -911,6 +1073,42 @@ func (e SearchParamsVia) Valid() bool {
 	case SearchParamsViaLocal:
 		return true
 	case SearchParamsViaMesh:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SearchParamsPlan.
+const (
+	SearchParamsPlanAuto       SearchParamsPlan = "auto"
+	SearchParamsPlanBuckets    SearchParamsPlan = "buckets"
+	SearchParamsPlanDst        SearchParamsPlan = "dst"
+	SearchParamsPlanLists      SearchParamsPlan = "lists"
+	SearchParamsPlanPairs      SearchParamsPlan = "pairs"
+	SearchParamsPlanParallel   SearchParamsPlan = "parallel"
+	SearchParamsPlanPht        SearchParamsPlan = "pht"
+	SearchParamsPlanSequential SearchParamsPlan = "sequential"
+)
+
+// Valid indicates whether the value is a known member of the SearchParamsPlan enum.
+func (e SearchParamsPlan) Valid() bool {
+	switch e {
+	case SearchParamsPlanAuto:
+		return true
+	case SearchParamsPlanBuckets:
+		return true
+	case SearchParamsPlanDst:
+		return true
+	case SearchParamsPlanLists:
+		return true
+	case SearchParamsPlanPairs:
+		return true
+	case SearchParamsPlanParallel:
+		return true
+	case SearchParamsPlanPht:
+		return true
+	case SearchParamsPlanSequential:
 		return true
 	default:
 		return false
@@ -1051,6 +1249,35 @@ type ChangeWhat string
 type ChangeList struct {
 	Items []Change `json:"items"`
 	Next  *string  `json:"next"`
+}
+
+// Completion defines model for Completion.
+type Completion struct {
+	// Distance 0: it begins with what was typed; otherwise the edits in between
+	Distance int `json:"distance"`
+
+	// Documents That have the word, on all members, about
+	Documents int `json:"documents"`
+
+	// Query What was typed, with the word at its end
+	Query string `json:"query"`
+
+	// Word Example: network
+	Word string `json:"word"`
+}
+
+// CompletionList defines model for CompletionList.
+type CompletionList struct {
+	Items []Completion `json:"items"`
+
+	// Members Other members whose words are known
+	Members int `json:"members"`
+
+	// Truncated Not all of their words are known: there are too many
+	Truncated bool `json:"truncated"`
+
+	// Words How many different words of them
+	Words int `json:"words"`
 }
 
 // Conflict defines model for Conflict.
@@ -1238,6 +1465,9 @@ type DhtAsked struct {
 
 	// Round So many answers had to come one after the other; from 1
 	Round int `json:"round"`
+
+	// StandIn The relay that has answered in place of a member that nobody reaches directly, from a snapshot that the member has signed of whom it knows; absent: it was asked itself
+	StandIn *DhtStandIn `json:"stand_in,omitempty"`
 
 	// Strangers Whom it named that are no members, or not where it says
 	Strangers int     `json:"strangers"`
@@ -1545,9 +1775,18 @@ type DhtQuery struct {
 	Limit *int    `json:"limit,omitempty"`
 
 	// To Any text, whose SHA-256 is taken, or hex: and 64 hexadecimal digits
-	To       *DhtName          `json:"to,omitempty"`
-	Values   *bool             `json:"values,omitempty"`
-	Versions *DhtQueryVersions `json:"versions,omitempty"`
+	To     *DhtName `json:"to,omitempty"`
+	Values *bool    `json:"values,omitempty"`
+
+	// Version This version only, newest or not
+	Version *string `json:"version,omitempty"`
+
+	// VersionFrom All versions from this one on
+	VersionFrom *string `json:"version_from,omitempty"`
+
+	// VersionTo All versions up to this one, included
+	VersionTo *string           `json:"version_to,omitempty"`
+	Versions  *DhtQueryVersions `json:"versions,omitempty"`
 }
 
 // DhtQueryVersions defines model for DhtQuery.Versions.
@@ -1725,6 +1964,19 @@ type DhtRuleClaim string
 type DhtRules struct {
 	Domain DhtRule `json:"domain"`
 	Entry  DhtRule `json:"entry"`
+}
+
+// DhtStandIn The relay that has answered in place of a member that nobody reaches directly, from a snapshot that the member has signed of whom it knows; absent: it was asked itself
+type DhtStandIn struct {
+	// AgeMs How old the snapshot is, as the relay says
+	AgeMs float64 `json:"age_ms"`
+
+	// GoneMs For so long the relay has had no link to the member; 0: the member is there
+	GoneMs float64 `json:"gone_ms"`
+
+	// Id The relay's
+	Id   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // DhtStatus defines model for DhtStatus.
@@ -1908,6 +2160,21 @@ type DocumentNew_Fields_AdditionalProperties struct {
 // DocumentRef defines model for DocumentRef.
 type DocumentRef struct {
 	Id string `json:"id"`
+}
+
+// DownloadNew defines model for DownloadNew.
+type DownloadNew struct {
+	Id *string `json:"id,omitempty"`
+
+	// Link As `link` of a seed, or as the page shows it
+	Link *string `json:"link,omitempty"`
+
+	// Seed The text of a seed
+	Seed *string `json:"seed,omitempty"`
+
+	// To The whole path of a directory that is there; default: the node's downloads
+	To  *string  `json:"to,omitempty"`
+	Web *SeedWeb `json:"web,omitempty"`
 }
 
 // Entry defines model for Entry.
@@ -2360,7 +2627,7 @@ type Invite struct {
 
 // InviteNew defines model for InviteNew.
 type InviteNew struct {
-	// ExpiresIn Seconds
+	// ExpiresIn Seconds. Without it a day, in an open network a year
 	ExpiresIn *int  `json:"expires_in,omitempty"`
 	MaxUses   *int  `json:"max_uses,omitempty"`
 	Role      *Role `json:"role,omitempty"`
@@ -2384,6 +2651,94 @@ type Joined struct {
 // gets the name, what had it goes to the trash. `both`: the copy becomes a
 // file of its own, under a plain name.
 type Keep string
+
+// KeptSeed defines model for KeptSeed.
+type KeptSeed struct {
+	Added time.Time `json:"added"`
+
+	// BytesDone That are here or, while it is being read, have been read
+	BytesDone int64 `json:"bytes_done"`
+
+	// BytesResumed That an interrupted attempt had left
+	BytesResumed int64 `json:"bytes_resumed"`
+
+	// BytesReused That were in other files of this computer
+	BytesReused int64 `json:"bytes_reused"`
+
+	// BytesSent That went to others
+	BytesSent int64 `json:"bytes_sent"`
+
+	// BytesWasted That came twice, or wrong
+	BytesWasted int64 `json:"bytes_wasted"`
+
+	// BytesWire That came over the network
+	BytesWire int64 `json:"bytes_wire"`
+
+	// Copies Further files of it, in directories that it was wanted in besides: the bytes come once. Those made are told until the node ends
+	Copies []struct {
+		Directory string `json:"directory"`
+
+		// Path Of the copy; empty: it is made when all is here
+		Path string `json:"path"`
+	} `json:"copies"`
+
+	// Ended When all was here; null: not yet
+	Ended *time.Time `json:"ended"`
+
+	// Error Why it cannot go on or is not shared; empty: nothing is wrong
+	Error string `json:"error"`
+
+	// EtaS Seconds until all is here; null: not known
+	EtaS *float64 `json:"eta_s"`
+
+	// Here Pieces
+	Here int `json:"here"`
+
+	// Id 64 hexadecimal digits, the BLAKE3-256 of the file; empty while it is being read
+	Id string `json:"id"`
+
+	// Legacy It is verified by MD5 sums
+	Legacy bool `json:"legacy"`
+
+	// Link What others need to get the file; empty while it is being read
+	Link string `json:"link"`
+	Name string `json:"name"`
+
+	// Path Of the file, or of what will be one
+	Path string `json:"path"`
+
+	// PieceLength Bytes; the last piece has what is left
+	PieceLength int `json:"piece_length"`
+	Pieces      int `json:"pieces"`
+
+	// RateDown Bytes per second, of late
+	RateDown int64 `json:"rate_down"`
+
+	// RateUp Bytes per second, of late
+	RateUp int64 `json:"rate_up"`
+	Size   int64 `json:"size"`
+
+	// Sources Members and servers that it is being got from
+	Sources int `json:"sources"`
+
+	// State `reading`: to be shared. `seeding`: all of it is here, for everybody. `downloading`: it comes from somebody. `streaming`: only what somebody reads of it is fetched, and forgotten about ten minutes after that. `waiting`: nobody who has what is missing is there. `error`: it stands still until somebody does something. `changed`: the file is not any more what was shared, so nobody gets it
+	State KeptSeedState `json:"state"`
+
+	// Takers Members that are getting it from here
+	Takers int `json:"takers"`
+
+	// Web Servers that have the file
+	Web []string `json:"web"`
+}
+
+// KeptSeedState `reading`: to be shared. `seeding`: all of it is here, for everybody. `downloading`: it comes from somebody. `streaming`: only what somebody reads of it is fetched, and forgotten about ten minutes after that. `waiting`: nobody who has what is missing is there. `error`: it stands still until somebody does something. `changed`: the file is not any more what was shared, so nobody gets it
+type KeptSeedState string
+
+// KeptSeedList defines model for KeptSeedList.
+type KeptSeedList struct {
+	Items []KeptSeed `json:"items"`
+	Next  *string    `json:"next"`
+}
 
 // Lab defines model for Lab.
 type Lab struct {
@@ -2469,7 +2824,7 @@ type LessonFrom struct {
 
 // LessonLine defines model for LessonLine.
 type LessonLine struct {
-	// AtMs Since the beginning, in stories of Paxos and Raft; 0 is left out
+	// AtMs Since the beginning, in stories of Paxos, Raft and routers; 0 is left out
 	AtMs *int64 `json:"at_ms,omitempty"`
 
 	// From Who sends it, or to whom it happens
@@ -2639,12 +2994,40 @@ type LessonWire struct {
 	Whole int `json:"whole"`
 }
 
+// Limits defines model for Limits.
+type Limits struct {
+	// Down From all together
+	Down int64 `json:"down"`
+
+	// PeerDown From each member
+	PeerDown int64 `json:"peer_down"`
+
+	// PeerUp To each member
+	PeerUp int64 `json:"peer_up"`
+
+	// Up Bytes per second to all members together; 0: as fast as it goes
+	Up int64 `json:"up"`
+}
+
+// LimitsNew defines model for LimitsNew.
+type LimitsNew struct {
+	Down     *int64 `json:"down,omitempty"`
+	PeerDown *int64 `json:"peer_down,omitempty"`
+	PeerUp   *int64 `json:"peer_up,omitempty"`
+
+	// Up Bytes per second to all members together, at least 1000; 0: as fast as it goes
+	Up *int64 `json:"up,omitempty"`
+}
+
 // Member defines model for Member.
 type Member struct {
 	Admitted time.Time `json:"admitted"`
 
 	// By Who admitted it; empty for the founder
-	By        string `json:"by"`
+	By string `json:"by"`
+
+	// Certified The roster does not name it: it has shown a certificate
+	Certified bool   `json:"certified"`
 	Connected bool   `json:"connected"`
 	Id        string `json:"id"`
 
@@ -2674,12 +3057,17 @@ type MemberRef struct {
 
 // Network defines model for Network.
 type Network struct {
-	Id   string      `json:"id"`
+	Id string `json:"id"`
+
+	// Mode Who is admitted: whom an admin invites, or anybody, by the first member that he meets
 	Mode NetworkMode `json:"mode"`
 	Name string      `json:"name"`
+
+	// Roster How many members all members know. Who comes later carries a certificate, and is known to those whom it has met
+	Roster int `json:"roster"`
 }
 
-// NetworkMode defines model for Network.Mode.
+// NetworkMode Who is admitted: whom an admin invites, or anybody, by the first member that he meets
 type NetworkMode string
 
 // NetworkFinding defines model for NetworkFinding.
@@ -2690,6 +3078,17 @@ type NetworkFinding struct {
 
 // NetworkFindingAbout defines model for NetworkFinding.About.
 type NetworkFindingAbout string
+
+// NetworkNew defines model for NetworkNew.
+type NetworkNew struct {
+	Mode NetworkNewMode `json:"mode"`
+
+	// Name Empty: made of the node's name
+	Name *string `json:"name,omitempty"`
+}
+
+// NetworkNewMode defines model for NetworkNew.Mode.
+type NetworkNewMode string
 
 // NetworkReport defines model for NetworkReport.
 type NetworkReport struct {
@@ -2772,7 +3171,7 @@ type Node struct {
 	// Lab Whether this process runs a lab: GET /api/lab lists its nodes
 	Lab bool `json:"lab"`
 
-	// Members Members of the network, this node included
+	// Members Members of the network, this node included: about, where the roster does not name all
 	Members int     `json:"members"`
 	Name    string  `json:"name"`
 	Network Network `json:"network"`
@@ -2848,6 +3247,9 @@ type Peer struct {
 	// Since When the link came up, or went down when not connected
 	Since *time.Time `json:"since"`
 
+	// Snapshot This node relays for the peer, and has a signed snapshot from which it answers for it whom it knows, and that it is there; absent: it has none
+	Snapshot *PeerSnapshot `json:"snapshot,omitempty"`
+
 	// Through No link is kept, because the network is large: requests reach this member through others
 	Through bool `json:"through"`
 }
@@ -2876,6 +3278,18 @@ type PeerPath struct {
 
 	// Why Why the link is of this kind, or why there is none
 	Why string `json:"why"`
+}
+
+// PeerSnapshot This node relays for the peer, and has a signed snapshot from which it answers for it whom it knows, and that it is there; absent: it has none
+type PeerSnapshot struct {
+	// Answers How often this node has answered from the peer's snapshots
+	Answers int64 `json:"answers"`
+
+	// At When it came
+	At time.Time `json:"at"`
+
+	// Members In it
+	Members int `json:"members"`
 }
 
 // Preview defines model for Preview.
@@ -3140,6 +3554,18 @@ type Relay struct {
 	InUse bool    `json:"in_use"`
 	Name  string  `json:"name"`
 	RttMs float64 `json:"rtt_ms"`
+
+	// Snapshot From which it answers for this node; absent: it has none
+	Snapshot *RelaySnapshot `json:"snapshot,omitempty"`
+}
+
+// RelaySnapshot defines model for RelaySnapshot.
+type RelaySnapshot struct {
+	// At When it got it
+	At time.Time `json:"at"`
+
+	// Members In it
+	Members int `json:"members"`
 }
 
 // Responsible defines model for Responsible.
@@ -3214,11 +3640,17 @@ type SearchAnswer struct {
 	NodesAsked    int          `json:"nodes_asked"`
 
 	// Partial A member did not answer in time
-	Partial bool          `json:"partial"`
-	Query   string        `json:"query"`
-	TookMs  float64       `json:"took_ms"`
-	Total   int           `json:"total"`
-	Trace   *[]TraceEvent `json:"trace,omitempty"`
+	Partial bool   `json:"partial"`
+	Query   string `json:"query"`
+
+	// Range With explain: the first range of numbers that all hits must be in
+	Range *SearchRange `json:"range,omitempty"`
+
+	// Table With explain and via=dht, what the table was asked
+	Table  *SearchTable  `json:"table,omitempty"`
+	TookMs float64       `json:"took_ms"`
+	Total  int           `json:"total"`
+	Trace  *[]TraceEvent `json:"trace,omitempty"`
 
 	// Truncated A limit cut the answer
 	Truncated bool `json:"truncated"`
@@ -3234,6 +3666,101 @@ type SearchPart struct {
 	TookMs      float64      `json:"took_ms"`
 	Total       int          `json:"total"`
 }
+
+// SearchRange With explain: the first range of numbers that all hits must be in
+type SearchRange struct {
+	// Field size, modified, or fields. and the name of a field
+	Field string `json:"field"`
+
+	// From First key of its tree in the table: bytes, seconds since 1970, or for other fields the first 32 bits of what orders numbers of 64 bits (IEEE 754 with the sign turned, negative ones with all bits turned)
+	From int64 `json:"from"`
+
+	// To Last key
+	To int64 `json:"to"`
+}
+
+// SearchTable With explain and via=dht, what the table was asked
+type SearchTable struct {
+	Index *RangeIndex  `json:"index,omitempty"`
+	Tree  *RangeAnswer `json:"tree,omitempty"`
+	Words *WordsAnswer `json:"words,omitempty"`
+}
+
+// SeedChange defines model for SeedChange.
+type SeedChange struct {
+	Paused bool `json:"paused"`
+}
+
+// SeedGuest defines model for SeedGuest.
+type SeedGuest struct {
+	// At When it came first
+	At time.Time `json:"at"`
+
+	// Id Of the node
+	Id string `json:"id"`
+}
+
+// SeedLink defines model for SeedLink.
+type SeedLink struct {
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+
+	// Guests Who has used it, in the order in which they came
+	Guests  []SeedGuest `json:"guests"`
+	Id      string      `json:"id"`
+	MaxUses int         `json:"max_uses"`
+
+	// State `used`: only those who have used it may go on
+	State SeedLinkState `json:"state"`
+}
+
+// SeedLinkState `used`: only those who have used it may go on
+type SeedLinkState string
+
+// SeedLinkList defines model for SeedLinkList.
+type SeedLinkList struct {
+	Items []SeedLink `json:"items"`
+}
+
+// SeedLinkMade defines model for SeedLinkMade.
+type SeedLinkMade struct {
+	Expires time.Time `json:"expires"`
+
+	// Id By which it can be withdrawn
+	Id string `json:"id"`
+
+	// Link For `shoal get`. Whoever has it can use it
+	Link    string `json:"link"`
+	MaxUses int    `json:"max_uses"`
+}
+
+// SeedLinkNew defines model for SeedLinkNew.
+type SeedLinkNew struct {
+	// ExpiresIn Seconds
+	ExpiresIn *int `json:"expires_in,omitempty"`
+
+	// MaxUses How many computers may use it
+	MaxUses *int `json:"max_uses,omitempty"`
+}
+
+// SeedNew defines model for SeedNew.
+type SeedNew struct {
+	// Base The whole path of an older version: the delta from it is made and shared too, so that who has that version gets the changes only
+	Base *string `json:"base,omitempty"`
+
+	// Folder The folder that path is in
+	Folder *string `json:"folder,omitempty"`
+
+	// Name What others get it as; default: its own name
+	Name *string `json:"name,omitempty"`
+
+	// Path Of a file of this computer, the whole path; or in a folder
+	Path string   `json:"path"`
+	Web  *SeedWeb `json:"web,omitempty"`
+}
+
+// SeedWeb defines model for SeedWeb.
+type SeedWeb = []string
 
 // SharedPath defines model for SharedPath.
 type SharedPath struct {
@@ -3324,6 +3851,87 @@ type StoryText struct {
 // Example: 012e00cb
 type Sum32 = string
 
+// Swarm defines model for Swarm.
+type Swarm struct {
+	// BoundS The least time in which all who want it can have it, by what they can send; null: not known
+	BoundS  *float64 `json:"bound_s"`
+	Columns int      `json:"columns"`
+
+	// From Where the columns came from: who, and how many columns in a row. Who is a number of members, from 1; 0: this computer had it; -1: it is not here. Of several pieces, who sent most. Empty: it is not known any more
+	From [][]int `json:"from"`
+
+	// Have What is here, base64: a byte for each column, from 0 (none of its pieces) to 255 (all)
+	Have    string        `json:"have"`
+	Id      string        `json:"id"`
+	Members []SwarmMember `json:"members"`
+
+	// PerColumn Pieces; 1: columns are pieces
+	PerColumn   int `json:"per_column"`
+	PieceLength int `json:"piece_length"`
+	Pieces      int `json:"pieces"`
+
+	// Ratio Of the two; null: not known
+	Ratio *float64 `json:"ratio"`
+	Size  int64    `json:"size"`
+
+	// State As of the seed
+	State string `json:"state"`
+
+	// TookS How long it has taken so far, or did
+	TookS float64 `json:"took_s"`
+}
+
+// SwarmMember defines model for SwarmMember.
+type SwarmMember struct {
+	// Gave Bytes that went there, since it asked last
+	Gave int64 `json:"gave"`
+
+	// Got Bytes that came from it
+	Got int64 `json:"got"`
+
+	// Have As the seed's; null: not known
+	Have *string `json:"have"`
+
+	// Here Pieces that it has
+	Here int `json:"here"`
+
+	// Id Empty: a server
+	Id string `json:"id"`
+
+	// Name Of the member, or of the server's computer
+	Name string `json:"name"`
+
+	// Outside It is of another network: a link lets it in here, or this node there
+	Outside bool `json:"outside"`
+
+	// Pieces That came from it first
+	Pieces int `json:"pieces"`
+
+	// RateDown Bytes per second that it sends here
+	RateDown int64 `json:"rate_down"`
+
+	// RateUp Bytes per second that go there
+	RateUp int64 `json:"rate_up"`
+
+	// RttMs null: not known
+	RttMs *float64 `json:"rtt_ms"`
+
+	// State `bad`: it sent a piece that is another one, and is not asked again
+	State SwarmMemberState `json:"state"`
+
+	// Url Of a server; else empty
+	Url string `json:"url"`
+
+	// Whole It has all of it
+	Whole bool `json:"whole"`
+
+	// Why In words, of one that is gone
+	Why string `json:"why"`
+}
+
+// SwarmMemberState `bad`: it sent a piece that is another one, and is not asked again
+type SwarmMemberState string
+
 // Trace defines model for Trace.
 type Trace struct {
 	Began time.Time `json:"began"`
@@ -3339,6 +3947,128 @@ type Trace struct {
 type TraceEvent struct {
 	Data  map[string]interface{} `json:"data"`
 	Topic string                 `json:"topic"`
+}
+
+// Tracked defines model for Tracked.
+type Tracked struct {
+	// Hearsay Only other members have told of it
+	Hearsay bool `json:"hearsay"`
+
+	// Id 64 hexadecimal digits
+	Id string `json:"id"`
+
+	// Legacy It is known by MD5 sums
+	Legacy bool `json:"legacy"`
+
+	// Name As its sources say; empty: nobody has said
+	Name string `json:"name"`
+
+	// Own This node is one of them
+	Own bool `json:"own"`
+
+	// Partial Sources that have a part or nothing yet
+	Partial int `json:"partial"`
+
+	// Since Since when this node knows of it
+	Since time.Time `json:"since"`
+
+	// Size As its sources say; -1: nobody has said
+	Size int64 `json:"size"`
+
+	// Whole Sources that have all of it
+	Whole int `json:"whole"`
+}
+
+// TrackedList defines model for TrackedList.
+type TrackedList struct {
+	// EveryS How often it is said that all of it still holds
+	EveryS int       `json:"every_s"`
+	Items  []Tracked `json:"items"`
+
+	// Members That have said something
+	Members int     `json:"members"`
+	Next    *string `json:"next"`
+
+	// Own Seeds of this node
+	Own int `json:"own"`
+
+	// Placed Of them in the table
+	Placed int `json:"placed"`
+
+	// Seeds That this node knows, whatever the query
+	Seeds int `json:"seeds"`
+
+	// Sources Of all of them
+	Sources int `json:"sources"`
+
+	// Told Members that know of them
+	Told int `json:"told"`
+
+	// Truncated There are more than are listed here
+	Truncated bool `json:"truncated"`
+
+	// TtlS How long it is believed
+	TtlS int `json:"ttl_s"`
+}
+
+// TrackerSource defines model for TrackerSource.
+type TrackerSource struct {
+	Id string `json:"id"`
+
+	// Linked There is a link to it
+	Linked bool   `json:"linked"`
+	Name   string `json:"name"`
+
+	// Pieces How many it has; 0 if whole
+	Pieces int `json:"pieces"`
+
+	// Rate Bytes per second that it sends, as it says; 0: it does not say
+	Rate int64 `json:"rate"`
+
+	// Runs The longest ones: first piece and number of pieces
+	Runs [][]int `json:"runs"`
+
+	// Self It is this node
+	Self bool `json:"self"`
+
+	// Told Who has said so: it itself, another tracker that it has told, or a record in the table that it has signed
+	Told TrackerSourceTold `json:"told"`
+
+	// TtlS How long it is believed unless it is said again
+	TtlS float64 `json:"ttl_s"`
+
+	// Wants It is downloading
+	Wants bool `json:"wants"`
+
+	// Whole It has all pieces
+	Whole bool `json:"whole"`
+}
+
+// TrackerSourceTold Who has said so: it itself, another tracker that it has told, or a record in the table that it has signed
+type TrackerSourceTold string
+
+// TrackerSources defines model for TrackerSources.
+type TrackerSources struct {
+	Id    string          `json:"id"`
+	Items []TrackerSource `json:"items"`
+
+	// Slice Which of those that download it this node is, from 0 on
+	Slice int `json:"slice"`
+
+	// Slices How many there are, this node counted
+	Slices int `json:"slices"`
+}
+
+// TrackerUpdated defines model for TrackerUpdated.
+type TrackerUpdated struct {
+	EveryS int `json:"every_s"`
+
+	// Members To whom it is said
+	Members int `json:"members"`
+
+	// Seeds Of this node
+	Seeds int `json:"seeds"`
+	TtlS  int `json:"ttl_s"`
 }
 
 // Transfer defines model for Transfer.
@@ -3480,6 +4210,9 @@ type WordsFilter struct {
 	// Fill Share of its bits that are set
 	Fill float64 `json:"fill"`
 
+	// Found Of these bits, those of documents that were found
+	Found []byte `json:"found"`
+
 	// Hashes Bits of a document
 	Hashes int `json:"hashes"`
 
@@ -3489,15 +4222,17 @@ type WordsFilter struct {
 
 // WordsHit defines model for WordsHit.
 type WordsHit struct {
-	Folder   string    `json:"folder"`
-	Id       string    `json:"id"`
-	Local    bool      `json:"local"`
-	Modified time.Time `json:"modified"`
-	Node     string    `json:"node"`
-	NodeName string    `json:"node_name"`
-	Path     string    `json:"path"`
-	Score    float64   `json:"score"`
-	Size     int64     `json:"size"`
+	// Fields Numbers in fields of its own
+	Fields   *map[string]float64 `json:"fields,omitempty"`
+	Folder   string              `json:"folder"`
+	Id       string              `json:"id"`
+	Local    bool                `json:"local"`
+	Modified time.Time           `json:"modified"`
+	Node     string              `json:"node"`
+	NodeName string              `json:"node_name"`
+	Path     string              `json:"path"`
+	Score    float64             `json:"score"`
+	Size     int64               `json:"size"`
 
 	// Terms At which words it was found
 	Terms []string `json:"terms"`
@@ -3575,8 +4310,14 @@ type FolderNode = string
 // HandshakeID defines model for HandshakeID.
 type HandshakeID = string
 
+// KeptSeedID defines model for KeptSeedID.
+type KeptSeedID = string
+
 // MemberID defines model for MemberID.
 type MemberID = string
+
+// SeedID defines model for SeedID.
+type SeedID = string
 
 // LookupKeyParams defines parameters for LookupKey.
 type LookupKeyParams struct {
@@ -3613,9 +4354,18 @@ type GetValuesParams struct {
 	To *DhtName `form:"to,omitempty" json:"to,omitempty"`
 
 	// Versions Of each content the newest versions, or all
-	Versions   *GetValuesParamsVersions `form:"versions,omitempty" json:"versions,omitempty"`
-	Limit      *int                     `form:"limit,omitempty" json:"limit,omitempty"`
-	Descending *bool                    `form:"descending,omitempty" json:"descending,omitempty"`
+	Versions *GetValuesParamsVersions `form:"versions,omitempty" json:"versions,omitempty"`
+
+	// Version This version only, newest or not
+	Version *string `form:"version,omitempty" json:"version,omitempty"`
+
+	// VersionFrom All versions from this one on
+	VersionFrom *string `form:"version_from,omitempty" json:"version_from,omitempty"`
+
+	// VersionTo All versions up to this one, included
+	VersionTo  *string `form:"version_to,omitempty" json:"version_to,omitempty"`
+	Limit      *int    `form:"limit,omitempty" json:"limit,omitempty"`
+	Descending *bool   `form:"descending,omitempty" json:"descending,omitempty"`
 
 	// Values false: what there is, and not what it says (a digest)
 	Values *bool `form:"values,omitempty" json:"values,omitempty"`
@@ -3638,6 +4388,9 @@ type ListVersionsParams struct {
 	Key     DhtKey      `form:"key" json:"key"`
 	Domain  *DhtDomain  `form:"domain,omitempty" json:"domain,omitempty"`
 	Content *DhtContent `form:"content,omitempty" json:"content,omitempty"`
+
+	// Heads Only the newest ones, which no other replaces
+	Heads *bool `form:"heads,omitempty" json:"heads,omitempty"`
 }
 
 // GetDocumentParams defines parameters for GetDocument.
@@ -3685,6 +4438,29 @@ type ListUnreadParams struct {
 	Cursor *string       `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// FindRangeParams defines parameters for FindRange.
+type FindRangeParams struct {
+	// Field size, modified, or a field of documents that has a number; one of these that is called size or modified is fields.size or fields.modified in a search
+	Field string `form:"field" json:"field"`
+
+	// From A size such as 1mb or 4096, a date such as 2026, 2026-01-31 or 2026-01-31T12:00:00Z, or for other fields a number; without it, the first that there is
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The last one, included; a year, month or day to its end
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Via auto: mesh
+	Via    *FindRangeParamsVia `form:"via,omitempty" json:"via,omitempty"`
+	Limit  *int                `form:"limit,omitempty" json:"limit,omitempty"`
+	Cursor *string             `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Explain Include how the answer came about
+	Explain *bool `form:"explain,omitempty" json:"explain,omitempty"`
+}
+
+// FindRangeParamsVia defines parameters for FindRange.
+type FindRangeParamsVia string
+
 // QueryRangeParams defines parameters for QueryRange.
 type QueryRangeParams struct {
 	// From First key
@@ -3708,11 +4484,16 @@ type SearchParams struct {
 	Q string `form:"q" json:"q"`
 
 	// Filter What must hold besides, in the same language, without a say in the ranking; then q may be empty
-	Filter *string           `form:"filter,omitempty" json:"filter,omitempty"`
-	Mode   *SearchParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
+	Filter *string `form:"filter,omitempty" json:"filter,omitempty"`
 
-	// Via local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words)
+	// Mode similar: words that are up to 2 edits away, however short they are, or as many as fuzz says; the nearest come first
+	Mode *SearchParamsMode `form:"mode,omitempty" json:"mode,omitempty"`
+
+	// Via local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words) and by size and modified
 	Via *SearchParamsVia `form:"via,omitempty" json:"via,omitempty"`
+
+	// Plan How, with via=dht: a plan for the words (see /api/words), or which tree to ask for a range of size, modified or a field. auto: the words, and the prefix hash tree where there are none
+	Plan *SearchParamsPlan `form:"plan,omitempty" json:"plan,omitempty"`
 
 	// Fuzz Edit distance allowed for a word
 	Fuzz  *SearchParamsFuzz `form:"fuzz,omitempty" json:"fuzz,omitempty"`
@@ -3736,6 +4517,9 @@ type SearchParamsMode string
 // SearchParamsVia defines parameters for Search.
 type SearchParamsVia string
 
+// SearchParamsPlan defines parameters for Search.
+type SearchParamsPlan string
+
 // SearchParamsFuzz defines parameters for Search.
 type SearchParamsFuzz string
 
@@ -3744,6 +4528,50 @@ type SearchParamsSort string
 
 // SearchParamsOrder defines parameters for Search.
 type SearchParamsOrder string
+
+// ListCompletionsParams defines parameters for ListCompletions.
+type ListCompletionsParams struct {
+	// Q What was typed so far
+	Q     string `form:"q" json:"q"`
+	Limit *int   `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// DeleteKeptSeedParams defines parameters for DeleteKeptSeed.
+type DeleteKeptSeedParams struct {
+	// Files Delete the file too
+	Files *bool `form:"files,omitempty" json:"files,omitempty"`
+}
+
+// GetSwarmParams defines parameters for GetSwarm.
+type GetSwarmParams struct {
+	Columns *int `form:"columns,omitempty" json:"columns,omitempty"`
+}
+
+// ListTrackedParams defines parameters for ListTracked.
+type ListTrackedParams struct {
+	// Q Words that are all in the name, or with which the ID begins; case does not matter
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// All Ask linked members for what they know, too: in a large network nobody is linked to everybody. Such a list has no cursor
+	All    *bool   `form:"all,omitempty" json:"all,omitempty"`
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+	Limit  *int    `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetSeedParams defines parameters for GetSeed.
+type GetSeedParams struct {
+	// Id The ID: 64 hexadecimal digits
+	Id SeedID `form:"id" json:"id"`
+}
+
+// QueryTrackerParams defines parameters for QueryTracker.
+type QueryTrackerParams struct {
+	// Id The ID: 64 hexadecimal digits
+	Id SeedID `form:"id" json:"id"`
+
+	// Want How many sources are wanted
+	Want *int `form:"want,omitempty" json:"want,omitempty"`
+}
 
 // SearchWordsParams defines parameters for SearchWords.
 type SearchWordsParams struct {
@@ -3794,6 +4622,9 @@ type PutVersionJSONRequestBody = DhtVersionPut
 // AddDocumentJSONRequestBody defines body for AddDocument for application/json ContentType.
 type AddDocumentJSONRequestBody = DocumentNew
 
+// AddDownloadJSONRequestBody defines body for AddDownload for application/json ContentType.
+type AddDownloadJSONRequestBody = DownloadNew
+
 // AddFolderJSONRequestBody defines body for AddFolder for application/json ContentType.
 type AddFolderJSONRequestBody = FolderNew
 
@@ -3836,8 +4667,14 @@ type JoinJSONRequestBody = JoinNew
 // PlayLessonJSONRequestBody defines body for PlayLesson for application/json ContentType.
 type PlayLessonJSONRequestBody = LessonNew
 
+// SetLimitsJSONRequestBody defines body for SetLimits for application/json ContentType.
+type SetLimitsJSONRequestBody = LimitsNew
+
 // UpdateMemberJSONRequestBody defines body for UpdateMember for application/json ContentType.
 type UpdateMemberJSONRequestBody = MemberChange
+
+// AddNetworkJSONRequestBody defines body for AddNetwork for application/json ContentType.
+type AddNetworkJSONRequestBody = NetworkNew
 
 // CreateRangeJSONRequestBody defines body for CreateRange for application/json ContentType.
 type CreateRangeJSONRequestBody = RangeDefinition
@@ -3847,6 +4684,15 @@ type InsertRangeJSONRequestBody = RangeInsert
 
 // ExplainRsyncJSONRequestBody defines body for ExplainRsync for application/json ContentType.
 type ExplainRsyncJSONRequestBody = ExplainNew
+
+// AddSeedJSONRequestBody defines body for AddSeed for application/json ContentType.
+type AddSeedJSONRequestBody = SeedNew
+
+// UpdateKeptSeedJSONRequestBody defines body for UpdateKeptSeed for application/json ContentType.
+type UpdateKeptSeedJSONRequestBody = SeedChange
+
+// AddSeedLinkJSONRequestBody defines body for AddSeedLink for application/json ContentType.
+type AddSeedLinkJSONRequestBody = SeedLinkNew
 
 // AsDocumentFields0 returns the union data inside the Document_Fields_AdditionalProperties as a DocumentFields0
 func (t Document_Fields_AdditionalProperties) AsDocumentFields0() (DocumentFields0, error) {
@@ -4046,6 +4892,9 @@ type ServerInterface interface {
 	// GetDocument A document, fetched from the member that published it when it is not local
 	// (GET /api/documents/{id})
 	GetDocument(ctx echo.Context, id DocumentID, params GetDocumentParams) error
+	// AddDownload Get the file of a seed from all who have it
+	// (POST /api/downloads)
+	AddDownload(ctx echo.Context) error
 	// ListFolders Folders kept here, and those that other members offer
 	// (GET /api/folders)
 	ListFolders(ctx echo.Context) error
@@ -4127,7 +4976,7 @@ type ServerInterface interface {
 	// GetLab The nodes of the lab that this process runs
 	// (GET /api/lab)
 	GetLab(ctx echo.Context) error
-	// ListLessons Stories that nodes play, of the table, of Paxos and of Raft
+	// ListLessons Stories that nodes play, of the table, of Paxos, of Raft and of ways through routers
 	// (GET /api/lessons)
 	ListLessons(ctx echo.Context) error
 	// PlayLesson A story of your own, played
@@ -4136,6 +4985,12 @@ type ServerInterface interface {
 	// GetLesson One of them, played
 	// (GET /api/lessons/{name})
 	GetLesson(ctx echo.Context, name string) error
+	// GetLimits How fast this node sends and receives at most
+	// (GET /api/limits)
+	GetLimits(ctx echo.Context) error
+	// SetLimits Change that, at once and for later starts
+	// (PUT /api/limits)
+	SetLimits(ctx echo.Context) error
 	// ListMembers The roster, this node included
 	// (GET /api/members)
 	ListMembers(ctx echo.Context) error
@@ -4148,6 +5003,9 @@ type ServerInterface interface {
 	// GetNetwork How this node is seen from outside, as the last check found it
 	// (GET /api/network)
 	GetNetwork(ctx echo.Context) error
+	// AddNetwork Leave this node's own network for a new one, which it makes
+	// (POST /api/network)
+	AddNetwork(ctx echo.Context) error
 	// CheckNetwork Find out now how this node is seen from outside
 	// (POST /api/network/check)
 	CheckNetwork(ctx echo.Context) error
@@ -4160,6 +5018,9 @@ type ServerInterface interface {
 	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
 	// (GET /api/peers/{id}/path)
 	GetPeerPath(ctx echo.Context, id MemberID) error
+	// FindRange Files and documents whose size, time of the last change, or own number is in a range
+	// (GET /api/range)
+	FindRange(ctx echo.Context, params FindRangeParams) error
 	// ListRanges The ordered indexes of the network
 	// (GET /api/ranges)
 	ListRanges(ctx echo.Context) error
@@ -4187,6 +5048,48 @@ type ServerInterface interface {
 	// Search Search the folders and documents of all members
 	// (GET /api/search)
 	Search(ctx echo.Context, params SearchParams) error
+	// ListCompletions Words for the last one of a query that is being typed
+	// (GET /api/search/completions)
+	ListCompletions(ctx echo.Context, params ListCompletionsParams) error
+	// ListSeeds The seeds that this node keeps, in the order in which they were added
+	// (GET /api/seeds)
+	ListSeeds(ctx echo.Context) error
+	// AddSeed Share a file of this computer
+	// (POST /api/seeds)
+	AddSeed(ctx echo.Context) error
+	// DeleteKeptSeed Share it no longer, or give the download up
+	// (DELETE /api/seeds/{id})
+	DeleteKeptSeed(ctx echo.Context, id KeptSeedID, params DeleteKeptSeedParams) error
+	// GetKeptSeed One of them
+	// (GET /api/seeds/{id})
+	GetKeptSeed(ctx echo.Context, id KeptSeedID) error
+	// UpdateKeptSeed Pause a download, or go on with it
+	// (PATCH /api/seeds/{id})
+	UpdateKeptSeed(ctx echo.Context, id KeptSeedID) error
+	// ListSeedLinks The links to a seed for computers outside the network, newest first
+	// (GET /api/seeds/{id}/link)
+	ListSeedLinks(ctx echo.Context, id KeptSeedID) error
+	// AddSeedLink Make a link by which a computer outside the network gets the file from this one
+	// (POST /api/seeds/{id}/link)
+	AddSeedLink(ctx echo.Context, id KeptSeedID) error
+	// DeleteSeedLink Withdraw a link
+	// (DELETE /api/seeds/{id}/link/{link})
+	DeleteSeedLink(ctx echo.Context, id KeptSeedID, link string) error
+	// GetSwarm Who has which piece, and where each piece came from
+	// (GET /api/seeds/{id}/swarm)
+	GetSwarm(ctx echo.Context, id KeptSeedID, params GetSwarmParams) error
+	// ListTracked The seeds that somebody has, as far as this node knows, by name
+	// (GET /api/tracker)
+	ListTracked(ctx echo.Context, params ListTrackedParams) error
+	// GetSeed The text of a seed
+	// (GET /api/tracker/get_seed)
+	GetSeed(ctx echo.Context, params GetSeedParams) error
+	// QueryTracker Who has a seed, best first
+	// (GET /api/tracker/query)
+	QueryTracker(ctx echo.Context, params QueryTrackerParams) error
+	// UpdateTracker Have this node say again which seeds it has
+	// (POST /api/tracker/update)
+	UpdateTracker(ctx echo.Context) error
 	// ListTransfers Files on their way to this node, running ones first, and those that came of late
 	// (GET /api/transfers)
 	ListTransfers(ctx echo.Context) error
@@ -4468,6 +5371,27 @@ func (w *ServerInterfaceWrapper) GetValues(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter versions: %s", err))
 	}
 
+	// ------------- Optional query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version", ctx.QueryParams(), &params.Version, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version: %s", err))
+	}
+
+	// ------------- Optional query parameter "version_from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version_from", ctx.QueryParams(), &params.VersionFrom, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version_from: %s", err))
+	}
+
+	// ------------- Optional query parameter "version_to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "version_to", ctx.QueryParams(), &params.VersionTo, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter version_to: %s", err))
+	}
+
 	// ------------- Optional query parameter "limit" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
@@ -4551,6 +5475,13 @@ func (w *ServerInterfaceWrapper) ListVersions(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter content: %s", err))
 	}
 
+	// ------------- Optional query parameter "heads" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "heads", ctx.QueryParams(), &params.Heads, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter heads: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListVersions(ctx, params)
 	return err
@@ -4612,6 +5543,15 @@ func (w *ServerInterfaceWrapper) GetDocument(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetDocument(ctx, id, params)
+	return err
+}
+
+// AddDownload converts echo context to params.
+func (w *ServerInterfaceWrapper) AddDownload(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddDownload(ctx)
 	return err
 }
 
@@ -5104,6 +6044,24 @@ func (w *ServerInterfaceWrapper) GetLesson(ctx echo.Context) error {
 	return err
 }
 
+// GetLimits converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLimits(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLimits(ctx)
+	return err
+}
+
+// SetLimits converts echo context to params.
+func (w *ServerInterfaceWrapper) SetLimits(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetLimits(ctx)
+	return err
+}
+
 // ListMembers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMembers(ctx echo.Context) error {
 	var err error
@@ -5154,6 +6112,15 @@ func (w *ServerInterfaceWrapper) GetNetwork(ctx echo.Context) error {
 	return err
 }
 
+// AddNetwork converts echo context to params.
+func (w *ServerInterfaceWrapper) AddNetwork(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddNetwork(ctx)
+	return err
+}
+
 // CheckNetwork converts echo context to params.
 func (w *ServerInterfaceWrapper) CheckNetwork(ctx echo.Context) error {
 	var err error
@@ -5194,6 +6161,66 @@ func (w *ServerInterfaceWrapper) GetPeerPath(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetPeerPath(ctx, id)
+	return err
+}
+
+// FindRange converts echo context to params.
+func (w *ServerInterfaceWrapper) FindRange(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FindRangeParams
+	// ------------- Required query parameter "field" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "field", ctx.QueryParams(), &params.Field, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter field: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// ------------- Optional query parameter "via" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "via", ctx.QueryParams(), &params.Via, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter via: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "explain" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "explain", ctx.QueryParams(), &params.Explain, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter explain: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FindRange(ctx, params)
 	return err
 }
 
@@ -5376,6 +6403,13 @@ func (w *ServerInterfaceWrapper) Search(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter via: %s", err))
 	}
 
+	// ------------- Optional query parameter "plan" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "plan", ctx.QueryParams(), &params.Plan, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter plan: %s", err))
+	}
+
 	// ------------- Optional query parameter "fuzz" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzz", ctx.QueryParams(), &params.Fuzz, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -5427,6 +6461,278 @@ func (w *ServerInterfaceWrapper) Search(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Search(ctx, params)
+	return err
+}
+
+// ListCompletions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCompletions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCompletionsParams
+	// ------------- Required query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCompletions(ctx, params)
+	return err
+}
+
+// ListSeeds converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSeeds(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSeeds(ctx)
+	return err
+}
+
+// AddSeed converts echo context to params.
+func (w *ServerInterfaceWrapper) AddSeed(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddSeed(ctx)
+	return err
+}
+
+// DeleteKeptSeed converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteKeptSeed(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteKeptSeedParams
+	// ------------- Optional query parameter "files" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "files", ctx.QueryParams(), &params.Files, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter files: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteKeptSeed(ctx, id, params)
+	return err
+}
+
+// GetKeptSeed converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKeptSeed(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKeptSeed(ctx, id)
+	return err
+}
+
+// UpdateKeptSeed converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateKeptSeed(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateKeptSeed(ctx, id)
+	return err
+}
+
+// ListSeedLinks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSeedLinks(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSeedLinks(ctx, id)
+	return err
+}
+
+// AddSeedLink converts echo context to params.
+func (w *ServerInterfaceWrapper) AddSeedLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddSeedLink(ctx, id)
+	return err
+}
+
+// DeleteSeedLink converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSeedLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "link" -------------
+	var link string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "link", ctx.Param("link"), &link, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter link: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSeedLink(ctx, id, link)
+	return err
+}
+
+// GetSwarm converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSwarm(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id KeptSeedID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSwarmParams
+	// ------------- Optional query parameter "columns" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "columns", ctx.QueryParams(), &params.Columns, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter columns: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSwarm(ctx, id, params)
+	return err
+}
+
+// ListTracked converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTracked(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTrackedParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "all" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "all", ctx.QueryParams(), &params.All, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter all: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTracked(ctx, params)
+	return err
+}
+
+// GetSeed converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSeed(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSeedParams
+	// ------------- Required query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "id", ctx.QueryParams(), &params.Id, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSeed(ctx, params)
+	return err
+}
+
+// QueryTracker converts echo context to params.
+func (w *ServerInterfaceWrapper) QueryTracker(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params QueryTrackerParams
+	// ------------- Required query parameter "id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "id", ctx.QueryParams(), &params.Id, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Optional query parameter "want" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "want", ctx.QueryParams(), &params.Want, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter want: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.QueryTracker(ctx, params)
+	return err
+}
+
+// UpdateTracker converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateTracker(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateTracker(ctx)
 	return err
 }
 
@@ -5544,6 +6850,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/node", wrapper.GetNode, options.OperationMiddlewares["getNode"]...)
 	router.POST(options.BaseURL+"/api/samples", wrapper.AddSamples, options.OperationMiddlewares["addSamples"]...)
 	router.GET(options.BaseURL+"/api/search", wrapper.Search, options.OperationMiddlewares["search"]...)
+	router.GET(options.BaseURL+"/api/range", wrapper.FindRange, options.OperationMiddlewares["findRange"]...)
+	router.GET(options.BaseURL+"/api/search/completions", wrapper.ListCompletions, options.OperationMiddlewares["listCompletions"]...)
 	router.GET(options.BaseURL+"/api/words", wrapper.SearchWords, options.OperationMiddlewares["searchWords"]...)
 	router.GET(options.BaseURL+"/api/words/published", wrapper.GetPublished, options.OperationMiddlewares["getPublished"]...)
 	router.POST(options.BaseURL+"/api/documents", wrapper.AddDocument, options.OperationMiddlewares["addDocument"]...)
@@ -5552,6 +6860,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/peers", wrapper.ListPeers, options.OperationMiddlewares["listPeers"]...)
 	router.GET(options.BaseURL+"/api/peers/:id/path", wrapper.GetPeerPath, options.OperationMiddlewares["getPeerPath"]...)
 	router.GET(options.BaseURL+"/api/network", wrapper.GetNetwork, options.OperationMiddlewares["getNetwork"]...)
+	router.POST(options.BaseURL+"/api/network", wrapper.AddNetwork, options.OperationMiddlewares["addNetwork"]...)
 	router.POST(options.BaseURL+"/api/network/check", wrapper.CheckNetwork, options.OperationMiddlewares["checkNetwork"]...)
 	router.POST(options.BaseURL+"/api/invites", wrapper.AddInvite, options.OperationMiddlewares["addInvite"]...)
 	router.POST(options.BaseURL+"/api/join", wrapper.Join, options.OperationMiddlewares["join"]...)
@@ -5585,6 +6894,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/dht", wrapper.GetDht, options.OperationMiddlewares["getDht"]...)
 	router.PATCH(options.BaseURL+"/api/dht", wrapper.UpdateDht, options.OperationMiddlewares["updateDht"]...)
 	router.GET(options.BaseURL+"/api/dht/responsible", wrapper.ListResponsible, options.OperationMiddlewares["listResponsible"]...)
+	router.GET(options.BaseURL+"/api/seeds", wrapper.ListSeeds, options.OperationMiddlewares["listSeeds"]...)
+	router.POST(options.BaseURL+"/api/seeds", wrapper.AddSeed, options.OperationMiddlewares["addSeed"]...)
+	router.DELETE(options.BaseURL+"/api/seeds/:id", wrapper.DeleteKeptSeed, options.OperationMiddlewares["deleteKeptSeed"]...)
+	router.GET(options.BaseURL+"/api/seeds/:id", wrapper.GetKeptSeed, options.OperationMiddlewares["getKeptSeed"]...)
+	router.PATCH(options.BaseURL+"/api/seeds/:id", wrapper.UpdateKeptSeed, options.OperationMiddlewares["updateKeptSeed"]...)
+	router.GET(options.BaseURL+"/api/seeds/:id/link", wrapper.ListSeedLinks, options.OperationMiddlewares["listSeedLinks"]...)
+	router.POST(options.BaseURL+"/api/seeds/:id/link", wrapper.AddSeedLink, options.OperationMiddlewares["addSeedLink"]...)
+	router.DELETE(options.BaseURL+"/api/seeds/:id/link/:link", wrapper.DeleteSeedLink, options.OperationMiddlewares["deleteSeedLink"]...)
+	router.GET(options.BaseURL+"/api/seeds/:id/swarm", wrapper.GetSwarm, options.OperationMiddlewares["getSwarm"]...)
+	router.POST(options.BaseURL+"/api/downloads", wrapper.AddDownload, options.OperationMiddlewares["addDownload"]...)
+	router.GET(options.BaseURL+"/api/limits", wrapper.GetLimits, options.OperationMiddlewares["getLimits"]...)
+	router.PUT(options.BaseURL+"/api/limits", wrapper.SetLimits, options.OperationMiddlewares["setLimits"]...)
+	router.GET(options.BaseURL+"/api/tracker", wrapper.ListTracked, options.OperationMiddlewares["listTracked"]...)
+	router.GET(options.BaseURL+"/api/tracker/get_seed", wrapper.GetSeed, options.OperationMiddlewares["getSeed"]...)
+	router.POST(options.BaseURL+"/api/tracker/update", wrapper.UpdateTracker, options.OperationMiddlewares["updateTracker"]...)
+	router.GET(options.BaseURL+"/api/tracker/query", wrapper.QueryTracker, options.OperationMiddlewares["queryTracker"]...)
 	router.GET(options.BaseURL+"/api/dht/lookup", wrapper.LookupKey, options.OperationMiddlewares["lookupKey"]...)
 	router.GET(options.BaseURL+"/api/dht/buckets", wrapper.ListBuckets, options.OperationMiddlewares["listBuckets"]...)
 	router.GET(options.BaseURL+"/api/dht/values", wrapper.GetValues, options.OperationMiddlewares["getValues"]...)
@@ -6578,6 +7903,59 @@ type GetDocumentdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetDocumentdefaultApplicationProblemPlusJSONResponse) VisitGetDocumentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDownloadRequestObject struct {
+	Body *AddDownloadJSONRequestBody
+}
+
+type AddDownloadResponseObject interface {
+	VisitAddDownloadResponse(w http.ResponseWriter) error
+}
+
+type AddDownload200JSONResponse KeptSeed
+
+func (response AddDownload200JSONResponse) VisitAddDownloadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDownload201JSONResponse KeptSeed
+
+func (response AddDownload201JSONResponse) VisitAddDownloadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDownloaddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddDownloaddefaultApplicationProblemPlusJSONResponse) VisitAddDownloadResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7805,6 +9183,93 @@ func (response GetLessondefaultApplicationProblemPlusJSONResponse) VisitGetLesso
 	return err
 }
 
+type GetLimitsRequestObject struct {
+}
+
+type GetLimitsResponseObject interface {
+	VisitGetLimitsResponse(w http.ResponseWriter) error
+}
+
+type GetLimits200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type GetLimits200JSONResponse struct {
+	Body    Limits
+	Headers GetLimits200ResponseHeaders
+}
+
+func (response GetLimits200JSONResponse) VisitGetLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLimitsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLimitsdefaultApplicationProblemPlusJSONResponse) VisitGetLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetLimitsRequestObject struct {
+	Body *SetLimitsJSONRequestBody
+}
+
+type SetLimitsResponseObject interface {
+	VisitSetLimitsResponse(w http.ResponseWriter) error
+}
+
+type SetLimits200JSONResponse Limits
+
+func (response SetLimits200JSONResponse) VisitSetLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetLimitsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetLimitsdefaultApplicationProblemPlusJSONResponse) VisitSetLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMembersRequestObject struct {
 }
 
@@ -7963,6 +9428,45 @@ type GetNetworkdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetNetworkdefaultApplicationProblemPlusJSONResponse) VisitGetNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddNetworkRequestObject struct {
+	Body *AddNetworkJSONRequestBody
+}
+
+type AddNetworkResponseObject interface {
+	VisitAddNetworkResponse(w http.ResponseWriter) error
+}
+
+type AddNetwork201JSONResponse Network
+
+func (response AddNetwork201JSONResponse) VisitAddNetworkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddNetworkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddNetworkdefaultApplicationProblemPlusJSONResponse) VisitAddNetworkResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8146,6 +9650,45 @@ type GetPeerPathdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetPeerPathdefaultApplicationProblemPlusJSONResponse) VisitGetPeerPathResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindRangeRequestObject struct {
+	Params FindRangeParams
+}
+
+type FindRangeResponseObject interface {
+	VisitFindRangeResponse(w http.ResponseWriter) error
+}
+
+type FindRange200JSONResponse SearchAnswer
+
+func (response FindRange200JSONResponse) VisitFindRangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindRangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FindRangedefaultApplicationProblemPlusJSONResponse) VisitFindRangeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8559,6 +10102,590 @@ func (response SearchdefaultApplicationProblemPlusJSONResponse) VisitSearchRespo
 	return err
 }
 
+type ListCompletionsRequestObject struct {
+	Params ListCompletionsParams
+}
+
+type ListCompletionsResponseObject interface {
+	VisitListCompletionsResponse(w http.ResponseWriter) error
+}
+
+type ListCompletions200JSONResponse CompletionList
+
+func (response ListCompletions200JSONResponse) VisitListCompletionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCompletionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListCompletionsdefaultApplicationProblemPlusJSONResponse) VisitListCompletionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeedsRequestObject struct {
+}
+
+type ListSeedsResponseObject interface {
+	VisitListSeedsResponse(w http.ResponseWriter) error
+}
+
+type ListSeeds200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListSeeds200JSONResponse struct {
+	Body    KeptSeedList
+	Headers ListSeeds200ResponseHeaders
+}
+
+func (response ListSeeds200JSONResponse) VisitListSeedsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeedsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSeedsdefaultApplicationProblemPlusJSONResponse) VisitListSeedsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddSeedRequestObject struct {
+	Body *AddSeedJSONRequestBody
+}
+
+type AddSeedResponseObject interface {
+	VisitAddSeedResponse(w http.ResponseWriter) error
+}
+
+type AddSeed201JSONResponse KeptSeed
+
+func (response AddSeed201JSONResponse) VisitAddSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddSeeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddSeeddefaultApplicationProblemPlusJSONResponse) VisitAddSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKeptSeedRequestObject struct {
+	Id     KeptSeedID `json:"id"`
+	Params DeleteKeptSeedParams
+}
+
+type DeleteKeptSeedResponseObject interface {
+	VisitDeleteKeptSeedResponse(w http.ResponseWriter) error
+}
+
+type DeleteKeptSeed204Response struct {
+}
+
+func (response DeleteKeptSeed204Response) VisitDeleteKeptSeedResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteKeptSeeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteKeptSeeddefaultApplicationProblemPlusJSONResponse) VisitDeleteKeptSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeptSeedRequestObject struct {
+	Id KeptSeedID `json:"id"`
+}
+
+type GetKeptSeedResponseObject interface {
+	VisitGetKeptSeedResponse(w http.ResponseWriter) error
+}
+
+type GetKeptSeed200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type GetKeptSeed200JSONResponse struct {
+	Body    KeptSeed
+	Headers GetKeptSeed200ResponseHeaders
+}
+
+func (response GetKeptSeed200JSONResponse) VisitGetKeptSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeptSeeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKeptSeeddefaultApplicationProblemPlusJSONResponse) VisitGetKeptSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateKeptSeedRequestObject struct {
+	Id   KeptSeedID `json:"id"`
+	Body *UpdateKeptSeedJSONRequestBody
+}
+
+type UpdateKeptSeedResponseObject interface {
+	VisitUpdateKeptSeedResponse(w http.ResponseWriter) error
+}
+
+type UpdateKeptSeed200JSONResponse KeptSeed
+
+func (response UpdateKeptSeed200JSONResponse) VisitUpdateKeptSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateKeptSeeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateKeptSeeddefaultApplicationProblemPlusJSONResponse) VisitUpdateKeptSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeedLinksRequestObject struct {
+	Id KeptSeedID `json:"id"`
+}
+
+type ListSeedLinksResponseObject interface {
+	VisitListSeedLinksResponse(w http.ResponseWriter) error
+}
+
+type ListSeedLinks200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListSeedLinks200JSONResponse struct {
+	Body    SeedLinkList
+	Headers ListSeedLinks200ResponseHeaders
+}
+
+func (response ListSeedLinks200JSONResponse) VisitListSeedLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeedLinksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSeedLinksdefaultApplicationProblemPlusJSONResponse) VisitListSeedLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddSeedLinkRequestObject struct {
+	Id   KeptSeedID `json:"id"`
+	Body *AddSeedLinkJSONRequestBody
+}
+
+type AddSeedLinkResponseObject interface {
+	VisitAddSeedLinkResponse(w http.ResponseWriter) error
+}
+
+type AddSeedLink201JSONResponse SeedLinkMade
+
+func (response AddSeedLink201JSONResponse) VisitAddSeedLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddSeedLinkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddSeedLinkdefaultApplicationProblemPlusJSONResponse) VisitAddSeedLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSeedLinkRequestObject struct {
+	Id   KeptSeedID `json:"id"`
+	Link string     `json:"link"`
+}
+
+type DeleteSeedLinkResponseObject interface {
+	VisitDeleteSeedLinkResponse(w http.ResponseWriter) error
+}
+
+type DeleteSeedLink204Response struct {
+}
+
+func (response DeleteSeedLink204Response) VisitDeleteSeedLinkResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSeedLinkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSeedLinkdefaultApplicationProblemPlusJSONResponse) VisitDeleteSeedLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSwarmRequestObject struct {
+	Id     KeptSeedID `json:"id"`
+	Params GetSwarmParams
+}
+
+type GetSwarmResponseObject interface {
+	VisitGetSwarmResponse(w http.ResponseWriter) error
+}
+
+type GetSwarm200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type GetSwarm200JSONResponse struct {
+	Body    Swarm
+	Headers GetSwarm200ResponseHeaders
+}
+
+func (response GetSwarm200JSONResponse) VisitGetSwarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSwarmdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSwarmdefaultApplicationProblemPlusJSONResponse) VisitGetSwarmResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrackedRequestObject struct {
+	Params ListTrackedParams
+}
+
+type ListTrackedResponseObject interface {
+	VisitListTrackedResponse(w http.ResponseWriter) error
+}
+
+type ListTracked200ResponseHeaders struct {
+	ShoalPosition *string
+}
+
+type ListTracked200JSONResponse struct {
+	Body    TrackedList
+	Headers ListTracked200ResponseHeaders
+}
+
+func (response ListTracked200JSONResponse) VisitListTrackedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ShoalPosition != nil {
+		w.Header().Set("Shoal-Position", fmt.Sprint(*response.Headers.ShoalPosition))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrackeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListTrackeddefaultApplicationProblemPlusJSONResponse) VisitListTrackedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSeedRequestObject struct {
+	Params GetSeedParams
+}
+
+type GetSeedResponseObject interface {
+	VisitGetSeedResponse(w http.ResponseWriter) error
+}
+
+type GetSeed200TextResponse string
+
+func (response GetSeed200TextResponse) VisitGetSeedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetSeeddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSeeddefaultApplicationProblemPlusJSONResponse) VisitGetSeedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryTrackerRequestObject struct {
+	Params QueryTrackerParams
+}
+
+type QueryTrackerResponseObject interface {
+	VisitQueryTrackerResponse(w http.ResponseWriter) error
+}
+
+type QueryTracker200JSONResponse TrackerSources
+
+func (response QueryTracker200JSONResponse) VisitQueryTrackerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type QueryTrackerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response QueryTrackerdefaultApplicationProblemPlusJSONResponse) VisitQueryTrackerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTrackerRequestObject struct {
+}
+
+type UpdateTrackerResponseObject interface {
+	VisitUpdateTrackerResponse(w http.ResponseWriter) error
+}
+
+type UpdateTracker202JSONResponse TrackerUpdated
+
+func (response UpdateTracker202JSONResponse) VisitUpdateTrackerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateTrackerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UpdateTrackerdefaultApplicationProblemPlusJSONResponse) VisitUpdateTrackerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTransfersRequestObject struct {
 }
 
@@ -8758,6 +10885,9 @@ type StrictServerInterface interface {
 	// GetDocument A document, fetched from the member that published it when it is not local
 	// (GET /api/documents/{id})
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
+	// AddDownload Get the file of a seed from all who have it
+	// (POST /api/downloads)
+	AddDownload(ctx context.Context, request AddDownloadRequestObject) (AddDownloadResponseObject, error)
 	// ListFolders Folders kept here, and those that other members offer
 	// (GET /api/folders)
 	ListFolders(ctx context.Context, request ListFoldersRequestObject) (ListFoldersResponseObject, error)
@@ -8839,7 +10969,7 @@ type StrictServerInterface interface {
 	// GetLab The nodes of the lab that this process runs
 	// (GET /api/lab)
 	GetLab(ctx context.Context, request GetLabRequestObject) (GetLabResponseObject, error)
-	// ListLessons Stories that nodes play, of the table, of Paxos and of Raft
+	// ListLessons Stories that nodes play, of the table, of Paxos, of Raft and of ways through routers
 	// (GET /api/lessons)
 	ListLessons(ctx context.Context, request ListLessonsRequestObject) (ListLessonsResponseObject, error)
 	// PlayLesson A story of your own, played
@@ -8848,6 +10978,12 @@ type StrictServerInterface interface {
 	// GetLesson One of them, played
 	// (GET /api/lessons/{name})
 	GetLesson(ctx context.Context, request GetLessonRequestObject) (GetLessonResponseObject, error)
+	// GetLimits How fast this node sends and receives at most
+	// (GET /api/limits)
+	GetLimits(ctx context.Context, request GetLimitsRequestObject) (GetLimitsResponseObject, error)
+	// SetLimits Change that, at once and for later starts
+	// (PUT /api/limits)
+	SetLimits(ctx context.Context, request SetLimitsRequestObject) (SetLimitsResponseObject, error)
 	// ListMembers The roster, this node included
 	// (GET /api/members)
 	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
@@ -8860,6 +10996,9 @@ type StrictServerInterface interface {
 	// GetNetwork How this node is seen from outside, as the last check found it
 	// (GET /api/network)
 	GetNetwork(ctx context.Context, request GetNetworkRequestObject) (GetNetworkResponseObject, error)
+	// AddNetwork Leave this node's own network for a new one, which it makes
+	// (POST /api/network)
+	AddNetwork(ctx context.Context, request AddNetworkRequestObject) (AddNetworkResponseObject, error)
 	// CheckNetwork Find out now how this node is seen from outside
 	// (POST /api/network/check)
 	CheckNetwork(ctx context.Context, request CheckNetworkRequestObject) (CheckNetworkResponseObject, error)
@@ -8872,6 +11011,9 @@ type StrictServerInterface interface {
 	// GetPeerPath How a member is linked, as both ends see it, and how the link was found
 	// (GET /api/peers/{id}/path)
 	GetPeerPath(ctx context.Context, request GetPeerPathRequestObject) (GetPeerPathResponseObject, error)
+	// FindRange Files and documents whose size, time of the last change, or own number is in a range
+	// (GET /api/range)
+	FindRange(ctx context.Context, request FindRangeRequestObject) (FindRangeResponseObject, error)
 	// ListRanges The ordered indexes of the network
 	// (GET /api/ranges)
 	ListRanges(ctx context.Context, request ListRangesRequestObject) (ListRangesResponseObject, error)
@@ -8899,6 +11041,48 @@ type StrictServerInterface interface {
 	// Search Search the folders and documents of all members
 	// (GET /api/search)
 	Search(ctx context.Context, request SearchRequestObject) (SearchResponseObject, error)
+	// ListCompletions Words for the last one of a query that is being typed
+	// (GET /api/search/completions)
+	ListCompletions(ctx context.Context, request ListCompletionsRequestObject) (ListCompletionsResponseObject, error)
+	// ListSeeds The seeds that this node keeps, in the order in which they were added
+	// (GET /api/seeds)
+	ListSeeds(ctx context.Context, request ListSeedsRequestObject) (ListSeedsResponseObject, error)
+	// AddSeed Share a file of this computer
+	// (POST /api/seeds)
+	AddSeed(ctx context.Context, request AddSeedRequestObject) (AddSeedResponseObject, error)
+	// DeleteKeptSeed Share it no longer, or give the download up
+	// (DELETE /api/seeds/{id})
+	DeleteKeptSeed(ctx context.Context, request DeleteKeptSeedRequestObject) (DeleteKeptSeedResponseObject, error)
+	// GetKeptSeed One of them
+	// (GET /api/seeds/{id})
+	GetKeptSeed(ctx context.Context, request GetKeptSeedRequestObject) (GetKeptSeedResponseObject, error)
+	// UpdateKeptSeed Pause a download, or go on with it
+	// (PATCH /api/seeds/{id})
+	UpdateKeptSeed(ctx context.Context, request UpdateKeptSeedRequestObject) (UpdateKeptSeedResponseObject, error)
+	// ListSeedLinks The links to a seed for computers outside the network, newest first
+	// (GET /api/seeds/{id}/link)
+	ListSeedLinks(ctx context.Context, request ListSeedLinksRequestObject) (ListSeedLinksResponseObject, error)
+	// AddSeedLink Make a link by which a computer outside the network gets the file from this one
+	// (POST /api/seeds/{id}/link)
+	AddSeedLink(ctx context.Context, request AddSeedLinkRequestObject) (AddSeedLinkResponseObject, error)
+	// DeleteSeedLink Withdraw a link
+	// (DELETE /api/seeds/{id}/link/{link})
+	DeleteSeedLink(ctx context.Context, request DeleteSeedLinkRequestObject) (DeleteSeedLinkResponseObject, error)
+	// GetSwarm Who has which piece, and where each piece came from
+	// (GET /api/seeds/{id}/swarm)
+	GetSwarm(ctx context.Context, request GetSwarmRequestObject) (GetSwarmResponseObject, error)
+	// ListTracked The seeds that somebody has, as far as this node knows, by name
+	// (GET /api/tracker)
+	ListTracked(ctx context.Context, request ListTrackedRequestObject) (ListTrackedResponseObject, error)
+	// GetSeed The text of a seed
+	// (GET /api/tracker/get_seed)
+	GetSeed(ctx context.Context, request GetSeedRequestObject) (GetSeedResponseObject, error)
+	// QueryTracker Who has a seed, best first
+	// (GET /api/tracker/query)
+	QueryTracker(ctx context.Context, request QueryTrackerRequestObject) (QueryTrackerResponseObject, error)
+	// UpdateTracker Have this node say again which seeds it has
+	// (POST /api/tracker/update)
+	UpdateTracker(ctx context.Context, request UpdateTrackerRequestObject) (UpdateTrackerResponseObject, error)
 	// ListTransfers Files on their way to this node, running ones first, and those that came of late
 	// (GET /api/transfers)
 	ListTransfers(ctx context.Context, request ListTransfersRequestObject) (ListTransfersResponseObject, error)
@@ -9719,6 +11903,52 @@ func (sh *strictHandler) GetDocument(ctx echo.Context, id DocumentID, params Get
 		return err
 	} else if validResponse, ok := response.(GetDocumentResponseObject); ok {
 		return validResponse.VisitGetDocumentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddDownload operation middleware
+func (sh *strictHandler) AddDownload(ctx echo.Context) error {
+	var request AddDownloadRequestObject
+
+	var body AddDownloadJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddDownload(ctx.Request().Context(), request.(AddDownloadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddDownload")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddDownloadResponseObject); ok {
+		return validResponse.VisitAddDownloadResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10786,6 +13016,75 @@ func (sh *strictHandler) GetLesson(ctx echo.Context, name string) error {
 	return nil
 }
 
+// GetLimits operation middleware
+func (sh *strictHandler) GetLimits(ctx echo.Context) error {
+	var request GetLimitsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLimits(ctx.Request().Context(), request.(GetLimitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLimits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLimitsResponseObject); ok {
+		return validResponse.VisitGetLimitsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetLimits operation middleware
+func (sh *strictHandler) SetLimits(ctx echo.Context) error {
+	var request SetLimitsRequestObject
+
+	var body SetLimitsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetLimits(ctx.Request().Context(), request.(SetLimitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetLimits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetLimitsResponseObject); ok {
+		return validResponse.VisitSetLimitsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMembers operation middleware
 func (sh *strictHandler) ListMembers(ctx echo.Context) error {
 	var request ListMembersRequestObject
@@ -10905,6 +13204,52 @@ func (sh *strictHandler) GetNetwork(ctx echo.Context) error {
 	return nil
 }
 
+// AddNetwork operation middleware
+func (sh *strictHandler) AddNetwork(ctx echo.Context) error {
+	var request AddNetworkRequestObject
+
+	var body AddNetworkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddNetwork(ctx.Request().Context(), request.(AddNetworkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddNetwork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddNetworkResponseObject); ok {
+		return validResponse.VisitAddNetworkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CheckNetwork operation middleware
 func (sh *strictHandler) CheckNetwork(ctx echo.Context) error {
 	var request CheckNetworkRequestObject
@@ -10993,6 +13338,31 @@ func (sh *strictHandler) GetPeerPath(ctx echo.Context, id MemberID) error {
 		return err
 	} else if validResponse, ok := response.(GetPeerPathResponseObject); ok {
 		return validResponse.VisitGetPeerPathResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FindRange operation middleware
+func (sh *strictHandler) FindRange(ctx echo.Context, params FindRangeParams) error {
+	var request FindRangeRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FindRange(ctx.Request().Context(), request.(FindRangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FindRange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FindRangeResponseObject); ok {
+		return validResponse.VisitFindRangeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11279,6 +13649,425 @@ func (sh *strictHandler) Search(ctx echo.Context, params SearchParams) error {
 		return err
 	} else if validResponse, ok := response.(SearchResponseObject); ok {
 		return validResponse.VisitSearchResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCompletions operation middleware
+func (sh *strictHandler) ListCompletions(ctx echo.Context, params ListCompletionsParams) error {
+	var request ListCompletionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCompletions(ctx.Request().Context(), request.(ListCompletionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCompletions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCompletionsResponseObject); ok {
+		return validResponse.VisitListCompletionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSeeds operation middleware
+func (sh *strictHandler) ListSeeds(ctx echo.Context) error {
+	var request ListSeedsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSeeds(ctx.Request().Context(), request.(ListSeedsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSeeds")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSeedsResponseObject); ok {
+		return validResponse.VisitListSeedsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddSeed operation middleware
+func (sh *strictHandler) AddSeed(ctx echo.Context) error {
+	var request AddSeedRequestObject
+
+	var body AddSeedJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddSeed(ctx.Request().Context(), request.(AddSeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddSeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddSeedResponseObject); ok {
+		return validResponse.VisitAddSeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteKeptSeed operation middleware
+func (sh *strictHandler) DeleteKeptSeed(ctx echo.Context, id KeptSeedID, params DeleteKeptSeedParams) error {
+	var request DeleteKeptSeedRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteKeptSeed(ctx.Request().Context(), request.(DeleteKeptSeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteKeptSeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteKeptSeedResponseObject); ok {
+		return validResponse.VisitDeleteKeptSeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKeptSeed operation middleware
+func (sh *strictHandler) GetKeptSeed(ctx echo.Context, id KeptSeedID) error {
+	var request GetKeptSeedRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKeptSeed(ctx.Request().Context(), request.(GetKeptSeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKeptSeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKeptSeedResponseObject); ok {
+		return validResponse.VisitGetKeptSeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateKeptSeed operation middleware
+func (sh *strictHandler) UpdateKeptSeed(ctx echo.Context, id KeptSeedID) error {
+	var request UpdateKeptSeedRequestObject
+
+	request.Id = id
+
+	var body UpdateKeptSeedJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateKeptSeed(ctx.Request().Context(), request.(UpdateKeptSeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateKeptSeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateKeptSeedResponseObject); ok {
+		return validResponse.VisitUpdateKeptSeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSeedLinks operation middleware
+func (sh *strictHandler) ListSeedLinks(ctx echo.Context, id KeptSeedID) error {
+	var request ListSeedLinksRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSeedLinks(ctx.Request().Context(), request.(ListSeedLinksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSeedLinks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSeedLinksResponseObject); ok {
+		return validResponse.VisitListSeedLinksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddSeedLink operation middleware
+func (sh *strictHandler) AddSeedLink(ctx echo.Context, id KeptSeedID) error {
+	var request AddSeedLinkRequestObject
+
+	request.Id = id
+
+	var body AddSeedLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddSeedLink(ctx.Request().Context(), request.(AddSeedLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddSeedLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddSeedLinkResponseObject); ok {
+		return validResponse.VisitAddSeedLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSeedLink operation middleware
+func (sh *strictHandler) DeleteSeedLink(ctx echo.Context, id KeptSeedID, link string) error {
+	var request DeleteSeedLinkRequestObject
+
+	request.Id = id
+	request.Link = link
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSeedLink(ctx.Request().Context(), request.(DeleteSeedLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSeedLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSeedLinkResponseObject); ok {
+		return validResponse.VisitDeleteSeedLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSwarm operation middleware
+func (sh *strictHandler) GetSwarm(ctx echo.Context, id KeptSeedID, params GetSwarmParams) error {
+	var request GetSwarmRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSwarm(ctx.Request().Context(), request.(GetSwarmRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSwarm")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSwarmResponseObject); ok {
+		return validResponse.VisitGetSwarmResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListTracked operation middleware
+func (sh *strictHandler) ListTracked(ctx echo.Context, params ListTrackedParams) error {
+	var request ListTrackedRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTracked(ctx.Request().Context(), request.(ListTrackedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTracked")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTrackedResponseObject); ok {
+		return validResponse.VisitListTrackedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSeed operation middleware
+func (sh *strictHandler) GetSeed(ctx echo.Context, params GetSeedParams) error {
+	var request GetSeedRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSeed(ctx.Request().Context(), request.(GetSeedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSeed")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSeedResponseObject); ok {
+		return validResponse.VisitGetSeedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// QueryTracker operation middleware
+func (sh *strictHandler) QueryTracker(ctx echo.Context, params QueryTrackerParams) error {
+	var request QueryTrackerRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.QueryTracker(ctx.Request().Context(), request.(QueryTrackerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "QueryTracker")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(QueryTrackerResponseObject); ok {
+		return validResponse.VisitQueryTrackerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateTracker operation middleware
+func (sh *strictHandler) UpdateTracker(ctx echo.Context) error {
+	var request UpdateTrackerRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateTracker(ctx.Request().Context(), request.(UpdateTrackerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateTracker")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateTrackerResponseObject); ok {
+		return validResponse.VisitUpdateTrackerResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

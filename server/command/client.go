@@ -181,6 +181,11 @@ var client = &http.Client{
 
 // call sends body, if it is not nil, and returns the answer as it came.
 func (c *console) call(method, path string, query url.Values, body any) ([]byte, error) {
+	return c.send(client, method, path, query, body)
+}
+
+// send is call by another client, which may wait longer.
+func (c *console) send(by *http.Client, method, path string, query url.Values, body any) ([]byte, error) {
 	n, err := c.node()
 	if err != nil {
 		return nil, err
@@ -206,7 +211,7 @@ func (c *console) call(method, path string, query url.Values, body any) ([]byte,
 	if n.token != "" {
 		req.Header.Set("Authorization", "Bearer "+n.token)
 	}
-	resp, err := client.Do(req)
+	resp, err := by.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s (%s): %w", errUnreachable, n.base.Host, n.told, cause(err))
 	}
@@ -233,7 +238,7 @@ func (n node) check(resp *http.Response, answer []byte) error {
 			p.Status = resp.StatusCode
 			return p
 		}
-	case ok && (kind == "application/json" || len(answer) == 0):
+	case ok && (kind == "application/json" || (kind == "text/plain" || kind == "application/octet-stream") && resp.Header.Get("Shoal-Position") != "" || len(answer) == 0):
 		return nil
 	}
 	return fmt.Errorf("%w at %s (%s): what is there answers %s, not as a shoal node does", errUnreachable, n.base.Host, n.told, resp.Status)
@@ -253,7 +258,7 @@ func cause(err error) error {
 func (c *console) get(path string, query url.Values, v any, asJSON bool) (done bool, err error) {
 	answer, err := c.call(http.MethodGet, path, query, nil)
 	if err != nil {
-		return false, err
+		return false, c.showProblem(answer, err, asJSON)
 	}
 	return c.show(path, answer, v, asJSON)
 }
@@ -262,9 +267,21 @@ func (c *console) get(path string, query url.Values, v any, asJSON bool) (done b
 func (c *console) post(path string, body, v any, asJSON bool) (done bool, err error) {
 	answer, err := c.call(http.MethodPost, path, nil, body)
 	if err != nil {
-		return false, err
+		return false, c.showProblem(answer, err, asJSON)
 	}
 	return c.show(path, answer, v, asJSON)
+}
+
+// showProblem prints a refusal of the API as it came, for programs, which tell refusals apart by their
+// code. It returns err, which people read.
+func (c *console) showProblem(answer []byte, err error, asJSON bool) error {
+	var p *problem
+	if asJSON && errors.As(err, &p) {
+		if _, werr := fmt.Fprintf(c.Stdout, "%s\n", asciiControls(bytes.TrimSpace(answer))); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	return err
 }
 
 func (c *console) show(path string, answer []byte, v any, asJSON bool) (done bool, err error) {

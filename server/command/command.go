@@ -66,13 +66,20 @@ type grammar struct {
 	Changes   changesCmd   `cmd:"" help:"List or revert own changes in a folder that is read-only here."`
 	Invite    inviteCmd    `cmd:"" help:"Make a link that lets another computer join."`
 	Join      joinCmd      `cmd:"" help:"Join the network of an invitation."`
+	Network   networkCmd   `cmd:"" help:"Make another network, also one that is open to anybody."`
 	Connect   connectCmd   `cmd:"" help:"Link with a computer that no server and no member connects: by texts that you carry."`
-	Members   membersCmd   `cmd:"" help:"List who belongs to the network."`
+	Members   membersCmd   `cmd:"" help:"List who belongs to the network, remove a member, make one an admin."`
 	Peers     peersCmd     `cmd:"" help:"List the other members and how they are linked."`
 	Netcheck  netcheckCmd  `cmd:"" help:"Find out how the node is seen from outside, and what its router does."`
 	Dht       dhtCmd       `cmd:"" help:"Use the table that all members keep together, and send messages."`
 	Range     rangeCmd     `cmd:"" aliases:"ranges" help:"Keep values in the order of their keys, and get those from one key to another."`
 	Words     wordsCmd     `cmd:"" help:"Find published documents by their words in the table, without asking those who have them."`
+	Seed      seedCmd      `cmd:"" help:"Share a file with all members, who get it from each other."`
+	Get       getCmd       `cmd:"" help:"Get a file from all who have it at once."`
+	Seeds     seedsCmd     `cmd:"" help:"List seeds, pause, resume or remove them."`
+	Swarm     swarmCmd     `cmd:"" help:"Show who has which piece of a file, and where each came from."`
+	Limit     limitCmd     `cmd:"" aliases:"limits" help:"Show or set how fast contents are sent and received at most."`
+	Tracker   trackerCmd   `cmd:"" help:"List seeds, and show who has one."`
 	Delta     deltaCmd     `cmd:"" help:"Bring a file up to date by what has changed in it; needs no node."`
 	Lesson    lessonCmd    `cmd:"" aliases:"lessons" help:"Play a story that shows how something works; needs no node."`
 	Lab       Lab          `cmd:"" help:"Run many nodes in one process, with sample documents."`

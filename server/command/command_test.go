@@ -52,6 +52,9 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(a)
 	case api.Problem:
 		sendJSON(w, a.Status, "application/problem+json", a)
+	case []byte: // a file
+		w.Header().Set("Shoal-Position", "1.1")
+		w.Write(a)
 	case string:
 		io.WriteString(w, a)
 	default:

@@ -20,11 +20,14 @@ import (
 // dhtCmd is everything about the table. Keys are any text, or hex: and 64 digits.
 type dhtCmd struct {
 	Put         dhtPutCmd         `cmd:"" help:"Put a value at a key; the last writer wins."`
+	Add         dhtAddCmd         `cmd:"" help:"Add a value to the set at a key."`
 	Get         dhtGetCmd         `cmd:"" help:"Get the values at a key."`
+	Digest      dhtDigestCmd      `cmd:"" help:"Show what is at a key, without the values."`
 	Remove      dhtRemoveCmd      `cmd:"" aliases:"rm" help:"Remove the values at a key."`
 	Refreshes   dhtRefreshesCmd   `cmd:"" help:"List or stop what this node puts again and again."`
 	Renew       dhtRenewCmd       `cmd:"" help:"Give a value another time to live, or another owner."`
 	Vput        dhtVputCmd        `cmd:"" help:"Write a new version of a value beside the old ones."`
+	Heads       dhtHeadsCmd       `cmd:"" help:"Show the newest versions of a value, which no other replaces."`
 	Versions    dhtVersionsCmd    `cmd:"" help:"Show the versions of a value, and which replaces which."`
 	Cas         dhtCasCmd         `cmd:"" help:"Read or change a register, on which all members agree (compare and swap)."`
 	Responsible dhtResponsibleCmd `cmd:"" aliases:"who" help:"Show which members keep a key."`
@@ -66,30 +69,52 @@ type dhtShown struct {
 	JSON  bool `name:"json" help:"Print the API's answer."`
 }
 
-type dhtPutCmd struct {
+// stored is what put and add have in common.
+type stored struct {
 	Key     string        `arg:"" help:"Any text, or hex: and 64 digits."`
 	Value   string        `arg:"" optional:"" help:"The value; @FILE is a file's content, - the standard input (default)."`
 	TTL     time.Duration `name:"ttl" placeholder:"TIME" help:"How long it is kept, such as 90s or 24h (default: until it is removed)."`
-	Absent  bool          `help:"Only if nothing is there."`
-	Add     bool          `xor:"content" help:"Add to a set: the same value is there once."`
-	List    bool          `xor:"content" help:"Add to a list: the same value can be there again."`
 	Protect []string      `placeholder:"WHAT" enum:"domain,entry" help:"Claim the domain, the entry, or both: domain,entry."`
 	Owner   string        `placeholder:"MEMBER" help:"To whom it is to belong: a member's name or ID (default: this one)."`
 	Refresh time.Duration `placeholder:"TIME" help:"Put it again every so often, for as long as the node runs."`
-	at
 	dhtShown
+}
+
+type dhtPutCmd struct {
+	stored
+	Version string `placeholder:"VERSION" help:"As a version of the value, such as one that a digest names; vput makes new ones."`
+	Absent  bool   `help:"Only if nothing is there."`
+	Add     bool   `xor:"content" help:"Add to a set: the same value is there once."`
+	List    bool   `xor:"content" help:"Add to a list: the same value can be there again."`
+	at
 }
 
 // Run puts a value.
 func (p dhtPutCmd) Run(c *console) error {
+	return c.put(p.stored, api.DhtPut{Domain: p.domain(), Content: p.content(), Version: given(p.Version), Absent: given(p.Absent), Add: given(p.Add), List: given(p.List)})
+}
+
+type dhtAddCmd struct {
+	stored
+	List   bool   `help:"The same value can be there again."`
+	Domain string `placeholder:"NAME" help:"A name space within the key."`
+}
+
+// Run adds a value to a set, or to a list.
+func (a dhtAddCmd) Run(c *console) error {
+	return c.put(a.stored, api.DhtPut{Domain: given(a.Domain), Add: given(!a.List), List: given(a.List)})
+}
+
+// put puts a value as body says.
+func (c *console) put(p stored, body api.DhtPut) error {
 	value, err := c.value(p.Value)
 	if err != nil {
 		return err
 	}
 	if p.Owner != "" && len(p.Protect) == 0 {
-		return UsageError{"dht put --owner: what shall belong to the member? --protect domain or entry"}
+		return UsageError{"--owner: what shall belong to the member? --protect domain or entry"}
 	}
-	body := api.DhtPut{Key: p.Key, Domain: p.domain(), Content: p.content(), TtlS: ttlSeconds(p.TTL), Absent: given(p.Absent), Add: given(p.Add), List: given(p.List), RefreshS: ttlSeconds(p.Refresh)}
+	body.Key, body.TtlS, body.RefreshS = p.Key, ttlSeconds(p.TTL), ttlSeconds(p.Refresh)
 	body.Value, body.ValueBase64 = textOrBase64(value)
 	if len(p.Protect) > 0 {
 		body.Protect = &p.Protect
@@ -195,25 +220,42 @@ func ttlSeconds(d time.Duration) *int64 {
 	return new(int64((d + time.Second - 1) / time.Second))
 }
 
-type dhtGetCmd struct {
-	Key        string `arg:"" help:"Any text, or hex: and 64 digits."`
-	All        bool   `help:"Of all domains."`
-	From       string `placeholder:"NAME" help:"From this content key on."`
-	To         string `placeholder:"NAME" help:"To this content key, included."`
-	Limit      int    `default:"100" help:"At most so many values."`
-	Descending bool   `help:"From the last content key to the first."`
-	Versions   bool   `help:"All versions, not the newest ones."`
-	Digest     bool   `help:"Only what there is, without the values."`
-	Majority   bool   `help:"Believe what most replicas say, not what is newest."`
-	Raw        bool   `help:"Write the bytes of the only value, and nothing else."`
+// wanted is what get and digest have in common.
+type wanted struct {
+	Key         string `arg:"" help:"Any text, or hex: and 64 digits."`
+	All         bool   `help:"Of all domains."`
+	From        string `placeholder:"NAME" help:"From this content key on."`
+	To          string `placeholder:"NAME" help:"To this content key, included."`
+	Limit       int    `default:"100" help:"At most so many values."`
+	Descending  bool   `help:"From the last content key to the first."`
+	Versions    bool   `xor:"versions" help:"All versions, not the newest ones."`
+	Version     string `xor:"versions" placeholder:"VERSION" help:"This version only, newest or not."`
+	VersionFrom string `placeholder:"VERSION" help:"All versions from this one on."`
+	VersionTo   string `placeholder:"VERSION" help:"All versions up to this one, included."`
+	Majority    bool   `help:"Believe what most replicas say, not what is newest."`
 	at
 	dhtShown
 }
 
+type dhtGetCmd struct {
+	wanted
+	Digest bool `help:"Only what there is, without the values."`
+	Raw    bool `help:"Write the bytes of the only value, and nothing else."`
+}
+
 // Run gets values.
-func (g dhtGetCmd) Run(c *console) error {
+func (g dhtGetCmd) Run(c *console) error { return c.getValues(g.wanted, g.Digest, g.Raw) }
+
+type dhtDigestCmd struct{ wanted }
+
+// Run shows what there is.
+func (d dhtDigestCmd) Run(c *console) error { return c.getValues(d.wanted, true, false) }
+
+func (c *console) getValues(g wanted, digest, raw bool) error {
 	q := url.Values{"key": {g.Key}, "limit": {strconv.Itoa(g.Limit)}}
-	for name, value := range map[string]string{"domain": g.Domain, "content": g.Content, "from": g.From, "to": g.To} {
+	for name, value := range map[string]string{
+		"domain": g.Domain, "content": g.Content, "from": g.From, "to": g.To, "version": g.Version, "version_from": g.VersionFrom, "version_to": g.VersionTo,
+	} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -226,7 +268,7 @@ func (g dhtGetCmd) Run(c *console) error {
 	if g.Versions {
 		q.Set("versions", "all")
 	}
-	if g.Digest {
+	if digest {
 		q.Set("values", "false")
 	}
 	var found api.DhtFound
@@ -234,22 +276,23 @@ func (g dhtGetCmd) Run(c *console) error {
 	if done || err != nil {
 		return err
 	}
-	if g.Raw {
+	if raw {
 		return c.writeRaw(found)
 	}
 	return c.tellFound(found, g.Trace)
 }
 
 type dhtRemoveCmd struct {
-	Key string `arg:"" help:"Any text, or hex: and 64 digits."`
-	All bool   `help:"Of all domains."`
+	Key     string `arg:"" help:"Any text, or hex: and 64 digits."`
+	All     bool   `help:"Of all domains."`
+	Version string `placeholder:"VERSION" help:"This version only."`
 	at
 	dhtShown
 }
 
 // Run removes values.
 func (r dhtRemoveCmd) Run(c *console) error {
-	body := api.DhtQuery{Key: r.Key, Domain: r.domain(), Content: r.content(), AllDomains: given(r.All), Limit: new(dht.MaxResults), Values: new(false)}
+	body := api.DhtQuery{Key: r.Key, Domain: r.domain(), Content: r.content(), AllDomains: given(r.All), Version: given(r.Version), Limit: new(dht.MaxResults), Values: new(false)}
 	var removed api.DhtRemoved
 	done, err := c.post("/api/dht/remove", body, &removed, r.JSON)
 	if done || err != nil {

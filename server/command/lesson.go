@@ -105,6 +105,7 @@ func (l lessonCmd) list(c *console) error {
 // subjects are headings.
 var subjects = map[string]string{
 	lesson.SubjectTable: "The table that all keep together", lesson.SubjectPaxos: "Paxos", lesson.SubjectRaft: "Raft",
+	lesson.SubjectNAT: "Ways through routers",
 }
 
 func printJSON(c *console, v any) error {

@@ -66,9 +66,15 @@ func lookupReason(lookups bool, roster, size int) string {
 	return fmt.Sprintf("Up to %s this node knows who keeps a key, and its puts and gets need not ask the way.", count(roster, "member"))
 }
 
-// wayText says how a question came there.
+// wayText says how a question came there, or who has answered in its place.
 func wayText(a api.DhtAsked) string {
 	switch {
+	case a.StandIn != nil:
+		text := fmt.Sprintf("answered by relay %s from a snapshot of %s ago", nodeName(a.StandIn.Name, a.StandIn.Id), secondsText(a.StandIn.AgeMs))
+		if a.StandIn.GoneMs > 0 {
+			text += fmt.Sprintf(", gone for %s", secondsText(a.StandIn.GoneMs))
+		}
+		return text
 	case a.Via == nil:
 		return "-"
 	case *a.Via == a.Id:
@@ -77,6 +83,9 @@ func wayText(a api.DhtAsked) string {
 		return fmt.Sprintf("by %s, %s", nodeName(*a.ViaName, *a.Via), count(a.Hops, "hop"))
 	}
 }
+
+// secondsText rounds milliseconds down to seconds.
+func secondsText(ms float64) string { return fmt.Sprintf("%d s", int(ms/1000)) }
 
 // sameBits counts the zero bits that a distance begins with.
 func sameBits(distance string) int {

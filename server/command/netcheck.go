@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,17 +17,18 @@ type netcheckCmd struct {
 // Run makes a check and tells what was found. Who has no token to make one is told
 // the result of the last.
 func (n netcheckCmd) Run(c *console) error {
-	var r api.NetworkReport
-	done, err := c.post("/api/network/check", nil, &r, n.JSON)
+	answer, err := c.call(http.MethodPost, "/api/network/check", nil, nil)
 	var p *problem
 	if errors.As(err, &p) && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden) {
-		if done, last := c.get("/api/network", nil, &r, n.JSON); last == nil {
-			if done {
-				return nil
-			}
-			return c.tellNetwork(r)
+		if last, lastErr := c.call(http.MethodGet, "/api/network", nil, nil); lastErr == nil {
+			answer, err = last, nil
 		}
 	}
+	if err != nil {
+		return c.showProblem(answer, err, n.JSON)
+	}
+	var r api.NetworkReport
+	done, err := c.show("/api/network", answer, &r, n.JSON)
 	if done || err != nil {
 		return err
 	}
@@ -54,6 +56,12 @@ func (c *console) tellNetwork(r api.NetworkReport) error {
 	if err := table(c.Stdout, []string{"checked", checked, far}, rows); err != nil {
 		return err
 	}
+	for i, relay := range r.Relays {
+		if i == 0 {
+			fmt.Fprintln(c.Stdout)
+		}
+		fmt.Fprintln(c.Stdout, relayText(relay))
+	}
 	for i, a := range r.Advice {
 		if i == 0 {
 			fmt.Fprintln(c.Stdout)
@@ -61,6 +69,21 @@ func (c *console) tellNetwork(r api.NetworkReport) error {
 		fmt.Fprintln(c.Stdout, oneLine(a))
 	}
 	return nil
+}
+
+// relayText tells who relays, and what it answers by itself for this node.
+func relayText(r api.Relay) string {
+	text := "relay " + nodeName(cmp.Or(r.Name, "(a TURN server)"), r.Id)
+	if r.RttMs > 0 {
+		text += fmt.Sprintf(", %.0f ms", r.RttMs)
+	}
+	if r.InUse {
+		text += ", in use"
+	}
+	if r.Snapshot != nil {
+		text += fmt.Sprintf("; it answers for this node whom it knows: %s, as of %s", count(r.Snapshot.Members, "member"), timeText(r.Snapshot.At))
+	}
+	return text
 }
 
 // networkValues says in a word what each finding is about.

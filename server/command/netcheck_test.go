@@ -49,6 +49,22 @@ Or that.
 	}
 }
 
+// TestNetcheckRelays: who relays is named, with what it answers by itself.
+func TestNetcheckRelays(t *testing.T) {
+	r := testReport()
+	r.Advice = nil
+	r.Relays = []api.Relay{{Id: "r", Name: "Ben\x1b", RttMs: 12.4, InUse: true, Snapshot: &api.RelaySnapshot{At: noon, Members: 34}}, {}}
+	f := newFake(t, map[string]any{"POST /api/network/check": r})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "netcheck")
+	want := `
+relay Ben\x1b, 12 ms, in use; it answers for this node whom it knows: 34 members, as of 2026-11-20 12:00
+relay (a TURN server)
+`
+	if !strings.HasSuffix(got.stdout, want) {
+		t.Errorf("exit code %d: %s", got.code, got.stdout)
+	}
+}
+
 // TestNetcheckWithoutToken: who may only read is told the last result.
 func TestNetcheckWithoutToken(t *testing.T) {
 	r := testReport()
@@ -58,6 +74,9 @@ func TestNetcheckWithoutToken(t *testing.T) {
 	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "netcheck")
 	if got.code != ExitOK || !strings.HasPrefix(got.stdout, "checked       never                   Nobody could be asked.\n") {
 		t.Errorf("exit code %d: %q %q", got.code, got.stdout, got.stderr)
+	}
+	if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "netcheck", "--json"); got.code != ExitOK || strings.Contains(got.stdout, "token_required") || !strings.Contains(got.stdout, `"mapping"`) {
+		t.Errorf("exit code %d: %q", got.code, got.stdout)
 	}
 	f = newFake(t, map[string]any{"POST /api/network/check": refusal, "GET /api/network": refusal})
 	if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "netcheck"); got.code != ExitUnauthorized || got.stdout != "" {

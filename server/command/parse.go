@@ -28,6 +28,7 @@ func values() kong.Option {
 			value("not a whole number", strconv.Atoi),
 			value("debug, info, warn or error", level),
 			value("auto, or a number from 1 to 20", parseCopies),
+			value(wantRate, parseRate),
 			kong.TypeMapper(reflect.TypeFor[blockLength](), kong.MapperFunc(decodeBlock)),
 		} {
 			if err := o.Apply(k); err != nil {

@@ -48,6 +48,9 @@ func peerRow(p api.Peer) []string {
 			link, remote = pathText(*p.Path), p.Path.Remote
 		}
 	}
+	if p.Snapshot != nil {
+		remote = strings.TrimSpace(remote + fmt.Sprintf(" (this node relays for it; snapshot of %s ago, %s)", secondsText(float64(time.Since(p.Snapshot.At).Milliseconds())), count(int(p.Snapshot.Answers), "answer")))
+	}
 	return []string{orDash(p.Name), shortID(p.Id), link, rtt, bytesText(p.BytesIn), bytesText(p.BytesOut), orDash(remote)}
 }
 

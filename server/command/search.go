@@ -17,6 +17,9 @@ import (
 // maxHits is how many hits the API gives at once.
 const maxHits = 200
 
+// maxWords is how many words it gives at once.
+const maxWords = 50
+
 type searchCmd struct {
 	Query   []string `arg:"" optional:"" name:"query" help:"What to find; typos are tolerated. In quotes: 'network OR \"peer to peer\" NOT draft', 'ext:pdf,odt size:>1mb modified:2025..2026'."`
 	Filter  string   `help:"What must hold besides, such as 'type:pdf modified:2026'." placeholder:"CONDITIONS"`
@@ -25,9 +28,12 @@ type searchCmd struct {
 	Facets  bool     `help:"Count the hits by type, folder, year and node."`
 	Limit   int      `short:"n" default:"20" help:"Hits to show at most: 1 to 200."`
 	Fuzz    string   `default:"auto" enum:"auto,0,1,2,3" help:"Edits allowed in a word: auto, 0, 1, 2 or 3."`
+	Mode    string   `default:"keyword" enum:"keyword,similar" help:"keyword, or similar: also words that are up to 2 edits away, however short, or as many as --fuzz says."`
 	Via     string   `default:"auto" enum:"auto,local,mesh,dht" help:"Whom to ask: auto, local (this node only), mesh, or dht (the table: what members have published)."`
+	Plan    string   `default:"auto" enum:"auto,lists,sequential,parallel,pairs,dst,pht,buckets" help:"How, with --via dht: auto; for words lists, sequential, parallel or pairs; for a range of size, modified or a field the tree, dst or pht, or buckets, the simple partition."`
 	Cursor  string   `help:"Continue a search: the answer's next." placeholder:"CURSOR"`
 	Explain bool     `help:"Show how the answer came about."`
+	Words   bool     `help:"Do not search, but show words of all members that the last one may be meant to be: shoal search --words netw."`
 	JSON    bool     `name:"json" help:"Print the API's answer."`
 }
 
@@ -40,17 +46,26 @@ func (s searchCmd) Run(c *console) error {
 	if s.Limit < 1 || s.Limit > maxHits {
 		return UsageError{fmt.Sprintf("--limit %d: 1 to %d", s.Limit, maxHits)}
 	}
+	if s.Words {
+		return s.complete(c, text)
+	}
 	q := url.Values{"q": {text}, "limit": {strconv.Itoa(s.Limit)}, "fuzz": {s.Fuzz}, "via": {s.Via}}
 	for name, v := range map[string]string{"cursor": s.Cursor, "filter": s.Filter, "order": s.Order} {
 		if v != "" {
 			q.Set(name, v)
 		}
 	}
+	if s.Mode != "keyword" {
+		q.Set("mode", s.Mode)
+	}
 	if s.Sort != "relevance" {
 		q.Set("sort", s.Sort)
 	}
 	if s.Facets {
 		q.Set("facets", "true")
+	}
+	if s.Plan != "auto" {
+		q.Set("plan", s.Plan)
 	}
 	if s.Explain {
 		q.Set("explain", "true")
@@ -65,11 +80,32 @@ func (s searchCmd) Run(c *console) error {
 		if err := c.printAnswer(a); err != nil {
 			return err
 		}
+		if len(a.Hits) == 0 && s.Via == "dht" {
+			fmt.Fprintln(c.Stderr, unpublished)
+		}
 	}
 	if a.Partial {
 		return c.partial(a)
 	}
 	return nil
+}
+
+// complete shows words for the last one of a text.
+func (s searchCmd) complete(c *console, text string) error {
+	var a api.CompletionList
+	done, err := c.get("/api/search/completions", url.Values{"q": {text}, "limit": {strconv.Itoa(min(s.Limit, maxWords))}}, &a, s.JSON)
+	if done || err != nil {
+		return err
+	}
+	if len(a.Items) == 0 {
+		fmt.Fprintln(c.Stderr, "No word of any member begins so, or is like it.")
+		return nil
+	}
+	var rows [][]string
+	for _, w := range a.Items {
+		rows = append(rows, []string{oneLine(w.Word), "~" + strconv.Itoa(w.Documents), strconv.Itoa(w.Distance)})
+	}
+	return table(c.Stdout, []string{"WORD", "DOCUMENTS", "EDITS"}, rows)
 }
 
 // pointOut shows where in one of the texts that were asked the mistake is that err is
@@ -97,6 +133,9 @@ func (c *console) partial(a api.SearchAnswer) error {
 	}
 	if len(silent) > 0 {
 		lines = append(lines, notSearched(silent, "did not answer", "did not answer"))
+	}
+	if len(lines) == 0 && a.NodesAnswered == a.NodesAsked {
+		lines = append(lines, fmt.Sprintf("only the %s were asked that are linked: the network has more; shoal words finds what is published", count(a.NodesAsked, "node")))
 	}
 	if len(lines) == 0 {
 		lines = append(lines, fmt.Sprintf("%d of %s answered", a.NodesAnswered, count(a.NodesAsked, "node")))

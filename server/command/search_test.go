@@ -53,6 +53,20 @@ Far
 	}
 }
 
+func TestSearchWords(t *testing.T) {
+	f := newFake(t, map[string]any{"GET /api/search/completions": api.CompletionList{Items: []api.Completion{
+		{Word: "network", Query: "a network", Documents: 12}, {Word: "net\nwork", Query: "x", Documents: 1, Distance: 1},
+	}}})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "--words", "a", "netw")
+	want := "WORD      DOCUMENTS  EDITS\nnetwork   ~12        0\nnet work  ~1         1\n"
+	if got.code != ExitOK || got.stdout != want || !strings.Contains(f.asked[0], "limit=20&q=a+netw") {
+		t.Errorf("%+v, asked %v", got, f.asked)
+	}
+	if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "--words"); got.code != ExitUsage {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestSearchWithoutFolderNames(t *testing.T) {
 	f := newFake(t, map[string]any{"GET /api/search": searchAnswer()})
 	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "netwrk")
@@ -168,6 +182,18 @@ func TestSearchFiltersAndSorts(t *testing.T) {
 	wantQuery := url.Values{"q": {""}, "filter": {"type:pdf"}, "limit": {"20"}, "via": {"auto"}, "fuzz": {"auto"}, "sort": {"size"}, "order": {"asc"}, "facets": {"true"}}
 	if diff := cmp.Diff(wantQuery, asked.Query()); diff != "" {
 		t.Errorf("query (-want +got):\n%s", diff)
+	}
+}
+
+// TestSearchUnpublished: that the table has only what was published is said where it has nothing.
+func TestSearchUnpublished(t *testing.T) {
+	f := newFake(t, map[string]any{"GET /api/search": api.SearchAnswer{NodesAsked: 2, NodesAnswered: 2}})
+	got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "--via", "dht", "film")
+	if got.code != ExitOK || !strings.HasPrefix(got.stdout, "no hits") || !strings.Contains(got.stderr, "serve --publish") {
+		t.Errorf("exit code %d, %q, %q", got.code, got.stdout, got.stderr)
+	}
+	if got := shoal(t, map[string]string{"SHOAL_HTTP": f.URL}, "search", "film"); got.stderr != "" {
+		t.Errorf("of the mesh: %q", got.stderr)
 	}
 }
 

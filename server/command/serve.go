@@ -34,16 +34,20 @@ type Serve struct {
 	TURN         []string         `name:"turn" placeholder:"USER:PASSWORD@HOST[:PORT]" from:"SHOAL_TURN" help:"A TURN server that relays to this node when nothing else works; with ?transport=tcp behind it, over TCP only; repeatable."`
 	Rendezvous   []string         `placeholder:"HOST[:PORT]" from:"SHOAL_RENDEZVOUS" help:"Any node that two homes both reach: this one registers there, so that members find it, and looks for them (default port: 4747); repeatable."`
 	Relay        string           `default:"auto" enum:"auto,on,off" from:"SHOAL_RELAY" help:"Whether this node relays for members that cannot be reached: auto (if others reach it), on or off."`
-	Copies       Copies           `placeholder:"N|auto" from:"SHOAL_COPIES" help:"How many members keep each record of the table, 1 to 20 (default: 3), or auto: as many as it takes where members leave as often as they do, at least 3."`
-	Roster       int              `placeholder:"N" from:"SHOAL_ROSTER" help:"In a network of more than N members, find who keeps a key of the table by asking the way instead of reckoning with all members (default: 2000; 1: always)."`
+	Copies       Copies           `placeholder:"N|auto" from:"SHOAL_COPIES" help:"How many members keep each record of the table, 1 to 20 (default: 3; in an open network 6), or auto: as many as it takes where members leave as often as they do, at least 3."`
+	NetworkMode  string           `default:"closed" enum:"closed,open" from:"SHOAL_NETWORK_MODE" help:"Of the network that a node makes when it starts for the first time: closed (whom an admin invites can join) or open (anybody can)."`
+	Roster       int              `placeholder:"N" from:"SHOAL_ROSTER" help:"In a network of more than N members, find who keeps a key of the table by asking the way instead of reckoning with all members (default: 2000; 1: always). In the network that a node makes, who comes later carries a certificate, instead of being named to all (at most 2000; open network: 256)."`
 	Name         string           `from:"SHOAL_NAME" help:"What people call this node (default: the host's name)."`
 	Folder       []string         `placeholder:"[ID=]PATH" sep:"\n" from:"SHOAL_FOLDERS" help:"A folder to share or, as ID=PATH or LABEL=PATH, one that another member offers and that is kept in PATH; repeatable (variable: one a line)."`
 	Join         string           `placeholder:"LINK" from:"SHOAL_JOIN" help:"The invitation to join with, or @FILE that holds it."`
 	InviteFile   string           `placeholder:"FILE" from:"SHOAL_INVITE_FILE" help:"Write an invitation for 100 computers there at each start."`
+	Downloads    string           `placeholder:"DIR" from:"SHOAL_DOWNLOADS" help:"Where files are put that are got to no other place (default: downloads in the data directory)."`
 	Publish      bool             `from:"SHOAL_PUBLISH" help:"Keep documents and files that all members may see at their words in the table, where they are found without asking this node."`
 	RequireToken bool             `from:"SHOAL_REQUIRE_TOKEN" help:"Want the token for reads too and from the page (shared computers)."`
 	OpenReads    []netip.Prefix   `placeholder:"CIDR" from:"SHOAL_OPEN_READS" help:"Addresses that may read without the token (default: loopback); repeatable."`
 	AllowHost    []string         `placeholder:"NAME" from:"SHOAL_HOSTS" help:"A host name by which this node is called, beside localhost and its addresses; repeatable."`
+
+	LimitFlags `embed:""`
 
 	LogLevel  slog.Level `default:"info" help:"What is logged: debug, info, warn or error."`
 	LogFormat string     `default:"text" enum:"text,json" help:"How: text or json."`
@@ -196,6 +200,14 @@ func (s Serve) InvitePath() (string, error) {
 		return "", nil
 	}
 	return wholePath(s.InviteFile)
+}
+
+// DownloadsPath is the directory of --downloads, "" without one.
+func (s Serve) DownloadsPath() (string, error) {
+	if s.Downloads == "" {
+		return "", nil
+	}
+	return wholePath(s.Downloads)
 }
 
 // Logger writes as the flags say.

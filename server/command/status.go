@@ -26,7 +26,7 @@ func (s statusCmd) Run(c *console) error {
 	}
 	return table(c.Stdout, []string{"name", n.Name}, [][]string{
 		{"id", n.Id},
-		{"network", fmt.Sprintf("%s (%s), %s", n.Network.Name, n.Network.Mode, count(n.Members, "member"))},
+		{"network", fmt.Sprintf("%s (%s), %s", n.Network.Name, modeText(n.Network.Mode), count(n.Members, "member"))},
 		{"role", role},
 		{"linked", fmt.Sprintf("%d of %s", n.Peers, count(max(0, n.Members-1), "other member"))},
 		{"shares", fmt.Sprintf("%s, %s", count(n.Folders, "folder"), count(n.Documents, "document"))},
@@ -35,6 +35,14 @@ func (s statusCmd) Run(c *console) error {
 		{"started", timeText(n.Started)},
 		{"version", n.Version},
 	})
+}
+
+// modeText says who can join.
+func modeText(m api.NetworkMode) string {
+	if m == api.NetworkModeOpen {
+		return "open: anybody can join"
+	}
+	return string(m)
 }
 
 type healthCmd struct{}

@@ -53,8 +53,18 @@ type dhtVersionsCmd struct {
 }
 
 // Run shows versions.
-func (v dhtVersionsCmd) Run(c *console) error {
+func (v dhtVersionsCmd) Run(c *console) error { return c.versions(v, false) }
+
+type dhtHeadsCmd struct{ dhtVersionsCmd }
+
+// Run shows the newest versions.
+func (h dhtHeadsCmd) Run(c *console) error { return c.versions(h.dhtVersionsCmd, true) }
+
+func (c *console) versions(v dhtVersionsCmd, heads bool) error {
 	q := url.Values{"key": {v.Key}}
+	if heads {
+		q.Set("heads", "true")
+	}
 	if v.Domain != "" {
 		q.Set("domain", v.Domain)
 	}

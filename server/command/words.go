@@ -9,6 +9,9 @@ import (
 	"github.com/shoal-p2p/shoal/server/api"
 )
 
+// unpublished is said where the table has nothing that was asked for.
+const unpublished = "Nothing was found. Documents are found here that members have published: shoal serve --publish."
+
 type wordsCmd struct {
 	Query     []string `arg:"" optional:"" name:"word" help:"Words to find, all of them."`
 	Any       bool     `help:"Any of the words."`
@@ -45,7 +48,7 @@ func (w wordsCmd) Run(c *console) error {
 		return err
 	}
 	if len(a.Hits) == 0 {
-		fmt.Fprintln(c.Stderr, "Nothing was found. Documents are found here that members have published: shoal serve --publish.")
+		fmt.Fprintln(c.Stderr, unpublished)
 	}
 	var rows [][]string
 	for _, h := range a.Hits {

@@ -136,8 +136,12 @@ func (d document) operation(value any, shared []any) (id string, op object, err 
 		op["parameters"] = all
 	}
 	if from["requestBody"] != nil {
-		if op["body"], err = d.body(from["requestBody"]); err != nil {
+		body, err := d.body(from["requestBody"])
+		if err != nil {
 			return "", nil, fmt.Errorf("requestBody: %w", err)
+		}
+		if body != nil {
+			op["body"] = body
 		}
 	}
 	return id, op, nil
@@ -166,7 +170,8 @@ func (d document) parameters(value any) ([]any, error) {
 	return all, nil
 }
 
-// body is what a request's JSON has to be. Other types are not taken.
+// body is what a request's JSON has to be; nil, if it is a file, of which nothing has to
+// be. Other types are not taken.
 func (d document) body(value any) (object, error) {
 	from, err := d.object(value)
 	if err != nil {
@@ -178,6 +183,9 @@ func (d document) body(value any) (object, error) {
 	content, err := d.object(from["content"])
 	if err != nil {
 		return nil, err
+	}
+	if len(content) == 1 && content["application/octet-stream"] != nil {
+		return nil, nil
 	}
 	if err := known(content, "application/json"); err != nil {
 		return nil, err
