@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-const limits = { first: 60_000, css: 16_000, lazy: 40_000, all: 210_000 };
+const limits = { first: 60_000, css: 16_000, lazy: 40_000, all: 240_000 };
 const dist = fileURLToPath(new URL('dist', import.meta.url));
 const html = readFileSync(join(dist, 'index.html'), 'utf8');
 const size = name => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length;

@@ -3,20 +3,22 @@ import { Problem, asProblem, aborted, problemFrom } from './problem';
 import type { components, paths } from './schema.gen';
 import { readSSE } from './sse';
 import { subprotocols, type Token } from './token';
-import type { Folder, GetValues, QueryRange, QueryWords, SearchAnswer, SearchPart } from './types';
+import type { Folder, GetValues, KeptSeed, QueryRange, QueryWords, SearchAnswer, SearchPart } from './types';
 
 type Schemas = components['schemas'];
 type Reply<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
 export interface SearchParams {
   q: string;
   fuzz?: 'auto' | '0' | '1' | '2' | '3';
-  via?: 'auto' | 'local' | 'mesh';
+  via?: 'auto' | 'local' | 'mesh' | 'dht';
+  plan?: 'auto' | 'lists' | 'sequential' | 'parallel' | 'pairs' | 'dst' | 'pht' | 'buckets';
   filter?: string;
   sort?: 'relevance' | 'modified' | 'size' | 'name';
   order?: 'asc' | 'desc';
   facets?: boolean;
   limit?: number;
   cursor?: string;
+  explain?: boolean;
 }
 
 // previewBytes is how much of a file the side panel reads.
@@ -67,7 +69,10 @@ export class Api {
 
   search(params: SearchParams, signal?: AbortSignal): Promise<SearchAnswer> {
     // The answer is JSON or a stream of parts; without the Accept header it is JSON.
-    const reply = this.#client.GET('/api/search', { params: { query: params }, signal });
+    const reply = this.#client.GET('/api/search', {
+      params: { query: params },
+      signal,
+    });
     return unwrap(reply as Reply<SearchAnswer>);
   }
 
@@ -77,9 +82,15 @@ export class Api {
     each: (part: SearchPart) => void,
     signal: AbortSignal,
   ): Promise<SearchAnswer> {
-    const headers = { Accept: 'text/event-stream, application/json;q=0.5', ...this.#auth() };
+    const headers = {
+      Accept: 'text/event-stream, application/json;q=0.5',
+      ...this.#auth(),
+    };
     try {
-      const response = await this.#fetch(this.searchURL(params), { headers, signal });
+      const response = await this.#fetch(this.searchURL(params), {
+        headers,
+        signal,
+      });
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
       if (!response.headers.get('Content-Type')?.startsWith('text/event-stream')) {
         return (await response.json()) as SearchAnswer;
@@ -93,7 +104,10 @@ export class Api {
       if (aborted(error)) throw error;
       throw asProblem(error);
     }
-    throw new Problem({ code: 'answer_cut', detail: 'The answer broke off before its end.' });
+    throw new Problem({
+      code: 'answer_cut',
+      detail: 'The answer broke off before its end.',
+    });
   }
 
   searchURL(params: SearchParams): string {
@@ -103,6 +117,14 @@ export class Api {
     }
     return `${this.base}/api/search?${query}`;
   }
+
+  completions = (q: string, limit: number, signal?: AbortSignal) =>
+    unwrap(
+      this.#client.GET('/api/search/completions', {
+        params: { query: { q, limit } },
+        signal,
+      }),
+    );
 
   words = (query: QueryWords, signal?: AbortSignal) =>
     unwrap(this.#client.GET('/api/words', { params: { query }, signal }));
@@ -120,8 +142,14 @@ export class Api {
 
   peers = () => unwrap(this.#client.GET('/api/peers'));
   peerPath = (id: string, signal?: AbortSignal) =>
-    unwrap(this.#client.GET('/api/peers/{id}/path', { params: { path: { id } }, signal }));
+    unwrap(
+      this.#client.GET('/api/peers/{id}/path', {
+        params: { path: { id } },
+        signal,
+      }),
+    );
   network = () => unwrap(this.#client.GET('/api/network'));
+  makeNetwork = (body: Schemas['NetworkNew']) => unwrap(this.#client.POST('/api/network', { body }));
   checkNetwork = () => unwrap(this.#client.POST('/api/network/check'));
   members = () => unwrap(this.#client.GET('/api/members'));
   invite = (body: Schemas['InviteNew']) => unwrap(this.#client.POST('/api/invites', { body }));
@@ -131,30 +159,57 @@ export class Api {
   offer = (body: Schemas['HandshakeNew']) => unwrap(this.#client.POST('/api/handshakes', { body }));
   answer = (offer: string) => unwrap(this.#client.POST('/api/handshakes/answer', { body: { offer } }));
   finish = (id: string, answer: string) =>
-    unwrap(this.#client.POST('/api/handshakes/{id}', { params: { path: { id } }, body: { answer } }));
+    unwrap(
+      this.#client.POST('/api/handshakes/{id}', {
+        params: { path: { id } },
+        body: { answer },
+      }),
+    );
   cancelHandshake = (id: string) =>
     done(this.#client.DELETE('/api/handshakes/{id}', { params: { path: { id } } }));
   setRole = (id: string, role: Schemas['Role']) =>
-    unwrap(this.#client.PATCH('/api/members/{id}', { params: { path: { id } }, body: { role } }));
+    unwrap(
+      this.#client.PATCH('/api/members/{id}', {
+        params: { path: { id } },
+        body: { role },
+      }),
+    );
   revoke = (id: string) => done(this.#client.DELETE('/api/members/{id}', { params: { path: { id } } }));
 
   folders = () => unwrap(this.#client.GET('/api/folders'));
   folder = (id: string) => unwrap(this.#client.GET('/api/folders/{id}', { params: { path: { id } } }));
   addFolder(body: Omit<Schemas['FolderNew'], 'preview'>): Promise<Folder> {
     // Only with preview the answer is another one, and there is a route for that.
-    return unwrap(this.#client.POST('/api/folders', { body: body as Schemas['FolderNew'] }) as Reply<Folder>);
+    return unwrap(
+      this.#client.POST('/api/folders', {
+        body: body as Schemas['FolderNew'],
+      }) as Reply<Folder>,
+    );
   }
   previewFolder = (body: Schemas['PreviewNew'], signal?: AbortSignal) =>
     unwrap(this.#client.POST('/api/folders/preview', { body, signal }));
   changeFolder = (id: string, body: Schemas['FolderChange']) =>
-    unwrap(this.#client.PATCH('/api/folders/{id}', { params: { path: { id } }, body }));
+    unwrap(
+      this.#client.PATCH('/api/folders/{id}', {
+        params: { path: { id } },
+        body,
+      }),
+    );
   removeFolder = (id: string) => done(this.#client.DELETE('/api/folders/{id}', { params: { path: { id } } }));
   scanFolder = (id: string) =>
     done(this.#client.POST('/api/folders/{id}/scan', { params: { path: { id } } }));
   skipped = (id: string) =>
-    unwrap(this.#client.GET('/api/folders/{id}/skipped', { params: { path: { id } } }));
+    unwrap(
+      this.#client.GET('/api/folders/{id}/skipped', {
+        params: { path: { id } },
+      }),
+    );
   unread = (id: string, query: { reason?: Schemas['UnreadReason']; cursor?: string }) =>
-    unwrap(this.#client.GET('/api/folders/{id}/unread', { params: { path: { id }, query } }));
+    unwrap(
+      this.#client.GET('/api/folders/{id}/unread', {
+        params: { path: { id }, query },
+      }),
+    );
   // Here and below node is the one that shares the folder: another one may offer
   // a folder with the same id.
   entries = (
@@ -181,23 +236,93 @@ export class Api {
     );
 
   transfers = () => unwrap(this.#client.GET('/api/transfers'));
+  seeds = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/seeds', { signal }));
+  linkSeed = (id: string, body: Schemas['SeedLinkNew']) =>
+    unwrap(this.#client.POST('/api/seeds/{id}/link', { ...at(id), body }));
+  addSeed = (body: Schemas['SeedNew']) => unwrap(this.#client.POST('/api/seeds', { body }));
+  pauseSeed = (id: string, paused: boolean) =>
+    unwrap(this.#client.PATCH('/api/seeds/{id}', { ...at(id), body: { paused } }));
+  removeSeed = (id: string, files: boolean) =>
+    done(
+      this.#client.DELETE('/api/seeds/{id}', {
+        params: { path: { id }, query: { files } },
+      }),
+    );
+  swarm = (id: string, signal?: AbortSignal) =>
+    unwrap(this.#client.GET('/api/seeds/{id}/swarm', { ...at(id), signal }));
+  download = (body: Schemas['DownloadNew']) => unwrap(this.#client.POST('/api/downloads', { body }));
+  tracked = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/tracker', { signal }));
+  limits = () => unwrap(this.#client.GET('/api/limits'));
+  setLimits = (body: Schemas['LimitsNew']) => unwrap(this.#client.PUT('/api/limits', { body }));
+  seedURL = (id: string, what: 'content' | 'text' | 'pieces'): string =>
+    `${this.base}/api/seeds/${id}/${what}`;
+
+  // upload shares a file that the page was given; told hears how many of its bytes are sent. fetch
+  // does not tell that.
+  upload(file: File, told: (sent: number) => void, signal: AbortSignal): Promise<KeptSeed> {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      const end = () => request.abort();
+      const answered = () => {
+        signal.removeEventListener('abort', end);
+        let body: unknown = request.responseText;
+        try {
+          body = JSON.parse(request.responseText);
+        } catch {
+          // Something in between has answered.
+        }
+        if (request.status === 201) return resolve(body as KeptSeed);
+        const problem = problemFrom(request.status, body);
+        if (problem.aboutToken) this.onRefused(problem, this.token.value);
+        reject(problem);
+      };
+      request.upload.onprogress = event => told(event.loaded);
+      request.onload = answered;
+      request.onerror = () => reject(asProblem(new TypeError('upload')));
+      request.onabort = () => reject(new DOMException('cancelled', 'AbortError'));
+      request.open('POST', `${this.base}/api/seeds/upload?name=${encodeURIComponent(file.name)}`);
+      for (const [name, value] of Object.entries(this.#auth())) request.setRequestHeader(name, value);
+      request.setRequestHeader('Content-Type', 'application/octet-stream');
+      signal.addEventListener('abort', end);
+      request.send(file);
+    });
+  }
+
   held = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/held', at(id)));
   decide = (id: string, body: Schemas['HeldDecision']) =>
     done(this.#client.POST('/api/folders/{id}/held', { ...at(id), body }));
   conflicts = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/conflicts', at(id)));
   resolve = (id: string, keep: Schemas['Keep'], numbers: number[]) =>
-    unwrap(this.#client.POST('/api/folders/{id}/conflicts', { ...at(id), body: { keep, numbers } }));
+    unwrap(
+      this.#client.POST('/api/folders/{id}/conflicts', {
+        ...at(id),
+        body: { keep, numbers },
+      }),
+    );
   trash = (id: string, cursor?: string) =>
     unwrap(
       this.#client.GET('/api/folders/{id}/trash', {
-        params: { path: { id }, query: { limit: 500, ...(cursor ? { cursor } : {}) } },
+        params: {
+          path: { id },
+          query: { limit: 500, ...(cursor ? { cursor } : {}) },
+        },
       }),
     );
   restore = (id: string, numbers: number[]) =>
-    unwrap(this.#client.POST('/api/folders/{id}/restore', { ...at(id), body: { numbers } }));
+    unwrap(
+      this.#client.POST('/api/folders/{id}/restore', {
+        ...at(id),
+        body: { numbers },
+      }),
+    );
   changes = (id: string) => unwrap(this.#client.GET('/api/folders/{id}/changes', at(id)));
   revert = (id: string, paths?: string[]) =>
-    done(this.#client.POST('/api/folders/{id}/revert', { ...at(id), body: paths ? { paths } : {} }));
+    done(
+      this.#client.POST('/api/folders/{id}/revert', {
+        ...at(id),
+        body: paths ? { paths } : {},
+      }),
+    );
 
   stories = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/rsync/stories', { signal }));
   explain = (body: Schemas['ExplainNew'], signal?: AbortSignal) =>
@@ -206,9 +331,19 @@ export class Api {
   dht = () => unwrap(this.#client.GET('/api/dht'));
   changeDht = (body: Schemas['DhtChange']) => unwrap(this.#client.PATCH('/api/dht', { body }));
   responsible = (key: string, signal?: AbortSignal) =>
-    unwrap(this.#client.GET('/api/dht/responsible', { params: { query: { key } }, signal }));
+    unwrap(
+      this.#client.GET('/api/dht/responsible', {
+        params: { query: { key } },
+        signal,
+      }),
+    );
   lookup = (key: string, signal?: AbortSignal) =>
-    unwrap(this.#client.GET('/api/dht/lookup', { params: { query: { key } }, signal }));
+    unwrap(
+      this.#client.GET('/api/dht/lookup', {
+        params: { query: { key } },
+        signal,
+      }),
+    );
   buckets = () => unwrap(this.#client.GET('/api/dht/buckets'));
   values = (query: GetValues, signal?: AbortSignal) =>
     unwrap(this.#client.GET('/api/dht/values', { params: { query }, signal }));
@@ -220,28 +355,54 @@ export class Api {
   putVersion = (body: Schemas['DhtVersionPut']) => unwrap(this.#client.POST('/api/dht/versions', { body }));
   records = (limit: number, cursor: string) =>
     unwrap(
-      this.#client.GET('/api/dht/records', { params: { query: { limit, ...(cursor ? { cursor } : {}) } } }),
+      this.#client.GET('/api/dht/records', {
+        params: { query: { limit, ...(cursor ? { cursor } : {}) } },
+      }),
     );
   repairDht = () => done(this.#client.POST('/api/dht/repair'));
   sendData = (body: Schemas['DataNew']) => unwrap(this.#client.POST('/api/dht/send', { body }));
   inbox = () => unwrap(this.#client.GET('/api/dht/inbox'));
   replyData = (n: number, data: string) =>
-    done(this.#client.POST('/api/dht/inbox/{n}', { params: { path: { n } }, body: { data } }));
+    done(
+      this.#client.POST('/api/dht/inbox/{n}', {
+        params: { path: { n } },
+        body: { data },
+      }),
+    );
   ranges = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/ranges', { signal }));
   makeRange = (body: Schemas['RangeDefinition']) => unwrap(this.#client.POST('/api/ranges', { body }));
   range = (name: string, query: QueryRange, signal?: AbortSignal) =>
-    unwrap(this.#client.GET('/api/ranges/{name}', { params: { path: { name }, query }, signal }));
+    unwrap(
+      this.#client.GET('/api/ranges/{name}', {
+        params: { path: { name }, query },
+        signal,
+      }),
+    );
   insertRange = (name: string, entries: Schemas['RangeEntry'][]) =>
-    unwrap(this.#client.POST('/api/ranges/{name}', { params: { path: { name } }, body: { entries } }));
+    unwrap(
+      this.#client.POST('/api/ranges/{name}', {
+        params: { path: { name } },
+        body: { entries },
+      }),
+    );
   removeRange = (name: string, entry: string) =>
-    done(this.#client.DELETE('/api/ranges/{name}/{entry}', { params: { path: { name, entry } } }));
+    done(
+      this.#client.DELETE('/api/ranges/{name}/{entry}', {
+        params: { path: { name, entry } },
+      }),
+    );
   rangeURL(name: string, query: QueryRange): string {
     const params = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
     return `${this.base}/api/ranges/${encodeURIComponent(name)}${params.size > 0 ? `?${params}` : ''}`;
   }
   lessons = (signal?: AbortSignal) => unwrap(this.#client.GET('/api/lessons', { signal }));
   lesson = (name: string, signal?: AbortSignal) =>
-    unwrap(this.#client.GET('/api/lessons/{name}', { params: { path: { name } }, signal }));
+    unwrap(
+      this.#client.GET('/api/lessons/{name}', {
+        params: { path: { name } },
+        signal,
+      }),
+    );
   playLesson = (file: string) => unwrap(this.#client.POST('/api/lessons/play', { body: { file } }));
 
   contentURL(folder: string, node: string, path: string): string {
@@ -256,14 +417,18 @@ export class Api {
     node: string,
     path: string,
     signal?: AbortSignal,
-  ): Promise<{ bytes: Uint8Array; size: number; cut: boolean }> {
-    const headers = { Range: `bytes=0-${previewBytes - 1}`, ...this.#auth() };
+    most = previewBytes,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer>; size: number; cut: boolean }> {
+    const headers = { Range: `bytes=0-${most - 1}`, ...this.#auth() };
     try {
-      const response = await this.#fetch(this.contentURL(folder, node, path), { headers, signal });
+      const response = await this.#fetch(this.contentURL(folder, node, path), {
+        headers,
+        signal,
+      });
       // A range of an empty file cannot be satisfied: there is nothing to show.
       if (response.status === 416) return { bytes: new Uint8Array(), size: 0, cut: false };
       if (!response.ok) throw problemFrom(response.status, await bodyOf(response));
-      const bytes = await firstBytes(response, previewBytes);
+      const bytes = await firstBytes(response, most);
       const range = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '');
       const size = Number(range?.[1] ?? response.headers.get('Content-Length') ?? bytes.length);
       return { bytes, size, cut: size > bytes.length };
@@ -273,9 +438,12 @@ export class Api {
     }
   }
 
-  async blob(folder: string, node: string, path: string, signal?: AbortSignal): Promise<Blob> {
+  blob = (folder: string, node: string, path: string, signal?: AbortSignal): Promise<Blob> =>
+    this.blobAt(this.contentURL(folder, node, path), signal);
+
+  async blobAt(url: string, signal?: AbortSignal): Promise<Blob> {
     try {
-      const response = await this.#fetch(this.contentURL(folder, node, path), {
+      const response = await this.#fetch(url, {
         headers: this.#auth(),
         ...(signal ? { signal } : {}),
       });
@@ -309,7 +477,10 @@ function at(id: string): { params: { path: { id: string } } } {
 async function unwrap<T>(reply: Reply<T>): Promise<T> {
   const data = await settled(reply);
   if (data === undefined)
-    throw new Problem({ code: 'answer_empty', detail: 'The node sent an empty answer.' });
+    throw new Problem({
+      code: 'answer_empty',
+      detail: 'The node sent an empty answer.',
+    });
   return data;
 }
 
@@ -338,7 +509,8 @@ async function bodyOf(response: Response): Promise<unknown> {
 }
 
 // firstBytes stops reading at most, should the node not honour the range.
-async function firstBytes(response: Response, most: number): Promise<Uint8Array> {
+async function firstBytes(response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  const most = Math.min(limit, Number(response.headers.get('Content-Length') ?? limit));
   const out = new Uint8Array(most);
   let length = 0;
   const reader = response.body?.getReader();

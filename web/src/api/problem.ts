@@ -107,6 +107,9 @@ const settledCodes = new Set([
   'path_invalid',
   'cursor_invalid',
   'not_admin',
+  'link_malformed',
+  'seed_invalid',
+  'name_unusable',
 ]);
 
 // words of a text that carry its meaning, for telling whether one says more.

@@ -117,6 +117,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/range": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Files and documents whose size, time of the last change, or own number is in a range
+         * @description The same as /api/search with a condition such as size:1mb..20mb or fields.year:2020..2024. local and mesh ask those who have the files; dst, pht and buckets what members have published in the table, by the segment tree, the prefix hash tree, or (in networks of up to 50 members) the simple partition into equal parts. `table` has the segments that were asked, with explain.
+         */
+        get: operations["findRange"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/search/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Words for the last one of a query that is being typed
+         * @description Words of the folders and documents of all members, as far as this node may see them: each member has told them before. Those that begin with what was typed, the most frequent first; where there are none, those that are most likely meant. Nobody is asked.
+         */
+        get: operations["listCompletions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/words": {
         parameters: {
             query?: never;
@@ -243,7 +283,11 @@ export interface paths {
          */
         get: operations["getNetwork"];
         put?: never;
-        post?: never;
+        /**
+         * Leave this node's own network for a new one, which it makes
+         * @description Only where there are no other members (`network_not_empty`). Anybody can join an `open` network who knows the address of a member; what this node shares is shared with nobody there until it says so.
+         */
+        post: operations["addNetwork"];
         delete?: never;
         options?: never;
         head?: never;
@@ -809,6 +853,346 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/seeds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The seeds that this node keeps, in the order in which they were added
+         * @description Files that are whole here, downloads, and at the end files that are being read to be shared.
+         */
+        get: operations["listSeeds"];
+        put?: never;
+        /**
+         * Share a file of this computer
+         * @description The file is read once, and shared from where it is. The answer comes when it has been read; the list shows how far that is, by `path`, and whoever closes the connection ends it. A file that is shared already is not read again unless it has changed or something else is asked for.
+         */
+        post: operations["addSeed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Share what is sent
+         * @description The body is the file, of any length that the disk has room for. It is kept in the node's data directory and goes when its seed is deleted. `507 disk_full` where there is no room, `507 file_too_large` where the disk has no files of this length.
+         */
+        post: operations["uploadSeed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /** One of them */
+        get: operations["getKeptSeed"];
+        put?: never;
+        post?: never;
+        /**
+         * Share it no longer, or give the download up
+         * @description What has come of a download is deleted. A file that is whole stays where it is, unless `files` is true or it was uploaded; one that was changed since stays in any case, and `422 path_unusable` says so when the seed is deleted.
+         */
+        delete: operations["deleteKeptSeed"];
+        options?: never;
+        head?: never;
+        /**
+         * Pause a download, or go on with it
+         * @description `paused: false` also tries again what stands still for an error, and shares a file again that was changed and is as it was. `409 seed_whole` for a pause of a file that is whole here.
+         */
+        patch: operations["updateKeptSeed"];
+        trace?: never;
+    };
+    "/api/seeds/{id}/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The seed as a text, as attachment
+         * @description What a .seed file holds: name, length, hash, and the hashes of the pieces of a file that has at most 1000 of them. `409 seed_incomplete` while a download that began with a link knows no more than the link.
+         */
+        get: operations["getSeedText"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The hashes of the pieces of a seed, as attachment NAME.pieces
+         * @description The BLAKE3 values of all pieces, 32 bytes each, one after the other: `chunks_root` of the text is their BLAKE3-256. The text of a file of more than 1000 pieces does not have them. A web server that has them at the URL of the file and `.pieces` gives the file also to who has the seed and finds no member. `409 seed_incomplete` while they are not known here.
+         */
+        get: operations["getSeedPieces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The links to a seed for computers outside the network, newest first
+         * @description Also those that are over, for a week.
+         */
+        get: operations["listSeedLinks"];
+        put?: never;
+        /**
+         * Make a link by which a computer outside the network gets the file from this one
+         * @description The first computer that uses it, or the first `max_uses`, may have this file from this node until the link expires, and nothing else; it learns nothing of the network but where this node is. Members can use the link too. `seed_legacy` for a seed of the old form, of which a link says too little.
+         */
+        post: operations["addSeedLink"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}/link/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+                /** @description The ID of the link: 32 hexadecimal digits */
+                link: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Withdraw a link
+         * @description Nobody is let in by it any more, and who is getting the file by it is cut off.
+         */
+        delete: operations["deleteSeedLink"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}/swarm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Who has which piece, and where each piece came from
+         * @description As far as this node knows: itself, and the members and servers that it has to do with. Pieces are told in at most `columns` columns; each stands for `per_column` pieces, the last one for what is left.
+         */
+        get: operations["getSwarm"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/seeds/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The bytes of the file, with Range and ETag, wherever it is
+         * @description Also of a seed that this node does not keep, and of one that is still coming: what is asked for is
+         *     fetched before all else, and each piece is verified before a byte of it is sent. Several
+         *     requests read the same pieces once. `504 seed_no_source` when nobody is there who has it; after
+         *     the first byte the connection is broken off instead.
+         */
+        get: operations["getSeedContent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get the file of a seed from all who have it
+         * @description Give one of `seed`, `link` and `id`. With an ID alone, the seed is asked of the members. A download that is here already goes on; it keeps its place. `seed_invalid` says in which line of the text the mistake is.
+         */
+        post: operations["addDownload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How fast this node sends and receives at most */
+        get: operations["getLimits"];
+        /**
+         * Change that, at once and for later starts
+         * @description They hold for contents, of folders too; what members tell each other besides is small and never waits. What is left out is not limited. A limit given as a flag of `serve` holds again at the next start.
+         */
+        put: operations["setLimits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tracker": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The seeds that somebody has, as far as this node knows, by name
+         * @description Every node is a tracker: it is told by all members that it has a link to, and by those whose seeds name it. What nobody has said for `ttl_s` seconds is forgotten, and that of a member whose link ends at once. Nothing of it is proven: a download asks a source before it counts on it, and checks what comes by its hashes.
+         */
+        get: operations["listTracked"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tracker/get_seed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The text of a seed
+         * @description From this node, else from the seed's sources, its trackers and those that the table names, whoever answers first. The list of pieces may be left out; it comes from who has the file. `404 seed_not_found` where nobody is known.
+         */
+        get: operations["getSeed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tracker/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have this node say again which seeds it has
+         * @description It does so by itself, at once when something changes and every `every_s` seconds. This is for who does not want to wait, after the network was away, say. Others' seeds are announced by their own nodes.
+         */
+        post: operations["updateTracker"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tracker/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who has a seed, best first
+         * @description Who has all of it comes before who has a part, the faster ones first, then those that this node has a link to; equal ones in an order by chance. Where this node knows fewer than `want` sources it asks the seed's trackers, some other members and the table, all at once. Nobody is an empty list. `slice` of `slices` says where this node had best begin when several download at the same time.
+         */
+        get: operations["queryTracker"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dht/lookup": {
         parameters: {
             query?: never;
@@ -861,7 +1245,7 @@ export interface paths {
         put?: never;
         /**
          * Put a value into the table
-         * @description The last writer wins. Refusals: `dht_not_absent`, `dht_protected`, `dht_version_fork`, `dht_deleted`, `dht_quota`, `dht_value_too_large`, `dht_failed`.
+         * @description The last writer wins. Refusals: `dht_not_absent`, `protected`, `dht_version_fork`, `dht_deleted`, `dht_quota`, `dht_value_too_large`, `dht_failed`.
          */
         post: operations["putValue"];
         delete?: never;
@@ -1333,7 +1717,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Stories that nodes play, of the table, of Paxos and of Raft */
+        /** Stories that nodes play, of the table, of Paxos, of Raft and of ways through routers */
         get: operations["listLessons"];
         put?: never;
         post?: never;
@@ -1418,8 +1802,19 @@ export interface components {
         Network: {
             id: string;
             name: string;
+            /**
+             * @description Who is admitted: whom an admin invites, or anybody, by the first member that he meets
+             * @enum {string}
+             */
+            mode: "closed" | "open";
+            /** @description How many members all members know. Who comes later carries a certificate, and is known to those whom it has met */
+            roster: number;
+        };
+        NetworkNew: {
             /** @enum {string} */
             mode: "closed" | "open";
+            /** @description Empty: made of the node's name */
+            name?: string;
         };
         Node: {
             id: string;
@@ -1435,7 +1830,7 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Whether an admin has removed this node from the network. It finds nothing on other computers any more, and may join a network, the same one too */
             revoked: boolean;
-            /** @description Members of the network, this node included */
+            /** @description Members of the network, this node included: about, where the roster does not name all */
             members: number;
             /** @description Members linked now */
             peers: number;
@@ -1522,6 +1917,29 @@ export interface components {
             facets?: components["schemas"]["Facets"];
             next: string | null;
             trace?: components["schemas"]["TraceEvent"][];
+            range?: components["schemas"]["SearchRange"];
+            table?: components["schemas"]["SearchTable"];
+        };
+        /** @description With explain: the first range of numbers that all hits must be in */
+        SearchRange: {
+            /** @description size, modified, or fields. and the name of a field */
+            field: string;
+            /**
+             * Format: int64
+             * @description First key of its tree in the table: bytes, seconds since 1970, or for other fields the first 32 bits of what orders numbers of 64 bits (IEEE 754 with the sign turned, negative ones with all bits turned)
+             */
+            from: number;
+            /**
+             * Format: int64
+             * @description Last key
+             */
+            to: number;
+        };
+        /** @description With explain and via=dht, what the table was asked */
+        SearchTable: {
+            words?: components["schemas"]["WordsAnswer"];
+            index?: components["schemas"]["RangeIndex"];
+            tree?: components["schemas"]["RangeAnswer"];
         };
         FacetCount: {
             value: string;
@@ -1699,6 +2117,394 @@ export interface components {
             key: string;
             items: components["schemas"]["Responsible"][];
         };
+        KeptSeed: {
+            /** @description 64 hexadecimal digits, the BLAKE3-256 of the file; empty while it is being read */
+            id: string;
+            name: string;
+            /** Format: int64 */
+            size: number;
+            /** @description What others need to get the file; empty while it is being read */
+            link: string;
+            /** @description It is verified by MD5 sums */
+            legacy: boolean;
+            /**
+             * @description `reading`: to be shared. `seeding`: all of it is here, for everybody. `downloading`: it comes from somebody. `streaming`: only what somebody reads of it is fetched, and forgotten about ten minutes after that. `waiting`: nobody who has what is missing is there. `error`: it stands still until somebody does something. `changed`: the file is not any more what was shared, so nobody gets it
+             * @enum {string}
+             */
+            state: "reading" | "seeding" | "downloading" | "streaming" | "waiting" | "paused" | "error" | "changed";
+            /** @description Why it cannot go on or is not shared; empty: nothing is wrong */
+            error: string;
+            /** @description Of the file, or of what will be one */
+            path: string;
+            /** @description Further files of it, in directories that it was wanted in besides: the bytes come once. Those made are told until the node ends */
+            copies: {
+                directory: string;
+                /** @description Of the copy; empty: it is made when all is here */
+                path: string;
+            }[];
+            /** @description Bytes; the last piece has what is left */
+            piece_length: number;
+            pieces: number;
+            /** @description Pieces */
+            here: number;
+            /**
+             * Format: int64
+             * @description That are here or, while it is being read, have been read
+             */
+            bytes_done: number;
+            /**
+             * Format: int64
+             * @description That came over the network
+             */
+            bytes_wire: number;
+            /**
+             * Format: int64
+             * @description That were in other files of this computer
+             */
+            bytes_reused: number;
+            /**
+             * Format: int64
+             * @description That an interrupted attempt had left
+             */
+            bytes_resumed: number;
+            /**
+             * Format: int64
+             * @description That came twice, or wrong
+             */
+            bytes_wasted: number;
+            /**
+             * Format: int64
+             * @description That went to others
+             */
+            bytes_sent: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, of late
+             */
+            rate_down: number;
+            /**
+             * Format: int64
+             * @description Bytes per second, of late
+             */
+            rate_up: number;
+            /**
+             * Format: double
+             * @description Seconds until all is here; null: not known
+             */
+            eta_s: number | null;
+            /** @description Members and servers that it is being got from */
+            sources: number;
+            /** @description Members that are getting it from here */
+            takers: number;
+            /** @description Servers that have the file */
+            web: string[];
+            /** Format: date-time */
+            added: string;
+            /**
+             * Format: date-time
+             * @description When all was here; null: not yet
+             */
+            ended: string | null;
+        };
+        KeptSeedList: {
+            items: components["schemas"]["KeptSeed"][];
+            next: string | null;
+        };
+        SeedWeb: string[];
+        SeedNew: {
+            /** @description Of a file of this computer, the whole path; or in a folder */
+            path: string;
+            /** @description The folder that path is in */
+            folder?: string;
+            /** @description What others get it as; default: its own name */
+            name?: string;
+            web?: components["schemas"]["SeedWeb"];
+            /** @description The whole path of an older version: the delta from it is made and shared too, so that who has that version gets the changes only */
+            base?: string;
+        };
+        SeedChange: {
+            paused: boolean;
+        };
+        DownloadNew: {
+            /** @description The text of a seed */
+            seed?: string;
+            /** @description As `link` of a seed, or as the page shows it */
+            link?: string;
+            id?: string;
+            /** @description The whole path of a directory that is there; default: the node's downloads */
+            to?: string;
+            web?: components["schemas"]["SeedWeb"];
+        };
+        Swarm: {
+            id: string;
+            /** @description As of the seed */
+            state: string;
+            /** Format: int64 */
+            size: number;
+            piece_length: number;
+            pieces: number;
+            columns: number;
+            /** @description Pieces; 1: columns are pieces */
+            per_column: number;
+            /** @description What is here, base64: a byte for each column, from 0 (none of its pieces) to 255 (all) */
+            have: string;
+            members: components["schemas"]["SwarmMember"][];
+            /** @description Where the columns came from: who, and how many columns in a row. Who is a number of members, from 1; 0: this computer had it; -1: it is not here. Of several pieces, who sent most. Empty: it is not known any more */
+            from: number[][];
+            /**
+             * Format: double
+             * @description The least time in which all who want it can have it, by what they can send; null: not known
+             */
+            bound_s: number | null;
+            /**
+             * Format: double
+             * @description How long it has taken so far, or did
+             */
+            took_s: number;
+            /**
+             * Format: double
+             * @description Of the two; null: not known
+             */
+            ratio: number | null;
+        };
+        SeedLinkNew: {
+            /**
+             * @description Seconds
+             * @default 86400
+             */
+            expires_in: number;
+            /**
+             * @description How many computers may use it
+             * @default 1
+             */
+            max_uses: number;
+        };
+        SeedLinkMade: {
+            /** @description By which it can be withdrawn */
+            id: string;
+            /** @description For `shoal get`. Whoever has it can use it */
+            link: string;
+            /** Format: date-time */
+            expires: string;
+            max_uses: number;
+        };
+        SeedLinkList: {
+            items: components["schemas"]["SeedLink"][];
+        };
+        SeedLink: {
+            id: string;
+            /**
+             * @description `used`: only those who have used it may go on
+             * @enum {string}
+             */
+            state: "open" | "used" | "expired" | "withdrawn";
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            max_uses: number;
+            /** @description Who has used it, in the order in which they came */
+            guests: components["schemas"]["SeedGuest"][];
+        };
+        SeedGuest: {
+            /** @description Of the node */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it came first
+             */
+            at: string;
+        };
+        SwarmMember: {
+            /** @description Empty: a server */
+            id: string;
+            /** @description Of the member, or of the server's computer */
+            name: string;
+            /** @description Of a server; else empty */
+            url: string;
+            /** @description It is of another network: a link lets it in here, or this node there */
+            outside: boolean;
+            /** @description As the seed's; null: not known */
+            have: string | null;
+            /** @description It has all of it */
+            whole: boolean;
+            /** @description Pieces that it has */
+            here: number;
+            /**
+             * @description `bad`: it sent a piece that is another one, and is not asked again
+             * @enum {string}
+             */
+            state: "connected" | "calling" | "gone" | "bad";
+            /** @description In words, of one that is gone */
+            why: string;
+            /**
+             * Format: int64
+             * @description Bytes per second that it sends here
+             */
+            rate_down: number;
+            /**
+             * Format: int64
+             * @description Bytes per second that go there
+             */
+            rate_up: number;
+            /**
+             * Format: int64
+             * @description Bytes that came from it
+             */
+            got: number;
+            /**
+             * Format: int64
+             * @description Bytes that went there, since it asked last
+             */
+            gave: number;
+            /** @description That came from it first */
+            pieces: number;
+            /**
+             * Format: double
+             * @description null: not known
+             */
+            rtt_ms: number | null;
+        };
+        Limits: {
+            /**
+             * Format: int64
+             * @description Bytes per second to all members together; 0: as fast as it goes
+             */
+            up: number;
+            /**
+             * Format: int64
+             * @description From all together
+             */
+            down: number;
+            /**
+             * Format: int64
+             * @description To each member
+             */
+            peer_up: number;
+            /**
+             * Format: int64
+             * @description From each member
+             */
+            peer_down: number;
+        };
+        LimitsNew: {
+            /**
+             * Format: int64
+             * @description Bytes per second to all members together, at least 1000; 0: as fast as it goes
+             * @default 0
+             */
+            up: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            down: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            peer_up: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            peer_down: number;
+        };
+        TrackedList: {
+            items: components["schemas"]["Tracked"][];
+            next: string | null;
+            /** @description There are more than are listed here */
+            truncated: boolean;
+            /** @description That this node knows, whatever the query */
+            seeds: number;
+            /** @description Of all of them */
+            sources: number;
+            /** @description That have said something */
+            members: number;
+            /** @description Seeds of this node */
+            own: number;
+            /** @description Members that know of them */
+            told: number;
+            /** @description Of them in the table */
+            placed: number;
+            /** @description How often it is said that all of it still holds */
+            every_s: number;
+            /** @description How long it is believed */
+            ttl_s: number;
+        };
+        Tracked: {
+            /** @description 64 hexadecimal digits */
+            id: string;
+            /** @description As its sources say; empty: nobody has said */
+            name: string;
+            /**
+             * Format: int64
+             * @description As its sources say; -1: nobody has said
+             */
+            size: number;
+            /** @description Sources that have all of it */
+            whole: number;
+            /** @description Sources that have a part or nothing yet */
+            partial: number;
+            /** @description This node is one of them */
+            own: boolean;
+            /** @description It is known by MD5 sums */
+            legacy: boolean;
+            /** @description Only other members have told of it */
+            hearsay: boolean;
+            /**
+             * Format: date-time
+             * @description Since when this node knows of it
+             */
+            since: string;
+        };
+        TrackerUpdated: {
+            /** @description Of this node */
+            seeds: number;
+            /** @description To whom it is said */
+            members: number;
+            every_s: number;
+            ttl_s: number;
+        };
+        TrackerSources: {
+            id: string;
+            items: components["schemas"]["TrackerSource"][];
+            /** @description Which of those that download it this node is, from 0 on */
+            slice: number;
+            /** @description How many there are, this node counted */
+            slices: number;
+        };
+        TrackerSource: {
+            id: string;
+            name: string;
+            /** @description It is this node */
+            self: boolean;
+            /** @description It has all pieces */
+            whole: boolean;
+            /** @description How many it has; 0 if whole */
+            pieces: number;
+            /** @description The longest ones: first piece and number of pieces */
+            runs: number[][];
+            /**
+             * Format: int64
+             * @description Bytes per second that it sends, as it says; 0: it does not say
+             */
+            rate: number;
+            /** @description It is downloading */
+            wants: boolean;
+            /** @description There is a link to it */
+            linked: boolean;
+            /**
+             * @description Who has said so: it itself, another tracker that it has told, or a record in the table that it has signed
+             * @enum {string}
+             */
+            told: "itself" | "tracker" | "table";
+            /**
+             * Format: double
+             * @description How long it is believed unless it is said again
+             */
+            ttl_s: number;
+        };
         DhtLookup: {
             /** @description 64 hexadecimal digits */
             key: string;
@@ -1760,6 +2566,23 @@ export interface components {
             strangers: number;
             /** @description Why it could not be asked */
             error?: string;
+            stand_in?: components["schemas"]["DhtStandIn"];
+        };
+        /** @description The relay that has answered in place of a member that nobody reaches directly, from a snapshot that the member has signed of whom it knows; absent: it was asked itself */
+        DhtStandIn: {
+            /** @description The relay's */
+            id: string;
+            name: string;
+            /**
+             * Format: double
+             * @description How old the snapshot is, as the relay says
+             */
+            age_ms: number;
+            /**
+             * Format: double
+             * @description For so long the relay has had no link to the member; 0: the member is there
+             */
+            gone_ms: number;
         };
         DhtBuckets: {
             /** @description This node's, 64 hexadecimal digits */
@@ -1924,6 +2747,25 @@ export interface components {
              */
             refresh_s?: number;
         };
+        CompletionList: {
+            items: components["schemas"]["Completion"][];
+            /** @description Other members whose words are known */
+            members: number;
+            /** @description How many different words of them */
+            words: number;
+            /** @description Not all of their words are known: there are too many */
+            truncated: boolean;
+        };
+        Completion: {
+            /** @example network */
+            word: string;
+            /** @description What was typed, with the word at its end */
+            query: string;
+            /** @description That have the word, on all members, about */
+            documents: number;
+            /** @description 0: it begins with what was typed; otherwise the edits in between */
+            distance: number;
+        };
         WordsAnswer: {
             query: string;
             any: boolean;
@@ -1972,6 +2814,10 @@ export interface components {
             score: number;
             /** @description At which words it was found */
             terms: string[];
+            /** @description Numbers in fields of its own */
+            fields?: {
+                [key: string]: number;
+            };
         };
         WordsStep: {
             what: string;
@@ -2003,6 +2849,11 @@ export interface components {
              * @description Its first 64 bytes, the lowest bit of each first
              */
             bits: string;
+            /**
+             * Format: byte
+             * @description Of these bits, those of documents that were found
+             */
+            found: string;
         };
         Published: {
             /** @description serve --publish */
@@ -2201,6 +3052,12 @@ export interface components {
              * @enum {string}
              */
             versions: "latest" | "all";
+            /** @description This version only, newest or not */
+            version?: string;
+            /** @description All versions from this one on */
+            version_from?: string;
+            /** @description All versions up to this one, included */
+            version_to?: string;
             /** @default 100 */
             limit: number;
             /** @default false */
@@ -2477,6 +3334,22 @@ export interface components {
             since: string | null;
             /** @description Why there is no link; empty when there is one or none was tried yet */
             error: string;
+            snapshot?: components["schemas"]["PeerSnapshot"];
+        };
+        /** @description This node relays for the peer, and has a signed snapshot from which it answers for it whom it knows, and that it is there; absent: it has none */
+        PeerSnapshot: {
+            /**
+             * Format: date-time
+             * @description When it came
+             */
+            at: string;
+            /** @description In it */
+            members: number;
+            /**
+             * Format: int64
+             * @description How often this node has answered from the peer's snapshots
+             */
+            answers: number;
         };
         PeerPath: {
             id: string;
@@ -2598,6 +3471,17 @@ export interface components {
             rtt_ms: number;
             /** @description Whether it forwards for this node now */
             in_use: boolean;
+            /** @description From which it answers for this node; absent: it has none */
+            snapshot?: components["schemas"]["RelaySnapshot"];
+        };
+        RelaySnapshot: {
+            /**
+             * Format: date-time
+             * @description When it got it
+             */
+            at: string;
+            /** @description In it */
+            members: number;
         };
         PeerList: {
             items: components["schemas"]["Peer"][];
@@ -2606,11 +3490,8 @@ export interface components {
         /** @enum {string} */
         Role: "admin" | "member";
         InviteNew: {
-            /**
-             * @description Seconds
-             * @default 86400
-             */
-            expires_in: number;
+            /** @description Seconds. Without it a day, in an open network a year */
+            expires_in?: number;
             /** @default 1 */
             max_uses: number;
             role?: components["schemas"]["Role"];
@@ -2699,6 +3580,8 @@ export interface components {
             by: string;
             /** @description Position in the key space, hexadecimal */
             key: string;
+            /** @description The roster does not name it: it has shown a certificate */
+            certified: boolean;
         };
         MemberList: {
             items: components["schemas"]["Member"][];
@@ -3221,7 +4104,7 @@ export interface components {
             /** @example Put and get */
             title: string;
             /** @enum {string} */
-            subject: "table" | "paxos" | "raft";
+            subject: "table" | "paxos" | "raft" | "nat";
         };
         LessonList: {
             items: components["schemas"]["Lesson"][];
@@ -3238,7 +4121,7 @@ export interface components {
             text: string;
             /**
              * Format: int64
-             * @description Since the beginning, in stories of Paxos and Raft; 0 is left out
+             * @description Since the beginning, in stories of Paxos, Raft and routers; 0 is left out
              */
             at_ms?: number;
             /** @description Of a message: those of one round of an operation travel at the same time */
@@ -3251,7 +4134,7 @@ export interface components {
             name: string;
             title: string;
             /** @enum {string} */
-            subject: "table" | "paxos" | "raft";
+            subject: "table" | "paxos" | "raft" | "nat";
             /** @description The story as it is written */
             file: string;
             lines: components["schemas"]["LessonLine"][];
@@ -3436,6 +4319,10 @@ export interface components {
         DhtKey: components["schemas"]["DhtName"];
         DhtDomain: components["schemas"]["DhtName"];
         DhtContent: components["schemas"]["DhtName"];
+        /** @description The ID: 64 hexadecimal digits */
+        SeedID: string;
+        /** @description The ID: 64 hexadecimal digits */
+        KeptSeedID: string;
         DocumentID: string;
         HandshakeID: string;
         MemberID: string;
@@ -3579,9 +4466,12 @@ export interface operations {
                  * @example type:pdf modified:2026
                  */
                 filter?: string;
-                mode?: "keyword";
-                /** @description local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words) */
+                /** @description similar: words that are up to 2 edits away, however short they are, or as many as fuzz says; the nearest come first */
+                mode?: "keyword" | "similar";
+                /** @description local: this node only; mesh and auto: all members over their links; dht: what members have published in the table, by whole words (see /api/words) and by size and modified */
                 via?: "auto" | "local" | "mesh" | "dht";
+                /** @description How, with via=dht: a plan for the words (see /api/words), or which tree to ask for a range of size, modified or a field. auto: the words, and the prefix hash tree where there are none */
+                plan?: "auto" | "lists" | "sequential" | "parallel" | "pairs" | "dst" | "pht" | "buckets";
                 /** @description Edit distance allowed for a word */
                 fuzz?: "auto" | "0" | "1" | "2" | "3";
                 limit?: number;
@@ -3609,6 +4499,68 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SearchAnswer"];
                     "text/event-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    findRange: {
+        parameters: {
+            query: {
+                /** @description size, modified, or a field of documents that has a number; one of these that is called size or modified is fields.size or fields.modified in a search */
+                field: string;
+                /** @description A size such as 1mb or 4096, a date such as 2026, 2026-01-31 or 2026-01-31T12:00:00Z, or for other fields a number; without it, the first that there is */
+                from?: string;
+                /** @description The last one, included; a year, month or day to its end */
+                to?: string;
+                /** @description auto: mesh */
+                via?: "auto" | "local" | "mesh" | "dst" | "pht" | "buckets";
+                limit?: number;
+                cursor?: string;
+                /** @description Include how the answer came about */
+                explain?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listCompletions: {
+        parameters: {
+            query: {
+                /**
+                 * @description What was typed so far
+                 * @example netw
+                 */
+                q: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The words */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CompletionList"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -3800,6 +4752,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NetworkReport"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NetworkNew"];
+            };
+        };
+        responses: {
+            /** @description The network */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -4741,6 +5718,559 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listSeeds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The seeds */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeedList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addSeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "path": "/home/ada/lecture.mp4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeedNew"];
+            };
+        };
+        responses: {
+            /** @description It is shared */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    uploadSeed: {
+        parameters: {
+            query: {
+                /** @description Of the file; what some systems do not have in a name is replaced */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description It is shared */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getKeptSeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The seed */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteKeptSeed: {
+        parameters: {
+            query?: {
+                /** @description Delete the file too */
+                files?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateKeptSeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "paused": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeedChange"];
+            };
+        };
+        responses: {
+            /** @description The seed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSeedText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSeedPieces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hashes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listSeedLinks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The links; what makes them work is told only once */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeedLinkList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    addSeedLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "expires_in": 86400
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeedLinkNew"];
+            };
+        };
+        responses: {
+            /** @description The link */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeedLinkMade"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteSeedLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+                /** @description The ID of the link: 32 hexadecimal digits */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSwarm: {
+        parameters: {
+            query?: {
+                columns?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The swarm */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Swarm"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSeedContent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["KeptSeedID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole file, as attachment */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not changed since the ETag named */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            416: components["responses"]["Problem"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    addDownload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "link": "shoal:seed/…?len=67108864&name=lecture.mp4"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DownloadNew"];
+            };
+        };
+        responses: {
+            /** @description It is here already */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            /** @description It begins to come */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptSeed"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The limits */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    setLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "up": 2500000,
+                 *       "down": 0
+                 *     }
+                 */
+                "application/json": components["schemas"]["LimitsNew"];
+            };
+        };
+        responses: {
+            /** @description The limits from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listTracked: {
+        parameters: {
+            query?: {
+                /** @description Words that are all in the name, or with which the ID begins; case does not matter */
+                q?: string;
+                /** @description Ask linked members for what they know, too: in a large network nobody is linked to everybody. Such a list has no cursor */
+                all?: boolean;
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The seeds */
+            200: {
+                headers: {
+                    "Shoal-Position": components["headers"]["Position"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackedList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getSeed: {
+        parameters: {
+            query: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["SeedID"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    updateTracker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is said now */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackerUpdated"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    queryTracker: {
+        parameters: {
+            query: {
+                /** @description The ID: 64 hexadecimal digits */
+                id: components["parameters"]["SeedID"];
+                /** @description How many sources are wanted */
+                want?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sources */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrackerSources"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     lookupKey: {
         parameters: {
             query: {
@@ -4801,6 +6331,12 @@ export interface operations {
                 to?: components["schemas"]["DhtName"];
                 /** @description Of each content the newest versions, or all */
                 versions?: "latest" | "all";
+                /** @description This version only, newest or not */
+                version?: string;
+                /** @description All versions from this one on */
+                version_from?: string;
+                /** @description All versions up to this one, included */
+                version_to?: string;
                 limit?: number;
                 descending?: boolean;
                 /** @description false: what there is, and not what it says (a digest) */
@@ -4997,6 +6533,8 @@ export interface operations {
                 key: components["parameters"]["DhtKey"];
                 domain?: components["parameters"]["DhtDomain"];
                 content?: components["parameters"]["DhtContent"];
+                /** @description Only the newest ones, which no other replaces */
+                heads?: boolean;
             };
             header?: never;
             path?: never;

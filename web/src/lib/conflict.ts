@@ -1,5 +1,5 @@
 import type { Conflict, Keep, Side } from '../api/types';
-import { textLike } from './preview';
+import { imageType, textLike } from './preview';
 import { baseName } from './text';
 
 // A part of a sentence that is a name of another computer is shown as such.
@@ -15,22 +15,6 @@ export interface Choice {
 // Below these sizes both sides are fetched to be compared.
 export const textBytes = 256 * 1024;
 export const imageBytes = 8 * 1024 * 1024;
-
-const imageTypes: Record<string, string> = {
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  jpeg: 'image/jpeg',
-  gif: 'image/gif',
-  webp: 'image/webp',
-  avif: 'image/avif',
-  bmp: 'image/bmp',
-};
-
-// imageType is the media type of a picture that browsers show; empty for the rest.
-// Drawings in SVG are text, and compared as such.
-export function imageType(path: string): string {
-  return imageTypes[/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? ''] ?? '';
-}
 
 // view is how the two sides of a conflict can be compared.
 export function view(conflict: Conflict): 'text' | 'images' | 'facts' {

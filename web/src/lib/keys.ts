@@ -5,6 +5,7 @@ export type Command =
   | 'help'
   | 'home'
   | 'folders'
+  | 'transfers'
   | 'peers'
   | 'network'
   | 'activity'
@@ -18,6 +19,7 @@ const go: Record<string, Command> = {
   h: 'home',
   s: 'search',
   f: 'folders',
+  x: 'transfers',
   p: 'peers',
   n: 'network',
   a: 'activity',
@@ -66,6 +68,7 @@ export const shortcuts: readonly { keys: string[]; does: string }[] = [
   { keys: ['g', 'h'], does: 'Go to Home' },
   { keys: ['g', 's'], does: 'Go to Search' },
   { keys: ['g', 'f'], does: 'Go to Folders' },
+  { keys: ['g', 'x'], does: 'Go to Transfers' },
   { keys: ['g', 'p'], does: 'Go to Peers' },
   { keys: ['g', 'n'], does: 'Go to Network' },
   { keys: ['g', 'a'], does: 'Go to Activity' },

@@ -7,7 +7,7 @@ import { blank, keep, record, told } from './journal';
 import { Keys } from './keys';
 import { kindLabel, kindMeaning } from './path';
 import { cause, linkLoss, searchLoss } from './outage';
-import { admins, needsSecondAdmin, people } from './people';
+import { admins, letIn, needsSecondAdmin, people } from './people';
 import { decode, textLike } from './preview';
 import { qr } from './qr';
 import { arrival, href, parse } from './route';
@@ -302,6 +302,11 @@ describe('sentences', () => {
   it.each<[string, Record<string, unknown>, string]>([
     ['peer.linked', { name: 'nas', path: 'punched' }, 'Linked to nas (punched).'],
     [
+      'seed.guest',
+      { seed: 'abcd', name: 'lecture.mp4', guest: 'aaaaaaaaaaaaaaaa' },
+      'The computer aaaaaaaa…aaaa, outside the network, may get the file lecture.mp4 by a link.',
+    ],
+    [
       'route.hop',
       {
         from: 'aaaaaaaaaaaaaaaa',
@@ -366,6 +371,16 @@ describe('sentences', () => {
       'direct.received',
       { from: 'abc', size: 5, handled: false },
       'abc sent 5 bytes of data, which wait for an answer on the page Table.',
+    ],
+    [
+      'tracker.changed',
+      { id: '1a'.repeat(32), name: 'talk.mp4', size: 5, whole: 1, partial: 2 },
+      'talk.mp4: 1 computer with all of it, 2 with a part.',
+    ],
+    [
+      'tracker.changed',
+      { id: '1a'.repeat(32), name: '', size: -1, whole: 0, partial: 0 },
+      'Nobody has 1a1a1a1a1a1a any more.',
     ],
     ['route.hop', { from: 'a', to: 'c', via: 'b' }, 'Passed a request of a for c on to b.'],
     ['offer.changed', { label: 'Music', gone: true }, 'The folder Music is not offered any more.'],
@@ -470,6 +485,7 @@ describe('people', () => {
     self: false,
     connected: false,
     admitted: '',
+    certified: false,
     by: '',
     key: '',
     ...more,
@@ -496,6 +512,11 @@ describe('people', () => {
       [peer('a', false), peer('b', true)],
     );
     expect(admins(list).map(m => m.id)).toEqual(['b', 'a']);
+  });
+  it('stay when the one goes who has let them in', () => {
+    const all = [self, member('a', { by: 'me' }), member('b', { by: 'a' }), member('c', { by: 'a' })];
+    expect(letIn(all, 'a').map(m => m.id)).toEqual(['b', 'c']);
+    expect(letIn(all, 'c')).toEqual([]);
   });
   it('need a second admin when there is one with company', () => {
     expect(needsSecondAdmin(people([self], []))).toBeNull();

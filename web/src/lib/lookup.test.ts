@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { DhtAsked, DhtLookup } from '../api/types';
-import { found, nearness, picture, prefix, share, short, wayOf, why } from './lookup';
+import { found, instead, nearness, picture, prefix, share, short, wayOf, why } from './lookup';
 
 const distance = (first: string) => first.padEnd(64, '0');
 const asked = (id: string, more: Partial<DhtAsked> = {}): DhtAsked => ({
@@ -52,6 +52,15 @@ test('how a question came to a member', () => {
   const lost = asked('a', { error: 'peer not reachable' });
   delete lost.via;
   expect(wayOf(lost, name)).toBe('–');
+});
+
+test('a relay answers in place of a member', () => {
+  const by = (gone: number) =>
+    asked('a', { via: 'r', stand_in: { id: 'r', name: 'Ruth', age_ms: 12_900, gone_ms: gone } });
+  expect(wayOf(by(0), x => x)).toBe('answered by relay Ruth from a snapshot of 12 s ago');
+  expect(wayOf(by(5000), x => x)).toContain('gone for 5 s');
+  expect(instead(lookup({ asked: [asked('b')] }))).toBe('');
+  expect(instead(lookup({ asked: [asked('b'), by(0)] }))).toMatch(/^1 answer came from a relay/);
 });
 
 test('what is known of those who are near', () => {

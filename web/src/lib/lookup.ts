@@ -18,11 +18,24 @@ export function short(l: DhtLookup): string {
   return '';
 }
 
-// wayOf says how a question came to the member.
+// wayOf says how a question came to the member, or who has answered in its place.
 export function wayOf(a: DhtAsked, nameOf: (id: string) => string): string {
+  const s = a.stand_in;
+  if (s)
+    return `answered by relay ${s.name} from a snapshot of ${seconds(s.age_ms)} ago${s.gone_ms > 0 ? `; it has been gone for ${seconds(s.gone_ms)}` : ''}`;
   if (!a.via) return '–';
   if (a.via === a.id) return 'its link';
   return `through ${nameOf(a.via)}${a.hops > 0 ? `, ${plural(a.hops, 'hop')}` : ''}`;
+}
+
+const seconds = (ms: number) => `${count(Math.floor(ms / 1000))} s`;
+
+// instead says how many answers were given in place of members that nobody reaches, and what that
+// saves.
+export function instead(l: DhtLookup): string {
+  const n = l.asked.filter(a => a.stand_in).length;
+  if (n === 0) return '';
+  return `${plural(n, 'answer')} came from a relay: it has a snapshot, signed by a member behind it whom nobody reaches directly, of whom that member knows. So the question need not go there and back.`;
 }
 
 // found says what the lookup knows of who is near the key.

@@ -216,3 +216,12 @@ function words(v: string | null, tones: Record<string, Tone>): Pick<Fact, 'value
 export function isAddress(text: string): boolean {
   return /^[\d.:a-f[\]]+:\d+$/i.test(text);
 }
+
+const telling = ['punched', 'relayed', 'mapped', 'direct'];
+
+// linkOrder puts the links first of which there is most to tell: a punched hole before a relay, and
+// those before what was simply there. Who has no link is not among them.
+export function linkOrder(peers: readonly Peer[]): Peer[] {
+  const rank = (p: Peer) => (telling.indexOf(p.path?.kind ?? '') + telling.length + 1) % (telling.length + 1);
+  return peers.filter(p => p.connected).sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
+}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { NetworkReport, Peer, Trace, TraceStep } from '../api/types';
 import { attempts, stepTime } from './ladder';
-import { facts, isAddress, mappedBy, natType, stations } from './network';
+import { facts, isAddress, mappedBy, natType, stations, linkOrder } from './network';
 import { kindIcon, kindLabel, resultLook, wayText } from './path';
 import { Rates } from './rates';
 import { sentence } from './sentence';
@@ -255,5 +255,20 @@ describe('sentences of the network', () => {
     ],
   ])('tells %s', (topic, data, text) => {
     expect(told(topic, data)).toBe(text);
+  });
+});
+
+describe('the links of the network page', () => {
+  it('begin with a punched hole, and leave out who has none', () => {
+    const peer = (name: string, kind?: string) =>
+      ({ id: name, name, connected: kind !== undefined, path: kind ? { kind } : undefined }) as Peer;
+    const all = [
+      peer('Ada', 'direct'),
+      peer('Ben'),
+      peer('Cleo', 'relayed'),
+      peer('Dan', 'punched'),
+      peer('Eve', 'direct'),
+    ];
+    expect(linkOrder(all).map(p => p.name)).toEqual(['Dan', 'Cleo', 'Ada', 'Eve']);
   });
 });

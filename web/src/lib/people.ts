@@ -26,6 +26,11 @@ export function admins(list: readonly Person[]): Member[] {
   return list.filter(p => p.member.role === 'admin').map(p => p.member);
 }
 
+// letIn are those whom a member has admitted: they stay when it goes.
+export function letIn(members: readonly Member[], id: string): Member[] {
+  return members.filter(m => m.by === id && m.id !== id);
+}
+
 // needsSecondAdmin is whom to make an admin when this computer is the only one
 // of a network with others; null when there is no need.
 export function needsSecondAdmin(list: readonly Person[]): Person | null {

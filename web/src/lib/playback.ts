@@ -29,6 +29,13 @@ export function moved(step: number, move: Exclude<Move, 'play'>, total: number):
   return Math.max(0, Math.min(to, total));
 }
 
+// speeds are how long a step stays where a person only looks on.
+export const speeds = [
+  { name: 'slow', ms: 2600 },
+  { name: 'normal', ms: 1200 },
+  { name: 'fast', ms: 400 },
+];
+
 const raised: Record<string, string> = {
   '-': '⁻',
   0: '⁰',

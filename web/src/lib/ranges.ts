@@ -194,7 +194,13 @@ export function keysWords(x: Pick<RangeIndex, 'bits'>): string {
 
 export type AskedSegment = RangeAnswer['segments'][number];
 
-export const segmentName = (s: { from: number; to: number }): string => `[${s.from}..${s.to}]`;
+// Show writes a key: as it is, or as a size or a day.
+export type Show = (key: number) => string;
+
+export const segmentSpan = (s: { from: number; to: number }, show: Show): string =>
+  `[${show(s.from)}..${show(s.to)}]`;
+
+export const segmentName = (s: { from: number; to: number }): string => segmentSpan(s, String);
 
 // segmentWords says what a segment had, and what followed from it.
 export function segmentWords(s: AskedSegment, via: RangeVia): string {

@@ -2,6 +2,7 @@ export type Page =
   | 'home'
   | 'search'
   | 'folders'
+  | 'transfers'
   | 'peers'
   | 'network'
   | 'activity'
@@ -20,12 +21,14 @@ export interface Route {
 
 export interface Arrival {
   join?: string;
+  get?: string;
   token?: string;
 }
 
 const pages: readonly string[] = [
   'search',
   'folders',
+  'transfers',
   'peers',
   'network',
   'activity',
@@ -52,6 +55,7 @@ export function parse(hash: string): Route {
 export function arrival(hash: string): Arrival {
   const text = hash.replace(/^#/, '');
   if (text.startsWith('join=')) return { join: text.slice('join='.length) };
+  if (text.startsWith('get=')) return { get: text.slice('get='.length) };
   if (text.startsWith('token=')) return { token: decoded(text.slice('token='.length)) };
   return {};
 }

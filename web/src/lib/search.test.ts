@@ -3,12 +3,13 @@ import { Problem } from '../api/problem';
 import type { SearchParams } from '../api/client';
 import type { Hit, SearchAnswer, SearchPart } from '../api/types';
 import {
-  debounceMs,
   grouped,
   headline,
   missing,
   noQuestion,
+  paceMs,
   Search,
+  unlikely,
   type Question as Asked,
   type View,
 } from './search';
@@ -85,21 +86,47 @@ function setup(computers = [{ id: 'a', name: 'a' }]) {
 }
 
 const settle = () => vi.advanceTimersByTimeAsync(0);
-const pause = () => vi.advanceTimersByTimeAsync(debounceMs);
+const pause = () => vi.advanceTimersByTimeAsync(paceMs);
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('search as you type', () => {
-  it('asks once, after the pause', async () => {
+  const texts = (asked: Question[]) => asked.map(q => q.params.q);
+  it('asks at once for the first key, and for those that are far enough apart', async () => {
     const { search, asked } = setup();
     for (const text of ['n', 'ne', 'net']) {
       search.type(q(text));
-      await vi.advanceTimersByTimeAsync(debounceMs - 1);
+      expect(texts(asked).at(-1)).toBe(text);
+      expect(search.view.phase).toBe('searching');
+      await pause();
     }
-    expect(asked).toHaveLength(0);
+  });
+  it('asks for the last of fast keys, at its pace', async () => {
+    const { search, asked } = setup();
+    for (const text of ['n', 'ne', 'net']) {
+      search.type(q(text));
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    expect(texts(asked)).toEqual(['n']);
     await pause();
-    expect(asked.map(q => q.params)).toEqual([{ q: 'net', facets: true }]);
+    expect(texts(asked)).toEqual(['n', 'net']);
+    await pause();
+    await pause();
+    expect(asked).toHaveLength(2);
+  });
+  it('does not ask any more when it is stopped, or the field is empty', async () => {
+    const { search, asked } = setup();
+    search.type(q('n'));
+    search.type(q('ne'));
+    search.type(q(''));
+    await pause();
+    search.type(q('x'));
+    search.type(q('xy'));
+    search.stop();
+    await pause();
+    expect(texts(asked)).toEqual(['n', 'x']);
+    expect(asked[1]?.signal.aborted).toBe(true);
   });
   it('aborts the older question and drops what still comes of it', async () => {
     const { search, asked } = setup();
@@ -296,6 +323,18 @@ describe('grouped', () => {
   });
 });
 
+describe('unlikely', () => {
+  const away = (...edits: number[]) =>
+    edits.map(distance => ({ hit: { ...hit('a', 'b', 1), distance }, also: [] }));
+  it('begins two edits after the nearest', () => {
+    expect(unlikely(away(1, 1, 2, 3, 4), 'relevance')).toBe(3);
+    expect(unlikely(away(0, 1), 'relevance')).toBe(-1);
+    expect(unlikely(away(3, 3), 'relevance')).toBe(-1);
+    expect(unlikely([], 'relevance')).toBe(-1);
+    expect(unlikely(away(0, 3), 'name')).toBe(-1);
+  });
+});
+
 describe('filters and sorts', () => {
   it('are part of the question', async () => {
     const { search, asked, paged } = setup();
@@ -328,6 +367,35 @@ describe('filters and sorts', () => {
     asked[0]?.each(part('a', [of('small', 1), of('similar', 99, 1)]));
     asked[0]?.each(part('b', [of('large', 9)]));
     expect(search.view.hits.map(h => h.path)).toEqual(['large', 'small', 'similar']);
+  });
+  it('are asked of whom the question says', async () => {
+    const both = [
+      { id: 'a', name: 'a' },
+      { id: 'b', name: 'b' },
+    ];
+    const { search, asked, paged, computers } = setup(both);
+    search.submit(q('x', false, { via: 'local' }));
+    expect(asked[0]?.params).toEqual({ q: 'x', via: 'local', facets: true });
+    expect(search.view.progress.map(p => p.id)).toEqual(['a']);
+    computers.push({ id: 'c', name: 'c' });
+    search.expect();
+    expect(search.view.progress, 'nobody else will be').toHaveLength(1);
+
+    search.submit(q('x', false, { via: 'dht' }));
+    expect(asked[1]?.params, 'the table counts nothing').toEqual({ q: 'x', via: 'dht' });
+    expect(search.view.progress).toEqual([]);
+    asked[1]?.answer(answer([hit('b', '1', 5)], { nodes: [], next: 'dht-20' }));
+    await settle();
+    expect(headline(search.view)).toBe('1 result from the table');
+    void search.more();
+    expect(paged[0]?.params).toEqual({ q: 'x', via: 'dht', cursor: 'dht-20' });
+    search.submit(q('y', false, { via: 'dht' }));
+    asked[2]?.answer(answer([], { nodes: [] }));
+    await settle();
+    expect(headline(search.view)).toBe('Nothing found in the table');
+    search.type(q('y'));
+    await pause();
+    expect(asked[3]?.params, 'the same of all is another question').toEqual({ q: 'y', facets: true });
   });
   it('keep what was found while the query is not understood', async () => {
     const { search, asked } = setup();

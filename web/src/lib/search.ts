@@ -16,6 +16,19 @@ export interface Progress extends Computer {
 
 export type Sort = 'relevance' | 'modified' | 'size' | 'name';
 export type Order = '' | 'asc' | 'desc';
+// Via is whom to ask: all computers, this one, or the table.
+export type Via = '' | 'local' | 'dht';
+
+// says: what is not found in that way.
+export const vias: readonly { via: Via; label: string; says: string }[] = [
+  { via: '', label: 'All computers', says: '' },
+  { via: 'local', label: 'This computer', says: 'Nobody else is asked.' },
+  {
+    via: 'dht',
+    label: 'The table',
+    says: 'Few are asked: what computers publish is found, by whole words, sizes and times.',
+  },
+];
 
 // Question is all that is asked; with a filter the query may be empty.
 export interface Question {
@@ -24,11 +37,12 @@ export interface Question {
   filter: string;
   sort: Sort;
   order: Order;
+  via: Via;
 }
 
 export interface View extends Question {
-  // typing: the query changed and waits for a pause. Hits of the last query
-  // stay on the page until the first new ones come.
+  // typing: the query changed and its turn has not come (paceMs). Hits of the last
+  // query stay on the page until the first new ones come.
   phase: 'empty' | 'typing' | 'searching' | 'done' | 'failed';
   stale: boolean;
   hits: Hit[];
@@ -56,10 +70,18 @@ export interface Ports {
   onChange: (view: View) => void;
 }
 
-// pause after the last key before the question goes out.
-export const debounceMs = 50;
+// paceMs is how far apart questions are that go out while somebody types. The first key after a
+// pause does not wait: most people's keys are further apart than this.
+export const paceMs = 50;
 
-export const noQuestion: Question = { query: '', exact: false, filter: '', sort: 'relevance', order: '' };
+export const noQuestion: Question = {
+  query: '',
+  exact: false,
+  filter: '',
+  sort: 'relevance',
+  order: '',
+  via: '',
+};
 
 export const nothing: View = {
   ...noQuestion,
@@ -86,7 +108,8 @@ export function same(a: Question, b: Question): boolean {
     a.exact === b.exact &&
     a.filter === b.filter &&
     a.sort === b.sort &&
-    a.order === b.order
+    a.order === b.order &&
+    a.via === b.via
   );
 }
 
@@ -98,6 +121,7 @@ export function paramsOf(q: Question): SearchParams {
     ...(q.filter ? { filter: q.filter } : {}),
     ...(q.sort !== 'relevance' ? { sort: q.sort } : {}),
     ...(q.order && q.sort !== 'relevance' ? { order: q.order } : {}),
+    ...(q.via ? { via: q.via } : {}),
   };
 }
 
@@ -105,7 +129,8 @@ export function paramsOf(q: Question): SearchParams {
 // aborted, and what still arrives from them is dropped.
 export class Search {
   #view: View = nothing;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #rest: ReturnType<typeof setTimeout> | null = null; // since the last question
+  #due = false; // there is a question to ask after the rest
   #abort: AbortController | null = null;
   readonly #ports: Ports;
 
@@ -132,7 +157,8 @@ export class Search {
       stale: this.#view.hits.length > 0,
       problem: null,
     });
-    this.#timer = setTimeout(() => void this.#run(), debounceMs);
+    if (this.#rest === null) void this.#run();
+    else this.#due = true;
   }
 
   // submit asks at once, also the same question again.
@@ -148,7 +174,7 @@ export class Search {
 
   // expect adds computers that turned out to be asked too, while they are.
   expect(): void {
-    if (this.#view.phase !== 'searching') return;
+    if (this.#view.phase !== 'searching' || this.#view.via) return;
     const known = new Set(this.#view.progress.map(p => p.id));
     const late = this.#ports.computers().filter(computer => !known.has(computer.id));
     if (late.length > 0)
@@ -174,19 +200,35 @@ export class Search {
 
   stop(): void {
     this.#stop();
+    if (this.#rest !== null) clearTimeout(this.#rest);
+    this.#rest = null;
+  }
+
+  #rested(): void {
+    this.#rest = null;
+    if (this.#due) void this.#run();
   }
 
   async #run(): Promise<void> {
-    this.#timer = null;
+    this.#due = false;
+    if (this.#rest !== null) clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => this.#rested(), paceMs);
     const abort = new AbortController();
     this.#abort = abort;
-    const waiting = this.#ports.computers().map(waitingFor);
+    const computers = this.#ports.computers();
+    const asked = { '': computers, local: computers.slice(0, 1), dht: [] }[this.#view.via];
+    const waiting = asked.map(waitingFor);
     this.#set({ ...this.#view, phase: 'searching', progress: waiting, loadingMore: false, next: null });
     try {
       const each = (part: SearchPart) => {
         if (!abort.signal.aborted) this.#set(withPart(this.#view, part));
       };
-      const answer = await this.#ports.stream({ ...paramsOf(this.#view), facets: true }, each, abort.signal);
+      const answer = await this.#ports.stream(
+        // The table counts nothing.
+        { ...paramsOf(this.#view), ...(this.#view.via === 'dht' ? {} : { facets: true }) },
+        each,
+        abort.signal,
+      );
       if (!abort.signal.aborted) this.#set(withAnswer(this.#view, answer));
     } catch (error) {
       if (abort.signal.aborted || aborted(error)) return;
@@ -201,13 +243,12 @@ export class Search {
   }
 
   #question(): Question {
-    const { query, exact, filter, sort, order } = this.#view;
-    return { query, exact, filter, sort, order };
+    const { query, exact, filter, sort, order, via } = this.#view;
+    return { query, exact, filter, sort, order, via };
   }
 
   #stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#due = false;
     this.#abort?.abort();
     this.#abort = null;
   }
@@ -330,6 +371,13 @@ export function grouped(hits: readonly Hit[]): Found[] {
   return [...groups.values()];
 }
 
+// unlikely is where, of results by likelihood, those begin that are two edits further away than
+// the first one: with fewer nobody knows which word was meant. -1: there are none.
+export function unlikely(found: readonly Found[], sort: Question['sort']): number {
+  const nearest = found[0]?.hit.distance ?? 0;
+  return sort === 'relevance' ? found.findIndex(f => f.hit.distance >= nearest + 2) : -1;
+}
+
 // headline says in one sentence what came out; it is also what is read aloud.
 export function headline(view: View): string {
   // What several computers have is one result, as far as it is known here.
@@ -339,8 +387,9 @@ export function headline(view: View): string {
       return view.hits.length > 0 && !view.stale ? `${total} so far…` : 'Searching…';
     case 'done': {
       const answered = view.progress.filter(p => p.state === 'answered').length;
-      const from = answered === 1 ? 'one computer' : `${answered} computers`;
-      if (total === 0) return `Nothing found on ${from}`;
+      const from =
+        view.via === 'dht' ? 'the table' : answered === 1 ? 'one computer' : `${answered} computers`;
+      if (total === 0) return `Nothing found ${view.via === 'dht' ? 'in' : 'on'} ${from}`;
       return `${total === 1 ? '1 result' : `${total} results`} from ${from}`;
     }
     case 'failed':

@@ -48,8 +48,12 @@ const who = (event: Event): Part => ({
 
 const folder = (event: Event, labelOf: LabelOf): Part => {
   const id = text(event, 'folder', 'id');
-  return { name: text(event, 'label') || labelOf(id) || shortID(id) || 'a folder' };
+  return {
+    name: text(event, 'label') || labelOf(id) || shortID(id) || 'a folder',
+  };
 };
+
+const named = (event: Event): Part => ({ name: text(event, 'name') || shortID(text(event, 'seed')) });
 
 const because = (event: Event): Part[] => {
   const error = cause(text(event, 'error', 'reason'));
@@ -65,6 +69,14 @@ const writers: Record<string, Writer> = {
     ),
   'node.started': () => said('good', 'home', 'The node started.'),
   'network.joined': e => said('good', 'peers', 'This computer joined ', who(e), '.'),
+  'network.founded': e =>
+    said(
+      'good',
+      'peers',
+      'This computer made the network ',
+      who(e),
+      text(e, 'mode') === 'open' ? ', which is open.' : '.',
+    ),
   'network.changed': e => {
     const at = text(e, 'external');
     if (!at) return said('plain', 'peers', 'How others see this computer is not known.');
@@ -74,6 +86,16 @@ const writers: Record<string, Writer> = {
   'member.joined': e => said('good', 'plus', who(e), ' joined the network.'),
   'member.changed': e => said('plain', 'peers', who(e), ' is known here', ...role(e), '.'),
   'member.revoked': e => said('warn', 'minus', who(e), ' was removed from the network.'),
+  'seed.guest': e =>
+    said(
+      'warn',
+      'shield',
+      'The computer ',
+      { name: shortID(text(e, 'guest')) },
+      ', outside the network, may get the file ',
+      { name: text(e, 'name') || shortID(text(e, 'seed')) },
+      ' by a link.',
+    ),
   'peer.linked': e => said('good', 'link', 'Linked to ', who(e), ...way(e), '.'),
   'peer.lost': e => {
     const error = text(e, 'error', 'reason');
@@ -179,6 +201,31 @@ const writers: Record<string, Writer> = {
       ...(text(e, 'path') ? [' (', { name: text(e, 'path'), quiet: true }, ')'] : []),
       ...(text(e, 'why') ? [': ', { name: text(e, 'why'), quiet: true }] : ['.']),
     ),
+  'seed.added': e =>
+    e.data['whole'] === true
+      ? said('good', 'transfers', 'The file ', named(e), ` (${bytes(number(e, 'size'))}) is shared.`)
+      : said('plain', 'transfers', 'The file ', named(e), ` (${bytes(number(e, 'size'))}) is being got.`),
+  'seed.finished': e =>
+    said(
+      'good',
+      'download',
+      'The file ',
+      named(e),
+      ` is here: ${bytes(number(e, 'size'))} in ${millis(number(e, 'seconds') * 1000)} from ${plural(number(e, 'sources'), 'source')}.`,
+    ),
+  'seed.failed': e => said('bad', 'warning', 'The file ', named(e), ' does not come', ...because(e)),
+  'seed.changed': e =>
+    said('warn', 'warning', 'The file ', named(e), ' is not what was shared any more', ...because(e)),
+  'seed.bad_source': (e, _, by) =>
+    said(
+      'warn',
+      'shield',
+      text(e, 'url') ? { name: text(e, 'url') } : member(text(e, 'member'), by),
+      ' sent a wrong piece of ',
+      named(e),
+      ', and is not asked for it any more.',
+    ),
+  'seed.removed': e => said('plain', 'transfers', 'The file ', named(e), ' is not shared any more.'),
   'document.published': e => {
     const title = text(e, 'title');
     if (title) return said('good', 'document', 'The document ', { name: title }, ' can be found.');
@@ -252,6 +299,16 @@ const writers: Record<string, Writer> = {
       member(text(e, 'by'), by),
       ': it keeps registers only where it is made an acceptor anew.',
     ),
+  'tracker.changed': e => {
+    const [whole, partial] = [number(e, 'whole'), number(e, 'partial')];
+    const name = text(e, 'name') || text(e, 'id').slice(0, 12);
+    if (whole + partial === 0) return said('plain', 'download', `Nobody has ${name} any more.`);
+    return said(
+      'plain',
+      'download',
+      `${name}: ${plural(whole, 'computer')} with all of it, ${count(partial)} with a part.`,
+    );
+  },
   'direct.received': (e, _, by) =>
     said(
       'plain',
@@ -276,7 +333,9 @@ function unknown(event: Event): Sentence {
   return said(tone, 'activity', event.topic, ...(carried ? [': ', { name: carried }] : []));
 }
 
-const member = (id: string, by: NameOf): Part => ({ name: by(id) || shortID(id) || 'another computer' });
+const member = (id: string, by: NameOf): Part => ({
+  name: by(id) || shortID(id) || 'another computer',
+});
 
 // answer is what the other side said, in its own words.
 const answer = (event: Event): Part[] => {

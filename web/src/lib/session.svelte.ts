@@ -50,6 +50,9 @@ export class Session {
   locked = $derived(this.refusal !== null);
 
   admin = $derived(this.node?.role === 'admin');
+  // Anybody can be a member, and every member admits.
+  isOpen = $derived(this.node?.network.mode === 'open');
+  admits = $derived(this.admin || this.isOpen);
   own = $derived(this.folders?.filter(f => f.state !== 'offered') ?? null);
   offered = $derived(this.folders?.filter(f => f.state === 'offered') ?? null);
 

@@ -12,7 +12,7 @@ export interface Toast {
   text: string;
   tone: 'good' | 'bad';
 }
-export type Dialog = 'invite' | 'join' | 'share' | 'help' | 'hand' | null;
+export type Dialog = 'invite' | 'join' | 'share' | 'help' | 'hand' | 'get' | null;
 
 const themeKey = 'shoal-theme';
 const labKey = 'shoal-lab';
@@ -29,6 +29,8 @@ export class Shell {
   dialog = $state<Dialog>(null);
   // joinLink: the invitation that the page was opened with.
   joinLink = $state('');
+  // getText: the link to a file, or the text of a seed, that the page was given.
+  getText = $state('');
   // handLink: the invitation whose maker is to be reached by hand.
   handLink = $state('');
   theme = $state<Theme>('auto');
@@ -123,8 +125,8 @@ export class Shell {
 
   // #arrive reads the address. Secrets in it are taken out of sight at once.
   #arrive(): void {
-    const { join, token } = arrival(location.hash);
-    if (join === undefined && token === undefined) {
+    const { join, get, token } = arrival(location.hash);
+    if (join === undefined && get === undefined && token === undefined) {
       this.#address = location.hash || '#/';
       this.route = parse(location.hash);
       return;
@@ -139,6 +141,10 @@ export class Shell {
     if (join !== undefined) {
       this.joinLink = `${location.origin}/#join=${join}`;
       this.dialog = 'join';
+    }
+    if (get !== undefined) {
+      this.getText = `shoal:${get}`;
+      this.dialog = 'get';
     }
   }
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Problem } from '../api/problem';
 import type { Conflict, Discarded, Folder, FolderPreview, Side, Transfer } from '../api/types';
-import { allows, batches, choices, imageType, items, pressed, story, view, whose } from './conflict';
+import { allows, batches, choices, items, pressed, story, view, whose } from './conflict';
+import { imageType } from './preview';
 import { keepers, own, standing, totals } from './folder';
 import { outcome } from './keep';
 import { Live, poll } from './live.svelte';
@@ -134,7 +135,14 @@ describe('folders', () => {
   it('say whose they are', () => {
     type Standing = Parameters<typeof standing>[0];
     const of = (f: Partial<Standing>) =>
-      standing({ creator: 'a', node: 'a', writable: true, access: 'write', grants: [], ...f });
+      standing({
+        creator: 'a',
+        node: 'a',
+        writable: true,
+        access: 'write',
+        grants: [],
+        ...f,
+      });
     const named = (access: Folder['access'], node = 'b') => ({
       grants: [{ node, node_name: node, access }],
     });
@@ -212,7 +220,10 @@ describe('a conflict', () => {
       'It is called [a.txt] now; the other name was [b.txt].',
     ],
     [
-      { kind: 'delete', theirs: side({ path: '', deleted: true, member_name: '' }) },
+      {
+        kind: 'delete',
+        theirs: side({ path: '', deleted: true, member_name: '' }),
+      },
       'Deleted by another computer while [mia] changed',
     ],
     [{ kind: 'inside' }, 'while something in it changed'],

@@ -169,7 +169,7 @@ describe('answers in words', () => {
       { ...record, author_name: 'Ada', owner_name: 'Chiara', protect: ['entry'] },
     ]);
     expect(owners).toEqual(['Chiara']);
-    const refused = new Problem({ code: 'dht_protected', detail: 'x' });
+    const refused = new Problem({ code: 'protected', detail: 'x' });
     expect(reason(refused, owners, 0)).toContain('belongs to Chiara');
     expect(reason(refused, [], 0)).toContain('somebody else');
     expect(reason(new Problem({ code: 'dht_version_fork', detail: 'x' }), [], 2)).toContain(

@@ -296,7 +296,7 @@ export function reason(problem: Problem, owners: readonly string[], heads: numbe
   switch (problem.code) {
     case 'dht_not_absent':
       return 'You asked to be the first here, and somebody was faster.';
-    case 'dht_protected':
+    case 'protected':
       return `This place belongs to ${whose}, who has claimed it. Whoever keeps it looks at the signature of what comes, and this computer’s is not the owner’s.`;
     case 'dht_version_fork':
       return heads > 1

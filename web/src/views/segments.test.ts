@@ -94,6 +94,11 @@ describe('the drawing', () => {
     expect(d.ticks.map(t => t.text).join('')).toBe('01234567');
     expect(d.left).toBe(0);
   });
+  it('writes keys as they are to be read', () => {
+    const d = draw(index, answer, 800, key => `${key} kB`);
+    expect(d.bars.find(b => b.from === 4 && b.to === 5)?.name).toBe('[4 kB..5 kB]');
+    expect(d.ticks.map(t => t.text)).toEqual(['0 kB', '7 kB']);
+  });
   it('says less where there is less room, the round always', () => {
     expect(barTexts(segment).map(t => t.length)).toEqual([24, 18, 10, 4, 1]);
     expect(fit(barTexts(segment), 20)).toBe('1');

@@ -1,7 +1,7 @@
 // Geometry of the drawing of segments: pure, so that it can be tested. A segment is a bar
 // as wide as its keys; below a bar are the bars of its halves.
 import type { RangeAnswer, RangeIndex, RangeVia } from '../api/types';
-import { type AskedSegment, lastKey, segmentName } from '../lib/ranges';
+import { type AskedSegment, lastKey, segmentSpan, type Show } from '../lib/ranges';
 
 export interface Segment {
   depth: number;
@@ -156,7 +156,7 @@ export function staggered(
 
 const clipped = (text: string) => (text.length > 16 ? `${text.slice(0, 15)}…` : text);
 
-export function draw(index: RangeIndex, answer: RangeAnswer, width: number): Drawing {
+export function draw(index: RangeIndex, answer: RangeAnswer, width: number, show: Show = String): Drawing {
   const all = tree(index, answer.via);
   const view = viewOf(index, all !== null, answer);
   const keys = view.to - view.from + 1;
@@ -182,7 +182,7 @@ export function draw(index: RangeIndex, answer: RangeAnswer, width: number): Dra
     const w = Math.max(3, to - from - 3);
     const had = asked.get(id(s)) ?? null;
     const known = passed(s);
-    const names = [segmentName(s), s.from === s.to ? `${s.from}` : `${s.from}..${s.to}`];
+    const names = [segmentSpan(s, show), s.from === s.to ? show(s.from) : `${show(s.from)}..${show(s.to)}`];
     const texts = barTexts(had, known);
     return {
       depth: s.depth,
@@ -222,7 +222,7 @@ export function draw(index: RangeIndex, answer: RangeAnswer, width: number): Dra
   const lines = staggered(points, width, 3);
   const dots = points.map((p, i) => ({ ...p, line: points.length <= 24 ? (lines[i] ?? -1) : -1 }));
 
-  const every = keys <= 64 && width / keys >= 18;
+  const every = show === String && keys <= 64 && width / keys >= 18;
   const ticks: Drawing['ticks'] = every
     ? Array.from({ length: keys }, (_, i) => ({
         x: place(view.from + i + 0.5),
@@ -230,8 +230,8 @@ export function draw(index: RangeIndex, answer: RangeAnswer, width: number): Dra
         anchor: 'middle' as const,
       }))
     : [
-        { x: 0, text: String(view.from), anchor: 'start' },
-        { x: width, text: String(view.to), anchor: 'end' },
+        { x: 0, text: show(view.from), anchor: 'start' },
+        { x: width, text: show(view.to), anchor: 'end' },
       ];
   const [left, right] = [place(Math.max(view.from, answer.from)), place(Math.min(view.to, answer.to) + 1)];
   const used = Math.max(-1, ...dots.map(d => d.line));

@@ -1,0 +1,1 @@
+import{U as e,V as t,at as n,j as r,q as i,st as a,yt as o}from"./Icon-D_ow1pfG.js";var s=a(`<progress max="1"></progress>`);function c(a,c){let l=r(c,`thin`,3,!1);var u=s();let d;o(n=>{e(u,n),t(u,`aria-label`,c.label),d=i(u,1,`s-17ndzsj`,null,d,{thin:l()})},[()=>Math.min(1,Math.max(0,c.value))]),n(a,u)}export{c as t};
