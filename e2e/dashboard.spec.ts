@@ -170,6 +170,58 @@ test("a hit on another computer can be read and downloaded", async ({ trio, page
   await expect(panel).toBeHidden();
 });
 
+// A green pixel.
+const png = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgaGAAAAEEAIFOCxQJAAAAAElFTkSuQmCC", "base64");
+
+test("pictures of another computer are shown, and nothing else that calls itself one", async ({ trio, page }) => {
+  const [alice, , chiara] = await trio();
+  await alice.share("Pictures", { "harbour.png": png, "harbour drawing.png": '<svg xmlns="http://www.w3.org/2000/svg" onload="document.title=1"/>', "harbour map.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>' });
+  await chiara.found("harbour", (h) => h.path === "harbour map.svg");
+  await chiara.found("harbour", (h) => h.path === "harbour.png");
+  const c = await visit(page, chiara, "search?q=harbour");
+  await expect(results(c)).toHaveCount(3);
+  await expect(c.locator("canvas.drawn")).toHaveCount(1);
+  await results(c).getByRole("button", { name: "harbour.png", exact: true }).click();
+  const panel = c.getByRole("dialog");
+  await expect(panel).toContainText("1 × 1 pixels");
+  expect(await panel.getByRole("img", { name: "harbour.png" }).getAttribute("src")).toMatch(/^data:image\/png;base64,/);
+  await c.keyboard.press("Escape");
+  for (const name of ["harbour drawing.png", "harbour map.svg"]) {
+    await results(c).getByRole("button", { name, exact: true }).click();
+    await expect(panel.locator("pre, .note")).toBeVisible();
+    await expect(panel.getByRole("img")).toHaveCount(0);
+    await c.keyboard.press("Escape");
+  }
+});
+
+test("words of all computers complete what is typed, and the answer is explained", async ({ trio, page }) => {
+  const [alice, bob, chiara] = await trio();
+  await alice.share("Home", { "a.txt": "The lighthouse keeper.\n" });
+  await bob.share("Work", { "b.txt": "A lighthouse and its keeper.\n" });
+  await chiara.found("lighthouse", (h) => h.node_name === "alice");
+  await chiara.found("lighthouse", (h) => h.node_name === "bob");
+  const c = await visit(page, chiara, "search");
+  const words = c.getByRole("list", { name: "Words of all computers" });
+  await expect(async () => {
+    await ask(c, "keeper lightho");
+    await expect(words).toContainText("lighthouse", { timeout: 1000 });
+  }).toPass();
+  await expect(results(c)).toHaveCount(2);
+  await c.keyboard.press("Tab");
+  await c.keyboard.press("Enter");
+  await expect(c.getByRole("searchbox")).toHaveValue("keeper lighthouse ");
+  await expect(c.getByRole("searchbox")).toBeFocused();
+  await expect(results(c)).toHaveCount(2);
+
+  await c.getByRole("searchbox").fill("keeper lighthuose");
+  await c.getByRole("button", { name: "Explain" }).click();
+  const how = c.getByRole("region", { name: "How the answer came about" });
+  await expect(how.getByRole("list", { name: "Words searched for lighthuose" })).toContainText("1 edit, in 2 documents on 2 computers");
+  await expect(how.getByRole("row", { name: /^bob/ })).toBeVisible();
+  await how.getByRole("button", { name: "Compare" }).click();
+  await expect(how.getByRole("row", { name: /^Table: filters at once/ })).toBeVisible();
+});
+
 test("the page tells when a computer goes and when it is back", async ({ trio, page }) => {
   const [alice, bob, chiara] = await trio();
   await alice.share("A", { "one.txt": "an umbrella in the hall\n" });

@@ -91,7 +91,7 @@ test("wrong texts are told apart, and what waits is there again", async ({ node,
   expect(await carried(b)).toBe(offer);
   await b.getByRole("button", { name: "Cancel" }).click();
   await expect(b.getByRole("button", { name: /^Start here/ })).toBeVisible();
-  expect(await bob.call("GET", "/api/handshakes")).toMatchObject({ items: [] });
+  await expect.poll(() => bob.call("GET", "/api/handshakes")).toMatchObject({ items: [] });
 });
 
 test("a join that finds no way offers it, with the invitation", async ({ node, page, watch }) => {

@@ -25,6 +25,39 @@ test("a lesson is told step by step, also by keyboard", async ({ node, page }) =
   await expect(stage(page)).toContainText("Prepare(1.P)");
   await expect(stage(page)).toContainText("2,124 ms");
   await inspect(page, "Paxos");
+
+  await page.getByRole("link", { name: "Two homes punch a hole" }).click();
+  await expect(stage(page)).toContainText("neither can begin");
+  await page.keyboard.press("End");
+  await expect(stage(page)).toContainText("has a way to bob, punched");
+});
+
+test("a lesson asks before it shows, and plays as fast as one likes", async ({ node, page }) => {
+  const alice = await node("alice");
+  await page.goto(`${alice.url}/#/lessons/protection-1`);
+  const question = stage(page).getByRole("group", { name: "Question" });
+  await expect(stage(page)).toContainText("A location has domains");
+  while (!(await question.isVisible())) await page.keyboard.press("ArrowRight");
+  await expect(question).toContainText("What do those say who keep it?");
+  await inspect(page, "a question");
+  await question.getByRole("button", { name: "somebody else" }).click();
+  await expect(stage(page)).toContainText("You said: They refuse it: it belongs to somebody else.");
+  await expect(stage(page)).toContainText("Peer1: ok, 3 copies");
+  await expect(stage(page)).toContainText("0 of 1 right");
+  // What plays waits for an answer, and goes on with it.
+  await stage(page).getByRole("combobox", { name: "Speed" }).selectOption("fast");
+  await stage(page).getByRole("button", { name: "Play" }).click();
+  await expect(question).toBeVisible();
+  await expect(stage(page)).toContainText('put Peer3 k "hello"');
+  await expect(stage(page)).not.toContainText("Peer3: protected");
+  await question.getByRole("button", { name: "somebody else" }).click();
+  await expect(stage(page)).toContainText("1 of 2 right");
+  // Without questions it plays to its end.
+  await stage(page).getByRole("checkbox", { name: "Ask me first" }).uncheck();
+  await expect(stage(page).getByRole("button", { name: "Play" })).toBeVisible({ timeout: 20_000 });
+  await expect(stage(page).getByRole("button", { name: "Step on" })).toBeDisabled();
+  await page.reload();
+  await expect(stage(page).getByRole("checkbox", { name: "Ask me first" })).not.toBeChecked();
 });
 
 test("a story of one's own begins as a lesson", async ({ node, page, watch }) => {

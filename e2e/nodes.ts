@@ -74,7 +74,7 @@ class Program {
     await until(`${this.name} serves`, async () => {
       if (this.process?.exitCode != null) throw new Error(`${this.name} ended: ${this.log}`);
       return (await fetch(`${this.url}/healthz`)).ok;
-    });
+    }, 60_000); // who has many documents reads them first
   }
 
   // kill ends the process as a power cut would.
@@ -111,20 +111,23 @@ export class Lab extends Program {
 }
 
 export class Node extends Program {
-  readonly dir: string;
-
   private constructor(
     binary: string,
     name: string,
     http: number,
     private readonly p2p: number,
+    readonly dir: string,
   ) {
     super(binary, name, http);
-    this.dir = mkdtempSync(join(tmpdir(), "shoal-e2e-"));
   }
 
   static async start(binary: string, name: string, ...args: string[]): Promise<Node> {
-    const node = new Node(binary, name, await freePort(), await freePort());
+    return Node.at(mkdtempSync(join(tmpdir(), "shoal-e2e-")), binary, name, ...args);
+  }
+
+  // at starts a node whose data are in dir, as they were left or new.
+  static async at(dir: string, binary: string, name: string, ...args: string[]): Promise<Node> {
+    const node = new Node(binary, name, await freePort(), await freePort(), dir);
     await node.start(...args);
     return node;
   }
@@ -139,21 +142,21 @@ export class Node extends Program {
   }
 
   // share puts files into a folder of this node's own and shares it.
-  async share(label: string, files: Record<string, string>): Promise<string> {
+  async share(label: string, files: Record<string, string | Uint8Array>): Promise<string> {
     const path = this.files(label, files);
     await this.call("POST", "/api/folders", { path, label });
     return path;
   }
 
   // files makes a folder that nobody shares yet.
-  files(folder: string, files: Record<string, string>): string {
+  files(folder: string, files: Record<string, string | Uint8Array>): string {
     const path = join(this.dir, folder);
     mkdirSync(path, { recursive: true });
     for (const [name, text] of Object.entries(files)) this.write(folder, name, text);
     return path;
   }
 
-  write(folder: string, name: string, text: string): void {
+  write(folder: string, name: string, text: string | Uint8Array): void {
     const file = join(this.dir, folder, name);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);

@@ -108,6 +108,12 @@ test("the network page shows the report as a picture, and checks again", async (
   await expect(main).toContainText("Checked just now");
   await expect(main.getByText("shoal netcheck", { exact: true })).toBeVisible();
   expect(await unreached(page, "body")).toEqual([]);
+  // How the link came about, step by step, from either end.
+  const links = main.getByRole("region", { name: "How links came about" });
+  await expect(links.getByRole("combobox", { name: "The link to" })).toContainText("bob, direct");
+  await expect(links).toContainText(/proven who it is: the link is up/);
+  await links.getByRole("button", { name: "Seen from bob" }).click();
+  await expect(links).toContainText(/alice has proven who it is/);
   await inspect(page, "network");
   await page.goto(`${alice.url}/#/activity`);
   await expect(main).toContainText(/Others see this computer at 127\.0\.0\.1:\d+, and can reach it there\./);

@@ -12,6 +12,7 @@ test("every page and dialog can be used by everybody", async ({ node, trio, page
   await alice.share("Notes", { "plans/attic network.md": "# Attic\n\nThe network in the attic.\n", "a.bin": "\0\0", [`${"long name ".repeat(12)}.txt`]: "network\n" });
   await bob.share("Work", { "report.txt": "The network was down.\n" });
   await alice.call("POST", "/api/documents", { title: "Milk", text: "two litres for the network", fields: { price: 3 } });
+  await alice.call("POST", "/api/documents", { title: "Shop", text: "the shop is near" });
   await alice.found("network", (h) => h.node_name === "bob");
   const main = page.getByRole("main");
 
@@ -23,9 +24,18 @@ test("every page and dialog can be used by everybody", async ({ node, trio, page
   await inspect(page, "search");
   await page.goto(`${alice.url}/#/search?q=netwrk`);
   await expect(page.getByText("search exactly")).toBeVisible();
+  // What is three edits away comes last, and is said to.
+  await expect(results(page).getByRole("listitem").nth(-2)).toContainText("Less likely");
+  await expect(results(page).getByRole("listitem").last()).toContainText("Shop");
   await inspect(page, "results");
   await page.getByRole("button", { name: "JSON" }).click();
   await inspect(page, "results for programs");
+  await page.getByRole("button", { name: "JSON", exact: true }).click();
+  await page.getByRole("button", { name: "Explain" }).click();
+  await page.getByRole("button", { name: "Compare" }).click();
+  await expect(page.getByRole("row", { name: /^Table/ }).first()).toBeVisible();
+  await inspect(page, "results explained");
+  await page.getByRole("button", { name: "Explain" }).click();
   await results(page).getByRole("button", { name: "Attic" }).click();
   await expect(page.getByRole("dialog").locator("pre")).toBeVisible();
   await inspect(page, "preview");
@@ -136,7 +146,7 @@ test("everything can be done by keyboard", async ({ node, page }) => {
 test("Tab reaches everything on a page and in a dialog, and stays in it", async ({ node, page }) => {
   const alice = await node("alice");
   await alice.share("Notes", { "one.txt": "network one\n" });
-  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words"]) {
+  for (const place of ["", "search?q=network", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words", "transfers"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await expect(page.locator("h1")).toBeAttached();
     await expect(page.locator(".skeleton")).toHaveCount(0);
@@ -177,7 +187,7 @@ test("a page without trouble leaves the console empty", async ({ node, page }) =
   page.on("console", (m) => said.push(`${m.type()}: ${m.text()} ${m.location().url}`));
   const answers: string[] = [];
   page.on("response", (r) => r.status() >= 400 && answers.push(`${r.status()} ${r.url()}`));
-  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words"]) {
+  for (const place of ["", "search?q=netwrk", "folders", "peers", "network", "activity", "delta", "dht", "ranges", "words", "transfers"]) {
     await page.goto(`${alice.url}/#/${place}`);
     await page.reload();
     await expect(page.locator("h1")).toBeAttached();

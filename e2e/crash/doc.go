@@ -5,8 +5,9 @@
 //	go test -tags fault ./e2e/crash                      # the short run
 //	go test -tags fault ./e2e/crash -timeout 2h -long    # the long one
 //
-// Without the tag there is nothing to run: the nodes of these tests die at the
-// points of package fault, and the run of all tests is not slowed down by them.
+// Without the tag there is next to nothing to run: the nodes of these tests die at the
+// points of package fault, and the run of all tests is not slowed down by them. Only
+// TestDownload, of seeds, runs then too, with few kills and a short file.
 //
 // # What is judged
 //

@@ -27,6 +27,13 @@ var (
 var binary string
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(sharerEnv); text != "" {
+		if err := share(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }

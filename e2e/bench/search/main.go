@@ -50,7 +50,7 @@ func main() {
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench/search", flag.ContinueOnError)
-	only := f.String("only", "", "a regular expression for the parts: speed, curve, reach, rank (default: all)")
+	only := f.String("only", "", "a regular expression for the parts: speed, curve, reach, missed, rank (default: all)")
 	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "shoal-bench-search"), "where the lists of words are kept")
 	f.IntVar(&o.queries, "queries", 10_000, "how many queries")
 	f.IntVar(&o.rounds, "rounds", 9, "how often each is asked")
@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options, lexicon) error
-	}{{"speed", speed}, {"curve", curve}, {"reach", reach}, {"rank", rank}} {
+	}{{"speed", speed}, {"curve", curve}, {"reach", reach}, {"missed", missed}, {"rank", rank}} {
 		if !o.only.MatchString(part.name) {
 			continue
 		}

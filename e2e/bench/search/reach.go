@@ -17,17 +17,17 @@ import (
 type rule struct {
 	name    string
 	edits   func(letters int) int
-	first   bool // another first letter counts as one edit more
-	unknown int  // edits more for a word that is in no document, if any are allowed
+	first   bool                  // another first letter counts as one edit more
+	unknown func(letters int) int // by slips that people make, in a word that is in no document; nil: as edits
 	prefix  func(letters int) int
 }
 
 // maxEdits is the most that any rule allows.
-const maxEdits = 3
+const maxEdits = 4
 
 // rules are shoal's and those that others have by default, as their documentation says.
 var rules = []rule{
-	{name: "shoal", edits: search.Tolerance, unknown: 1, prefix: func(n int) int { return steps(n, 4, 99) }},
+	{name: "shoal", edits: search.Tolerance, unknown: search.Stretch, prefix: func(n int) int { return steps(n, 4, 99) }},
 	{name: "shoal, by letters alone", edits: search.Tolerance, prefix: func(n int) int { return steps(n, 4, 99) }},
 	{name: "Elasticsearch AUTO", edits: func(n int) int { return steps(n, 3, 6) }, prefix: func(int) int { return -1 }},
 	{name: "Typesense 30", edits: func(n int) int { return steps(n, 4, 7) }, prefix: func(n int) int { return steps(n, 4, 7) }},
@@ -45,13 +45,14 @@ func steps(letters, one, two int) int {
 	return 0
 }
 
-// allowed returns the edits for a word.
-func (r *rule) allowed(letters int, known bool) int {
-	n := r.edits(letters)
-	if n > 0 && !known {
-		n += r.unknown
+// allows reports whether the word is found by what was typed, which are so many edits apart, if
+// what was typed is in a document or not.
+func (r *rule) allows(typed string, word fastss.Match, known bool) bool {
+	d := r.distance(typed, word.Word, word.Distance)
+	if d <= r.edits(len(typed)) {
+		return true
 	}
-	return min(n, maxEdits)
+	return !known && r.unknown != nil && d <= r.unknown(len(typed)) && len(fastss.Likely(typed, []fastss.Match{word})) > 0
 }
 
 // distance is what the rule makes of an OSA distance.
@@ -68,8 +69,7 @@ func (r *rule) reaches(m misspelling) (whole, last bool) {
 	n := len(m.typed)
 	p := fastss.OSA.Compile(m.typed)
 	for _, w := range m.meant {
-		k := r.allowed(n, false)
-		whole = whole || r.distance(m.typed, w, p.Distance(w, maxEdits)) <= k
+		whole = whole || r.allows(m.typed, fastss.Match{Word: w, Distance: p.Distance(w, maxEdits)}, false)
 		last = last || whole || r.distance(m.typed, w, p.PrefixDistance(w, maxEdits)) <= r.prefix(n)
 	}
 	return whole, last
@@ -97,7 +97,33 @@ func reach(ctx context.Context, o options, small lexicon) error {
 		}
 		fmt.Println()
 	}
+	if err := among(ctx, o, small); err != nil {
+		return err
+	}
 	return noise(o, small)
+}
+
+// among counts the misspellings from which shoal finds what is meant among all words of the
+// dictionary, where some are left out for others.
+func among(ctx context.Context, o options, small lexicon) error {
+	all, err := cspell(ctx, o.dir)
+	if err != nil {
+		return err
+	}
+	v := vocabulary(small)
+	n, reached, found := 0, 0, 0
+	for _, m := range all {
+		m.meant = slices.DeleteFunc(slices.Clone(m.meant), func(w string) bool { return small.counts[w] == 0 })
+		if len(m.meant) == 0 {
+			continue
+		}
+		n++
+		whole, _ := rules[0].reaches(m)
+		reached += one(whole)
+		found += one(slices.ContainsFunc(search.Meant(v, m.typed), func(w fastss.Match) bool { return slices.Contains(m.meant, w.Word) }))
+	}
+	fmt.Printf("Of %d of cspell's that mean a word of the dictionary %s are in reach, and %s find it among all %d words.\n\n", n, percent(reached, n), percent(found, n), len(small.words))
+	return nil
 }
 
 func one(b bool) int {
@@ -122,6 +148,15 @@ func noise(o options, small lexicon) error {
 	for i := range sample {
 		sample[i] = small.words[rng.IntN(len(small.words))]
 	}
+	report := func(name string, counts [2][]int) {
+		fmt.Printf("| %s |", name)
+		for _, c := range counts {
+			slices.Sort(c)
+			none, _ := slices.BinarySearch(c, 1)
+			fmt.Printf(" %s | %d |", percent(n-none, n), c[n/2])
+		}
+		fmt.Println()
+	}
 	for _, r := range rules {
 		counts := [2][]int{}
 		for _, w := range sample {
@@ -131,21 +166,24 @@ func noise(o options, small lexicon) error {
 					continue
 				}
 				for i := range by {
-					by[i] += one(r.distance(w, m.Word, m.Distance) <= r.allowed(len(w), i == 0))
+					by[i] += one(r.allows(w, m, i == 0))
 				}
 			}
 			for i := range by {
 				counts[i] = append(counts[i], by[i])
 			}
 		}
-		fmt.Printf("| %s |", r.name)
-		for _, c := range counts {
-			slices.Sort(c)
-			none, _ := slices.BinarySearch(c, 1)
-			fmt.Printf(" %s | %d |", percent(n-none, n), c[n/2])
-		}
-		fmt.Println()
+		report(r.name, counts)
 	}
+	counts := [2][]int{}
+	for _, w := range sample {
+		known, _ := v.Find(w)
+		counts[0] = append(counts[0], len(search.Meant(v, w))-1)
+		v.RemoveFrom(known.Number, known.Count)
+		counts[1] = append(counts[1], len(search.Meant(v, w)))
+		v.Add([]byte(w), known.Count)
+	}
+	report("shoal, what is meant of these", counts)
 	fmt.Println("\nTypesense looks for typos only where it finds nothing as it was typed.")
 	fmt.Println()
 	return nil
@@ -185,7 +223,6 @@ func rank(ctx context.Context, o options, small lexicon) error {
 		return err
 	}
 	v := vocabulary(small)
-	var f fastss.Finder
 	orders := []struct {
 		name string
 		sort func(typed string, found []fastss.Match)
@@ -208,7 +245,7 @@ func rank(ctx context.Context, o options, small lexicon) error {
 					continue
 				}
 				n++
-				found := candidates(&f, v, m.typed)
+				found := search.Meant(v, m.typed)
 				order.sort(m.typed, found)
 				for i, c := range found[:min(5, len(found))] {
 					if slices.Contains(m.meant, c.Word) {
@@ -222,10 +259,4 @@ func rank(ctx context.Context, o options, small lexicon) error {
 	}
 	fmt.Println()
 	return nil
-}
-
-// candidates returns what package search takes a word for, before it is sorted.
-func candidates(f *fastss.Finder, v *fastss.Vocabulary, typed string) []fastss.Match {
-	_, known := v.Find(typed)
-	return f.Within(v, typed, rules[0].allowed(len(typed), known))
 }

@@ -7,10 +7,15 @@ import (
 	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p/fastss"
+	"github.com/shoal-p2p/shoal/p2p/search"
 )
 
 // slips are the kinds of slips, and behind them how often a word occurs.
 const slips = int(fastss.LastLetter) + 1
+
+// farTrained is how far the words are at most that costs are fitted to: most of those beyond are
+// meant by nobody.
+const farTrained = 3
 
 type features [slips + 1]float64
 
@@ -37,7 +42,11 @@ func train(ctx context.Context, o options, small lexicon) error {
 		if len(m.meant) == 0 || !m.trains() {
 			continue
 		}
-		if c, ok := choose(m, candidates(&f, v, m.typed)); ok {
+		edits := search.Tolerance(len(m.typed))
+		if _, known := v.Find(m.typed); !known {
+			edits = min(search.Stretch(len(m.typed)), farTrained)
+		}
+		if c, ok := choose(m, f.Within(v, m.typed, edits)); ok {
 			choices = append(choices, c)
 		}
 	}

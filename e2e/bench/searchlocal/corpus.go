@@ -118,11 +118,24 @@ func name(rng *rand.Rand) string {
 
 func (c *corpus) document(number int) search.Document {
 	text := strings.Join(c.text(number), " ")
-	title := strings.ToLower(strings.Trim(c.starts[number%len(c.starts)], ".,;:!?"))
+	title := clean(c.starts[number%len(c.starts)])
 	return search.Document{
 		ID: fmt.Sprintf("d%07d", number), Title: title, Folder: "f", Path: fmt.Sprintf("d%d/%s%d.txt", number%100, title, number),
 		Type: search.TypeText, Size: int64(len(text)), Modified: time.Unix(int64(number)*1000, 0), Text: text,
 	}
+}
+
+// clean returns a word as it is typed.
+func clean(w string) string { return strings.ToLower(strings.Trim(w, ".,;:!?")) }
+
+// different returns the words that others follow, each once.
+func (c *corpus) different() []string {
+	all := make([]string, 0, len(c.next))
+	for w := range c.next {
+		all = append(all, clean(w))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // question is a query, for shoal and for FTS5; fts is empty where that knows nothing like it.
@@ -136,13 +149,7 @@ type question struct {
 // are.
 func (c *corpus) questions(documents, n int) []question {
 	rng := rand.New(rand.NewPCG(1, 2))
-	clean := func(w string) string { return strings.ToLower(strings.Trim(w, ".,;:!?")) }
-	different := make([]string, 0, len(c.next))
-	for w := range c.next {
-		different = append(different, clean(w))
-	}
-	slices.Sort(different)
-	different = slices.Compact(different)
+	different := c.different()
 	var all []question
 	add := func(kind, shoal, fts string, fuzz int) {
 		all = append(all, question{kind, shoal, fts, fuzz})

@@ -11,7 +11,7 @@ import (
 
 // compare does with SQLite's full-text search what was done with the node's: the same documents in
 // batches of the same size, queries that rank, count and cut out a piece of the best twenty.
-func compare(c *corpus, file string, documents int, asked []question) (answers []answer, err error) {
+func compare(c *corpus, file string, b *bench, asked []question) (answers []answer, err error) {
 	db, err := sql.Open("sqlite3", "file:"+file+"?_journal=WAL&_sync=1")
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func compare(c *corpus, file string, documents int, asked []question) (answers [
 	}
 	var clock stopwatch
 	text := 0
-	for batch := range slices.Chunk(c.numbers(documents), batchSize) {
+	for batch := range slices.Chunk(c.numbers(b.documents), batchSize) {
 		var rows [][3]string
 		for _, n := range batch {
 			d := c.document(n)
@@ -47,7 +47,7 @@ func compare(c *corpus, file string, documents int, asked []question) (answers [
 	mb := float64(text) / 1e6
 	fmt.Printf("FTS5: indexed in %.1f s, %.1f s of CPU: %.1f MB/s of a core; index %.1f MB, %.1f %% of the text; the texts themselves %.1f MB\n",
 		clock.wall.Seconds(), clock.cpu.Seconds(), mb/clock.cpu.Seconds(), float64(all)/1e6, 100*float64(all)/float64(text), float64(content)/1e6)
-	return ask(asked, func(q question) (int, error) {
+	return ask(asked, b.rounds, func(q question) (int, error) {
 		if q.fts == "" {
 			return 0, nil
 		}

@@ -4,7 +4,8 @@
 // indexed, how large the index is, how long queries take; and, if it is built with SQLite's
 // full-text search, the same for that with the same text and queries.
 //
-//	go run -tags sqlite_fts5 ./e2e/bench/searchlocal [-documents N] [-words N] [-queries N]
+//	go run -tags sqlite_fts5 ./e2e/bench/searchlocal [-documents N] [-words N] [-queries N] [-rounds N] [-only REGEXP]
+//	go run ./e2e/bench/searchlocal -write DIR    # only the documents as files, and queries, for e2e/bench/page.mjs
 package main
 
 import (
@@ -16,8 +17,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,52 +35,118 @@ func main() {
 	words := flag.Int("words", 500, "words of a document, on average")
 	queries := flag.Int("queries", 300, "queries of each kind")
 	prose := flag.String("prose", "", "Go sources, whose comments the text is made like (default: those of Go itself)")
+	only := flag.String("only", "", "regular expression of the kinds of queries (default: all)")
+	rounds := flag.Int("rounds", 1, "how often all queries are asked, after once to warm up; the median of each counts")
+	profiles := flag.String("profiles", "", "directory for CPU profiles of indexing, opening and asking")
+	write := flag.String("write", "", "an empty directory for the documents as files, and queries as people type them; nothing is measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, *prose, *documents, *words, *queries); err != nil {
+	kinds, err := regexp.Compile(*only)
+	if err == nil {
+		b := bench{documents: *documents, words: *words, queries: *queries, rounds: max(*rounds, 1), prose: *prose, kinds: kinds, profiles: *profiles}
+		if *write != "" {
+			err = b.write(ctx, *write)
+		} else {
+			err = b.measure(ctx)
+		}
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "searchlocal:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, prose string, documents, words, queries int) (err error) {
+// bench is what is measured.
+type bench struct {
+	documents, words, queries, rounds int
+	prose                             string
+	kinds                             *regexp.Regexp
+	profiles                          string // a directory; empty: none are written
+}
+
+// profile writes what the processor does until the end of f.
+func (b *bench) profile(name string, f func() error) (err error) {
+	if b.profiles == "" {
+		return f()
+	}
+	to, err := os.Create(filepath.Join(b.profiles, name+".pprof"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if err := pprof.StartCPUProfile(to); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
+}
+
+// corpus learns from the sources.
+func (b *bench) corpus(ctx context.Context) (*corpus, error) {
+	prose := b.prose
+	if prose == "" {
+		root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+		if err != nil {
+			return nil, fmt.Errorf("go env GOROOT: %w", err)
+		}
+		prose = filepath.Join(strings.TrimSpace(string(root)), "src")
+	}
+	return newCorpus(prose, b.words)
+}
+
+// write writes what others measure with.
+func (b *bench) write(ctx context.Context, dir string) error {
+	c, err := b.corpus(ctx)
+	if err != nil {
+		return err
+	}
+	return c.write(dir, b.documents, b.queries)
+}
+
+func (b *bench) measure(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "searchlocal")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if prose == "" {
-		root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
-		if err != nil {
-			return fmt.Errorf("go env GOROOT: %w", err)
-		}
-		prose = filepath.Join(strings.TrimSpace(string(root)), "src")
-	}
-	c, err := newCorpus(prose, words)
+	c, err := b.corpus(ctx)
 	if err != nil {
 		return err
 	}
-	asked := c.questions(documents, queries)
-	fmt.Printf("%d documents, %d different words to begin with\n", documents, len(c.starts))
+	asked := slices.DeleteFunc(c.questions(b.documents, b.queries), func(q question) bool { return !b.kinds.MatchString(q.kind) })
+	fmt.Printf("%d documents, %d different words to begin with\n", b.documents, len(c.starts))
 
 	before := heap()
-	text, err := index(ctx, c, filepath.Join(dir, "node"), documents)
+	text := 0
+	err = b.profile("index", func() (err error) {
+		text, err = index(ctx, c, filepath.Join(dir, "node"), b.documents)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	x, s, err := reopen(ctx, filepath.Join(dir, "node"), text, before)
+	var x *search.Index
+	var s *store.Store
+	err = b.profile("open", func() (err error) {
+		x, s, err = reopen(ctx, filepath.Join(dir, "node"), text, before)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	ours, err := ask(asked, func(q question) (int, error) {
-		a, err := x.Query(ctx, search.Query{Text: q.shoal, Fuzz: q.fuzz})
-		return a.Total, err
+	var ours []answer
+	err = b.profile("ask", func() (err error) {
+		ours, err = ask(asked, b.rounds, func(q question) (int, error) {
+			a, err := x.Query(ctx, search.Query{Text: q.shoal, Fuzz: q.fuzz})
+			return a.Total, err
+		})
+		return err
 	})
 	if err = errors.Join(err, s.Close()); err != nil {
 		return err
 	}
-	theirs, err := compare(c, filepath.Join(dir, "fts5.db"), documents, asked)
+	theirs, err := compare(c, filepath.Join(dir, "fts5.db"), b, asked)
 	if err != nil {
 		return err
 	}
@@ -134,12 +203,12 @@ func reopen(ctx context.Context, dir string, text int, before uint64) (*search.I
 	all, stats := heap()-before, x.Stats()
 	fmt.Printf("opened again in %.1f s, %.1f s of CPU; words and places %.1f MB, %.1f %% of the text; all that is in memory %.1f MB\n",
 		clock.wall.Seconds(), clock.cpu.Seconds(), float64(stats.Postings)/1e6, 100*float64(stats.Postings)/float64(text), float64(all)/1e6)
-	terms, texts, err := onDisk(filepath.Join(dir, "index.db"))
+	terms, words, texts, file, err := onDisk(filepath.Join(dir, "index.db"))
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())
 	}
-	fmt.Printf("on disk: words and places %.1f MB, %.1f %% of the text; the texts themselves %.1f MB\n",
-		float64(terms)/1e6, 100*float64(terms)/float64(text), float64(texts)/1e6)
+	fmt.Printf("on disk: words and places %.1f MB and the list of all words %.1f MB, %.1f %% of the text; the texts themselves %.1f MB; index.db %.1f MB\n",
+		float64(terms)/1e6, float64(words)/1e6, 100*float64(terms+words)/float64(text), float64(texts)/1e6, float64(file)/1e6)
 	return x, s, nil
 }
 
@@ -183,10 +252,12 @@ type answer struct {
 	took, cpu time.Duration
 }
 
-// ask asks all questions, once to warm up and then for real.
-func ask(all []question, find func(question) (int, error)) ([]answer, error) {
+// ask asks all questions, once to warm up and then for real, so many times, of which the median
+// counts.
+func ask(all []question, rounds int, find func(question) (int, error)) ([]answer, error) {
 	answers := make([]answer, len(all))
-	for range 2 {
+	took, cpu := make([][]time.Duration, len(all)), make([][]time.Duration, len(all))
+	for round := range rounds + 1 {
 		for i, q := range all {
 			var clock stopwatch
 			clock.start()
@@ -195,8 +266,16 @@ func ask(all []question, find func(question) (int, error)) ([]answer, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", q.shoal, err)
 			}
-			answers[i] = answer{total, clock.wall, clock.cpu}
+			answers[i].total = total
+			if round > 0 {
+				took[i], cpu[i] = append(took[i], clock.wall), append(cpu[i], clock.cpu)
+			}
 		}
+	}
+	for i := range answers {
+		slices.Sort(took[i])
+		slices.Sort(cpu[i])
+		answers[i].took, answers[i].cpu = took[i][rounds/2], cpu[i][rounds/2]
 	}
 	return answers, nil
 }

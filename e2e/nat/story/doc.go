@@ -20,6 +20,8 @@
 //	router NAME NAT            the router of NAME becomes another
 //	finds NAME FIELD VALUE     what GET /api/network of NAME says in the end
 //	linked NAME NAME KIND      how both ends see their link in the end
+//	instead NAME NAME          the first looks up who is near the second, whose relay answers
+//	                           in its place from a snapshot
 //	ladder NAME NAME STEP…     steps that the first took to the second, in this order,
 //	                           others between them
 package story

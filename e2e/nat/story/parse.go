@@ -16,7 +16,7 @@ type Line struct {
 // arguments are how many each command takes, at the least and at the most; 0: any.
 var arguments = map[string][2]int{
 	"public": {1, 0}, "home": {2, 0}, "join": {2, 0}, "router": {2, 0},
-	"finds": {3, 3}, "linked": {3, 3}, "ladder": {3, 0},
+	"finds": {3, 3}, "linked": {3, 3}, "ladder": {3, 0}, "instead": {2, 2},
 }
 
 // Parse reads a story.

@@ -70,6 +70,8 @@ func (p *player) do(line Line) error {
 		return p.finds(p.l.Host(a[0]), a[1], a[2])
 	case "linked":
 		return p.linked(a[0], a[1], a[2])
+	case "instead":
+		return p.instead(p.l.Host(a[0]), p.l.Host(a[1]))
 	}
 	return p.ladder(p.l.Host(a[0]), p.l.Host(a[1]), a[2:])
 }
@@ -116,6 +118,42 @@ func (p *player) linked(a, b, kind string) error {
 			return "not linked", false, nil
 		}
 		return pair.AB.Path.Kind + " and " + pair.BA.Path.Kind, pair.AB.Path.Kind == kind && pair.BA.Path.Kind == kind, nil
+	})
+}
+
+// instead has the first look up who is near the second, whose relay answers in its place.
+func (p *player) instead(from, to *lab.Host) error {
+	return wait(func() (string, bool, error) {
+		var at struct{ Position string }
+		if err := to.Call("GET", "/api/dht/buckets", nil, &at); err != nil {
+			return "", false, err
+		}
+		var lookup struct {
+			Asked []struct {
+				ID      string
+				Name    string
+				Named   []string
+				Error   string
+				StandIn *struct {
+					Name  string
+					AgeMs float64 `json:"age_ms"`
+				} `json:"stand_in"`
+			}
+		}
+		if err := from.Call("GET", "/api/dht/lookup?key=hex:"+at.Position, nil, &lookup); err != nil {
+			return "", false, err
+		}
+		for _, a := range lookup.Asked {
+			switch {
+			case a.ID != to.ID:
+				continue
+			case a.StandIn == nil:
+				return "asked itself " + a.Error, false, nil
+			}
+			p.say(fmt.Sprintf("    %s was answered for by relay %s, from a snapshot of %.0f s ago with %d members", a.Name, a.StandIn.Name, a.StandIn.AgeMs/1000, len(a.Named)))
+			return "", len(a.Named) > 0, nil
+		}
+		return "not asked", false, nil
 	})
 }
 
