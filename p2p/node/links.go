@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,6 +79,7 @@ type links struct {
 	visitors []*visitor
 	wanted   map[p2p.ID]bool // to whom links are kept; nil: to all
 	up       chan struct{}   // closed and replaced when a member's link came up
+	added    chan struct{}   // closed and replaced when a link was added
 }
 
 // peer is what links remembers of one other node since this one started.
@@ -104,7 +106,7 @@ type peer struct {
 func newLinks(self p2p.ID, log *slog.Logger, publish p2p.Publish) *links {
 	return &links{
 		self: self, log: log, publish: publish,
-		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{}, up: make(chan struct{}), altered: func() {},
+		kicked: make(chan struct{}, 1), peers: map[p2p.ID]*peer{}, up: make(chan struct{}), added: make(chan struct{}), altered: func() {},
 	}
 }
 
@@ -311,6 +313,8 @@ func (ls *links) add(ctx context.Context, l p2p.Link) {
 		return
 	}
 	defer ls.mu.Unlock()
+	close(ls.added)
+	ls.added = make(chan struct{})
 	ls.wg.Go(func() {
 		ls.serve(ctx, l)
 		ls.close(l)
@@ -323,6 +327,48 @@ func (ls *links) add(ctx context.Context, l p2p.Link) {
 	default:
 		ls.receive(ctx, l)
 	}
+}
+
+// afterAdd has h answer a call only once the link over which it came is added. A link answers
+// as soon as it is up, and an answer that makes its peer a member would otherwise have that
+// peer dialled while the link is about to come in: the second one would replace it.
+func (ls *links) afterAdd(h p2p.Handler) p2p.Handler {
+	return func(ctx context.Context, from p2p.Link, req []byte) ([]byte, error) {
+		ls.awaitAdded(ctx, from)
+		return h(ctx, from, req)
+	}
+}
+
+// awaitAdded returns when l was added, or has ended, or is not added in the time of a dial.
+func (ls *links) awaitAdded(ctx context.Context, l p2p.Link) {
+	late := time.NewTimer(dialTimeout)
+	defer late.Stop()
+	for {
+		ls.mu.Lock()
+		known, added := ls.has(l), ls.added
+		ls.mu.Unlock()
+		if known {
+			return
+		}
+		select {
+		case <-added:
+		case <-l.Done():
+			return
+		case <-ctx.Done():
+			return
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// has reports whether l is a link that was added and not given up. The caller holds ls.mu.
+func (ls *links) has(l p2p.Link) bool {
+	if p := ls.peers[l.Peer()]; p != nil && p.link == l {
+		return true
+	}
+	return slices.ContainsFunc(ls.guests, func(g *guest) bool { return g.link == l }) ||
+		slices.ContainsFunc(ls.visitors, func(v *visitor) bool { return v.link == l })
 }
 
 // adopt makes l the link to its peer. A link that is there already is replaced:

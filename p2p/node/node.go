@@ -230,7 +230,10 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	}
 	n.index.Restrict(n.readableTo)
 	n.index.Name(n.labelOf)
-	n.handlers = n.members.Handlers()
+	n.handlers = map[string]p2p.Handler{}
+	for proto, h := range n.members.Handlers() {
+		n.handlers[proto] = n.links.afterAdd(h)
+	}
 	n.route.Handle(search.Proto, n.index.Handler)
 	n.route.Handle(search.FetchProto, n.index.FetchHandler)
 	n.route.Handle(lexicon.Proto, lexicon.NewOffers(n.index, nil).Handle)

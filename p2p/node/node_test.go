@@ -183,6 +183,41 @@ func TestTheLinkOfAJoinIsNotReplaced(t *testing.T) {
 	await(t, bob, "a link", linkedTo(bob, 1))
 }
 
+// Who admits somebody over a link that is only about to come in must not dial meanwhile: the
+// second link would end what goes over the first.
+func TestAdmissionAwaitsItsLink(t *testing.T) {
+	ls, who, ctx, _ := newTestLinks(t)
+	l := newStub(p2p.ID{2})
+	admit := ls.afterAdd(func(_ context.Context, from p2p.Link, _ []byte) ([]byte, error) {
+		who.set(from.Peer(), true)
+		return nil, nil
+	})
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if _, err := admit(ctx, l, nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	time.Sleep(20 * time.Millisecond)
+	if who.isMember(l.peer) {
+		t.Error("admitted before its link was added")
+	}
+	ls.add(ctx, newStub(p2p.ID{3}))
+	ls.add(ctx, l)
+	<-answered
+	if !who.isMember(l.peer) {
+		t.Error("not admitted")
+	}
+	gone := newStub(p2p.ID{4})
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admit(ctx, gone, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // The second and the third never spoke before; their signalling goes through the
 // first or straight to each other's port.
 func TestMembersLinkToEachOther(t *testing.T) {
