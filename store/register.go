@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -126,7 +127,7 @@ func (s *registerStore) Remembered(ctx context.Context) (map[p2p.ID]paxos.Attest
 	return seen, nil
 }
 
-// registerState is a paxos.State as it is kept.
+// registerState is a paxos.State as it is kept. Its steps have a table of their own.
 type registerState struct {
 	Config   paxos.Config `cbor:"1,keyasint"`
 	Promised paxos.Ballot `cbor:"2,keyasint"`
@@ -206,7 +207,8 @@ func readRegister(ctx context.Context, tx *sql.Tx, key p2p.Key) (raw []byte, s p
 	if err := wire.Unmarshal(raw, &kept); err != nil {
 		return nil, s, fmt.Errorf("read register %x: %w", key[:6], err)
 	}
-	return raw, paxos.State(kept), nil
+	s = paxos.State{Config: kept.Config, Promised: kept.Promised, Accepted: kept.Accepted, Value: kept.Value, Retired: kept.Retired}
+	return raw, s, nil
 }
 
 // writeRegister writes a state unless it is as it was, and reports whether it has.
@@ -214,15 +216,57 @@ func writeRegister(ctx context.Context, tx *sql.Tx, key p2p.Key, before []byte, 
 	if s.IsZero() {
 		return false, nil
 	}
-	raw, err := wire.Marshal(registerState(s))
+	raw, err := wire.Marshal(registerState{s.Config, s.Promised, s.Accepted, s.Value, s.Retired})
 	if err == nil && string(raw) == string(before) {
 		return false, nil
 	}
 	if err == nil {
 		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO register (key, state) VALUES (?, ?)`, key[:], raw)
 	}
+	if err == nil {
+		err = writeSteps(ctx, tx, key, s.Steps)
+	}
 	if err != nil {
 		return false, fmt.Errorf("write register %x: %w", key[:6], err)
 	}
 	return true, nil
+}
+
+// writeSteps adds to the steps of a register, of which the last ones are kept.
+func writeSteps(ctx context.Context, tx *sql.Tx, key p2p.Key, steps []paxos.Step) error {
+	for _, step := range steps {
+		raw, err := wire.Marshal(step)
+		if err != nil {
+			return err
+		}
+		epoch := int64(step.Last.Next.Epoch)
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO register_step (key, epoch, step) VALUES (?, ?, ?)`, key[:], epoch, raw); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM register_step WHERE key = ? AND epoch <= ?`, key[:], epoch-paxos.KeepSteps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Steps implements paxos.Store.
+func (s *registerStore) Steps(ctx context.Context, register p2p.Key, after uint64, most int) ([]paxos.Step, error) {
+	var steps []paxos.Step
+	err := s.db.query(ctx, func(rows *sql.Rows) error {
+		var raw []byte
+		var step paxos.Step
+		if err := rows.Scan(&raw); err != nil {
+			return err
+		}
+		if err := wire.Unmarshal(raw, &step); err != nil {
+			return err
+		}
+		steps = append(steps, step)
+		return nil
+	}, `SELECT step FROM register_step WHERE key = ? AND epoch > ? ORDER BY epoch LIMIT ?`, register[:], int64(min(after, math.MaxInt64)), most)
+	if err != nil {
+		return nil, fmt.Errorf("store: steps of register %x after epoch %d: %w", register[:6], after, err)
+	}
+	return steps, nil
 }

@@ -52,8 +52,8 @@ func (Forgotten) Topic() string { return "dht.forgotten" }
 // ages are those that were seen.
 type ages struct {
 	began   time.Time
-	serving sync.RWMutex // held while this node answers; for writing while it begins a new life
-	asking  sync.Mutex   // held while others are asked
+	serving sync.RWMutex  // held while this node answers; for writing while it begins a new life
+	asking  chan struct{} // has room for the one who asks others
 
 	mu        sync.Mutex // guards all following fields
 	seen      map[p2p.ID]paxos.Attest
@@ -186,8 +186,12 @@ var errSettling = errors.New("the node has just started, and asks the others fir
 // remind asks those who can be asked, and were not yet, how old they have seen this node. It
 // fails while more of them may come who know.
 func (r *Registers) remind(ctx context.Context) error {
-	r.ages.asking.Lock()
-	defer r.ages.asking.Unlock()
+	select {
+	case r.ages.asking <- struct{}{}:
+		defer func() { <-r.ages.asking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	v := r.o.Table.view()
 	near := v.replicas(p2p.Key(r.self), agesAsked)
 	r.ages.mu.Lock()

@@ -26,33 +26,60 @@ var ErrDirectory = errors.New("most of the computers that keep the directory of 
 
 type locateRequest struct {
 	Register p2p.Key `cbor:"1,keyasint"`
+	After    uint64  `cbor:"2,keyasint,omitempty"` // the steps to the epochs after this one are wanted,
+	Value    bool    `cbor:"3,keyasint,omitempty"` // or what was accepted
 }
 
 type locateAnswer struct {
-	Known  bool         `cbor:"1,keyasint,omitempty"`
-	Config paxos.Config `cbor:"2,keyasint"`
+	Known    bool         `cbor:"1,keyasint,omitempty"`
+	Config   paxos.Config `cbor:"2,keyasint"`
+	Steps    []paxos.Step `cbor:"3,keyasint,omitempty"`
+	Accepted paxos.Ballot `cbor:"4,keyasint"`
+	Data     []byte       `cbor:"5,keyasint,omitempty"`
+	Retired  bool         `cbor:"6,keyasint,omitempty"`
 }
 
-// handleLocate says which configuration of a register this node has as its acceptor.
+// handleLocate says what this node knows of a register as its acceptor.
 func (r *Registers) handleLocate(ctx context.Context, _ p2p.ID, req []byte) ([]byte, error) {
 	var m locateRequest
 	if err := wire.Unmarshal(req, &m); err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
-	c, known, err := r.known(ctx, m.Register)
+	a, err := r.where(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	return wire.Marshal(locateAnswer{Known: known, Config: c})
+	return wire.Marshal(a)
+}
+
+// where answers for this node.
+func (r *Registers) where(ctx context.Context, m locateRequest) (a locateAnswer, err error) {
+	s, err := r.state(ctx, m.Register)
+	if err != nil || s.IsZero() {
+		return a, err
+	}
+	a = locateAnswer{Known: true, Config: s.Config, Retired: s.Retired}
+	switch {
+	case m.Value:
+		a.Accepted, a.Data = s.Accepted, s.Value.Data
+	case m.After > 0 && m.After < s.Config.Epoch:
+		a.Steps, err = r.o.Store.Steps(ctx, m.Register, m.After, paxos.MaxSteps)
+	}
+	return a, err
+}
+
+func (r *Registers) state(ctx context.Context, register p2p.Key) (s paxos.State, err error) {
+	err = r.o.Store.Change(ctx, []p2p.Key{register}, func(states []paxos.State) error {
+		s = states[0]
+		return nil
+	})
+	return s, err
 }
 
 // known returns the configuration that this node's acceptor knows.
 func (r *Registers) known(ctx context.Context, register p2p.Key) (c paxos.Config, known bool, err error) {
-	err = r.o.Store.Change(ctx, []p2p.Key{register}, func(states []paxos.State) error {
-		c, known = states[0].Config, !states[0].IsZero()
-		return nil
-	})
-	return c, known, err
+	s, err := r.state(ctx, register)
+	return s.Config, !s.IsZero(), err
 }
 
 // register returns the handle of a register.
@@ -99,7 +126,7 @@ func (r *Registers) find(ctx context.Context, key p2p.Key) (paxos.Config, error)
 		return paxos.Config{}, err
 	}
 	near := v.replicas(key, 2*acceptorsWanted)
-	if c, known := r.hear(ctx, of, ids(near)); known {
+	if c, agreed := r.agreed(ctx, of, r.hear(ctx, of, ids(near))); agreed {
 		return c, nil
 	}
 	root, err := r.root(ctx)
@@ -151,8 +178,10 @@ func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, e
 			return best, err
 		}
 		near := ids(v.replicas(at.Key, 2*acceptorsWanted))
-		if c, known := r.hear(ctx, at.Key, append(near, best.Acceptors...)); known && c.Epoch > best.Epoch {
-			best = c
+		for _, x := range r.hear(ctx, at.Key, append(near, best.Acceptors...)) {
+			if x.config.Epoch > best.Epoch {
+				best = r.proven(ctx, at.Key, best, x.by)
+			}
 		}
 	}
 	return best, nil
@@ -169,6 +198,7 @@ func (r *Registers) off(c paxos.Config) []p2p.ID {
 // page opens a page of the directory, for paxos.Directory.
 func (r *Registers) page(ctx context.Context, at paxos.Place) (*paxos.Register, error) {
 	open := func() (*paxos.Register, paxos.Config, error) {
+		r.notePath(at)
 		h, err := r.handle(at.Key, func() (paxos.Config, error) { return r.newest(ctx, at) })
 		if err != nil {
 			return nil, paxos.Config{}, err
@@ -200,6 +230,24 @@ func (r *Registers) page(ctx context.Context, at paxos.Place) (*paxos.Register, 
 	return h, nil
 }
 
+// notePath remembers where a page is, which acceptors that are new to it are told.
+func (r *Registers) notePath(at paxos.Place) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.paths) >= maxOpen {
+		clear(r.paths)
+	}
+	if !at.IsRoot() {
+		r.paths[at.Key] = at.Path()
+	}
+}
+
+func (r *Registers) pathOf(register p2p.Key) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.paths[register]
+}
+
 // forget drops a handle.
 func (r *Registers) forget(key p2p.Key) {
 	r.mu.Lock()
@@ -212,25 +260,14 @@ func (r *Registers) around(ctx context.Context, key p2p.Key) (view, error) {
 	return r.o.Table.around(ctx, r.o.Table.begin("locate"), []p2p.Key{key}, 2*acceptorsWanted)
 }
 
-// hear asks members which configuration they know as acceptors; the newest is returned.
-func (r *Registers) hear(ctx context.Context, key p2p.Key, members []p2p.ID) (best paxos.Config, known bool) {
-	ctx, cancel := context.WithTimeout(ctx, locate)
-	defer cancel()
-	req, err := wire.Marshal(locateRequest{key})
-	if err != nil {
-		return best, false
-	}
-	var mu sync.Mutex // guards best and known
-	ask := map[p2p.ID]struct{}{}
-	for _, id := range members {
-		if id != r.self {
-			ask[id] = struct{}{}
-		}
-	}
+// hear asks members which configuration they know as acceptors.
+func (r *Registers) hear(ctx context.Context, key p2p.Key, members []p2p.ID) (heard []told) {
+	ask := setOf(members)
+	delete(ask, r.self)
+	var mu sync.Mutex // guards heard
 	each(ask, func(to p2p.ID, _ struct{}) {
-		var a locateAnswer
-		resp, err := r.o.Caller.Call(ctx, to, ProtoLocate, req)
-		if err != nil || wire.Unmarshal(resp, &a) != nil || !a.Known {
+		a, err := r.askWhere(ctx, to, locateRequest{Register: key})
+		if err != nil || !a.Known {
 			return
 		}
 		// Open refuses what is no configuration.
@@ -239,11 +276,9 @@ func (r *Registers) hear(ctx context.Context, key p2p.Key, members []p2p.ID) (be
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if !known || a.Config.Epoch > best.Epoch {
-			best, known = a.Config, true
-		}
+		heard = append(heard, told{to, a.Config})
 	})
-	return best, known
+	return heard
 }
 
 func ids(members []Member) []p2p.ID {

@@ -17,8 +17,8 @@ import (
 
 // The protocols of registers: what proposers and acceptors say, and where a register is.
 const (
-	ProtoCas    = "dht-cas/1"
-	ProtoLocate = "dht-locate/1"
+	ProtoCas    = "dht-cas/2"
+	ProtoLocate = "dht-locate/2"
 )
 
 // RegistersOptions configure Registers.
@@ -54,6 +54,7 @@ type Registers struct {
 
 	mu     sync.Mutex                  // guards all following fields
 	open   map[p2p.Key]*paxos.Register // by their keys in paxos
+	paths  map[p2p.Key][]byte          // of those that are pages of the directory
 	ears   map[p2p.Key][]*ear
 	absent map[p2p.ID]time.Time // since when acceptors of some register cannot be asked
 }
@@ -63,12 +64,14 @@ func NewRegisters(o RegistersOptions) *Registers {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
+	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
-	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store}
-	r.directory.Page, r.directory.Lives = r.page, r.lifeOf
+	signer := voter{o.Table.o.Identity}
+	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store, Signer: signer, Ask: r.steps}
+	r.directory.Page, r.directory.Peek, r.directory.Lives = r.page, r.peek, r.lifeOf
 	r.client.SetLives(r.lifeOf)
-	r.ages.began = o.Table.o.Now()
+	r.client.SetSigner(signer)
+	r.ages.began, r.ages.asking = o.Table.o.Now(), make(chan struct{}, 1)
 	r.ages.seen, r.ages.news, r.ages.asked = map[p2p.ID]paxos.Attest{}, map[p2p.ID]bool{}, map[p2p.ID]bool{}
 	return r
 }
@@ -142,8 +145,9 @@ func (r *Registers) Close() { r.client.Close() }
 // casRequest is what a proposer sends.
 type casRequest struct {
 	Request paxos.Request `cbor:"1,keyasint"`
-	Own     paxos.Attest  `cbor:"2,keyasint"` // how old the sender is, as an acceptor itself
-	Seen    paxos.Attest  `cbor:"3,keyasint"` // and has seen the one who is asked
+	Own     paxos.Attest  `cbor:"2,keyasint"`           // how old the sender is, as an acceptor itself
+	Seen    paxos.Attest  `cbor:"3,keyasint"`           // and has seen the one who is asked
+	Path    []byte        `cbor:"4,keyasint,omitempty"` // to the register, if it is a page of the directory
 }
 
 // casAnswer is what an acceptor answers. Without a reply it is none of the register, or not
@@ -159,7 +163,7 @@ func (r *Registers) Ask(ctx context.Context, to p2p.ID, m paxos.Request) (paxos.
 	if err != nil {
 		return paxos.Reply{}, err
 	}
-	req, err := wire.Marshal(casRequest{Request: m, Own: own, Seen: r.seenOf(to)})
+	req, err := wire.Marshal(casRequest{Request: m, Own: own, Seen: r.seenOf(to), Path: r.pathOf(m.Register)})
 	if err != nil {
 		return paxos.Reply{}, err
 	}
@@ -207,6 +211,7 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 	var why error
 	acceptor := r.acceptor
 	acceptor.Refused = func(_ p2p.ID, _ paxos.Request, err error) { why = err }
+	acceptor.Begin = func(ctx context.Context, q paxos.Request) (paxos.Config, error) { return r.begin(ctx, q, m.Path) }
 	replies, err := acceptor.Answer(ctx, from, []paxos.Request{m.Request})
 	r.ages.serving.RUnlock()
 	switch {
@@ -234,6 +239,8 @@ func refusalOf(why error) string {
 		return "foreign_ballot"
 	case errors.Is(why, paxos.ErrFuture):
 		return StatusFuture.String()
+	case errors.Is(why, paxos.ErrNoQuorum):
+		return "no_quorum"
 	}
 	return StatusMalformed.String()
 }

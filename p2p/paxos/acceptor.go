@@ -18,6 +18,9 @@ type State struct {
 	Accepted Ballot // with which it has accepted Value; zero: nothing
 	Value    Value
 	Retired  bool // the acceptors of Config have the value, and this one is none of them
+	// Steps are those that have led to Config since the state was read: a Store adds them to
+	// those that it has, and returns none of them.
+	Steps []Step
 }
 
 // IsZero reports whether nothing is known.
@@ -29,12 +32,18 @@ func (s State) equal(o State) bool {
 }
 
 // Answer decides what the acceptor self does about a request: its new state, which must
-// be durable before the reply leaves. An error means that the request is not for self,
-// or that nobody can have meant it; the state stays. Errors: ErrMalformed,
-// ErrFuture, ErrNotAcceptor.
-func (s State) Answer(self p2p.ID, m Request) (State, Reply, error) {
-	if err := s.admit(self, m); err != nil {
-		return s, Reply{}, fmt.Errorf("paxos: %s of %s for register %x: %w", m.Kind, m.Ballot.Proposer.Short(), m.Register[:6], err)
+// be durable before the reply leaves. check checks the signatures by which an accept shows
+// its majority and a request that its epoch was decided; nil: whoever asks is believed. An
+// error means that the request is not for self, or that nobody can have meant it; the state
+// stays. Errors: ErrMalformed, ErrFuture, ErrNotAcceptor, ErrNoQuorum.
+func (s State) Answer(self p2p.ID, m Request, check Check) (State, Reply, error) {
+	before := s
+	err := s.admit(self, m)
+	if err == nil {
+		s, err = s.stepTo(m, check)
+	}
+	if err != nil {
+		return before, Reply{}, fmt.Errorf("paxos: %s of %s for register %x: %w", m.Kind, m.Ballot.Proposer.Short(), m.Register[:6], err)
 	}
 	reply := Reply{Ballot: m.Ballot}
 	if s.conflicts(m) {
@@ -52,14 +61,14 @@ func (s State) Answer(self p2p.ID, m Request) (State, Reply, error) {
 		// value and returns a confirmation"; then it promises for Next, which is greater.
 		reply.Kind = KindAccepted
 		if m.Ballot != s.Accepted {
-			s = State{Config: m.Config, Promised: m.Ballot, Accepted: m.Ballot, Value: m.Value}
+			s = State{Config: m.Config, Promised: m.Ballot, Accepted: m.Ballot, Value: m.Value, Steps: s.Steps}
 			if !m.Next.IsZero() {
 				s.Promised = m.Next
 			}
 		}
 	case KindRetire:
 		reply.Kind = KindAccepted
-		s = State{Config: m.Config, Promised: s.Promised, Retired: true}
+		s = State{Config: m.Config, Promised: s.Promised, Retired: true, Steps: s.Steps}
 	}
 	return s, reply, nil
 }
@@ -84,6 +93,21 @@ func (s State) admit(self p2p.ID, m Request) error {
 	return nil
 }
 
+// stepTo returns the state of an acceptor that has been shown that the epoch of a request was
+// decided, if it knows older ones only. Who knows nothing of a register believes what it hears
+// first (see Acceptor.Begin). Errors: ErrNoQuorum.
+func (s State) stepTo(m Request, check Check) (State, error) {
+	if check == nil || s.IsZero() || m.Config.Epoch <= s.Config.Epoch {
+		return s, nil
+	}
+	to, taken := Walk(m.Register, s.Config, m.Steps, check)
+	if !to.Equal(m.Config) {
+		return s, fmt.Errorf("%w: that epoch %d was decided, from %d on", ErrNoQuorum, m.Config.Epoch, s.Config.Epoch)
+	}
+	s.Steps = append(slices.Clone(s.Steps), taken...)
+	return s, nil
+}
+
 // conflicts reports whether the acceptor has to refuse, by what it knows.
 func (s State) conflicts(m Request) bool {
 	switch {
@@ -103,57 +127,174 @@ func (s State) conflicts(m Request) bool {
 
 // Acceptor answers the requests of proposers out of a Store.
 type Acceptor struct {
-	Self  p2p.ID
-	Store Store
+	Self   p2p.ID
+	Store  Store
+	Signer Signer // nil: nothing is signed, and whoever asks is believed
+	// Ask asks a member for the steps to the epochs of a register after one; none: it does not
+	// say. nil: nobody is asked, and each request has to show them all.
+	Ask func(ctx context.Context, id p2p.ID, register p2p.Key, after uint64) []Step
+	// Begin returns a configuration of a request's register that was decided, as the directory
+	// says, to an acceptor that knows nothing of it. nil: it believes the first one who asks.
+	Begin func(ctx context.Context, m Request) (Config, error)
 	// Refused is told of each request that no honest member makes: ErrForeign, ErrMalformed,
-	// ErrFuture. nil: nobody is.
+	// ErrFuture, ErrNoQuorum. nil: nobody is.
 	Refused func(from p2p.ID, m Request, why error)
 }
 
-// Answer answers requests that came over the link from a member, in one transaction.
-// A reply's Kind is zero where the request was refused as malformed or because this
-// node is no acceptor of its register, or not in its present life. An error means that nothing has been promised.
+// answered is what becomes of a request.
+type answered struct {
+	reply   Reply
+	vote    Vote   // to be signed
+	refused error  // why nobody honest can have sent it
+	lacks   State  // which does not know how the request's epoch came about
+	again   bool   // it is to be answered once that is found out
+	begin   Config // what the directory has said, where lacks is zero
+}
+
+// Answer answers requests that came over the link from a member, in one transaction, or two if
+// it has to ask others first how an epoch came about. A reply's Kind is zero where the request
+// was refused, as malformed or without the majority that it needs, or because this node is no
+// acceptor of its register, or not in its present life. An error means that nothing has been
+// promised.
 func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) ([]Reply, error) {
-	registers := make([]p2p.Key, 0, len(requests))
-	for _, m := range requests {
-		registers = append(registers, m.Register)
+	requests = slices.Clone(requests)
+	all := make([]answered, len(requests))
+	for i, m := range requests {
+		all[i].refused = a.foreign(from, m)
 	}
-	slices.SortFunc(registers, p2p.Key.Compare)
-	registers = slices.Compact(registers)
-	replies := make([]Reply, len(requests))
-	age, err := a.Store.Age(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("paxos: answer %s: %w", from.Short(), err)
-	}
-	refused := make([]error, len(requests))
-	err = a.Store.Change(ctx, registers, func(states []State) error {
-		for i, m := range requests {
-			if m.Ballot.Proposer != from {
-				refused[i] = fmt.Errorf("paxos: %s for register %x: %w", m.Kind, m.Register[:6], ErrForeign)
-				continue // a value carries the name of who proposed it
+	err := a.decide(ctx, requests, all, true)
+	if err == nil && slices.ContainsFunc(all, func(x answered) bool { return x.again }) {
+		for i := range all {
+			if all[i].again && err == nil {
+				err = a.findOut(ctx, &requests[i], &all[i])
 			}
-			if !age.Serves(a.Self, m.Config) {
-				continue
-			}
-			at, _ := slices.BinarySearchFunc(registers, m.Register, p2p.Key.Compare)
-			next, reply, err := states[at].Answer(a.Self, m)
-			if err != nil {
-				if errors.Is(err, ErrMalformed) {
-					refused[i] = err
-				}
-				continue // that the zero reply says so is all that the proposer can use
-			}
-			states[at], replies[i] = next, reply
 		}
-		return nil
-	})
+		if err == nil {
+			err = a.decide(ctx, requests, all, false)
+		}
+	}
+	replies := make([]Reply, len(requests))
+	for i, m := range requests {
+		if err == nil {
+			replies[i], err = a.complete(ctx, m, all[i])
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("paxos: answer %s: %w", from.Short(), err)
 	}
-	for i, why := range refused {
-		if why != nil && a.Refused != nil {
-			a.Refused(from, requests[i], why)
+	for i, x := range all {
+		if x.refused != nil && a.Refused != nil {
+			a.Refused(from, requests[i], x.refused)
 		}
 	}
 	return replies, nil
+}
+
+// findOut has others say how the epoch of a request came about.
+func (a Acceptor) findOut(ctx context.Context, m *Request, x *answered) (err error) {
+	known := x.lacks
+	if known.IsZero() && a.Begin != nil {
+		x.begin, err = a.Begin(ctx, *m)
+		known.Config = x.begin
+		if errors.Is(err, ErrMalformed) || err == nil && x.begin.Epoch == m.Config.Epoch && !x.begin.Equal(m.Config) {
+			x.refused, x.again = fmt.Errorf("paxos: %s for register %x: %w: the directory says otherwise", m.Kind, m.Register[:6], ErrNoQuorum), false
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a.Ask != nil && known.Lacks(*m) {
+		m.Steps = Missed(*m, known, a.check(), func(id p2p.ID, after uint64) []Step { return a.Ask(ctx, id, m.Register, after) })
+	}
+	return nil
+}
+
+// decide answers in one transaction the requests that are not answered yet. If others can be
+// asked, those whose epoch is not shown are left to be answered again.
+func (a Acceptor) decide(ctx context.Context, requests []Request, all []answered, ask bool) error {
+	age, err := a.Store.Age(ctx)
+	if err != nil {
+		return err
+	}
+	var registers []p2p.Key
+	open := make([]bool, len(requests))
+	for i, m := range requests {
+		x := &all[i]
+		open[i] = x.refused == nil && (x.again || x.reply.Kind == 0) && age.Serves(a.Self, m.Config)
+		x.again = false
+		if open[i] {
+			registers = append(registers, m.Register)
+		}
+	}
+	slices.SortFunc(registers, p2p.Key.Compare)
+	registers = slices.Compact(registers)
+	return a.Store.Change(ctx, registers, func(states []State) error {
+		for i, m := range requests {
+			if !open[i] {
+				continue
+			}
+			x := &all[i]
+			at, _ := slices.BinarySearchFunc(registers, m.Register, p2p.Key.Compare)
+			s := states[at]
+			if ask && a.Signer != nil && (s.IsZero() || s.Lacks(m)) && s.admit(a.Self, m) == nil {
+				x.lacks, x.again = s, true
+				continue
+			}
+			if s.IsZero() {
+				s.Config = x.begin
+			}
+			next, reply, err := s.Answer(a.Self, m, a.check())
+			if err != nil {
+				if errors.Is(err, ErrMalformed) || errors.Is(err, ErrNoQuorum) {
+					x.refused = err
+				}
+				continue // that the zero reply says so is all that the proposer can use
+			}
+			states[at], x.reply, x.vote = next, reply, next.vote(a.Self, age.Life)
+		}
+		return nil
+	})
+}
+
+// foreign says why a request is refused whatever the state is.
+func (a Acceptor) foreign(from p2p.ID, m Request) error {
+	err := error(nil)
+	switch {
+	case m.Ballot.Proposer != from:
+		err = ErrForeign // a value carries the name of who proposed it
+	case len(m.Steps) > MaxSteps:
+		err = fmt.Errorf("%w: %d steps", ErrMalformed, len(m.Steps))
+	default:
+		if err = m.check(); err == nil {
+			err = m.proven(a.check())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("paxos: %s of %s for register %x: %w", m.Kind, from.Short(), m.Register[:6], err)
+	}
+	return nil
+}
+
+// complete adds to a reply what is no part of the decision: the vote, and the steps to what
+// the proposer does not know yet.
+func (a Acceptor) complete(ctx context.Context, m Request, x answered) (Reply, error) {
+	r := x.reply
+	switch {
+	case a.Signer == nil:
+	case r.Kind == KindConflict && r.Config.Epoch > m.Config.Epoch:
+		var err error
+		r.Steps, err = a.Store.Steps(ctx, m.Register, m.Config.Epoch, MaxSteps)
+		return r, err
+	case r.Kind == KindPromise || r.Kind == KindAccepted && m.Kind == KindAccept:
+		r.Vote = x.vote.signed(m.Register, a.Signer)
+	}
+	return r, nil
+}
+
+func (a Acceptor) check() Check {
+	if a.Signer == nil {
+		return nil
+	}
+	return a.Signer.Check
 }

@@ -72,7 +72,7 @@ func TestAcceptor(t *testing.T) {
 	}
 	var s State
 	for _, step := range steps {
-		next, r, err := s.Answer(id(1), step.m)
+		next, r, err := s.Answer(id(1), step.m, nil)
 		if !errors.Is(err, step.err) || err == nil && (r.Kind != step.kind || r.Accepted != step.accepted || r.Promised != step.promised || r.Ballot != step.m.Ballot) {
 			t.Fatalf("%s: %+v, %v", step.name, r, err)
 		}
@@ -159,7 +159,7 @@ func FuzzMessages(f *testing.F) {
 				m.Value.Next = &configs[next(6)]
 			}
 			before := s
-			after, r, err := s.Answer(id(1), m)
+			after, r, err := s.Answer(id(1), m, nil)
 			if after.Promised.Less(before.Promised) || after.Config.Epoch < before.Config.Epoch {
 				t.Fatalf("%+v made %+v of %+v", m, after, before)
 			}

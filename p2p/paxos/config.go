@@ -166,13 +166,34 @@ func within(set []p2p.ID, group map[p2p.ID]bool) int {
 	return n
 }
 
+// prepared reports whether whatever was chosen before is among what those who have promised
+// told, of which best is the greatest ballot. That a majority of the acceptors has promised is
+// enough if one of them has a value of this epoch; as long as none has, the value can be with
+// those of the epoch before only.
+func (c Config) prepared(best Ballot, promised map[p2p.ID]bool) bool {
+	return within(c.Acceptors, promised) >= majority(len(c.Acceptors)) && c.joined(best, promised)
+}
+
+func (c Config) joined(best Ballot, promised map[p2p.ID]bool) bool {
+	return c.Epoch == 1 || best.Epoch == c.Epoch || within(c.carriers(), promised) >= majority(len(c.Joint))
+}
+
+// follows reports whether c can be the configuration of the epoch after o.
+func (c Config) follows(o Config) bool {
+	return c.Epoch == o.Epoch+1 && slices.Equal(c.Joint, o.Acceptors) && slices.Equal(c.JointLives, o.Lives)
+}
+
 // Encode returns the form in which a directory keeps a configuration: the epoch,
 // the two numbers of acceptors, then their IDs, then their lives.
 func (c Config) Encode() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	b := binary.BigEndian.AppendUint64(nil, c.Epoch)
+	return c.append(nil), nil
+}
+
+func (c Config) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, c.Epoch)
 	b = append(b, byte(len(c.Acceptors)), byte(len(c.Joint)))
 	for _, set := range [][]p2p.ID{c.Acceptors, c.Joint} {
 		for _, id := range set {
@@ -185,7 +206,7 @@ func (c Config) Encode() ([]byte, error) {
 	for i := range c.Joint {
 		b = append(b, lifeAt(c.JointLives, i))
 	}
-	return b, nil
+	return b
 }
 
 // configHead is how many bytes stand before the IDs.

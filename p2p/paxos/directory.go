@@ -38,9 +38,12 @@ type Entry struct {
 type Place struct {
 	Key    p2p.Key // of the page's register
 	Config Config  // that was decided for it once
-	depth  int
-	above  *Place // of the page that leads there; nil: it is the root
+	digits string  // of the pages from the root to it, one byte each
+	above  *Place  // of the page that leads there; nil: it is the root
 }
+
+// Path returns the digits that lead to a page from the root.
+func (p Place) Path() []byte { return []byte(p.digits) }
 
 // IsRoot reports whether it is the first page, which nothing leads to.
 func (p Place) IsRoot() bool { return p.above == nil }
@@ -55,7 +58,7 @@ func Root(network p2p.ID, c Config) Place {
 func (p Place) digit(register p2p.Key) int {
 	// Who makes a register can choose its key, and not so easily the hash of it.
 	hash := sha256.Sum256(append([]byte("shoal paxos directory digit\x00"), register[:]...))
-	at := p.depth * pageDigit
+	at := len(p.digits) * pageDigit
 	bits := uint(hash[at/8]) << 8
 	if at/8+1 < len(hash) {
 		bits |= uint(hash[at/8+1])
@@ -66,7 +69,7 @@ func (p Place) digit(register p2p.Key) int {
 // child returns the place of a page below.
 func (p Place) child(digit int, c Config) Place {
 	text := append([]byte("shoal paxos directory page\x00"), p.Key[:]...)
-	return Place{Key: sha256.Sum256(append(text, byte(digit))), Config: c, depth: p.depth + 1, above: &p}
+	return Place{Key: sha256.Sum256(append(text, byte(digit))), Config: c, digits: p.digits + string([]byte{byte(digit)}), above: &p}
 }
 
 // Find returns the configuration that a page at a place has of a register, or the place of
@@ -75,7 +78,7 @@ func (p Page) Find(at Place, register p2p.Key) (c Config, next Place, found bool
 	if i, is := p.entry(register); is {
 		return p.Entries[i].Config, Place{}, true, nil
 	}
-	if len(p.Children) == 0 || at.depth == pageDepth {
+	if len(p.Children) == 0 || len(at.digits) == pageDepth {
 		return Config{}, Place{}, false, fmt.Errorf("%w: a page of the directory that leads nowhere", ErrMalformed)
 	}
 	digit := at.digit(register)
@@ -230,6 +233,9 @@ func (p *Page) Decode(b []byte) error {
 type Directory struct {
 	// Page opens the register of a page.
 	Page func(ctx context.Context, at Place) (*Register, error)
+	// Peek returns what most of those who keep a page say that they have accepted, if they all say
+	// the same: it was chosen then. nil, or false: the page's register is read.
+	Peek func(ctx context.Context, at Place) (data []byte, ok bool)
 	// Lives says in which life somebody is who becomes an acceptor. Nil: all are in their first.
 	Lives func(p2p.ID) byte
 
@@ -273,6 +279,57 @@ func (d *Directory) walk(ctx context.Context, root Place, register p2p.Key, visi
 		}
 		at = next
 	}
+}
+
+// Decided returns a configuration of a register that is in the directory, or, where a path is
+// given, of the page to which that leads. Nothing is changed. An acceptor asks so whether
+// a register is its, of which it has never heard. Errors: ErrMalformed if there is no such register or page.
+func (d *Directory) Decided(ctx context.Context, root Place, register p2p.Key, path []byte) (Config, error) {
+	at, c := root, root.Config
+	var err error
+	if len(path) > 0 {
+		at, err = d.follow(ctx, root, path)
+		if c = at.Config; err == nil && at.Key != register {
+			err = fmt.Errorf("%w: another page", ErrMalformed)
+		}
+	} else if register != root.Key {
+		_, c, err = d.walk(ctx, root, register, d.look)
+	}
+	if err != nil {
+		return c, fmt.Errorf("paxos: what the directory has of register %x: %w", register[:6], err)
+	}
+	return c, nil
+}
+
+// follow goes from page to page.
+func (d *Directory) follow(ctx context.Context, at Place, path []byte) (Place, error) {
+	if len(path) > pageDepth {
+		return at, fmt.Errorf("%w: a path of %d pages", ErrMalformed, len(path))
+	}
+	for _, digit := range path {
+		page, known := d.cached(at.Key)
+		if !known {
+			var err error
+			if page, err = d.look(ctx, at); err != nil {
+				return at, err
+			}
+		}
+		if int(digit) >= len(page.Children) {
+			return at, fmt.Errorf("%w: a page that is not there", ErrMalformed)
+		}
+		at = at.child(int(digit), page.Children[digit])
+	}
+	return at, nil
+}
+
+// look reads a page, from those who keep it if they agree.
+func (d *Directory) look(ctx context.Context, at Place) (Page, error) {
+	if d.Peek != nil {
+		if data, ok := d.Peek(ctx, at); ok {
+			return d.keep(at, data)
+		}
+	}
+	return d.read(ctx, at)
 }
 
 // cached returns a page that is full: it never gets another entry, so that what is not there

@@ -23,6 +23,7 @@ func TestDirectoryGrows(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range byte(4) {
 			client := NewClient(id(100+i), m, nil)
+			client.SetSigner(mac(id(100 + i)))
 			t.Cleanup(client.Close)
 			d := directoryOf(client)
 			wg.Go(func() {
@@ -48,6 +49,7 @@ func TestDirectoryGrows(t *testing.T) {
 			}
 		}
 		client := NewClient(id(99), m, nil)
+		client.SetSigner(mac(id(99)))
 		t.Cleanup(client.Close)
 		d := directoryOf(client)
 		// The page of a register below others, and the register, get other acceptors.
@@ -58,12 +60,12 @@ func TestDirectoryGrows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if page.depth > at.depth {
+			if len(page.digits) > len(at.digits) {
 				last, at = p2p.Key{byte(n), 1}, page
 			}
 		}
-		if at.depth < 2 {
-			t.Fatalf("%d registers are at most %d pages below the root", registers, at.depth)
+		if len(at.digits) < 2 {
+			t.Fatalf("%d registers are at most %d pages below the root", registers, len(at.digits))
 		}
 		move := func(key p2p.Key, c Config, to ...p2p.ID) Config {
 			t.Helper()

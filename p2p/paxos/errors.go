@@ -22,6 +22,8 @@ var (
 	ErrFuture = errors.New("too far ahead")
 	// ErrForeign: a ballot of somebody else than who sends it.
 	ErrForeign = errors.New("somebody else's ballot")
+	// ErrNoQuorum: a request that needs a majority does not show it, or shows one that is none.
+	ErrNoQuorum = errors.New("no majority is shown")
 	// ErrFull: the store takes no more registers.
 	ErrFull = errors.New("no room for another register")
 )

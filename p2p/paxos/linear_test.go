@@ -172,6 +172,9 @@ func (c *counts) add(o counts) {
 	c.unknown += o.unknown
 	c.again += o.again
 	c.ops += o.ops
+	c.lies += o.lies
+	c.refused += o.refused
+	c.unshown += o.unshown
 }
 
 func report(t *testing.T, failed []*sim, sum counts) {
@@ -234,6 +237,22 @@ func TestRollbacks(t *testing.T) {
 		}
 	})
 	report(t, failed, sum)
+}
+
+// TestLiars: a node that proposes without the promises of a majority, or what does not follow from
+// what it was told, in epochs that nobody has decided, or tells acceptors that others have the
+// value, is refused by all, and nobody else is.
+func TestLiars(t *testing.T) {
+	failed, sum := worlds(t, *seeds, func(seed uint64) settings {
+		return settings{
+			seed: seed, nodes: 6 + int(seed%3), people: 4, ops: 12, chaos: time.Minute, lies: 700 * time.Millisecond,
+			loss: []float64{0, 0.1}[seed%2], double: 0.1, crashes: seed%3 == 0, cuts: seed%5 == 0, replace: seed%4 < 2, storm: seed%7 == 0,
+		}
+	})
+	report(t, failed, sum)
+	if sum.lies == 0 || sum.refused < sum.lies {
+		t.Errorf("%d lies, of which %d were refused", sum.lies, sum.refused)
+	}
 }
 
 // TestAppenders: twenty people append to one value, while every minute a tenth of a

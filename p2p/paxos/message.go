@@ -43,6 +43,11 @@ type Request struct {
 	// Next is the proposer's next ballot, for which an acceptor promises with an accept what
 	// it would promise for a prepare: the one-round-trip optimisation.
 	Next Ballot `cbor:"6,keyasint"`
+	// Proof shows the promises of a majority for an accept, and for a retire, which has votes
+	// only, that one has the value.
+	Proof Proof `cbor:"7,keyasint"`
+	// Steps show that Config was decided to those who know the epochs before only.
+	Steps []Step `cbor:"8,keyasint,omitempty"`
 }
 
 // Reply is what an acceptor answers.
@@ -51,8 +56,10 @@ type Reply struct {
 	Ballot   Ballot `cbor:"2,keyasint"` // of the request
 	Accepted Ballot `cbor:"3,keyasint"` // of a promise: with which Value was accepted; zero: there is none
 	Value    Value  `cbor:"4,keyasint"`
-	Promised Ballot `cbor:"5,keyasint"` // of a conflict: the greatest ballot that the acceptor knows
-	Config   Config `cbor:"6,keyasint"` // of a conflict: the newest that the acceptor knows
+	Promised Ballot `cbor:"5,keyasint"`           // of a conflict: the greatest ballot that the acceptor knows
+	Config   Config `cbor:"6,keyasint"`           // of a conflict: the newest that the acceptor knows
+	Vote     Vote   `cbor:"7,keyasint"`           // of a promise and of accepted
+	Steps    []Step `cbor:"8,keyasint,omitempty"` // of a conflict: from the epoch of the request on
 }
 
 // check reports what is wrong with a request by itself.
@@ -69,8 +76,8 @@ func (m Request) check() error {
 		return nil
 	case !m.Next.IsZero() && m.Next != m.Ballot.next():
 		return fmt.Errorf("%w: %v is not next after %v", ErrMalformed, m.Next, m.Ballot)
-	case m.Value.Next != nil && m.Value.Next.Epoch != m.Config.Epoch+1:
-		return fmt.Errorf("%w: epoch %d after %d", ErrMalformed, m.Value.Next.Epoch, m.Config.Epoch)
+	case m.Value.Next != nil && !m.Value.Next.follows(m.Config):
+		return fmt.Errorf("%w: epoch %d does not follow from %d", ErrMalformed, m.Value.Next.Epoch, m.Config.Epoch)
 	}
 	return m.Value.check()
 }
@@ -86,6 +93,8 @@ func (r Reply) check(round Ballot) error {
 		return fmt.Errorf("%w: epoch %d after %d", ErrMalformed, r.Value.Next.Epoch, r.Accepted.Epoch)
 	case r.Kind == KindPromise:
 		return r.Value.check()
+	case len(r.Steps) > MaxSteps:
+		return fmt.Errorf("%w: %d steps", ErrMalformed, len(r.Steps))
 	case r.Kind == KindConflict:
 		return r.Config.check()
 	case r.Kind != KindAccepted:

@@ -3,6 +3,7 @@ package paxos
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -27,8 +28,10 @@ type Proposer struct {
 	run      uint64
 
 	lives func(p2p.ID) byte // in which life each is who becomes an acceptor; nil: as now
+	check Check             // of the votes of acceptors; nil: they have none
 
 	config  Config // of the newest epoch that it knows to have been decided
+	steps   []Step // to that, as far as it knows them
 	counter uint64 // the largest of this epoch that it knows
 	moved   bool   // a value has been chosen in this epoch, so that Joint need not be asked
 	retired bool   // it has told those who leave
@@ -44,6 +47,7 @@ type lease struct {
 	ballot Ballot
 	last   Ballot // with which value was accepted
 	value  Value
+	votes  map[p2p.ID]Vote // that say so
 }
 
 // task is an operation.
@@ -69,6 +73,7 @@ type round struct {
 	phase   phase
 	ballot  Ballot
 	yes, no map[p2p.ID]bool // who has promised, or accepted; who never will
+	votes   map[p2p.ID]Vote // of those who have, if they are signed
 	best    Ballot          // the greatest with which one of those who promised had accepted,
 	found   Value           // and what;
 	same    int             // how many acceptors of this epoch had accepted that
@@ -169,7 +174,7 @@ func (p *Proposer) Fail(from p2p.ID, ballot Ballot) Output {
 func (p *Proposer) Receive(from p2p.ID, r Reply) Output {
 	var out Output
 	asked := slices.Contains(p.config.Acceptors, from) || slices.Contains(p.config.Joint, from)
-	if !p.running() || !asked || r.check(p.round.ballot) != nil {
+	if !p.running() || !asked || r.check(p.round.ballot) != nil || !p.attested(from, r) {
 		return out
 	}
 	switch {
@@ -178,9 +183,28 @@ func (p *Proposer) Receive(from p2p.ID, r Reply) Output {
 	case r.Kind == KindPromise && p.round.phase == preparing:
 		p.promised(&out, from, r)
 	case r.Kind == KindAccepted && p.round.phase == accepting:
-		p.accepted(&out, from)
+		p.accepted(&out, from, r.Vote)
 	}
 	return out
+}
+
+// attested reports whether a promise, or that something was accepted, is signed as it is told.
+func (p *Proposer) attested(from p2p.ID, r Reply) bool {
+	v := r.Vote
+	if p.check == nil || r.Kind == KindConflict {
+		return true
+	}
+	accepted, value := r.Accepted, r.Value
+	if r.Kind == KindAccepted {
+		accepted, value = p.round.ballot, p.round.value
+	}
+	digest := p2p.Key{}
+	if !accepted.IsZero() {
+		digest = value.Head().digest()
+	}
+	return v.By == from && v.Life == p.config.Life(from) && v.Accepted == accepted && v.Value == digest &&
+		(r.Kind == KindAccepted || v.Promised == p.round.ballot) &&
+		len(v.Mark) <= maxMark && p.check(from, v.text(p.register), v.Mark)
 }
 
 func (p *Proposer) running() bool { return p.round.phase == preparing || p.round.phase == accepting }
@@ -190,14 +214,14 @@ func (p *Proposer) running() bool { return p.round.phase == preparing || p.round
 func (p *Proposer) start(out *Output) {
 	if l := p.lease; l != nil {
 		p.lease = nil
-		p.round = round{ballot: l.ballot, best: l.last, found: l.value, same: majority(len(p.config.Acceptors))}
+		p.round = round{ballot: l.ballot, best: l.last, found: l.value, same: majority(len(p.config.Acceptors)), votes: l.votes}
 		p.propose(out)
 		return
 	}
 	p.counter++
 	p.round = round{
 		phase: preparing, ballot: Ballot{p.config.Epoch, p.counter, p.self, p.run},
-		yes: map[p2p.ID]bool{}, no: map[p2p.ID]bool{},
+		yes: map[p2p.ID]bool{}, no: map[p2p.ID]bool{}, votes: map[p2p.ID]Vote{},
 	}
 	to := p.config.Acceptors
 	if !p.moved {
@@ -209,6 +233,9 @@ func (p *Proposer) start(out *Output) {
 
 func (p *Proposer) send(out *Output, to []p2p.ID, m Request) {
 	m.Register, m.Ballot, m.Config = p.register, p.round.ballot, p.config
+	if !p.moved || m.Kind == KindRetire {
+		m.Steps = p.steps
+	}
 	for _, id := range to {
 		out.Send = append(out.Send, Send{id, m})
 	}
@@ -219,30 +246,32 @@ func (p *Proposer) promised(out *Output, from p2p.ID, r Reply) {
 	if p.round.yes[from] {
 		return
 	}
-	p.round.yes[from] = true
+	p.round.yes[from], p.round.votes[from] = true, r.Vote
 	if p.round.best.Less(r.Accepted) {
 		p.round.best, p.round.found, p.round.same = r.Accepted, r.Value, 0
 	}
 	if p.round.best == r.Accepted && slices.Contains(p.config.Acceptors, from) {
 		p.round.same++
 	}
-	if p.prepared() {
+	if p.config.prepared(p.round.best, p.round.yes) {
 		p.propose(out)
 	} else {
 		p.giveUp(out)
 	}
 }
 
-// prepared reports whether whatever was chosen before is among what was promised. That
-// a majority of the acceptors has promised is enough if one of them has a value of this
-// epoch; as long as none has, the value can be with those of the epoch before only.
-func (p *Proposer) prepared() bool {
-	return within(p.config.Acceptors, p.round.yes) >= majority(len(p.config.Acceptors)) && p.joined()
+// shown returns votes in the order of those who gave them.
+func shown(votes map[p2p.ID]Vote) []Vote {
+	return slices.SortedFunc(maps.Values(votes), func(a, b Vote) int { return a.By.Compare(b.By) })
 }
 
-func (p *Proposer) joined() bool {
-	return p.config.Epoch == 1 || p.round.best.Epoch == p.config.Epoch ||
-		within(p.config.carriers(), p.round.yes) >= majority(len(p.config.Joint))
+// proof shows what is proposed to be a round's that found something.
+func (p *Proposer) proof() Proof {
+	r := &p.round
+	if p.check == nil {
+		return Proof{}
+	}
+	return Proof{Votes: shown(r.votes), Base: r.found.Head(), Recent: r.found.Recent}
 }
 
 // propose applies the task to what was found: "if they all contain the empty value, the
@@ -266,8 +295,9 @@ func (p *Proposer) propose(out *Output) {
 	}
 	next := r.ballot.next()
 	p.counter = max(p.counter, next.Counter)
-	r.phase, r.yes, r.no = accepting, map[p2p.ID]bool{}, map[p2p.ID]bool{}
-	p.send(out, p.config.Acceptors, Request{Kind: KindAccept, Value: r.value, Next: next})
+	proof := p.proof()
+	r.phase, r.yes, r.no, r.votes = accepting, map[p2p.ID]bool{}, map[p2p.ID]bool{}, map[p2p.ID]Vote{}
+	p.send(out, p.config.Acceptors, Request{Kind: KindAccept, Value: r.value, Next: next, Proof: proof})
 	out.Timer = RoundTimeout
 }
 
@@ -305,9 +335,9 @@ func sameSet(c Config) bool {
 
 // accepted counts: "waits for the F+1 confirmations, returns the new state to the
 // client".
-func (p *Proposer) accepted(out *Output, from p2p.ID) {
+func (p *Proposer) accepted(out *Output, from p2p.ID, v Vote) {
 	r := &p.round
-	r.yes[from] = true
+	r.yes[from], r.votes[from] = true, v
 	if within(p.config.Acceptors, r.yes) < majority(len(p.config.Acceptors)) {
 		return
 	}
@@ -315,18 +345,32 @@ func (p *Proposer) accepted(out *Output, from p2p.ID) {
 	out.Events = append(out.Events, Chosen{Register: p.register, Ballot: r.ballot, Version: r.value.Version, Exists: r.value.Exists})
 	if !p.retired && p.config.Epoch > 1 {
 		p.retired = true
-		p.send(out, p.config.leaving(), Request{Kind: KindRetire})
+		p.send(out, p.config.leaving(), Request{Kind: KindRetire, Proof: Proof{Votes: shown(r.votes)}})
 	}
 	if r.value.Next != nil { // the epoch is closed, by this task or another one
-		p.adopt(out, *r.value.Next)
+		p.adopt(out, *r.value.Next, Step{r.value.Head(), shown(r.votes)})
 		p.start(out)
 		return
 	}
-	p.lease = &lease{r.ballot.next(), r.ballot, r.value}
+	p.lend()
 	result := r.result
 	result.Data, result.Exists, result.Version = bytes.Clone(r.value.Data), r.value.Exists, r.value.Version
 	result.Ballot, result.Config = r.ballot, p.config
 	p.finish(out, result, r.err)
+}
+
+// lend keeps the promises for the next ballot that came with the accepts, if they are those of
+// a majority: an acceptor that was asked twice may have promised more since.
+func (p *Proposer) lend() {
+	r := &p.round
+	l := lease{r.ballot.next(), r.ballot, r.value, maps.Clone(r.votes)}
+	if p.check != nil {
+		maps.DeleteFunc(l.votes, func(_ p2p.ID, v Vote) bool { return v.Promised != l.ballot })
+		if len(l.votes) < majority(len(p.config.Acceptors)) {
+			return
+		}
+	}
+	p.lease = &l
 }
 
 func (p *Proposer) finish(out *Output, result Result, err error) {
@@ -342,8 +386,12 @@ func (p *Proposer) fail(out *Output, err error) {
 	p.finish(out, Result{}, err)
 }
 
-// adopt goes on in a newer epoch.
-func (p *Proposer) adopt(out *Output, c Config) {
+// adopt goes on in a newer epoch, to which steps lead.
+func (p *Proposer) adopt(out *Output, c Config, steps ...Step) {
+	if p.check != nil {
+		p.steps = slices.Concat(p.steps, steps)
+		p.steps = p.steps[max(0, len(p.steps)-MaxSteps):]
+	}
 	p.config, p.counter, p.moved, p.retired, p.lease = c, 0, false, false, nil
 	out.Events = append(out.Events, Moved{Register: p.register, Config: c})
 }
@@ -354,7 +402,14 @@ func (p *Proposer) conflict(out *Output, from p2p.ID, r Reply) {
 	case r.Config.Epoch > p.config.Epoch && r.Config.Epoch-p.config.Epoch > MaxJump:
 		return // nobody has decided that
 	case r.Config.Epoch > p.config.Epoch:
-		p.adopt(out, r.Config)
+		to, steps := r.Config, r.Steps
+		if p.check != nil {
+			if to, steps = Walk(p.register, p.config, r.Steps, p.check); len(steps) == 0 {
+				p.refused(out, from)
+				return
+			}
+		}
+		p.adopt(out, to, steps...)
 		if r.Promised.Epoch == r.Config.Epoch {
 			p.counter = min(r.Promised.Counter, MaxJump)
 		}
@@ -387,7 +442,7 @@ func (p *Proposer) giveUp(out *Output) {
 	carriers := p.config.carriers()
 	lostJoint := len(carriers)-within(carriers, p.round.no) < majority(len(p.config.Joint))
 	enough := within(p.config.Acceptors, p.round.yes) >= majority(len(p.config.Acceptors))
-	if lost(p.config.Acceptors) || enough && !p.joined() && lostJoint {
+	if lost(p.config.Acceptors) || enough && !p.config.joined(p.round.best, p.round.yes) && lostJoint {
 		p.backOff(out)
 	}
 }

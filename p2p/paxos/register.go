@@ -33,6 +33,7 @@ type Client struct {
 	acceptors Acceptors
 	publish   p2p.Publish
 	lives     func(p2p.ID) byte
+	check     Check
 	ctx       context.Context // of messages on their way
 	cancel    context.CancelFunc
 	asking    sync.WaitGroup
@@ -41,6 +42,10 @@ type Client struct {
 // SetLives says in which life everybody is who becomes an acceptor by Replace, before the
 // first register is opened. Otherwise it is that in which it is one already, or the first.
 func (c *Client) SetLives(lives func(p2p.ID) byte) { c.lives = lives }
+
+// SetSigner has registers show acceptors the majorities that they found, before the first one is
+// opened: as they must if the acceptors have a Signer.
+func (c *Client) SetSigner(s Signer) { c.check = s.Check }
 
 // NewClient returns the client of the node self. Events may be nil.
 func NewClient(self p2p.ID, acceptors Acceptors, events p2p.Publish) *Client {
@@ -72,7 +77,7 @@ func (c *Client) Open(key p2p.Key, config Config) (*Register, error) {
 		return nil, fmt.Errorf("paxos: open register %x: %w", key[:6], err)
 	}
 	p := NewProposer(c.self, key, config, newRand())
-	p.lives = c.lives
+	p.lives, p.check = c.lives, c.check
 	return &Register{client: c, key: key, busy: make(chan struct{}, 1), proposer: p}, nil
 }
 

@@ -25,7 +25,7 @@ type mesh struct {
 func newMesh(n byte) *mesh {
 	m := &mesh{acceptors: map[p2p.ID]Acceptor{}, off: map[p2p.ID]bool{}, deaf: map[p2p.ID]bool{}, asked: map[Kind]int{}}
 	for i := byte(1); i <= n; i++ {
-		m.acceptors[id(i)] = Acceptor{Self: id(i), Store: &Memory{}}
+		m.acceptors[id(i)] = Acceptor{Self: id(i), Store: &Memory{}, Signer: mac(id(i))}
 	}
 	return m
 }
@@ -68,6 +68,7 @@ func (m *mesh) Ask(ctx context.Context, to p2p.ID, r Request) (Reply, error) {
 func open(t testing.TB, m *mesh, self byte, c Config) *Register {
 	t.Helper()
 	client := NewClient(id(self), m, nil)
+	client.SetSigner(mac(id(self)))
 	t.Cleanup(client.Close)
 	r, err := client.Open(p2p.Key{7}, c)
 	if err != nil {
@@ -120,6 +121,7 @@ func TestEvents(t *testing.T) {
 			defer mu.Unlock()
 			told[e.Topic()]++
 		})
+		client.SetSigner(mac(id(10)))
 		t.Cleanup(client.Close)
 		r, err := client.Open(p2p.Key{7}, config(t, 1, 2, 3))
 		if err != nil {
@@ -290,6 +292,7 @@ func TestDirectory(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range byte(8) {
 			client := NewClient(id(100+i), m, nil)
+			client.SetSigner(mac(id(100 + i)))
 			t.Cleanup(client.Close)
 			d := directoryOf(client)
 			wg.Go(func() {
@@ -311,6 +314,7 @@ func TestDirectory(t *testing.T) {
 		}
 		wg.Wait()
 		client := NewClient(id(99), m, nil)
+		client.SetSigner(mac(id(99)))
 		t.Cleanup(client.Close)
 		d := directoryOf(client)
 		c, err := d.Locate(t.Context(), root, p2p.Key{7}, []p2p.ID{id(40)})
@@ -358,9 +362,10 @@ func TestTwoBeginnings(t *testing.T) {
 func BenchmarkUpdate(b *testing.B) {
 	acceptors := direct{}
 	for i := byte(1); i <= 3; i++ {
-		acceptors[id(i)] = Acceptor{Self: id(i), Store: &Memory{}}
+		acceptors[id(i)] = Acceptor{Self: id(i), Store: &Memory{}, Signer: mac(id(i))}
 	}
 	client := NewClient(id(9), acceptors, nil)
+	client.SetSigner(mac(id(9)))
 	defer client.Close()
 	r, err := client.Open(p2p.Key{7}, config(b, 1, 2, 3))
 	if err != nil {

@@ -27,6 +27,9 @@ type sim struct {
 	people []*person
 	cut    map[[2]*simNode]bool // from, to
 	calm   bool                 // the bad luck is over
+	// decided is what the directory has told anybody of a register.
+	decided map[p2p.Key]Config
+	liars   []*simNode
 
 	history []porcupine.Operation
 	log     []string
@@ -54,11 +57,12 @@ type settings struct {
 	founder   bool          // the first node alone keeps the directory, gives it to others, and goes for ever
 	crowd     int           // other registers that people have come before with
 	rollbacks bool          // the disk of one node is put back to an earlier time, again and again
+	lies      time.Duration // one node lies about majorities, so often on the average
 }
 
 const anchors = 5
 
-type counts struct{ messages, rounds, chosen, moved, crashes, unknown, again, ops int }
+type counts struct{ messages, rounds, chosen, moved, crashes, unknown, again, ops, lies, refused, unshown int }
 
 type event struct {
 	at  time.Duration
@@ -238,10 +242,30 @@ func (n *simNode) answer(m Request, reply func(Reply, Age)) {
 	if n.deaf || !n.age.Serves(n.id, m.Config) {
 		return
 	}
-	before := n.memory[m.Register]
-	state, r, err := before.Answer(n.id, m)
-	if err != nil {
+	if err := m.proven(mac(n.id).Check); err != nil {
+		n.s.refused(m, err)
 		return
+	}
+	before := n.memory[m.Register]
+	if before.IsZero() && !n.s.noDir {
+		before.Config = n.s.decided[m.Register] // as the directory says
+	}
+	if before.Lacks(m) {
+		m.Steps = n.missed(m, before)
+	}
+	state, r, err := before.Answer(n.id, m, mac(n.id).Check)
+	if err != nil {
+		if errors.Is(err, ErrNoQuorum) {
+			n.s.counts.unshown++
+			n.s.logf("node %d is not shown: %v; has %d, shown %d", n.name, err, len(before.Steps), len(m.Steps))
+		}
+		return
+	}
+	switch r.Kind {
+	case KindConflict:
+		r.Steps = stepsAfter(state.Steps, m.Config.Epoch, MaxSteps)
+	case KindPromise, KindAccepted:
+		r.Vote = state.vote(n.id, n.age.Life).signed(m.Register, mac(n.id))
 	}
 	if !state.equal(before) {
 		n.age.Changes++
@@ -260,6 +284,28 @@ func (n *simNode) answer(m Request, reply func(Reply, Age)) {
 	})
 }
 
+// missed asks others for the steps to a request's epoch.
+func (n *simNode) missed(m Request, s State) []Step {
+	return Missed(m, s, mac(n.id).Check, func(id p2p.ID, after uint64) []Step {
+		other := n.s.node(id)
+		if !other.up || n.s.cut[[2]*simNode{n, other}] || n.s.cut[[2]*simNode{other, n}] {
+			return nil
+		}
+		return stepsAfter(other.memory[m.Register].Steps, after, MaxSteps)
+	})
+}
+
+// refused notes that somebody was not believed who does not lie.
+func (s *sim) refused(m Request, err error) {
+	if !errors.Is(err, ErrNoQuorum) {
+		return
+	}
+	s.counts.refused++
+	if !slices.ContainsFunc(s.liars, func(n *simNode) bool { return n.id == m.Ballot.Proposer }) {
+		s.wrong = append(s.wrong, fmt.Sprintf("an honest node was refused: %v", err))
+	}
+}
+
 // session is a proposer on a node.
 type session struct {
 	n        *simNode
@@ -272,7 +318,7 @@ type session struct {
 
 func (n *simNode) session(register p2p.Key, c Config) *session {
 	p := NewProposer(n.id, register, c, n.s.random)
-	p.lives = n.lives
+	p.lives, p.check = n.lives, mac(n.id).Check
 	return &session{n: n, run: n.run, register: register, p: p}
 }
 
@@ -426,6 +472,7 @@ func (s *sim) root() Place {
 		c, _ = NewConfig([]p2p.ID{s.nodes[0].id})
 	}
 	at := Root(network, c)
+	s.told(at.Key, c)
 	for _, id := range s.some(max(3, len(s.nodes)*3/4), func(n *simNode) bool { return n.up }) {
 		if heard := s.node(id).memory[at.Key].Config; heard.Epoch > at.Config.Epoch {
 			at.Config = heard
@@ -455,11 +502,20 @@ func (s *sim) enter(n *simNode, at Place, register p2p.Key, initial Config, foun
 		case err != nil:
 			s.wrong = append(s.wrong, err.Error())
 		case here:
+			s.told(register, c)
 			found(c)
 		default:
+			s.told(next.Key, next.Config)
 			s.enter(n, next, register, initial, found)
 		}
 	})
+}
+
+// told notes what the directory says of a register, which who becomes its acceptor asks for.
+func (s *sim) told(register p2p.Key, c Config) {
+	if s.decided[register].Epoch < c.Epoch {
+		s.decided[register] = c
+	}
 }
 
 // note writes down that theRegister has others.
@@ -896,7 +952,7 @@ func (s *sim) canLose(lost *simNode) bool {
 // run lets the world go on until everybody has what he wanted, or should have.
 func (s *sim) run() {
 	s.random = rand.New(rand.NewPCG(s.seed, 1))
-	s.cut = map[[2]*simNode]bool{}
+	s.cut, s.decided = map[[2]*simNode]bool{}, map[p2p.Key]Config{}
 	for range s.settings.nodes {
 		s.addNode()
 	}
@@ -922,6 +978,10 @@ func (s *sim) run() {
 		s.after(time.Second, s.nodes[s.seed%3].rollBack)
 	}
 	s.after(time.Second, s.nemesis)
+	if s.lies > 0 {
+		s.liars = s.nodes[len(s.nodes)-1:]
+		s.after(time.Second, s.liars[0].lie)
+	}
 	if s.replace {
 		s.after(time.Second, s.operator)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p"
@@ -61,7 +62,15 @@ type Store interface {
 	// zero. It is all durable when Change returns nil, and has made the store older if anything
 	// was changed; an error of decide undoes all and is returned. Errors: ErrFull if a new register has no room.
 	Change(ctx context.Context, registers []p2p.Key, decide func(states []State) error) error
+	// Steps returns those to the epochs of a register after one, at most so many, the first first.
+	// A store may forget those that KeepSteps others have followed.
+	Steps(ctx context.Context, register p2p.Key, after uint64, most int) ([]Step, error)
 }
+
+// KeepSteps is how many steps of a register a Store keeps at least, where there are so many. An
+// acceptor that was away for more changes of the acceptors than that is shown by nobody what
+// has become of them, and of no use any more.
+const KeepSteps = 1000
 
 // Memory is a Store that forgets everything when the process ends. It may be used by
 // several goroutines at once. The zero Memory is empty and has no limit.
@@ -70,6 +79,7 @@ type Memory struct {
 
 	mu     sync.Mutex // guards all following fields
 	states map[p2p.Key]State
+	steps  map[p2p.Key][]Step
 	age    Age
 	seen   map[p2p.ID]Attest
 }
@@ -113,7 +123,7 @@ func (s *Memory) Remembered(ctx context.Context) (map[p2p.ID]Attest, error) {
 func (s *Memory) Clone() *Memory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &Memory{Max: s.Max, states: maps.Clone(s.states), age: s.age, seen: maps.Clone(s.seen)}
+	return &Memory{Max: s.Max, states: maps.Clone(s.states), steps: maps.Clone(s.steps), age: s.age, seen: maps.Clone(s.seen)}
 }
 
 // Change implements Store.
@@ -144,6 +154,8 @@ func (s *Memory) Change(ctx context.Context, registers []p2p.Key, decide func([]
 	changed := false
 	for i, r := range registers {
 		if !states[i].IsZero() && !states[i].equal(s.states[r]) {
+			s.steps = addSteps(s.steps, r, states[i].Steps)
+			states[i].Steps = nil
 			s.states[r], changed = states[i], true
 		}
 	}
@@ -151,4 +163,32 @@ func (s *Memory) Change(ctx context.Context, registers []p2p.Key, decide func([]
 		s.age.Changes++
 	}
 	return nil
+}
+
+// addSteps adds to what was known of a register, in the order of epochs.
+func addSteps(all map[p2p.Key][]Step, register p2p.Key, more []Step) map[p2p.Key][]Step {
+	if len(more) == 0 {
+		return all
+	}
+	if all == nil {
+		all = map[p2p.Key][]Step{}
+	}
+	known := append(slices.Clip(all[register]), more...)
+	all[register] = known[max(0, len(known)-KeepSteps):]
+	return all
+}
+
+// Steps implements Store.
+func (s *Memory) Steps(ctx context.Context, register p2p.Key, after uint64, most int) ([]Step, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return stepsAfter(s.steps[register], after, most), ctx.Err()
+}
+
+func stepsAfter(steps []Step, after uint64, most int) []Step {
+	i := slices.IndexFunc(steps, func(x Step) bool { return x.Last.Next.Epoch > after })
+	if i < 0 {
+		return nil
+	}
+	return slices.Clone(steps[i:min(len(steps), i+most)])
 }

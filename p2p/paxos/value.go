@@ -72,7 +72,7 @@ func (v Value) apply(op *Op, f Transform) (changed Value, again bool, err error)
 		return v, false, fmt.Errorf("a value of %d bytes, at most %d: %w", len(data), MaxData, p2p.ErrTooLarge)
 	}
 	changed = Value{Exists: data != nil, Data: bytes.Clone(data), Version: v.Version + 1, Next: v.Next}
-	changed.Recent = append(slices.Clone(v.Recent[max(0, len(v.Recent)-Window+1):]), op.ID)
+	changed.Recent = append(slices.Clone(kept(v.Recent)), op.ID)
 	return changed, false, nil
 }
 

@@ -212,7 +212,7 @@ func (p *play) carryOut(n *node, out paxos.Output) {
 // answer lets an acceptor answer a request of a proposer, and tell the learner what it
 // has accepted.
 func (p *play) answer(n *node, run uint64, to *node, m paxos.Request) {
-	state, r, err := to.state.Answer(idOf(to.name), m)
+	state, r, err := to.state.Answer(idOf(to.name), m, nil)
 	if err != nil {
 		p.Say(to.name, err.Error())
 		return

@@ -1,0 +1,160 @@
+package dht
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// voteContext is what the votes of acceptors are signed for.
+const voteContext = "shoal acceptor vote"
+
+// voter implements paxos.Signer with the identity of this node. A mark is a public key, of which
+// an ID is the hash, and a signature.
+type voter struct{ p2p.Identity }
+
+func (v voter) Sign(text []byte) []byte {
+	return append(slices.Clip([]byte(v.PublicKey())), v.Identity.Sign(voteContext, text)...)
+}
+
+func (voter) Check(by p2p.ID, text, mark []byte) bool {
+	if len(mark) != ed25519.PublicKeySize+ed25519.SignatureSize {
+		return false
+	}
+	key := ed25519.PublicKey(mark[:ed25519.PublicKeySize])
+	return p2p.IDOf(key) == by && p2p.Verify(key, voteContext, text, mark[ed25519.PublicKeySize:])
+}
+
+// begin returns what the directory says of a register that is new to this node as an acceptor,
+// and of one of its pages, to which a path leads. Of the root everybody knows how it began.
+func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (paxos.Config, error) {
+	first, err := r.first()
+	if err != nil || m.Register == first.Key {
+		return first.Config, err
+	}
+	root, err := r.root(ctx)
+	if err != nil {
+		return paxos.Config{}, err
+	}
+	return r.directory.Decided(ctx, root, m.Register, path)
+}
+
+// steps asks a member how the epochs of a register after one came about.
+func (r *Registers) steps(ctx context.Context, id p2p.ID, register p2p.Key, after uint64) []paxos.Step {
+	a, err := r.askWhere(ctx, id, locateRequest{Register: register, After: after})
+	if err != nil {
+		return nil
+	}
+	return a.Steps
+}
+
+// askWhere asks a member what it knows of a register as its acceptor.
+func (r *Registers) askWhere(ctx context.Context, id p2p.ID, m locateRequest) (a locateAnswer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, locate)
+	defer cancel()
+	if id == r.self {
+		return r.where(ctx, m)
+	}
+	req, err := wire.Marshal(m)
+	if err != nil {
+		return a, err
+	}
+	resp, err := r.o.Caller.Call(ctx, id, ProtoLocate, req)
+	if err != nil {
+		return a, err
+	}
+	if err := wire.Unmarshal(resp, &a); err != nil {
+		return a, err
+	}
+	if len(a.Steps) > paxos.MaxSteps {
+		return a, fmt.Errorf("dht: %s tells %d steps: %w", r.o.Table.nameOf(id), len(a.Steps), paxos.ErrMalformed)
+	}
+	return a, nil
+}
+
+// peek implements paxos.Directory.Peek: most of those who keep a page have accepted the same.
+func (r *Registers) peek(ctx context.Context, at paxos.Place) (data []byte, ok bool) {
+	c, err := r.newest(ctx, at)
+	if err != nil {
+		return nil, false
+	}
+	var mu sync.Mutex // guards heard
+	heard := map[paxos.Ballot][]locateAnswer{}
+	each(setOf(c.Acceptors), func(id p2p.ID, _ struct{}) {
+		a, err := r.askWhere(ctx, id, locateRequest{Register: at.Key, After: c.Epoch, Value: true})
+		if err != nil || a.Retired || !a.Config.Equal(c) || a.Accepted.Epoch != c.Epoch {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		heard[a.Accepted] = append(heard[a.Accepted], a)
+	})
+	for _, same := range heard {
+		if 2*len(same) > len(c.Acceptors) {
+			return same[0].Data, true
+		}
+	}
+	return nil, false
+}
+
+func setOf(ids []p2p.ID) map[p2p.ID]struct{} {
+	set := map[p2p.ID]struct{}{}
+	for _, id := range ids {
+		set[id] = struct{}{}
+	}
+	return set
+}
+
+// told is what one member says of a register.
+type told struct {
+	by     p2p.ID
+	config paxos.Config
+}
+
+// agreed returns the newest configuration that members know of a register, if there is no doubt:
+// one epoch leads to the next in what they say, and most of its acceptors say it, of whom there
+// are at least two. Whoever makes up another one is in doubt with those who keep the register.
+func (r *Registers) agreed(ctx context.Context, register p2p.Key, all []told) (paxos.Config, bool) {
+	if len(all) == 0 {
+		return paxos.Config{}, false
+	}
+	slices.SortFunc(all, func(a, b told) int { return int(min(max(int64(a.config.Epoch)-int64(b.config.Epoch), -1), 1)) })
+	c := all[0].config
+	for _, x := range all[1:] {
+		for c.Epoch < x.config.Epoch {
+			to, taken := paxos.Walk(register, c, r.steps(ctx, x.by, register, c.Epoch), voter{}.Check)
+			if len(taken) == 0 {
+				return c, false
+			}
+			c = to
+		}
+		if !c.Equal(x.config) {
+			return c, false
+		}
+	}
+	say := 0
+	for _, x := range all {
+		if x.config.Epoch == c.Epoch && slices.Contains(c.Acceptors, x.by) {
+			say++
+		}
+	}
+	return c, say > 1 && 2*say > len(c.Acceptors)
+}
+
+// proven goes from a configuration that was decided to what a member says has become of it, as
+// far as the member shows it.
+func (r *Registers) proven(ctx context.Context, register p2p.Key, c paxos.Config, by p2p.ID) paxos.Config {
+	for {
+		to, taken := paxos.Walk(register, c, r.steps(ctx, by, register, c.Epoch), voter{}.Check)
+		if len(taken) == 0 {
+			return c
+		}
+		c = to
+	}
+}

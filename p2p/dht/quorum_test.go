@@ -1,0 +1,200 @@
+package dht_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/shoal-p2p/shoal/p2p"
+	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/wire"
+)
+
+// propose sends what a proposer sends, whatever it is, and returns the answer or the code of the refusal.
+func (n *testNode) propose(to *testNode, m paxos.Request) (paxos.Reply, string) {
+	n.w.t.Helper()
+	m.Ballot.Proposer = n.member.ID
+	req, err := wire.Marshal(map[int]any{1: m, 2: map[int]any{}, 3: map[int]any{}})
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	resp, err := n.caller.Call(n.w.ctx, to.member.ID, dht.ProtoCas, req)
+	if refusal := (*p2p.CallError)(nil); errors.As(err, &refusal) {
+		return paxos.Reply{}, refusal.Code
+	}
+	var a struct {
+		Reply paxos.Reply  `cbor:"1,keyasint"`
+		Own   paxos.Attest `cbor:"2,keyasint"`
+	}
+	if err == nil {
+		err = wire.Unmarshal(resp, &a)
+	}
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	return a.Reply, ""
+}
+
+// registerOf returns the key that a register has in package paxos.
+func registerOf(name string) p2p.Key {
+	network, key := p2p.ID{1}, dht.KeyOf(name)
+	return sha256.Sum256(slices.Concat([]byte("shoal register\x00"), network[:], key[:]))
+}
+
+// forget drops what was logged.
+func (l *logged) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
+}
+
+// promised returns what a node remembers of a register.
+func (n *testNode) promised(register p2p.Key) (s paxos.State) {
+	if err := n.promises.Change(context.Background(), []p2p.Key{register}, func(states []paxos.State) error {
+		s = states[0]
+		return nil
+	}); err != nil {
+		n.w.t.Error(err)
+	}
+	return s
+}
+
+// TestRegisterLiar: a member that claims a majority which it has not got is refused by everybody
+// with a code, and named in the log; the register goes on as if nothing had been said.
+func TestRegisterLiar(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		log := &logged{}
+		w := newWorldOf(t, 8, lan, dht.Options{Logger: slog.New(slog.NewTextHandler(log, nil))}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		w.nodes[1].count("a", 1)
+		w.nodes[2].count("a", 2)
+		a := registerOf("a")
+		var victims []*testNode // that keep it
+		var others []*testNode
+		for _, n := range w.nodes {
+			if n.promised(a).IsZero() {
+				others = append(others, n)
+			} else {
+				victims = append(victims, n)
+			}
+		}
+		if len(victims) != 5 {
+			t.Fatalf("%d members keep the register", len(victims))
+		}
+		mallory, victim, stranger := victims[1], victims[0], others[0]
+		now := victim.promised(a)
+		ballot := paxos.Ballot{Epoch: now.Config.Epoch, Counter: now.Promised.Counter + 5, Run: 7}
+		var promises []paxos.Vote
+		for _, v := range victims {
+			reply, code := mallory.propose(v, paxos.Request{Kind: paxos.KindPrepare, Register: a, Ballot: ballot, Config: now.Config})
+			if reply.Kind != paxos.KindPromise {
+				t.Fatalf("an honest prepare: %+v, %s", reply, code)
+			}
+			promises = append(promises, reply.Vote)
+		}
+		next := now.Value
+		next.Data, next.Version, next.Recent = []byte("99"), next.Version+1, append(slices.Clone(next.Recent), paxos.OpID{9})
+		accept := func(change func(m *paxos.Request)) paxos.Request {
+			m := paxos.Request{
+				Kind: paxos.KindAccept, Register: a, Ballot: ballot, Config: now.Config, Value: next,
+				Proof: paxos.Proof{Votes: slices.Clone(promises), Base: now.Value.Head(), Recent: now.Value.Recent},
+			}
+			change(&m)
+			return m
+		}
+		moved := now.Config
+		moved.Epoch, moved.Joint, moved.Acceptors = 2, now.Config.Acceptors, []p2p.ID{victim.member.ID}
+		retired := moved
+		retired.Acceptors = []p2p.ID{mallory.member.ID}
+		naming := now.Value
+		naming.Next = &moved
+		inEpoch2 := paxos.Ballot{Epoch: 2, Counter: 1, Run: 7}
+		newcomer, err := paxos.NewConfig([]p2p.ID{stranger.member.ID, mallory.member.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			what string
+			to   *testNode
+			m    paxos.Request
+		}{
+			{"no promises", victim, accept(func(m *paxos.Request) { m.Proof.Votes = nil })},
+			{"those of two", victim, accept(func(m *paxos.Request) { m.Proof.Votes = m.Proof.Votes[:2] })},
+			{"one five times", victim, accept(func(m *paxos.Request) { m.Proof.Votes = slices.Repeat(m.Proof.Votes[:1], 5) })},
+			{"those for another ballot", victim, accept(func(m *paxos.Request) { m.Ballot.Counter++ })},
+			{"one that was changed", victim, accept(func(m *paxos.Request) { m.Proof.Votes[0].Accepted, m.Proof.Votes[0].Value = paxos.Ballot{}, p2p.Key{} })},
+			{"one in somebody's name", victim, accept(func(m *paxos.Request) { m.Proof.Votes[0].Mark = m.Proof.Votes[1].Mark })},
+			{"one without a signature", victim, accept(func(m *paxos.Request) { m.Proof.Votes[0].Mark = nil })},
+			{"one of another life", victim, accept(func(m *paxos.Request) { m.Proof.Votes[0].Life = 1 })},
+			{"those of another register", victim, accept(func(m *paxos.Request) { m.Register = registerOf("b") })},
+			{"nothing was found", victim, accept(func(m *paxos.Request) {
+				m.Proof.Base, m.Proof.Recent = paxos.Value{}.Head(), nil
+				m.Value.Version, m.Value.Recent = 1, m.Value.Recent[:1]
+			})},
+			{"what does not follow", victim, accept(func(m *paxos.Request) {
+				m.Value.Version, m.Value.Recent = m.Value.Version+1, append(m.Value.Recent, paxos.OpID{8})
+			})},
+			{"the same version of something else", victim, accept(func(m *paxos.Request) {
+				m.Value.Version, m.Value.Recent = now.Value.Version, now.Value.Recent
+			})},
+			{"another past", victim, accept(func(m *paxos.Request) { m.Value.Recent = slices.Repeat([]paxos.OpID{{5}}, len(m.Value.Recent)) })},
+			{"too many votes", victim, accept(func(m *paxos.Request) { m.Proof.Votes = slices.Repeat(m.Proof.Votes, 9) })},
+			{"an epoch that nobody has decided", victim, paxos.Request{Kind: paxos.KindPrepare, Register: a, Ballot: inEpoch2, Config: moved}},
+			{"one that was not accepted", victim, paxos.Request{
+				Kind: paxos.KindPrepare, Register: a, Ballot: inEpoch2, Config: moved, Steps: []paxos.Step{{Last: naming.Head(), Votes: promises}},
+			}},
+			{"that others have the value", victim, paxos.Request{Kind: paxos.KindRetire, Register: a, Ballot: inEpoch2, Config: retired}},
+			{"a register that nobody has made", stranger, paxos.Request{
+				Kind: paxos.KindPrepare, Register: registerOf("nobody's"), Ballot: paxos.Ballot{Epoch: 1, Counter: 1, Run: 7}, Config: newcomer,
+			}},
+			{"one that others keep", stranger, paxos.Request{
+				Kind: paxos.KindPrepare, Register: a, Ballot: paxos.Ballot{Epoch: 1, Counter: 1, Run: 7}, Config: newcomer,
+			}},
+		} {
+			log.forget()
+			reply, code := mallory.propose(c.to, c.m)
+			if code != "no_quorum" || !log.says("a proposal was refused", mallory.member.Name, "no_quorum") {
+				t.Errorf("%s: %+v, %q", c.what, reply, code)
+			}
+		}
+		// And then honestly.
+		for _, v := range victims[:3] {
+			if reply, code := mallory.propose(v, accept(func(*paxos.Request) {})); reply.Kind != paxos.KindAccepted {
+				t.Errorf("with what it takes: %+v, %s", reply, code)
+			}
+		}
+		w.nodes[3].count("a", 100)
+		stranger.count("a", 101)
+		stranger.count("nobody's", 1)
+	})
+}
+
+// TestRegisterElsewhere: who says that a register is somewhere else, where nobody else says so, is
+// not believed as long as the directory can be asked.
+func TestRegisterElsewhere(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		register := registerOf("a")
+		mallory := w.nodes[4]
+		alone, err := paxos.NewConfig([]p2p.ID{mallory.member.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mallory.promises.Change(w.ctx, []p2p.Key{register}, func(states []paxos.State) error {
+			states[0] = paxos.State{Config: alone}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.nodes[1].count("a", 1)
+		w.nodes[2].count("a", 2)
+	})
+}
