@@ -37,6 +37,7 @@ func TestRegisters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var steps []paxos.Step
 	wrong := errors.New("wrong")
 	err = s.Registers().Change(t.Context(), []p2p.Key{one}, func(states []paxos.State) error {
 		states[0].Value.Data = []byte("other")
@@ -60,6 +61,25 @@ func TestRegisters(t *testing.T) {
 	if age, err = s.Registers().Renew(t.Context(), paxos.Age{Changes: 7}); err != nil || age != (paxos.Age{Life: 1, Changes: 8}) {
 		t.Errorf("six changes were forgotten: %+v, %v", age, err)
 	}
+	// How epochs came about is added to what is known, and kept.
+	for epoch := uint64(2); epoch < 5; epoch++ {
+		next := config
+		next.Epoch, next.Joint = epoch, config.Acceptors
+		state.Config, state.Steps = next, []paxos.Step{{Last: paxos.Head{Version: epoch, Next: &next}, Votes: []paxos.Vote{{By: p2p.ID{7}, Mark: []byte{1}}}}}
+		steps = append(steps, state.Steps...)
+		err := s.Registers().Change(t.Context(), []p2p.Key{one}, func(states []paxos.State) error {
+			if len(states[0].Steps) > 0 {
+				t.Error("a state is read with its steps")
+			}
+			states[0] = state
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	state.Steps = nil
+	age.Changes += 3
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +96,15 @@ func TestRegisters(t *testing.T) {
 	}
 	if got, err := s.Registers().Remembered(t.Context()); err != nil || cmp.Diff(seen, got) != "" {
 		t.Errorf("of others it remembers %v, %v", got, err)
+	}
+	for _, c := range []struct {
+		after uint64
+		most  int
+		want  []paxos.Step
+	}{{1, 9, steps}, {0, 2, steps[:2]}, {3, 9, steps[2:]}, {4, 9, nil}, {1<<64 - 1, 9, nil}} {
+		if got, err := s.Registers().Steps(t.Context(), one, c.after, c.most); err != nil || cmp.Diff(c.want, got) != "" {
+			t.Errorf("%d steps after epoch %d: %v, %v", c.most, c.after, got, err)
+		}
 	}
 	err = s.Registers().Change(t.Context(), []p2p.Key{one, two}, func(states []paxos.State) error {
 		if diff := cmp.Diff(state, states[0]); diff != "" {

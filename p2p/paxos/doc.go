@@ -114,14 +114,36 @@
 // wait for most of the others of each of its registers after each start, and three computers
 // of which one is off could not start another one. A disk that was lost brings a new ID.
 //
-// Members tell the truth. Messages may be lost, late, doubled and in any order, clocks may
-// be wrong, everybody may fail at any time. But who sends an accept without promises, or
-// names an epoch that nobody has decided, can replace what was chosen, or send proposers
-// to acceptors of his own: there is no signature over a quorum here. Only admitted
-// members can do so; each value carries, with its ballot, who proposed it, and acceptors
-// take a ballot only from its owner. A liar cannot make a register unusable by large
-// numbers (MaxJump), exceed the bounds of a value and of a configuration, or change a value
-// as somebody else. Who must not trust the writers signs what is in the value.
+// Acceptors tell the truth. Messages may be lost, late, doubled and in any order, clocks may
+// be wrong, everybody may fail at any time, and proposers may lie (see "Who is believed"). But of
+// the acceptors of a register each majority is believed, and an epoch is what its acceptors
+// decide: who is made one by an ordinary change, and lies then, can break what the others keep.
+//
+// # Who is believed
+//
+// A proposer coordinates; it decides nothing that acceptors could not check. What an acceptor
+// says to it is a [Vote], which is signed: what it has promised, and accepted, of which register.
+// With each accept the proposer shows the promises of a majority for its ballot, or of two in the
+// first round of an epoch, and the head of the value that it found ([Proof]). An acceptor takes the
+// greatest ballot among the votes by itself, and accepts nothing but what follows from that
+// value: the same, that one with the next configuration, or one change more. That is all that
+// the claim above needs of a proposer. So one who has no promises, shows too few, or those for
+// another ballot, register or life, or leaves out what it found, is refused with [ErrNoQuorum].
+//
+// That an epoch was decided is shown in the same way: by a [Step], the votes of a majority of the
+// acceptors of the epoch before that have accepted one value which names it. An acceptor that knows an
+// older epoch goes from one to the next and believes no other, and so does a proposer that
+// is told of a newer one. Who was away for many epochs asks for the steps ([Missed]); acceptors
+// keep them. And that others have the value, so that the one who leaves may forget it, is shown
+// by their votes.
+//
+// An acceptor that knows nothing of a register asks the directory who its acceptors are
+// ([Acceptor.Begin], [Directory.Decided]), and that of the root goes from epoch 1, which everybody
+// knows, by steps. What a member writes into a page is a value like any other: who enters
+// acceptors of its own for a register that has none yet, or notes a later epoch that was not
+// decided, misleads those who come new. A liar cannot make a register unusable by large
+// numbers (MaxJump), exceed the bounds of a value and of a configuration, or change a value as
+// somebody else. Who must not trust the writers signs what is in the value.
 //
 // # Exactly once
 //
