@@ -130,6 +130,15 @@
 // the claim above needs of a proposer. So one who has no promises, shows too few, or those for
 // another ballot, register or life, or leaves out what it found, is refused with [ErrNoQuorum].
 //
+// One lie is left that no acceptor can see alone: several values with one ballot, each of which
+// follows from what was found. It harms nobody but the liar. Let b be the ballot of a value that
+// an honest proposer has had chosen, and so the only one with b. By the claim's induction every value that is
+// proposed with a greater ballot descends from it, also where a ballot has several: each shows a
+// majority, in which somebody had b or a greater one, and follows from a value of the greatest
+// ballot there, of whatever values that has. What the liar itself took for chosen may be gone.
+// A majority accepts one of its values at most, as an acceptor accepts one; so an epoch has
+// one next configuration, and where one of several values names it, proposers go on with that one.
+//
 // That an epoch was decided is shown in the same way: by a [Step], the votes of a majority of the
 // acceptors of the epoch before that have accepted one value which names it. An acceptor that knows an
 // older epoch goes from one to the next and believes no other, and so does a proposer that

@@ -3,8 +3,11 @@ package paxos
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -45,12 +48,16 @@ func (n *simNode) lie() {
 	}
 	promises := Request{Kind: KindPrepare, Register: theRegister, Ballot: ballot, Config: config}
 	var votes []Vote
+	var found Reply
 	prepare := s.chance(0.7) // else there are no votes
 	for _, id := range config.everybody() {
 		if prepare {
 			n.tell(id, promises, func(r Reply) {
 				if r.Kind == KindPromise {
 					votes = append(votes, r.Vote)
+					if len(votes) == 1 || found.Accepted.Less(r.Accepted) {
+						found = r
+					}
 				}
 			})
 		}
@@ -59,11 +66,44 @@ func (n *simNode) lie() {
 		if !n.up {
 			return
 		}
+		if len(votes) > 0 && config.Equal(best.Config) && s.counts.doubled < 3 && s.chance(0.3) {
+			n.equivocate(promises, votes, found.Value)
+			return
+		}
 		m := n.pretend(Request{Kind: KindAccept, Register: theRegister, Ballot: ballot, Config: config, Value: junk}, votes, best.Value)
 		for _, id := range config.everybody() {
 			n.tell(id, m, func(Reply) {})
 		}
 	})
+}
+
+// equivocate has several values accepted with one ballot, of which each follows from what was found.
+// They are changes that were made or not.
+func (n *simNode) equivocate(m Request, votes []Vote, found Value) {
+	s := n.s
+	s.counts.doubled++
+	m.Kind, m.Proof = KindAccept, Proof{Votes: votes, Base: found.Head(), Recent: found.Recent}
+	var values []Value
+	for i := range 2 {
+		word := fmt.Sprintf("%d.%d-%d,", len(s.people)+1, s.counts.doubled, i)
+		v, _, err := found.apply(&Op{ID: s.newOp().ID}, appendWord(word))
+		if err != nil || found.Next != nil {
+			return
+		}
+		in := simIn{kind: "append", word: word}
+		s.history = append(s.history, porcupine.Operation{
+			ClientId: len(s.people) + 1 + s.counts.doubled, Input: in, Call: int64(s.now), Output: simOut{unknown: true}, Return: int64(1 << 62),
+		})
+		values = append(values, v)
+	}
+	if next, err := m.Config.next(s.some(1+s.random.IntN(5), func(m *simNode) bool { return m.up }), nil); err == nil && s.replace && s.chance(0.5) {
+		values[1] = found
+		values[1].Next = &next
+	}
+	for _, id := range m.Config.Acceptors {
+		m.Value = values[s.random.IntN(2)]
+		n.tell(id, m, func(Reply) {})
+	}
 }
 
 // pretend makes of a request one that no honest proposer sends. found is what there is.

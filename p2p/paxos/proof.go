@@ -169,7 +169,7 @@ func (m Request) proven(check Check) error {
 		return err
 	}
 	box := ballotBox{register: m.Register, check: check}
-	var best Vote // which has the greatest ballot
+	var best Ballot // with which any of them has accepted something
 	for _, v := range m.Proof.Votes {
 		if v.Promised != m.Ballot || !v.Accepted.Less(m.Ballot) {
 			return fmt.Errorf("%w: a promise for %v after %v, shown for %v", ErrNoQuorum, v.Promised, v.Accepted, m.Ballot)
@@ -180,24 +180,26 @@ func (m Request) proven(check Check) error {
 		if err := box.put(v, m.Config.Life(v.By)); err != nil {
 			return err
 		}
-		if best.Accepted.Less(v.Accepted) {
-			best = v
+		if best.Less(v.Accepted) {
+			best = v.Accepted
 		}
 	}
-	if !m.Config.prepared(best.Accepted, box.yes) {
+	if !m.Config.prepared(best, box.yes) {
 		return fmt.Errorf("%w: %d promises for %v are none", ErrNoQuorum, len(box.yes), m.Ballot)
 	}
 	base := m.Proof.Base
+	digest := base.digest()
+	has := func(v Vote) bool { return v.Accepted == best && v.Value == digest }
 	switch {
-	case best.Accepted.IsZero():
+	case best.IsZero():
 		base = Value{}.Head()
-	case base.digest() != best.Value:
-		return fmt.Errorf("%w: what is shown is not what %s has accepted", ErrNoQuorum, best.By.Short())
+	case !slices.ContainsFunc(m.Proof.Votes, has):
+		return fmt.Errorf("%w: what is shown is not what was accepted with %v", ErrNoQuorum, best)
 	}
 	if hashOps(m.Proof.Recent) != base.Recent {
 		return fmt.Errorf("%w: other changes than those of what was found", ErrNoQuorum)
 	}
-	if best.Accepted.Epoch < m.Config.Epoch && m.Config.Epoch > 1 {
+	if best.Epoch < m.Config.Epoch && m.Config.Epoch > 1 {
 		if base.Next == nil || !base.Next.Equal(m.Config) {
 			return fmt.Errorf("%w: what was found does not lead to epoch %d", ErrNoQuorum, m.Config.Epoch)
 		}

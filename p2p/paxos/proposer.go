@@ -75,7 +75,8 @@ type round struct {
 	yes, no map[p2p.ID]bool // who has promised, or accepted; who never will
 	votes   map[p2p.ID]Vote // of those who have, if they are signed
 	best    Ballot          // the greatest with which one of those who promised had accepted,
-	found   Value           // and what;
+	found   Value           // and what,
+	digest  p2p.Key         // as the votes say;
 	same    int             // how many acceptors of this epoch had accepted that
 	value   Value           // proposed
 	result  Result          // of the task, once value is chosen,
@@ -247,10 +248,13 @@ func (p *Proposer) promised(out *Output, from p2p.ID, r Reply) {
 		return
 	}
 	p.round.yes[from], p.round.votes[from] = true, r.Vote
-	if p.round.best.Less(r.Accepted) {
-		p.round.best, p.round.found, p.round.same = r.Accepted, r.Value, 0
+	// A liar may have had several values accepted with one ballot, of which one at most was chosen.
+	// Any will do, but that one which names an epoch may have led to it.
+	closes := p.round.best == r.Accepted && p.round.found.Next == nil && r.Value.Next != nil
+	if p.round.best.Less(r.Accepted) || closes {
+		p.round.best, p.round.found, p.round.digest, p.round.same = r.Accepted, r.Value, r.Vote.Value, 0
 	}
-	if p.round.best == r.Accepted && slices.Contains(p.config.Acceptors, from) {
+	if p.round.best == r.Accepted && p.round.digest == r.Vote.Value && slices.Contains(p.config.Acceptors, from) {
 		p.round.same++
 	}
 	if p.config.prepared(p.round.best, p.round.yes) {

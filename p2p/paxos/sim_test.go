@@ -62,7 +62,7 @@ type settings struct {
 
 const anchors = 5
 
-type counts struct{ messages, rounds, chosen, moved, crashes, unknown, again, ops, lies, refused, unshown int }
+type counts struct{ messages, rounds, chosen, moved, crashes, unknown, again, ops, lies, refused, unshown, doubled int }
 
 type event struct {
 	at  time.Duration
