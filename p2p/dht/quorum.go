@@ -38,11 +38,26 @@ func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (pa
 	if err != nil || m.Register == first.Key {
 		return first.Config, err
 	}
-	root, err := r.root(ctx)
-	if err != nil {
-		return paxos.Config{}, err
+	r.mu.Lock()
+	c, known := r.begun[m.Register]
+	r.mu.Unlock()
+	if known {
+		return c, nil
 	}
-	return r.directory.Decided(ctx, root, m.Register, path)
+	root, err := r.root(ctx)
+	if err == nil {
+		c, err = r.directory.Decided(ctx, root, m.Register, path)
+	}
+	if err != nil {
+		return c, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.begun) >= maxOpen {
+		clear(r.begun)
+	}
+	r.begun[m.Register] = c
+	return c, nil
 }
 
 // steps asks a member how the epochs of a register after one came about.
@@ -56,11 +71,14 @@ func (r *Registers) steps(ctx context.Context, id p2p.ID, register p2p.Key, afte
 
 // askWhere asks a member what it knows of a register as its acceptor.
 func (r *Registers) askWhere(ctx context.Context, id p2p.ID, m locateRequest) (a locateAnswer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, locate)
-	defer cancel()
 	if id == r.self {
 		return r.where(ctx, m)
 	}
+	if !r.o.Table.Alive(id) {
+		return a, fmt.Errorf("dht: ask %s where a register is: %w", r.o.Table.nameOf(id), p2p.ErrUnreachable)
+	}
+	ctx, cancel := context.WithTimeout(ctx, locate)
+	defer cancel()
 	req, err := wire.Marshal(m)
 	if err != nil {
 		return a, err
@@ -84,8 +102,10 @@ func (r *Registers) peek(ctx context.Context, at paxos.Place) (data []byte, ok b
 	if err != nil {
 		return nil, false
 	}
-	var mu sync.Mutex // guards heard
-	heard := map[paxos.Ballot][]locateAnswer{}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex // guards said, data and ok
+	said := map[paxos.Ballot]int{}
 	each(setOf(c.Acceptors), func(id p2p.ID, _ struct{}) {
 		a, err := r.askWhere(ctx, id, locateRequest{Register: at.Key, After: c.Epoch, Value: true})
 		if err != nil || a.Retired || !a.Config.Equal(c) || a.Accepted.Epoch != c.Epoch {
@@ -93,14 +113,12 @@ func (r *Registers) peek(ctx context.Context, at paxos.Place) (data []byte, ok b
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		heard[a.Accepted] = append(heard[a.Accepted], a)
-	})
-	for _, same := range heard {
-		if 2*len(same) > len(c.Acceptors) {
-			return same[0].Data, true
+		if said[a.Accepted]++; 2*said[a.Accepted] > len(c.Acceptors) {
+			data, ok = a.Data, true
+			cancel() // the others need not be waited for
 		}
-	}
-	return nil, false
+	})
+	return data, ok
 }
 
 func setOf(ids []p2p.ID) map[p2p.ID]struct{} {

@@ -55,6 +55,7 @@ type Registers struct {
 	mu     sync.Mutex                  // guards all following fields
 	open   map[p2p.Key]*paxos.Register // by their keys in paxos
 	paths  map[p2p.Key][]byte          // of those that are pages of the directory
+	begun  map[p2p.Key]paxos.Config    // what the directory has said of registers that were new to this node
 	ears   map[p2p.Key][]*ear
 	absent map[p2p.ID]time.Time // since when acceptors of some register cannot be asked
 }
@@ -64,7 +65,7 @@ func NewRegisters(o RegistersOptions) *Registers {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
+	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, begun: map[p2p.Key]paxos.Config{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
 	signer := voter{o.Table.o.Identity}
 	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store, Signer: signer, Ask: r.steps}

@@ -63,10 +63,10 @@ func (r *Registers) Tend(ctx context.Context) error {
 		_, member := r.o.Table.o.Member(id)
 		return member && r.o.Table.Alive(id) && r.lifeOf(id) == c.Life(id)
 	}
+	gone := r.gone(c) // all note since when, for whoever has to do it then
 	if i := slices.IndexFunc(c.Acceptors, able); i < 0 || c.Acceptors[i] != r.self {
 		return nil
 	}
-	gone := r.gone(c)
 	if len(gone) == 0 && len(c.Acceptors) >= acceptorsWanted {
 		return nil
 	}

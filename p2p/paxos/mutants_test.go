@@ -21,7 +21,6 @@ var mutants = []struct {
 	{"an acceptor ignores what it has promised", "acceptor.go", "return m.Ballot.Less(s.Promised)", "return false"},
 	{"an acceptor accepts a lower ballot than it has promised", "acceptor.go", "return m.Ballot.Less(s.Promised)", "return m.Kind == KindPrepare && m.Ballot.Less(s.Promised)"},
 	{"an acceptor takes a second copy of an accept for a new one", "acceptor.go", "if m.Ballot != s.Accepted {", "if !m.Ballot.IsZero() {"},
-	{"an acceptor does not promise for the next ballot", "acceptor.go", "s.Promised = m.Next", "s.Promised = m.Ballot"},
 	{"an acceptor that retires forgets the epoch", "acceptor.go", "s = State{Config: m.Config, Promised: s.Promised, Retired: true, Steps: s.Steps}", "s = State{}"},
 	{"one less than a majority", "config.go", "return n/2 + 1", "return max(1, n/2)"},
 	{"a ballot is used again after a crash", "proposer.go", "run: random.Uint64()", "run: random.Uint64() & 0"},
