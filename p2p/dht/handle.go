@@ -127,7 +127,7 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 		r := w.Record
 		location := r.Location
 		if _, known := near[location]; !known {
-			near[location] = t.mayKeep(v, location, n)
+			near[location] = t.mayKeep(v, t.self, location, n)
 		}
 		author := p2p.IDOf(r.Author)
 		u, known := usage[author]
