@@ -168,6 +168,7 @@ var failures = [...]failure{
 	{errProtected, http.StatusForbidden, "protected", "It belongs to somebody else", "Ask the owner, or use another domain or content."},
 	{errForked, http.StatusConflict, "dht_version_fork", "Versions have forked", "List the versions, and name in parents those that the new one is to replace."},
 	{dht.ErrFork, http.StatusConflict, "dht_version_fork", "Others were faster, again and again", "Try again in a moment."},
+	{dht.ErrNoQuorum, http.StatusServiceUnavailable, "dht_no_quorum", "The replicas see no majority", "Try again in a moment; do all computers keep the same number of copies?"},
 	{dht.ErrNoVersion, http.StatusNotFound, "dht_not_found", "No such version", "List the versions."},
 	{errDeleted, http.StatusConflict, "dht_deleted", "It has been removed", "Put it again."},
 	{errQuota, http.StatusInsufficientStorage, "dht_quota", "The replicas keep no more of this computer", "Remove something, or give values a time to live."},

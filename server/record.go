@@ -31,6 +31,7 @@ var (
 var putRefusals = map[dht.Status]error{
 	dht.StatusNotAbsent: errAbsent, dht.StatusProtected: errProtected, dht.StatusFork: errForked,
 	dht.StatusDeleted: errDeleted, dht.StatusQuota: errQuota, dht.StatusNotFound: errNoValue, dht.StatusTooLarge: errTooBig,
+	dht.StatusNoQuorum: dht.ErrNoQuorum,
 }
 
 // refusal returns why a put was not stored, or nil.

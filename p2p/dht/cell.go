@@ -82,6 +82,12 @@ type Write struct {
 	// sum Base. A replica that does not have that answers StatusNotFound.
 	Base  []byte `cbor:"6,keyasint,omitempty"`
 	Delta []byte `cbor:"7,keyasint,omitempty"`
+	// Quorum goes with the confirmation of a prepared version, and with copies that its author
+	// brings a moment later. Other writes need none.
+	Quorum *Quorum `cbor:"8,keyasint,omitempty"`
+
+	proved uint64 // up to which sequence number a majority has prepared it; 0: that is not known
+	own    bool   // its author brings it
 }
 
 // Rules say who may claim what: the settings of a network. The zero value is the

@@ -168,7 +168,7 @@ func (t *Table) answerWants(ctx context.Context, wants []want, copies []byte, ro
 			if h.Address != w.Address || !bytes.Equal(hash[:hashSize], w.Hash) || !h.live(now) {
 				continue
 			}
-			c := copied{Record: h.Record, Left: h.Left(now)}
+			c := copied{Record: h.Record, Left: h.Left(now), Quorum: t.votes(h.Header)}
 			if d := w.Blocks.difference(h.Value); d != nil {
 				c.Record.Value, c.Base, c.Delta = nil, w.Blocks.Sum, d
 			}

@@ -111,6 +111,7 @@ func TestDelta(t *testing.T) {
 		}
 	}
 	const headers = 600 // that travel once more: with the question, and from both who have it
+	const votes = 240   // of two, with a copy that its author brings a moment after
 	other := doc
 	other.Content = p2p.Key{1}
 	for _, push := range []bool{false, true} {
@@ -132,7 +133,7 @@ func TestDelta(t *testing.T) {
 					put(w, dht.Put{Address: doc, Value: edited(first), TTL: time.Hour, Protect: dht.ProtectEntry})
 				}, 2048 + headers,
 			},
-			{"a new version", func(w *world) { vput(w, first) }, func(w *world) { vput(w, edited(first)) }, 2048 + headers},
+			{"a new version", func(w *world) { vput(w, first) }, func(w *world) { vput(w, edited(first)) }, 2048 + headers + votes},
 			{
 				"R5: moved, with something before and something after", func(w *world) { put(w, dht.Put{Address: doc, Value: first[:50_000]}) },
 				func(w *world) {

@@ -7,8 +7,8 @@
 // copy can be held against it wherever it comes from.
 //
 // There are three kinds of write. Put: the last writer wins, or what is written
-// adds to a set (Add). VPut: a new version beside the old ones, and forks can be
-// seen (vDHT). Cas: one value that all agree upon (package paxos).
+// adds to a set (Add). VPut: a new version beside the old ones, which a majority of the
+// replicas has agreed to, as their votes prove, or it forks, and forks can be seen (vDHT). Cas: one value that all agree upon (package paxos).
 //
 // Up to some thousands of members each knows all of them, and who keeps a location. In larger
 // networks it is looked up (find.go).

@@ -195,19 +195,19 @@ func (o *operation) looked(a route.Asked) {
 	o.mu.Unlock()
 }
 
-// mayKeep reports whether records of a location, of which there are to be n copies, belong here
-// at all. In a large network that is decided by how near this node is, and how many members
-// there are: a storer that knows a part of them cannot count who is nearer.
-func (t *Table) mayKeep(v view, location p2p.Key, n int) bool {
+// mayKeep reports whether records of a location, of which there are to be n copies, belong to a
+// member at all. In a large network that is decided by how near it is, and how many members
+// there are: who knows a part of them cannot count who is nearer.
+func (t *Table) mayKeep(v view, id p2p.ID, location p2p.Key, n int) bool {
 	if v.known == nil {
-		return v.responsible(location, n)
+		return v.responsible(id, location, n)
 	}
-	self, ok := t.o.Member(t.self)
+	member, ok := t.o.Member(id)
 	if !ok {
 		return false
 	}
 	size, known := t.o.Contacts.Size()
-	if !known || self.Position.CommonPrefixLen(location) >= route.Region(size, region*n) {
+	if !known || member.Position.CommonPrefixLen(location) >= route.Region(size, region*n) {
 		return true
 	}
 	// One location in some thousands has so few members around it.
@@ -217,7 +217,7 @@ func (t *Table) mayKeep(v view, location p2p.Key, n int) bool {
 	}
 	nearer := 0
 	for _, m := range members {
-		if m.Position.Distance(location).Compare(self.Position.Distance(location)) < 0 {
+		if m.Position.Distance(location).Compare(member.Position.Distance(location)) < 0 {
 			nearer++
 		}
 	}

@@ -41,6 +41,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 		return nil, err
 	}
 	now, rules := t.now(), t.Rules()
+	voted := make([]bool, len(writes))
 	var names []Name
 	for _, i := range admitted {
 		names = append(names, writes[i].Record.Name())
@@ -55,6 +56,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 				if results[i].Status, results[i].Seq = cells[at].timely(writes[i].Record.Header, now); results[i].Status == StatusOK {
 					cells[at].replace(writes[i].Record.Header, now)
 					results[i].Status, results[i].Seq = cells[at].Put(writes[i], rules, now)
+					voted[i] = cells[at].votes(writes[i], results[i].Status)
 				}
 			}
 			return nil
@@ -64,6 +66,12 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 	t.changes.Add(1)
 	if err != nil {
 		return nil, fmt.Errorf("dht: keep %d records: %w", len(admitted), err)
+	}
+	for i, votes := range voted {
+		if votes {
+			v := newVote(t.o.Identity, t.o.Network(), writes[i].Record.Header)
+			results[i].Vote = &v
+		}
 	}
 	count := map[Status]int{}
 	copies := false
@@ -83,7 +91,7 @@ func (t *Table) keep(ctx context.Context, from p2p.ID, writes []Write) ([]result
 
 // refused logs what no honest member sends.
 func (t *Table) refused(from p2p.ID, count map[Status]int) {
-	for _, s := range []Status{StatusMalformed, StatusSignature, StatusProtected, StatusQuota, StatusNotResponsible, StatusFuture, StatusExpired} {
+	for _, s := range []Status{StatusMalformed, StatusSignature, StatusProtected, StatusQuota, StatusNotResponsible, StatusFuture, StatusExpired, StatusNoQuorum} {
 		if count[s] > 0 {
 			t.o.Logger.Warn("records refused", "from", t.nameOf(from), "why", s.String(), "records", count[s])
 		}
@@ -101,7 +109,7 @@ func (t *Table) nameOf(id p2p.ID) string {
 // others why not.
 func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results []result) ([]int, error) {
 	v, n := t.view(), t.Replicas()
-	check := Checker{Network: t.o.Network()}
+	check, proofs := Checker{Network: t.o.Network()}, quorums{t: t, view: v}
 	near := map[p2p.Key]bool{}
 	members := map[p2p.ID]bool{}
 	isMember := func(id p2p.ID) bool {
@@ -127,7 +135,7 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 		r := w.Record
 		location := r.Location
 		if _, known := near[location]; !known {
-			near[location] = t.mayKeep(v, location, n)
+			near[location] = t.mayKeep(v, t.self, location, n)
 		}
 		author := p2p.IDOf(r.Author)
 		u, known := usage[author]
@@ -160,6 +168,8 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 			results[i].Status = StatusNotResponsible
 		case !quota.fits(r.Header, u), stranger && from != t.self && !t.strangers.brings(from, author):
 			results[i].Status = StatusQuota
+		case !t.convinced(&proofs, from, &writes[i], &bad):
+			results[i].Status = StatusNoQuorum
 		default:
 			u.Records++
 			u.Bytes += int64(r.Size)
@@ -172,6 +182,20 @@ func (t *Table) admit(ctx context.Context, from p2p.ID, writes []Write, results 
 		}
 	}
 	return admitted, nil
+}
+
+// convinced finds out what is known of the majority that has prepared what a write confirms, and
+// reports whether that is what the write says. Copies need no majority where nothing is prepared.
+func (t *Table) convinced(c *quorums, from p2p.ID, w *Write, bad *int) bool {
+	w.own = from == p2p.IDOf(w.Record.Author)
+	if w.Quorum == nil {
+		return true
+	}
+	var forged bool
+	if w.proved, forged = c.proved(w.Record.Header, w.Quorum); forged {
+		*bad++
+	}
+	return w.proved > 0 || w.Repair
 }
 
 // maxBad is how many wrong signatures of a message are looked at. No honest member sends one:

@@ -715,6 +715,30 @@ func TestLargeOpen(t *testing.T) {
 	})
 }
 
+// TestLargeVersions: where nobody knows all, replicas believe the votes of those who keep a name, also
+// where more do so than the nearest.
+func TestLargeVersions(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		inBubble(t, func(t *testing.T) {
+			c := newCity(t, 100, 6, dht.Options{Open: func() bool { return open }})
+			defer c.end()
+			time.Sleep(10 * time.Second)
+			for i := range 20 {
+				name := at(fmt.Sprint("story ", i)).Name()
+				for j := range 2 {
+					r, _, err := c.nodes[50+i+j].table.VPut(t.Context(), appending(name, fmt.Sprint("word", j)))
+					if err != nil || r.Version.Number() != uint64(j+1) {
+						t.Errorf("open %v, version %s of name %d: %v", open, r.Version, i, err)
+					}
+				}
+			}
+			if c.logged("no_quorum") {
+				t.Errorf("open %v: a majority was not believed", open)
+			}
+		})
+	}
+}
+
 // TestLargeHostile: a storer refuses what is not of its region, and who names members that are
 // none, or that are elsewhere, misleads nobody.
 func TestLargeHostile(t *testing.T) {

@@ -52,6 +52,7 @@ func readRequest[T any](message []byte) (bytes int, items []T, err error) {
 type result struct {
 	Status Status `cbor:"1,keyasint"`
 	Seq    uint64 `cbor:"2,keyasint,omitempty"` // of the record that is there, where ours is stale
+	Vote   *Vote  `cbor:"3,keyasint,omitempty"` // for a version that is prepared now
 }
 
 // answer is what one replica has for one query: an answer, then so many records, then so
@@ -69,10 +70,11 @@ type answer struct {
 
 // copied is a record of an answer.
 type copied struct {
-	Record Record `cbor:"1,keyasint"`
-	Left   uint64 `cbor:"2,keyasint,omitempty"` // milliseconds that it has to live; 0: no end
-	Base   []byte `cbor:"3,keyasint,omitempty"` // the sum of the value that Delta is to
-	Delta  []byte `cbor:"4,keyasint,omitempty"` // instead of the value of the record
+	Record Record  `cbor:"1,keyasint"`
+	Left   uint64  `cbor:"2,keyasint,omitempty"` // milliseconds that it has to live; 0: no end
+	Base   []byte  `cbor:"3,keyasint,omitempty"` // the sum of the value that Delta is to
+	Delta  []byte  `cbor:"4,keyasint,omitempty"` // instead of the value of the record
+	Quorum *Quorum `cbor:"5,keyasint,omitempty"` // see Write
 }
 
 // appendItem appends an item to a message.

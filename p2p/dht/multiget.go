@@ -566,7 +566,9 @@ func (t *Table) mend(all []*getting, found []Found) {
 				if g.asked[id].Status != StatusOK || slices.Contains(c.Have, id) {
 					continue
 				}
-				missing[id] = append(missing[id], Write{Record: c.Record, Repair: true, Left: uint64(c.Left.Milliseconds())})
+				missing[id] = append(missing[id], Write{
+					Record: c.Record, Repair: true, Left: uint64(c.Left.Milliseconds()), Quorum: t.votes(c.Header),
+				})
 			}
 		}
 	}

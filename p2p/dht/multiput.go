@@ -32,8 +32,9 @@ type Put struct {
 	Renew *Header
 
 	tombstone bool
-	seq       uint64 // at least
-	exactly   uint64 // the sequence number to have; 0: any
+	seq       uint64  // at least
+	exactly   uint64  // the sequence number to have; 0: any
+	quorum    *Quorum // of who has prepared what this confirms
 }
 
 // Replica is what one member says of one record.
@@ -52,6 +53,7 @@ type PutResult struct {
 	Copies   int       // replicas that have it now
 
 	record Record // as it was signed last
+	quorum Quorum // of those who have prepared a version
 }
 
 // Stored reports whether the majority of the replicas has the record, so that everybody
@@ -89,20 +91,21 @@ type putting struct {
 	put      Put
 	write    Write
 	asked    map[p2p.ID]*Replica
-	order    []p2p.ID // of those that were asked, nearest first
-	stale    uint64   // the largest sequence number that a replica has
-	clock    uint64   // of replicas to which the sequence number was from the future
-	latest   uint64   // what they would take; 0: not known
-	resign   bool     // it is to be signed before it is sent
-	again    bool     // it was signed, and no replica has it so
-	replicas int      // that are wanted
+	order    []p2p.ID         // of those that were asked, nearest first
+	votes    map[p2p.ID]*Vote // in their last answers
+	stale    uint64           // the largest sequence number that a replica has
+	clock    uint64           // of replicas to which the sequence number was from the future
+	latest   uint64           // what they would take; 0: not known
+	resign   bool             // it is to be signed before it is sent
+	again    bool             // it was signed, and no replica has it so
+	replicas int              // that are wanted
 }
 
 func (t *Table) put(ctx context.Context, name string, puts []Put) ([]PutResult, Trace, error) {
 	op := t.begin(name)
 	all := make([]*putting, len(puts))
 	for i, p := range puts {
-		all[i] = &putting{put: p, asked: map[p2p.ID]*Replica{}, resign: true}
+		all[i] = &putting{put: p, asked: map[p2p.ID]*Replica{}, votes: map[p2p.ID]*Vote{}, resign: true}
 	}
 	want := t.Replicas()
 	locations := make([]p2p.Key, len(puts))
@@ -184,7 +187,7 @@ func (t *Table) sign(ctx context.Context, all []*putting) error {
 	}
 	Sign(t.o.Identity, t.o.Network(), records)
 	for i, p := range again {
-		p.write = Write{Record: records[i], Absent: p.put.Absent, Fork: p.put.Fork}
+		p.write = Write{Record: records[i], Absent: p.put.Absent, Fork: p.put.Fork, Quorum: p.put.quorum}
 		p.resign, p.again, p.clock = false, true, 0
 	}
 	return nil
@@ -296,6 +299,7 @@ func (t *Table) send(ctx context.Context, op *operation, round int, batches map[
 		if h.err != nil {
 			r.Status, r.Error = StatusFailed, h.err.Error()
 		}
+		p.votes[h.to] = h.res.Vote
 		if r.Status == StatusFuture {
 			p.clock = max(p.clock, h.res.Seq)
 			p.latest = max(p.latest, beyond(h.res.Seq))
@@ -325,11 +329,15 @@ func (t *Table) sendTo(ctx context.Context, op *operation, round int, to p2p.ID,
 			return "", fmt.Errorf("dht: %d results of %d writes: %w", len(results), len(some), ErrMalformed)
 		}
 		count := map[Status]int{}
-		for _, r := range results {
+		for i, r := range results {
+			if err := t.checkVote(to, some[i].write.Record.Header, r); err != nil {
+				return "", err
+			}
 			count[r.Status]++
 		}
 		return outcome(count), nil
 	})
+	t.suspect(to, err)
 	return results, err
 }
 
@@ -359,13 +367,17 @@ func split(batch []*putting, limit int) [][]*putting {
 // writeSize bounds the encoding of a write.
 func writeSize(w Write) int {
 	r := w.Record
-	return 320 + len(r.Value) + len(w.Base) + len(w.Delta) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + len(r.Proof.Path)
+	votes := 0
+	if w.Quorum != nil {
+		votes = len(w.Quorum.Votes)
+	}
+	return 320 + voteSize*votes + len(r.Value) + len(w.Base) + len(w.Delta) + len(r.Owner) + (len(Version{})+2)*len(r.Based) + len(r.Proof.Path)
 }
 
 // result says what the replicas agree upon: what a majority of those that are wanted has
 // stored, or else the refusal that most have named.
 func (p *putting) result() PutResult {
-	r := PutResult{Header: p.write.Record.Header, record: p.write.Record}
+	r := PutResult{Header: p.write.Record.Header, record: p.write.Record, quorum: p.quorum()}
 	distance := func(id p2p.ID) int { return slices.Index(p.order, id) }
 	count := map[Status]int{}
 	for _, replica := range p.asked {
@@ -385,6 +397,21 @@ func (p *putting) result() PutResult {
 		}
 	}
 	return r
+}
+
+// quorum returns the votes of the nearest who have prepared it as it was signed last.
+func (p *putting) quorum() Quorum {
+	h := p.write.Record.Header
+	if !h.Prepared {
+		return Quorum{}
+	}
+	q := Quorum{Seq: h.Seq}
+	for _, id := range p.order {
+		if v := p.votes[id]; v != nil && p.asked[id].Status.Stored() && len(q.Votes) < maxVotes {
+			q.Votes = append(q.Votes, *v)
+		}
+	}
+	return q
 }
 
 // names returns the names of members, for people.

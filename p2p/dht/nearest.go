@@ -92,9 +92,9 @@ func (v view) replicas(key p2p.Key, n int) []Member {
 // may see some that we do not, and not see some that we do.
 const region = 3
 
-// responsible reports whether this node is near enough to a key to keep records there,
+// responsible reports whether a member is near enough to a key to keep records there,
 // of which there are to be n copies.
-func (v view) responsible(key p2p.Key, n int) bool {
-	is := func(m Member) bool { return m.ID == v.self }
+func (v view) responsible(id p2p.ID, key p2p.Key, n int) bool {
+	is := func(m Member) bool { return m.ID == id }
 	return slices.ContainsFunc(v.replicas(key, region*n), is) || slices.ContainsFunc(nearest(v.members, key, region*n, nil), is)
 }

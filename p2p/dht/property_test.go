@@ -1,6 +1,7 @@
 package dht
 
 import (
+	"bytes"
 	"reflect"
 	"slices"
 	"testing"
@@ -43,8 +44,8 @@ var allClaims = []Protect{0, 0, ProtectDomain, ProtectEntry, ProtectDomain | Pro
 
 // TestAnything: whatever comes, in any order and at any time, one address has one
 // record, what has expired is not served, a claim stands on a live record and ends with
-// the last (replica.hold), and what an owner owns changes by its own writes only, or
-// its master's.
+// the last (replica.hold), what an owner owns changes by its own writes only, or
+// its master's, and what is prepared is seen when a majority is known to have done so, or a fork is wanted.
 func TestAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newReplica(Rules{
@@ -58,6 +59,11 @@ func TestAnything(t *testing.T) {
 			if len(sent) > 0 && rapid.IntRange(0, 3).Draw(t, "replay") == 0 {
 				r = rapid.SampledFrom(sent).Draw(t, "old")
 			}
+			if last := len(sent) - 1; last >= 0 && sent[last].Prepared && rapid.Bool().Draw(t, "confirm") {
+				r = sent[last]
+				r.Prepared, r.Seq = false, r.Seq+1
+				r = signedBy(people[slices.IndexFunc(people, func(p p2p.Identity) bool { return bytes.Equal(p.PublicKey(), r.Author) })], r)
+			}
 			sent = append(sent, r)
 			if r.Size > 0 && rapid.IntRange(0, 3).Draw(t, "header") == 0 {
 				r = headerOf(r)
@@ -65,13 +71,22 @@ func TestAnything(t *testing.T) {
 			w := Write{
 				Record: r, Absent: rapid.IntRange(0, 5).Draw(t, "absent") == 0, Repair: rapid.Bool().Draw(t, "repair"),
 				Fork: rapid.Bool().Draw(t, "fork"), Left: rapid.Uint64Range(0, 4000).Draw(t, "left"),
+				own: rapid.Bool().Draw(t, "own"), proved: rapid.Uint64Range(0, 20).Draw(t, "proved"),
 			}
 			c := p.cell(r.Name())
+			var old Held
+			if i, found := c.find(r.Version); found && c.Records[i].live(p.now) {
+				old = c.Records[i]
+			}
 			domain, entry, before := *c.Domain, c.Entry, p.headers()
 			status, _ := p.write(t, w)
 			changed := !reflect.DeepEqual(before, p.headers())
 			if changed && !status.Stored() {
 				t.Fatalf("%s, and something has changed", status)
+			}
+			if changed && old.Prepared && r.Kind == KindValue && !r.Prepared && bytes.Equal(old.Author, r.Author) &&
+				!w.Fork && (w.own || !w.Repair) && w.proved < old.Seq {
+				t.Fatalf("%s: what was prepared can be seen, and nobody knows of a majority", status)
 			}
 			key := KeyOfOwner(r.Author)
 			stranger := func(k Claim, claims, master bool) bool {

@@ -28,7 +28,8 @@ import (
 //   - when those who are not master hand a claim to and fro: copies of old hand-overs
 //     act like new ones where nothing at their address says that they are old;
 //   - for writes that depend on what is there, Absent, changes of a header, and
-//     versions without Repair or Fork: that is what they are for.
+//     versions without Repair or Fork: that is what they are for;
+//   - while a version is prepared whose author brings a copy of it and no votes.
 //
 // A record that has expired is forgotten with its sequence number. Whoever kept a copy
 // of it can write it once more, with the author's signature, for as long as its TTL.
@@ -68,6 +69,8 @@ func (c *Cell) Put(w Write, rules Rules, now int64) (Status, uint64) {
 		return StatusNotFound, 0
 	case !w.Repair && c.forks(w, old, found):
 		return StatusFork, 0
+	case w.unproved(old, found):
+		return StatusNoQuorum, 0
 	}
 	victim, ok := -1, true
 	if !found || old.Kind != r.Kind {
@@ -135,17 +138,29 @@ func (c *Cell) forks(w Write, old Held, found bool) bool {
 	}
 	for i := range c.Records {
 		o := &c.Records[i]
-		if o.Version == r.Version || o.Version.IsZero() || o.Kind == KindTombstone || !rivals(o.Based, r.Based) {
+		if !o.rivals(r.Header) {
 			continue
 		}
 		// Where copies have brought several prepared versions, one of them can be confirmed, and
 		// it is the same everywhere.
-		if confirms && o.Prepared && (o.Seq > old.Seq || o.Seq == old.Seq && o.Version.Compare(old.Version) > 0) {
+		if confirms && !r.Prepared && o.Prepared && (o.Seq > old.Seq || o.Seq == old.Seq && o.Version.Compare(old.Version) > 0) {
 			continue
 		}
 		return true
 	}
 	return false
+}
+
+// rivals reports whether what is held is another version that replaces the same as o.
+func (h *Held) rivals(o Header) bool {
+	return h.Version != o.Version && !h.Version.IsZero() && h.Kind != KindTombstone && rivals(h.Based, o.Based)
+}
+
+// votes reports whether this replica votes for what a write has prepared: not where something that
+// replaces the same is here, beside which only copies are kept.
+func (c *Cell) votes(w Write, s Status) bool {
+	return w.Record.Prepared && s.Stored() &&
+		!slices.ContainsFunc(c.Records, func(o Held) bool { return o.rivals(w.Record.Header) })
 }
 
 // rivals reports whether two versions replace the same one, or both are first ones.

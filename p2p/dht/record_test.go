@@ -78,7 +78,11 @@ func TestLargestRecord(t *testing.T) {
 	}
 	records[0].Value = bytes.Repeat([]byte{1}, MaxValue)
 	Sign(person(1), testNetwork, records)
-	b, err := wire.Marshal(Write{Record: records[0], Absent: true, Repair: true, Fork: true, Left: 1 << 63})
+	quorum := Quorum{Seq: 1<<64 - 1}
+	for i := range byte(maxVotes) {
+		quorum.Votes = append(quorum.Votes, newVote(person(i), testNetwork, records[0].Header))
+	}
+	b, err := wire.Marshal(Write{Record: records[0], Absent: true, Repair: true, Fork: true, Left: 1 << 63, Quorum: &quorum})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,13 +24,14 @@ const (
 	StatusTooLarge                     // a limit of the replica: of values at one name, say
 	StatusFuture                       // its number is from the future: the author's clock is wrong, or it wants to stay for ever
 	StatusExpired                      // its time was over long ago
+	StatusNoQuorum                     // it confirms a version, and no majority is seen to have prepared that
 	statuses
 )
 
 var statusTexts = [statuses]string{
 	"failed", "ok", "ok_unchanged", "ok_prepared", "stale", "not_absent", "protected", "version_fork", "not_found",
 	"deleted", "not_responsible", "quota", "malformed", "bad_signature", "too_large",
-	"from_the_future", "expired",
+	"from_the_future", "expired", "no_quorum",
 }
 
 // String returns the stable text.

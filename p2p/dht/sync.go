@@ -519,7 +519,7 @@ func (c *comparison) exchange(ctx context.Context, batch []stretch) (whole bool,
 				if their, is := theirs[h.Address]; is && their.Newer(h.Header) {
 					continue // it needs not have what is here
 				}
-				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.Left(now)})
+				writes = append(writes, Write{Record: h.Record, Repair: true, Left: h.Left(now), Quorum: c.t.votes(h.Header)})
 			}
 			more = more || l.More
 		}
@@ -588,7 +588,7 @@ func (c *comparison) take(ctx context.Context, copies []copied) (int, error) {
 	}
 	writes := make([]Write, len(copies))
 	for i, one := range copies {
-		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left, Base: one.Base, Delta: one.Delta}
+		writes[i] = Write{Record: one.Record, Repair: true, Left: one.Left, Base: one.Base, Delta: one.Delta, Quorum: one.Quorum}
 	}
 	results, err := c.t.keep(ctx, c.peer, writes)
 	if err != nil {

@@ -211,10 +211,13 @@ func (t *Table) answerRecords(ctx context.Context, l located, copies []byte, roo
 		if a.More {
 			continue
 		}
+		c := copied{Record: h.Record, Left: h.Left(now)}
 		if h.large() {
-			h.Value = nil
+			c.Record.Value = nil
+		} else {
+			c.Quorum = t.votes(h.Header)
 		}
-		next, err := appendItem(copies, copied{Record: h.Record, Left: h.Left(now)})
+		next, err := appendItem(copies, c)
 		if err != nil {
 			return a, copies, err
 		}

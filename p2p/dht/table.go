@@ -119,6 +119,7 @@ type Table struct {
 	repair   repairs
 
 	strangers strangers
+	confirmed confirmed
 	gate      gate
 	refreshes refreshes
 	observer  observer

@@ -50,9 +50,10 @@ type VPutResult struct {
 
 // VPut writes a new version in two phases, as vDHT does: (1) read the heads from the
 // replicas; (2) make the new version from them; (3) prepare it: each replica takes it
-// unless another version replaces one of the same ones, and shows it to nobody; (4) when a majority has
-// prepared it, confirm it, where each replica looks for forks again; otherwise take it
-// back, wait for a random time, and begin again.
+// unless another version replaces one of the same ones, shows it to nobody, and signs that
+// it has done so (Vote); (4) when a majority has prepared it, confirm it with their votes, where
+// each replica checks these and looks for forks again; otherwise take it back, wait for a random
+// time, and begin again.
 //
 // Two writers cannot both get a majority for versions of the same parents while the
 // replicas stay who they are; one that dies in between stands in the way until what it has
@@ -60,13 +61,16 @@ type VPutResult struct {
 // every head is returned by Get, until somebody writes a version with all of them as
 // parents.
 //
-// Errors: ErrFork after too many tries, that of Update, those of Put.
+// Who confirms without a majority, as the replica sees it, is refused (StatusNoQuorum) and named in
+// its log. A majority is one of those that are to keep the name and can be asked.
+//
+// Errors: ErrFork and ErrNoQuorum after too many tries, that of Update, those of Put.
 func (t *Table) VPut(ctx context.Context, w VPut) (VPutResult, Trace, error) {
 	var trace Trace
 	for try := 1; ; try++ {
 		r, err := t.tryVersion(ctx, w, &trace)
 		r.Tries = try
-		if err == nil || !errors.Is(err, ErrFork) || try == forkTries {
+		if again := errors.Is(err, ErrFork) || errors.Is(err, ErrNoQuorum); !again || try == forkTries {
 			return r, trace, err
 		}
 		select {
@@ -112,7 +116,8 @@ func (t *Table) tryVersion(ctx context.Context, w VPut, trace *Trace) (r VPutRes
 		r.PutResult = prepared
 		return r, t.reject(ctx, prepared, rejectTTL, trace)
 	}
-	confirm := Put{Address: put.Address, Renew: &prepared.Header, TTL: w.TTL}
+	t.confirmed.note(put.Address, &prepared.quorum, t.o.Now())
+	confirm := Put{Address: put.Address, Renew: &prepared.Header, TTL: w.TTL, quorum: &prepared.quorum}
 	if r.PutResult, err = t.one(ctx, "confirm", confirm, trace); err != nil {
 		return r, err
 	}
@@ -175,10 +180,13 @@ const rejectTTL = time.Minute
 // tombstone has to last.
 func (t *Table) reject(ctx context.Context, r PutResult, ttl time.Duration, trace *Trace) error {
 	why := fmt.Errorf("dht: version %s: %s: %w", r.Header.Version, r.Status, ErrFork)
-	if r.Status != StatusFork && r.Status != StatusPrepared && !r.Status.Stored() {
+	switch {
+	case r.Status == StatusNoQuorum:
+		why = fmt.Errorf("dht: version %s: %w", r.Header.Version, ErrNoQuorum)
+	case r.Status != StatusFork && r.Status != StatusPrepared && !r.Status.Stored():
 		why = fmt.Errorf("dht: version %s: %s", r.Header.Version, r.Status)
 	}
-	if r.Copies == 0 && !slices.ContainsFunc(r.Replicas, func(o Replica) bool { return o.Status == StatusFailed }) {
+	if r.Copies == 0 && r.Status != StatusNoQuorum && !slices.ContainsFunc(r.Replicas, func(o Replica) bool { return o.Status == StatusFailed }) {
 		return why
 	}
 	_, err := t.one(ctx, "reject", Put{Address: r.Header.Address, TTL: ttl, tombstone: true, seq: r.Header.Seq + 1}, trace)
@@ -193,7 +201,7 @@ func (t *Table) complete(r PutResult, value []byte) {
 		if !replica.Status.Stored() && replica.Status != StatusFailed {
 			record := r.record
 			record.Value = value
-			to[replica.ID] = append(to[replica.ID], Write{Record: record, Repair: true})
+			to[replica.ID] = append(to[replica.ID], Write{Record: record, Repair: true, Quorum: t.votes(record.Header)})
 		}
 	}
 	if len(to) > 0 {

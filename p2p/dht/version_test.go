@@ -45,6 +45,11 @@ func prepared(r Record) Record {
 	return r
 }
 
+// confirm confirms what a majority is known to have prepared.
+func confirm(who p2p.Identity, r Record) Write {
+	return Write{Record: headerOf(signedBy(who, r)), proved: r.Seq - 1}
+}
+
 // TestPrepareConfirm is V1: what is prepared cannot be seen, in no way, before it is
 // confirmed; then it is there for as long as the confirmation says.
 func TestPrepareConfirm(t *testing.T) {
@@ -61,7 +66,11 @@ func TestPrepareConfirm(t *testing.T) {
 	}
 	tr.want(t, "absent", Write{Record: signedBy(p1, tr.version("1", "0")), Absent: true}, StatusNotAbsent)
 	v1.Seq = 10
-	tr.want(t, "confirm", Write{Record: headerOf(signedBy(p1, v1))}, StatusOK)
+	tr.want(t, "confirm, and nobody knows of a majority", Write{Record: headerOf(signedBy(p1, v1))}, StatusNoQuorum)
+	tr.want(t, "put it", Write{Record: signedBy(p1, v1)}, StatusNoQuorum)
+	tr.want(t, "bring a copy of it", Write{Record: signedBy(p1, v1), Repair: true, own: true}, StatusNoQuorum)
+	tr.want(t, "confirm with the majority of an earlier try", Write{Record: headerOf(signedBy(p1, v1)), proved: 1}, StatusNoQuorum)
+	tr.want(t, "confirm", confirm(p1, v1), StatusOK)
 	tr.want(t, "confirm again", Write{Record: headerOf(signedBy(p1, v1))}, StatusUnchanged)
 	tr.wantValues(t, Query{}, "1")
 	v1.Seq = 11
@@ -97,7 +106,7 @@ func TestPrepared(t *testing.T) {
 	tr.want(t, "p2 gives up", Write{Record: signedBy(p2, tombstone(b.Address, 61))}, StatusOK)
 	tr.want(t, "prepare a", Write{Record: signedBy(p1, prepared(a))}, StatusPrepared)
 	a.Seq = 62
-	tr.want(t, "confirm a", Write{Record: headerOf(signedBy(p1, a))}, StatusOK)
+	tr.want(t, "confirm a", confirm(p1, a), StatusOK)
 	tr.wantValues(t, Query{}, "1a")
 }
 
@@ -113,7 +122,7 @@ func TestConfirmLooksAgain(t *testing.T) {
 		w.Record = signedBy(p2, b)
 		tr.want(t, name, w, StatusOK)
 		a.Seq = 10
-		tr.want(t, "confirm a", Write{Record: headerOf(signedBy(p1, a))}, StatusFork)
+		tr.want(t, "confirm a", confirm(p1, a), StatusFork)
 		tr.wantValues(t, Query{Versions: true}, "0 1b")
 		tr.want(t, "confirm a, knowingly", Write{Record: headerOf(signedBy(p1, a)), Fork: true}, StatusOK)
 		tr.wantValues(t, Query{}, strings.Join(tr.heads("1a", "1b"), " "))
@@ -125,9 +134,9 @@ func TestConfirmLooksAgain(t *testing.T) {
 	tr.want(t, "copy of b", Write{Record: signedBy(p2, prepared(b)), Repair: true}, StatusPrepared)
 	tr.want(t, "copy of a", Write{Record: signedBy(p1, prepared(a)), Repair: true}, StatusPrepared)
 	a.Seq, b.Seq = 10, 11
-	tr.want(t, "confirm b", Write{Record: headerOf(signedBy(p2, b))}, StatusFork)
-	tr.want(t, "confirm a", Write{Record: headerOf(signedBy(p1, a))}, StatusOK)
-	tr.want(t, "confirm b", Write{Record: headerOf(signedBy(p2, b))}, StatusFork)
+	tr.want(t, "confirm b", confirm(p2, b), StatusFork)
+	tr.want(t, "confirm a", confirm(p1, a), StatusOK)
+	tr.want(t, "confirm b", confirm(p2, b), StatusFork)
 }
 
 // heads puts the texts of versions in the order of versions.
@@ -360,7 +369,7 @@ func (a *appender) step(t *rapid.T, name Name, replicas []*replica, heads func(*
 				case !slices.Contains(a.votes, p): // it did not vote for it, and gets a copy
 					p.write(t, Write{Record: signedBy(a.who, r), Repair: true})
 				default:
-					if status, _ := p.write(t, Write{Record: headerOf(signedBy(a.who, r))}); status != StatusOK {
+					if status, _ := p.write(t, confirm(a.who, r)); status != StatusOK {
 						t.Fatalf("confirm: %s", status)
 					}
 				}

@@ -169,6 +169,7 @@ const (
 	DhtStatusFailed         DhtStatus = "failed"
 	DhtStatusFromTheFuture  DhtStatus = "from_the_future"
 	DhtStatusMalformed      DhtStatus = "malformed"
+	DhtStatusNoQuorum       DhtStatus = "no_quorum"
 	DhtStatusNotAbsent      DhtStatus = "not_absent"
 	DhtStatusNotFound       DhtStatus = "not_found"
 	DhtStatusNotResponsible DhtStatus = "not_responsible"
@@ -196,6 +197,8 @@ func (e DhtStatus) Valid() bool {
 	case DhtStatusFromTheFuture:
 		return true
 	case DhtStatusMalformed:
+		return true
+	case DhtStatusNoQuorum:
 		return true
 	case DhtStatusNotAbsent:
 		return true

@@ -1362,7 +1362,7 @@ export interface paths {
         put?: never;
         /**
          * Write a new version beside the old ones (vDHT)
-         * @description It is prepared at the replicas and confirmed when a majority has done so. Where versions have forked, name the `parents` that the new one merges; otherwise the refusal is `dht_version_fork`.
+         * @description It is prepared at the replicas and confirmed when a majority has done so. Where versions have forked, name the `parents` that the new one merges; otherwise the refusal is `dht_version_fork`. Replicas that do not see the votes of a majority refuse it: `dht_no_quorum`.
          */
         post: operations["putVersion"];
         delete?: never;
@@ -2613,7 +2613,7 @@ export interface components {
         };
         DhtProtect: ("domain" | "entry")[];
         /** @enum {string} */
-        DhtStatus: "failed" | "ok" | "ok_unchanged" | "ok_prepared" | "stale" | "not_absent" | "protected" | "version_fork" | "not_found" | "deleted" | "not_responsible" | "quota" | "malformed" | "bad_signature" | "too_large" | "from_the_future" | "expired";
+        DhtStatus: "failed" | "ok" | "ok_unchanged" | "ok_prepared" | "stale" | "not_absent" | "protected" | "version_fork" | "not_found" | "deleted" | "not_responsible" | "quota" | "malformed" | "bad_signature" | "too_large" | "from_the_future" | "expired" | "no_quorum";
         DhtRecord: {
             /** @description 64 hexadecimal digits */
             location: string;

@@ -284,6 +284,7 @@ const stored: Record<DhtStatus, string> = {
   too_large: 'has no room for it at this place',
   from_the_future: 'says that its number is from the future: are the clocks right?',
   expired: 'says that it ended long ago',
+  no_quorum: 'does not see that a majority has prepared it',
 };
 
 export function statusWords(status: string): string {
