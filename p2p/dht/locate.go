@@ -166,22 +166,41 @@ func (r *Registers) root(ctx context.Context) (paxos.Place, error) {
 // newest returns the newest configuration of a page that can be found out. Any that was decided
 // will do, as long as most of its acceptors can be asked: they know whether there is a newer one.
 func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, error) {
-	best := at.Config
-	if c, known, err := r.known(ctx, at.Key); err != nil {
+	best, known, err := r.known(ctx, at.Key)
+	if err != nil || known && (best.Epoch > at.Config.Epoch || at.Config.Epoch == 1) && r.reachable(best) {
 		return best, err
-	} else if known && c.Epoch > best.Epoch {
-		best = c
 	}
-	if !r.reachable(best) {
-		v, err := r.around(ctx, at.Key)
-		if err != nil {
-			return best, err
+	if !known || best.Epoch < at.Config.Epoch {
+		best = at.Config
+	}
+	// All know how the root began, and hardly anything is kept there since.
+	if r.reachable(best) && !(at.IsRoot() && best.Epoch == 1) {
+		return best, nil
+	}
+	return r.later(ctx, at.Key, best)
+}
+
+// later returns what has become of a configuration of a page, as far as members show it. What
+// most of those who keep the page say is believed where nobody can show it: acceptors that have
+// moved before steps were kept cannot.
+func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (paxos.Config, error) {
+	v, err := r.around(ctx, key)
+	if err != nil {
+		return best, err
+	}
+	near := ids(v.replicas(key, 2*acceptorsWanted))
+	began, newer := best, []told(nil)
+	for _, x := range r.hear(ctx, key, append(near, best.Acceptors...)) {
+		if x.config.Epoch > best.Epoch {
+			best = r.proven(ctx, key, best, x.by)
 		}
-		near := ids(v.replicas(at.Key, 2*acceptorsWanted))
-		for _, x := range r.hear(ctx, at.Key, append(near, best.Acceptors...)) {
-			if x.config.Epoch > best.Epoch {
-				best = r.proven(ctx, at.Key, best, x.by)
-			}
+		if x.config.Epoch > began.Epoch {
+			newer = append(newer, x)
+		}
+	}
+	if best.Epoch == began.Epoch {
+		if c, agreed := r.agreed(ctx, key, newer); agreed {
+			return c, nil
 		}
 	}
 	return best, nil

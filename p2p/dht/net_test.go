@@ -42,6 +42,7 @@ type testNode struct {
 	store    dht.Store
 	table    *dht.Table
 	promises *paxos.Memory // on its disk
+	stepless bool          // and how epochs came about is not there
 	caller   dht.Caller
 	register *dht.Registers
 	clock    time.Duration // how far its clock is ahead
@@ -112,7 +113,7 @@ func (n *testNode) start() {
 	table = dht.New(o)
 	n.table = table
 	n.register = dht.NewRegisters(dht.RegistersOptions{
-		Table: table, Caller: o.Caller, Store: n.promises, Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
+		Table: table, Caller: o.Caller, Store: n.kept(), Founder: func() (p2p.ID, bool) { return n.w.nodes[0].member.ID, n.w.registers },
 		Logger: n.w.options.Logger,
 	})
 	registers := n.register
@@ -134,6 +135,21 @@ func (n *testNode) start() {
 			}
 		}()
 	}
+}
+
+// kept is the store of the node's promises.
+func (n *testNode) kept() paxos.Store {
+	if n.stepless {
+		return stepless{n.promises}
+	}
+	return n.promises
+}
+
+// stepless is a store that did not keep steps before the third epoch.
+type stepless struct{ *paxos.Memory }
+
+func (s stepless) Steps(ctx context.Context, register p2p.Key, after uint64, most int) ([]paxos.Step, error) {
+	return s.Memory.Steps(ctx, register, max(after, 2), most)
 }
 
 // narrowCaller has no links.

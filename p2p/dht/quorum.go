@@ -35,8 +35,13 @@ func (voter) Check(by p2p.ID, text, mark []byte) bool {
 // and of one of its pages, to which a path leads. Of the root everybody knows how it began.
 func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (paxos.Config, error) {
 	first, err := r.first()
-	if err != nil || m.Register == first.Key {
+	switch {
+	case err != nil:
 		return first.Config, err
+	case m.Register == first.Key && m.Config.Epoch > 1:
+		return r.later(ctx, first.Key, first.Config)
+	case m.Register == first.Key:
+		return first.Config, nil
 	}
 	r.mu.Lock()
 	c, known := r.begun[m.Register]

@@ -175,6 +175,40 @@ func TestRegisterLiar(t *testing.T) {
 	})
 }
 
+// TestRegisterOldKeepers: those who keep the directory have got it when steps were not kept yet. Who
+// comes new believes most of them.
+func TestRegisterOldKeepers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		w.nodes[1].count("a", 1)
+		keepers, err := w.nodes[0].register.Keepers(w.ctx)
+		if err != nil || keepers.Epoch != 2 {
+			t.Fatalf("%+v, %v", keepers, err)
+		}
+		for _, n := range w.nodes {
+			n.crash()
+			n.stepless = true
+		}
+		for _, n := range w.nodes[1:] { // the founder stays away
+			n.start()
+		}
+		time.Sleep(15 * time.Second)
+		for i, n := range w.nodes[1:] {
+			n.count("a", 2+i)
+			n.count("b", 1+i)
+		}
+		time.Sleep(22 * time.Minute)
+		if keepers, err = w.nodes[2].register.Keepers(w.ctx); err != nil || keepers.Epoch < 3 || contains(keepers, w.nodes[0]) {
+			t.Errorf("the directory is kept by %+v, %v", keepers, err)
+		}
+		for i, n := range w.nodes[1:] {
+			n.count("c", 1+i)
+		}
+	})
+}
+
 // TestRegisterElsewhere: who says that a register is somewhere else, where nobody else says so, is
 // not believed as long as the directory can be asked.
 func TestRegisterElsewhere(t *testing.T) {
