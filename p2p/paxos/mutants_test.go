@@ -24,7 +24,7 @@ var mutants = []struct {
 	{"an acceptor that retires forgets the epoch", "acceptor.go", "s = State{Config: m.Config, Promised: s.Promised, Retired: true, Steps: s.Steps}", "s = State{}"},
 	{"one less than a majority", "config.go", "return n/2 + 1", "return max(1, n/2)"},
 	{"a ballot is used again after a crash", "proposer.go", "run: random.Uint64()", "run: random.Uint64() & 0"},
-	{"the first value is taken, not that of the greatest ballot", "proposer.go", "if p.round.best.Less(r.Accepted) {", "if p.round.best.IsZero() {"},
+	{"the first value is taken, not that of the greatest ballot", "proposer.go", "if p.round.best.Less(r.Accepted) || closes {", "if p.round.best.IsZero() {"},
 	{"the joint majority is skipped", "config.go", "return c.Epoch == 1 || best.Epoch == c.Epoch ||", "return c.Epoch >= 1 || best.Epoch == c.Epoch ||"},
 	{"the state is not transferred", "proposer.go", "r.value.Next = nil\n\t}", "r.value = Value{}\n\t}"},
 	{"the next epoch begins before it is chosen", "proposer.go", "if r.value.Next == nil { // the epoch is open", "if r.value.Next != nil {\n\t\tp.adopt(out, *r.value.Next)\n\t\tp.start(out)\n\t\treturn\n\t}\n\tif r.value.Next == nil {"},
