@@ -14,7 +14,7 @@ import (
 )
 
 // maxRegisters bounds the registers of which this node is an acceptor: each has up to
-// about ten kilobytes, for ever.
+// about ten kilobytes, and two for each time that its acceptors were replaced, for ever.
 const maxRegisters = 100_000
 
 // registerStore keeps what this node has promised in state.db.
@@ -134,6 +134,7 @@ type registerState struct {
 	Accepted paxos.Ballot `cbor:"3,keyasint"`
 	Value    paxos.Value  `cbor:"4,keyasint"`
 	Retired  bool         `cbor:"5,keyasint,omitempty"`
+	Sealed   bool         `cbor:"6,keyasint,omitempty"`
 }
 
 // Change implements paxos.Store.
@@ -207,7 +208,7 @@ func readRegister(ctx context.Context, tx *sql.Tx, key p2p.Key) (raw []byte, s p
 	if err := wire.Unmarshal(raw, &kept); err != nil {
 		return nil, s, fmt.Errorf("read register %x: %w", key[:6], err)
 	}
-	s = paxos.State{Config: kept.Config, Promised: kept.Promised, Accepted: kept.Accepted, Value: kept.Value, Retired: kept.Retired}
+	s = paxos.State{Config: kept.Config, Promised: kept.Promised, Accepted: kept.Accepted, Value: kept.Value, Retired: kept.Retired, Sealed: kept.Sealed}
 	return raw, s, nil
 }
 
@@ -216,7 +217,7 @@ func writeRegister(ctx context.Context, tx *sql.Tx, key p2p.Key, before []byte, 
 	if s.IsZero() {
 		return false, nil
 	}
-	raw, err := wire.Marshal(registerState{s.Config, s.Promised, s.Accepted, s.Value, s.Retired})
+	raw, err := wire.Marshal(registerState{s.Config, s.Promised, s.Accepted, s.Value, s.Retired, s.Sealed})
 	if err == nil && string(raw) == string(before) {
 		return false, nil
 	}

@@ -253,12 +253,16 @@ func (r *Registers) page(ctx context.Context, at paxos.Place) (*paxos.Register, 
 func (r *Registers) notePath(at paxos.Place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.paths) >= maxOpen {
-		clear(r.paths)
+	if at.IsRoot() {
+		return
 	}
-	if !at.IsRoot() {
-		r.paths[at.Key] = at.Path()
+	for key := range r.paths { // it is noted again whenever the page is opened
+		if len(r.paths) < maxOpen {
+			break
+		}
+		delete(r.paths, key)
 	}
+	r.paths[at.Key] = at.Path()
 }
 
 func (r *Registers) pathOf(register p2p.Key) []byte {

@@ -28,7 +28,7 @@ type world struct {
 	registers bool
 	// narrow: there are no links, so that no answer is longer than a call's.
 	narrow  bool
-	mu      sync.Mutex   // guards members against tables that run
+	mu      sync.Mutex   // guards members, and what nodes answer instead, against tables that run
 	members []dht.Member // admitted ones
 	nodes   []*testNode
 	ctx     context.Context
@@ -43,6 +43,8 @@ type testNode struct {
 	table    *dht.Table
 	promises *paxos.Memory // on its disk
 	stepless bool          // and how epochs came about is not there
+	// instead is what the node answers in place of what its program does. Nil, or a nil handler: that.
+	instead  func(proto string, honest dht.Handler) dht.Handler
 	caller   dht.Caller
 	register *dht.Registers
 	clock    time.Duration // how far its clock is ahead
@@ -119,7 +121,17 @@ func (n *testNode) start() {
 	registers := n.register
 	handlers := registers.Handlers()
 	maps.Copy(handlers, table.Handlers())
-	answer = func(proto string) dht.Handler { return handlers[proto] }
+	answer = func(proto string) dht.Handler {
+		n.w.mu.Lock()
+		instead := n.instead
+		n.w.mu.Unlock()
+		if instead != nil {
+			if h := instead(proto, handlers[proto]); h != nil {
+				return h
+			}
+		}
+		return handlers[proto]
+	}
 	close(ready)
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(n.w.ctx)
@@ -135,6 +147,13 @@ func (n *testNode) start() {
 			}
 		}()
 	}
+}
+
+// lies has a node answer something else.
+func (n *testNode) lies(instead func(proto string, honest dht.Handler) dht.Handler) {
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	n.instead = instead
 }
 
 // kept is the store of the node's promises.

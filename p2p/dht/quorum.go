@@ -1,8 +1,10 @@
 package dht
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -65,6 +67,18 @@ func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (pa
 	return c, nil
 }
 
+// doubt drops what the directory has said of a register about which somebody was refused: it may be of
+// long ago.
+func (r *Registers) doubt(register p2p.Key, why error) {
+	if !errors.Is(why, paxos.ErrNoQuorum) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.begun, register)
+	r.directory.Forget()
+}
+
 // steps asks a member how the epochs of a register after one came about.
 func (r *Registers) steps(ctx context.Context, id p2p.ID, register p2p.Key, after uint64) []paxos.Step {
 	a, err := r.askWhere(ctx, id, locateRequest{Register: register, After: after})
@@ -109,8 +123,12 @@ func (r *Registers) peek(ctx context.Context, at paxos.Place) (data []byte, ok b
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	type value struct {
+		ballot paxos.Ballot
+		data   string
+	}
 	var mu sync.Mutex // guards said, data and ok
-	said := map[paxos.Ballot]int{}
+	said := map[value]int{}
 	each(setOf(c.Acceptors), func(id p2p.ID, _ struct{}) {
 		a, err := r.askWhere(ctx, id, locateRequest{Register: at.Key, After: c.Epoch, Value: true})
 		if err != nil || a.Retired || !a.Config.Equal(c) || a.Accepted.Epoch != c.Epoch {
@@ -118,7 +136,8 @@ func (r *Registers) peek(ctx context.Context, at paxos.Place) (data []byte, ok b
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if said[a.Accepted]++; 2*said[a.Accepted] > len(c.Acceptors) {
+		x := value{a.Accepted, string(a.Data)}
+		if said[x]++; 2*said[x] > len(c.Acceptors) {
 			data, ok = a.Data, true
 			cancel() // the others need not be waited for
 		}
@@ -147,7 +166,7 @@ func (r *Registers) agreed(ctx context.Context, register p2p.Key, all []told) (p
 	if len(all) == 0 {
 		return paxos.Config{}, false
 	}
-	slices.SortFunc(all, func(a, b told) int { return int(min(max(int64(a.config.Epoch)-int64(b.config.Epoch), -1), 1)) })
+	slices.SortFunc(all, func(a, b told) int { return cmp.Compare(a.config.Epoch, b.config.Epoch) })
 	c := all[0].config
 	for _, x := range all[1:] {
 		for c.Epoch < x.config.Epoch {
@@ -173,11 +192,12 @@ func (r *Registers) agreed(ctx context.Context, register p2p.Key, all []told) (p
 // proven goes from a configuration that was decided to what a member says has become of it, as
 // far as the member shows it.
 func (r *Registers) proven(ctx context.Context, register p2p.Key, c paxos.Config, by p2p.ID) paxos.Config {
-	for {
+	for range paxos.KeepSteps {
 		to, taken := paxos.Walk(register, c, r.steps(ctx, by, register, c.Epoch), voter{}.Check)
 		if len(taken) == 0 {
-			return c
+			break
 		}
 		c = to
 	}
+	return c
 }

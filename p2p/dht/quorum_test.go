@@ -232,3 +232,93 @@ func TestRegisterElsewhere(t *testing.T) {
 		w.nodes[2].count("a", 2)
 	})
 }
+
+// TestRegisterSilent: one of five who keep the directory does not say what is in it.
+func TestRegisterSilent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		keepers, err := w.nodes[0].register.Keepers(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bad, rest *testNode
+		for _, n := range w.nodes[1:] {
+			if contains(keepers, n) {
+				bad = n
+			} else {
+				rest = n
+			}
+		}
+		bad.lies(func(proto string, _ dht.Handler) dht.Handler {
+			if proto != dht.ProtoLocate {
+				return nil
+			}
+			return func(ctx context.Context, _ p2p.ID, _ []byte) ([]byte, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		})
+		for _, name := range []string{"a", "b", "c"} {
+			rest.count(name, 1)
+		}
+	})
+}
+
+// TestRegisterPage: one of five who keep the directory says of it what it has not accepted.
+func TestRegisterPage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		w.nodes[1].count("z", 1)
+		keepers, err := w.nodes[0].register.Keepers(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bad *testNode
+		var victims []*testNode
+		for _, n := range w.nodes[1:] {
+			if contains(keepers, n) {
+				bad = n
+			}
+		}
+		for _, n := range w.nodes {
+			if n != bad {
+				victims = append(victims, n)
+			}
+		}
+		a := registerOf("a")
+		victim := victims[2]
+		c, err := paxos.NewConfig([]p2p.ID{bad.member.ID, victim.member.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad.lies(func(proto string, h dht.Handler) dht.Handler {
+			if proto != dht.ProtoLocate {
+				return nil
+			}
+			return func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
+				b, err := h(ctx, from, req)
+				var x map[int]any
+				if err != nil || wire.Unmarshal(b, &x) != nil || x[5] == nil {
+					return b, err
+				}
+				fake, err := paxos.Enter(a, c)(nil, false)
+				if err != nil {
+					return nil, err
+				}
+				x[5] = fake
+				return wire.Marshal(x)
+			}
+		})
+		for i := range 20 {
+			r, _ := bad.propose(victim, paxos.Request{Kind: paxos.KindPrepare, Register: a, Config: c, Ballot: paxos.Ballot{Epoch: 1, Counter: 1, Run: 1}})
+			if r.Kind == paxos.KindPromise {
+				t.Errorf("attempt %d: a promise for acceptors that nobody entered", i)
+				return
+			}
+		}
+	})
+}

@@ -68,7 +68,7 @@ func NewRegisters(o RegistersOptions) *Registers {
 	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, begun: map[p2p.Key]paxos.Config{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
 	signer := voter{o.Table.o.Identity}
-	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store, Signer: signer, Ask: r.steps}
+	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store, Signer: signer}
 	r.directory.Page, r.directory.Peek, r.directory.Lives = r.page, r.peek, r.lifeOf
 	r.client.SetLives(r.lifeOf)
 	r.client.SetSigner(signer)
@@ -208,13 +208,17 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 	} else if err != nil {
 		return nil, err
 	}
-	r.ages.serving.RLock()
 	var why error
 	acceptor := r.acceptor
+	acceptor.Serving = r.ages.serving.RLocker()
+	asking, cancel := context.WithTimeout(ctx, locate) // for all that is to be found out
+	defer cancel()
+	acceptor.Ask = func(_ context.Context, id p2p.ID, register p2p.Key, after uint64) []paxos.Step {
+		return r.steps(asking, id, register, after)
+	}
 	acceptor.Refused = func(_ p2p.ID, _ paxos.Request, err error) { why = err }
 	acceptor.Begin = func(ctx context.Context, q paxos.Request) (paxos.Config, error) { return r.begin(ctx, q, m.Path) }
 	replies, err := acceptor.Answer(ctx, from, []paxos.Request{m.Request})
-	r.ages.serving.RUnlock()
 	switch {
 	case errors.Is(err, paxos.ErrFull):
 		r.o.Logger.Warn("a proposal was refused", "from", r.o.Table.nameOf(from), "error", err)
@@ -222,6 +226,7 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 	case err != nil:
 		return nil, err
 	case why != nil:
+		r.doubt(m.Request.Register, why)
 		code := refusalOf(why)
 		r.o.Logger.Warn("a proposal was refused", "from", r.o.Table.nameOf(from), "why", code, "error", why)
 		return nil, &p2p.CallError{Code: code, Message: why.Error()}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/shoal-p2p/shoal/p2p"
 )
@@ -18,6 +19,7 @@ type State struct {
 	Accepted Ballot // with which it has accepted Value; zero: nothing
 	Value    Value
 	Retired  bool // the acceptors of Config have the value, and this one is none of them
+	Sealed   bool // Value closes the epoch, and nothing else will (Vote.Sealed)
 	// Steps are those that have led to Config since the state was read: a Store adds them to
 	// those that it has, and returns none of them.
 	Steps []Step
@@ -61,7 +63,7 @@ func (s State) Answer(self p2p.ID, m Request, check Check) (State, Reply, error)
 		// value and returns a confirmation"; then it promises for Next, which is greater.
 		reply.Kind = KindAccepted
 		if m.Ballot != s.Accepted {
-			s = State{Config: m.Config, Promised: m.Ballot, Accepted: m.Ballot, Value: m.Value, Steps: s.Steps}
+			s = State{Config: m.Config, Promised: m.Ballot, Accepted: m.Ballot, Value: m.Value, Sealed: m.seals(), Steps: s.Steps}
 			if !m.Next.IsZero() {
 				s.Promised = m.Next
 			}
@@ -130,6 +132,8 @@ type Acceptor struct {
 	Self   p2p.ID
 	Store  Store
 	Signer Signer // nil: nothing is signed, and whoever asks is believed
+	// Serving is held while requests are decided and answered, not while others are asked. nil: nothing.
+	Serving sync.Locker
 	// Ask asks a member for the steps to the epochs of a register after one; none: it does not
 	// say. nil: nobody is asked, and each request has to show them all.
 	Ask func(ctx context.Context, id p2p.ID, register p2p.Key, after uint64) []Step
@@ -145,6 +149,7 @@ type Acceptor struct {
 type answered struct {
 	reply   Reply
 	vote    Vote   // to be signed
+	config  Config // of the acceptor that votes
 	refused error  // why nobody honest can have sent it
 	lacks   State  // which does not know how the request's epoch came about
 	again   bool   // it is to be answered once that is found out
@@ -162,7 +167,7 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 	for i, m := range requests {
 		all[i].refused = a.foreign(from, m)
 	}
-	err := a.decide(ctx, requests, all, true)
+	replies, err := a.serve(ctx, requests, all, true)
 	if err == nil && slices.ContainsFunc(all, func(x answered) bool { return x.again }) {
 		for i := range all {
 			if all[i].again && err == nil {
@@ -170,13 +175,7 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 			}
 		}
 		if err == nil {
-			err = a.decide(ctx, requests, all, false)
-		}
-	}
-	replies := make([]Reply, len(requests))
-	for i, m := range requests {
-		if err == nil {
-			replies[i], err = a.complete(ctx, m, all[i])
+			replies, err = a.serve(ctx, requests, all, false)
 		}
 	}
 	if err != nil {
@@ -185,6 +184,25 @@ func (a Acceptor) Answer(ctx context.Context, from p2p.ID, requests []Request) (
 	for i, x := range all {
 		if x.refused != nil && a.Refused != nil {
 			a.Refused(from, requests[i], x.refused)
+		}
+	}
+	return replies, nil
+}
+
+// serve decides about requests, and completes the replies.
+func (a Acceptor) serve(ctx context.Context, requests []Request, all []answered, ask bool) ([]Reply, error) {
+	if a.Serving != nil {
+		a.Serving.Lock()
+		defer a.Serving.Unlock()
+	}
+	if err := a.decide(ctx, requests, all, ask); err != nil {
+		return nil, err
+	}
+	replies := make([]Reply, len(requests))
+	for i, m := range requests {
+		var err error
+		if replies[i], err = a.complete(ctx, m, all[i]); err != nil {
+			return nil, err
 		}
 	}
 	return replies, nil
@@ -252,6 +270,7 @@ func (a Acceptor) decide(ctx context.Context, requests []Request, all []answered
 				continue // that the zero reply says so is all that the proposer can use
 			}
 			states[at], x.reply, x.vote = next, reply, next.vote(a.Self, age.Life)
+			x.config = next.Config
 		}
 		return nil
 	})
@@ -287,7 +306,7 @@ func (a Acceptor) complete(ctx context.Context, m Request, x answered) (Reply, e
 		r.Steps, err = a.Store.Steps(ctx, m.Register, m.Config.Epoch, MaxSteps)
 		return r, err
 	case r.Kind == KindPromise || r.Kind == KindAccepted && m.Kind == KindAccept:
-		r.Vote = x.vote.signed(m.Register, a.Signer)
+		r.Vote = x.vote.signed(m.Register, x.config, a.Signer)
 	}
 	return r, nil
 }

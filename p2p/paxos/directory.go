@@ -257,7 +257,7 @@ func (d *Directory) Locate(ctx context.Context, root Place, register p2p.Key, in
 		})
 	}
 	if err != nil {
-		d.forget()
+		d.Forget()
 		return Config{}, fmt.Errorf("paxos: locate register %x: %w", register[:6], err)
 	}
 	return c, nil
@@ -341,8 +341,8 @@ func (d *Directory) cached(key p2p.Key) (Page, bool) {
 	return p, known
 }
 
-// forget drops what is remembered: those who kept a page may all be others by now.
-func (d *Directory) forget() {
+// Forget drops what is remembered: those who kept a page may all be others by now.
+func (d *Directory) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.full = nil

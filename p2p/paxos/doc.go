@@ -43,7 +43,7 @@
 //
 // The acceptors are replaced by a change of the value: it names the next configuration
 // (Value.Next). That closes the epoch: a value that names one is proposed again only as it
-// is, so that, by the claim, all values that are chosen afterwards in this epoch are the
+// is, once at least (see "Who is believed"), so that, by the claim, all values that are chosen afterwards in this epoch are the
 // same one, and there is exactly one next configuration. Once it is chosen, which takes a
 // majority of the old acceptors, any proposer can go on in the next epoch, and the first
 // round of that takes the value over, with promises of majorities of both sets and the
@@ -122,36 +122,42 @@
 // # Who is believed
 //
 // A proposer coordinates; it decides nothing that acceptors could not check. What an acceptor
-// says to it is a [Vote], which is signed: what it has promised, and accepted, of which register.
-// With each accept the proposer shows the promises of a majority for its ballot, or of two in the
-// first round of an epoch, and the head of the value that it found ([Proof]). An acceptor takes the
-// greatest ballot among the votes by itself, and accepts nothing but what follows from that
-// value: the same, that one with the next configuration, or one change more. That is all that
-// the claim above needs of a proposer. So one who has no promises, shows too few, or those for
-// another ballot, register or life, or leaves out what it found, is refused with [ErrNoQuorum].
+// says to it is a [Vote], which is signed: what it has promised, and accepted, of which register,
+// with which configuration. With each accept the proposer shows the promises of a majority for its
+// ballot, or of two in the first round of an epoch, and the head of the value that it found
+// ([Proof]). An acceptor looks for the greatest ballot among the votes by itself, and accepts
+// nothing but what follows from a value that has it: the same, that one with the next configuration, or
+// one change more. So one who has no promises, shows too few, or those for another ballot,
+// register, configuration or life, or leaves out what it found, is refused with [ErrNoQuorum].
 //
 // One lie is left that no acceptor can see alone: several values with one ballot, each of which
 // follows from what was found. It harms nobody but the liar. Let b be the ballot of a value that
-// an honest proposer has had chosen, and so the only one with b. By the claim's induction every value that is
-// proposed with a greater ballot descends from it, also where a ballot has several: each shows a
-// majority, in which somebody had b or a greater one, and follows from a value of the greatest
-// ballot there, of whatever values that has. What the liar itself took for chosen may be gone.
-// A majority accepts one of its values at most, as an acceptor accepts one; so an epoch has
-// one next configuration, and where one of several values names it, proposers go on with that one.
+// an honest proposer has had chosen, and so the only one with b. By the claim's induction every
+// value that is proposed with a greater ballot descends from it, also where a ballot has several:
+// each shows a majority, in which somebody had b or a greater one, and follows from a value of
+// the greatest ballot there, of whatever values that has. What the liar itself took for chosen may
+// be gone. But who goes on in the next epoch relies on what somebody else had chosen, and so on
+// one value. Therefore a value that closes an epoch is accepted twice, and is sealed when an
+// accept shows that a majority has accepted it before, with the greatest ballot. Each acceptor
+// has one vote for a ballot, so that with one ballot one value at most is sealed; where one is,
+// nothing else follows; and once a majority has accepted it sealed, each later majority has somebody
+// who has. So an epoch has one next configuration. It costs one round trip more.
 //
-// That an epoch was decided is shown in the same way: by a [Step], the votes of a majority of the
-// acceptors of the epoch before that have accepted one value which names it. An acceptor that knows an
-// older epoch goes from one to the next and believes no other, and so does a proposer that
-// is told of a newer one. Who was away for many epochs asks for the steps ([Missed]); acceptors
-// keep them. And that others have the value, so that the one who leaves may forget it, is shown
-// by their votes.
+// That an epoch was decided is shown by a [Step]: the sealed votes of a majority of the acceptors
+// of the epoch before. An acceptor that knows an older epoch goes from one to the next and
+// believes no other, and so does a proposer that is told of a newer one. Who was away for many
+// epochs asks for the steps ([Missed]); acceptors keep them. And that others have the value, so
+// that the one who leaves may forget it, is shown by their votes.
 //
 // An acceptor that knows nothing of a register asks the directory who its acceptors are
 // ([Acceptor.Begin], [Directory.Decided]), and that of the root goes from epoch 1, which everybody
-// knows, by steps. What a member writes into a page is a value like any other: who enters
-// acceptors of its own for a register that has none yet, or notes a later epoch that was not
-// decided, misleads those who come new. A liar cannot make a register unusable by large
-// numbers (MaxJump), exceed the bounds of a value and of a configuration, or change a value as
+// knows, by steps.
+//
+// What a member may do, it may do with bad intent: change a value, replace acceptors by others,
+// also by itself alone, enter acceptors of its own for a register that has none yet, or note a
+// later epoch in the directory that was not decided, which misleads those who come new. Each of
+// these is a change that says who has made it. A liar cannot make a register unusable by large numbers
+// (MaxJump), exceed the bounds of a value and of a configuration, or change a value as
 // somebody else. Who must not trust the writers signs what is in the value.
 //
 // # Exactly once

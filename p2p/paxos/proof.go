@@ -10,7 +10,7 @@ import (
 )
 
 // MaxSteps is how many steps from epoch to epoch a message has at most.
-const MaxSteps = 24
+const MaxSteps = 12
 
 // maxVotes bounds the votes of one proof: each acceptor and each joint one has one.
 const maxVotes = 2 * MaxAcceptors
@@ -39,6 +39,9 @@ type Vote struct {
 	Accepted Ballot  `cbor:"4,keyasint"` // zero: nothing
 	Value    p2p.Key `cbor:"5,keyasint"` // Head.digest of what was accepted; zero: nothing
 	Mark     []byte  `cbor:"6,keyasint"`
+	// Sealed: what was accepted closes the epoch, and a majority had accepted just that before. Of the
+	// values that an epoch may have had one only is ever sealed.
+	Sealed bool `cbor:"7,keyasint,omitempty"`
 }
 
 // Head is all of a value that tells whether another one descends from it, but for the names
@@ -60,7 +63,7 @@ type Proof struct {
 }
 
 // Step shows that an epoch was decided: a majority of the acceptors of the one before has
-// accepted, with one ballot, a value that names it.
+// accepted, with one ballot, a value that names it and is sealed.
 type Step struct {
 	Last  Head   `cbor:"1,keyasint"` // of that value
 	Votes []Vote `cbor:"2,keyasint"`
@@ -101,10 +104,13 @@ func octet(b bool) byte {
 // equal reports whether two heads are those of one value.
 func (h Head) equal(o Head) bool { return h.digest() == o.digest() }
 
-// text is what an acceptor signs. The name of a register is that of one network only.
-func (v Vote) text(register p2p.Key) []byte {
+// text is what an acceptor signs that has a configuration. The name of a register is that of one
+// network only.
+func (v Vote) text(register p2p.Key, c Config) []byte {
 	b := append([]byte("shoal paxos vote\x00"), register[:]...)
-	b = append(append(b, v.By[:]...), v.Life)
+	hash := sha256.Sum256(c.append(nil))
+	b = append(b, hash[:]...)
+	b = append(append(b, v.By[:]...), v.Life, octet(v.Sealed))
 	for _, x := range []Ballot{v.Promised, v.Accepted} {
 		b = binary.BigEndian.AppendUint64(b, x.Epoch)
 		b = binary.BigEndian.AppendUint64(b, x.Counter)
@@ -116,16 +122,16 @@ func (v Vote) text(register p2p.Key) []byte {
 
 // vote returns what a state says, to be signed.
 func (s State) vote(by p2p.ID, life byte) Vote {
-	v := Vote{By: by, Life: life, Promised: s.Promised, Accepted: s.Accepted}
+	v := Vote{By: by, Life: life, Promised: s.Promised, Accepted: s.Accepted, Sealed: s.Sealed}
 	if !s.Accepted.IsZero() {
 		v.Value = s.Value.Head().digest()
 	}
 	return v
 }
 
-func (v Vote) signed(register p2p.Key, s Signer) Vote {
+func (v Vote) signed(register p2p.Key, c Config, s Signer) Vote {
 	if s != nil {
-		v.Mark = s.Sign(v.text(register))
+		v.Mark = s.Sign(v.text(register, c))
 	}
 	return v
 }
@@ -133,18 +139,20 @@ func (v Vote) signed(register p2p.Key, s Signer) Vote {
 // ballotBox counts votes that somebody shows, each acceptor's once.
 type ballotBox struct {
 	register p2p.Key
+	config   Config
 	check    Check
 	yes      map[p2p.ID]bool
 }
 
 // put counts a vote, if it is of somebody's life and signed.
-func (b *ballotBox) put(v Vote, life byte) error {
+func (b *ballotBox) put(v Vote) error {
+	life := b.config.Life(v.By)
 	switch {
 	case b.yes[v.By]:
 		return fmt.Errorf("%w: two votes of %s", ErrNoQuorum, v.By.Short())
 	case v.Life != life:
 		return fmt.Errorf("%w: the vote of %s is of its life %d, not %d", ErrNoQuorum, v.By.Short(), v.Life, life)
-	case len(v.Mark) > maxMark || !b.check(v.By, v.text(b.register), v.Mark):
+	case len(v.Mark) > maxMark || !b.check(v.By, v.text(b.register, b.config), v.Mark):
 		return fmt.Errorf("%w: the vote of %s is not signed by it", ErrNoQuorum, v.By.Short())
 	}
 	if b.yes == nil {
@@ -168,7 +176,10 @@ func (m Request) proven(check Check) error {
 		_, err := chosen(m.Register, m.Config, m.Proof.Votes, check)
 		return err
 	}
-	box := ballotBox{register: m.Register, check: check}
+	if next := m.Proof.Base.Next; next != nil && next.check() != nil {
+		return fmt.Errorf("%w: what was found names no configuration", ErrNoQuorum)
+	}
+	box := ballotBox{register: m.Register, config: m.Config, check: check}
 	var best Ballot // with which any of them has accepted something
 	for _, v := range m.Proof.Votes {
 		if v.Promised != m.Ballot || !v.Accepted.Less(m.Ballot) {
@@ -177,7 +188,7 @@ func (m Request) proven(check Check) error {
 		if !slices.Contains(m.Config.everybody(), v.By) {
 			return fmt.Errorf("%w: the vote of %s, who is no acceptor", ErrNoQuorum, v.By.Short())
 		}
-		if err := box.put(v, m.Config.Life(v.By)); err != nil {
+		if err := box.put(v); err != nil {
 			return err
 		}
 		if best.Less(v.Accepted) {
@@ -190,11 +201,14 @@ func (m Request) proven(check Check) error {
 	base := m.Proof.Base
 	digest := base.digest()
 	has := func(v Vote) bool { return v.Accepted == best && v.Value == digest }
+	sealed := func(v Vote) bool { return v.Accepted == best && v.Sealed && v.Value != digest }
 	switch {
 	case best.IsZero():
 		base = Value{}.Head()
 	case !slices.ContainsFunc(m.Proof.Votes, has):
 		return fmt.Errorf("%w: what is shown is not what was accepted with %v", ErrNoQuorum, best)
+	case slices.ContainsFunc(m.Proof.Votes, sealed):
+		return fmt.Errorf("%w: what is shown is not what is sealed with %v", ErrNoQuorum, best)
 	}
 	if hashOps(m.Proof.Recent) != base.Recent {
 		return fmt.Errorf("%w: other changes than those of what was found", ErrNoQuorum)
@@ -209,6 +223,28 @@ func (m Request) proven(check Check) error {
 		return fmt.Errorf("%w: version %d does not follow from version %d, which was found", ErrNoQuorum, m.Value.Version, base.Version)
 	}
 	return nil
+}
+
+// seals reports whether an accept shows that a majority of the acceptors of its epoch has accepted
+// its value before, all with one ballot, which is the last one of the epoch. There is one ballot at most
+// with which that is so of a value, and of one value only: each acceptor gives one vote for a
+// ballot. Whatever is accepted later is that value, as any majority has somebody who has accepted it
+// sealed, or after that.
+func (m Request) seals() bool {
+	if m.Value.Next == nil {
+		return false
+	}
+	var best Ballot
+	for _, v := range m.Proof.Votes {
+		if best.Less(v.Accepted) {
+			best = v.Accepted
+		}
+	}
+	digest, yes := m.Value.Head().digest(), map[p2p.ID]bool{}
+	for _, v := range m.Proof.Votes {
+		yes[v.By] = v.Accepted == best && v.Value == digest
+	}
+	return within(m.Config.Acceptors, yes) >= majority(len(m.Config.Acceptors))
 }
 
 // descends reports whether v is what a round may make of a value that it has found: the same,
@@ -232,21 +268,21 @@ func (v Value) descends(base Head, recent []OpID) bool {
 func kept(recent []OpID) []OpID { return recent[max(0, len(recent)-Window+1):] }
 
 // chosen returns the vote of a majority of the acceptors of a configuration which have accepted
-// one value with one ballot of its epoch. Votes of others do not count. Errors: ErrNoQuorum.
+// one value with one ballot of its epoch. There are no votes of others among them. Errors: ErrNoQuorum.
 func chosen(register p2p.Key, c Config, votes []Vote, check Check) (Vote, error) {
-	box := ballotBox{register: register, check: check}
+	box := ballotBox{register: register, config: c, check: check}
 	var first Vote
-	for _, v := range votes {
+	for i, v := range votes {
 		if !slices.Contains(c.Acceptors, v.By) {
-			continue
+			return first, fmt.Errorf("%w: the vote of %s, who is no acceptor", ErrNoQuorum, v.By.Short())
 		}
-		if first.Mark == nil {
+		if i == 0 {
 			first = v
 		}
 		if v.Accepted != first.Accepted || v.Value != first.Value || v.Accepted.Epoch != c.Epoch {
 			return first, fmt.Errorf("%w: votes for several values", ErrNoQuorum)
 		}
-		if err := box.put(v, c.Life(v.By)); err != nil {
+		if err := box.put(v); err != nil {
 			return first, err
 		}
 	}
@@ -271,7 +307,7 @@ func (s Step) from(register p2p.Key, c Config, check Check) (Config, error) {
 		return c, fmt.Errorf("%w: epoch %d does not follow from %d", ErrNoQuorum, next.Epoch, c.Epoch)
 	}
 	v, err := chosen(register, c, s.Votes, check)
-	if err == nil && v.Value != s.Last.digest() {
+	if err == nil && (v.Value != s.Last.digest() || slices.ContainsFunc(s.Votes, func(v Vote) bool { return !v.Sealed })) {
 		err = fmt.Errorf("%w: what was accepted names another epoch %d", ErrNoQuorum, next.Epoch)
 	}
 	if err != nil {

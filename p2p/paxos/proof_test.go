@@ -13,10 +13,10 @@ import (
 )
 
 // votesOf returns what acceptors of epoch 1 say that have accepted a value and promised for a ballot.
-func votesOf(register p2p.Key, promised, accepted Ballot, v Value, ids ...byte) (votes []Vote) {
+func votesOf(c Config, register p2p.Key, promised, accepted Ballot, v Value, ids ...byte) (votes []Vote) {
 	for _, n := range ids {
-		s := State{Promised: promised, Accepted: accepted, Value: v}
-		votes = append(votes, s.vote(id(n), 0).signed(register, mac(id(n))))
+		s := State{Promised: promised, Accepted: accepted, Value: v, Sealed: v.Next != nil}
+		votes = append(votes, s.vote(id(n), 0).signed(register, c, mac(id(n))))
 	}
 	return votes
 }
@@ -32,7 +32,7 @@ func TestProofAltered(t *testing.T) {
 	}
 	m := Request{
 		Kind: KindAccept, Register: p2p.Key{7}, Ballot: ballot, Config: c, Value: changed, Next: ballot.next(),
-		Proof: Proof{Votes: votesOf(p2p.Key{7}, ballot, old, found, 1, 3, 4), Base: found.Head(), Recent: found.Recent},
+		Proof: Proof{Votes: votesOf(c, p2p.Key{7}, ballot, old, found, 1, 3, 4), Base: found.Head(), Recent: found.Recent},
 	}
 	if err := errors.Join(m.check(), m.proven(mac{}.Check)); err != nil {
 		t.Fatal(err)
@@ -80,17 +80,17 @@ func TestProofOfAnEpoch(t *testing.T) {
 			Proof: Proof{Votes: votes, Base: last.Head(), Recent: last.Recent},
 		}
 	}
-	nothing := votesOf(register, ballot, Ballot{}, Value{}, 4, 5)
-	both := append(votesOf(register, ballot, old, last, 1, 3), nothing...)
+	nothing := votesOf(two, register, ballot, Ballot{}, Value{}, 4, 5)
+	both := append(votesOf(two, register, ballot, old, last, 1, 3), nothing...)
 	for _, row := range []struct {
 		name string
 		m    Request
 		want error
 	}{
 		{"both sets", accept(both, first), nil},
-		{"the new ones alone", accept(append(votesOf(register, ballot, old, last, 3), nothing...), first), ErrNoQuorum},
-		{"the old ones alone", accept(votesOf(register, ballot, old, last, 1, 2, 3), first), ErrNoQuorum},
-		{"a stranger among them", accept(append(both, votesOf(register, ballot, Ballot{2, 0, id(9), 1}, value("x"), 9)...), first), ErrNoQuorum},
+		{"the new ones alone", accept(append(votesOf(two, register, ballot, old, last, 3), nothing...), first), ErrNoQuorum},
+		{"the old ones alone", accept(votesOf(two, register, ballot, old, last, 1, 2, 3), first), ErrNoQuorum},
+		{"a stranger among them", accept(append(both, votesOf(two, register, ballot, Ballot{2, 0, id(9), 1}, value("x"), 9)...), first), ErrNoQuorum},
 		{"the closed value", accept(both, last), ErrMalformed},
 		{"a change with it", accept(both, value("b")), ErrNoQuorum},
 	} {
@@ -104,7 +104,7 @@ func TestProofOfAnEpoch(t *testing.T) {
 	}
 	closed := Request{
 		Kind: KindAccept, Register: register, Ballot: Ballot{1, 9, id(9), 2}, Config: one, Value: last,
-		Proof: Proof{Votes: votesOf(register, Ballot{1, 9, id(9), 2}, old, last, 1, 2), Base: last.Head(), Recent: last.Recent},
+		Proof: Proof{Votes: votesOf(one, register, Ballot{1, 9, id(9), 2}, old, last, 1, 2), Base: last.Head(), Recent: last.Recent},
 	}
 	if err := closed.proven(mac{}.Check); err != nil {
 		t.Errorf("a closed value as it is: %v", err)
@@ -119,20 +119,26 @@ func TestProofOfAnEpoch(t *testing.T) {
 	}
 	elsewhere := last
 	elsewhere.Next = &other
-	step := Step{last.Head(), votesOf(register, old, old, last, 1, 2)}
+	var unsealed []Vote
+	for _, n := range []byte{1, 2} {
+		unsealed = append(unsealed, State{Promised: old, Accepted: old, Value: last}.vote(id(n), 0).signed(register, one, mac(id(n))))
+	}
+	step := Step{last.Head(), votesOf(one, register, old, old, last, 1, 2)}
 	for _, row := range []struct {
 		name string
 		step Step
 		want uint64
 	}{
 		{"a majority", step, 2},
-		{"and others", Step{last.Head(), append(votesOf(register, old, old, last, 8, 9), step.Votes...)}, 2},
+		{"and others", Step{last.Head(), append(votesOf(one, register, old, old, last, 8, 9), step.Votes...)}, 1},
+		{"of another configuration", Step{last.Head(), votesOf(two, register, old, old, last, 1, 2)}, 1},
 		{"one", Step{last.Head(), step.Votes[:1]}, 1},
-		{"others", Step{last.Head(), votesOf(register, old, old, last, 8, 9)}, 1},
+		{"others", Step{last.Head(), votesOf(one, register, old, old, last, 8, 9)}, 1},
 		{"for another one", Step{elsewhere.Head(), step.Votes}, 1},
-		{"for several", Step{last.Head(), append(votesOf(register, old, old, last, 1), votesOf(register, old, old, elsewhere, 2)...)}, 1},
-		{"with two ballots", Step{last.Head(), append(votesOf(register, old, old, last, 1), votesOf(register, ballot, Ballot{1, 5, id(8), 1}, last, 2)...)}, 1},
-		{"of another register", Step{last.Head(), votesOf(p2p.Key{8}, old, old, last, 1, 2)}, 1},
+		{"for several", Step{last.Head(), append(votesOf(one, register, old, old, last, 1), votesOf(one, register, old, old, elsewhere, 2)...)}, 1},
+		{"with two ballots", Step{last.Head(), append(votesOf(one, register, old, old, last, 1), votesOf(one, register, ballot, Ballot{1, 5, id(8), 1}, last, 2)...)}, 1},
+		{"of another register", Step{last.Head(), votesOf(one, p2p.Key{8}, old, old, last, 1, 2)}, 1},
+		{"before it is sealed", Step{last.Head(), unsealed}, 1},
 		{"nowhere", Step{first.Head(), step.Votes}, 1},
 	} {
 		if to, _ := Walk(register, one, []Step{row.step}, mac{}.Check); to.Epoch != row.want {
@@ -214,7 +220,7 @@ func FuzzAcceptor(f *testing.F) {
 	ballot := Ballot{1, 7, id(9), 2}
 	for _, m := range []Request{
 		{Kind: KindPrepare, Ballot: ballot, Config: c},
-		{Kind: KindAccept, Ballot: ballot, Config: c, Value: value("x"), Proof: Proof{Votes: votesOf(p2p.Key{}, ballot, Ballot{}, Value{}, 1, 2), Base: Value{}.Head()}},
+		{Kind: KindAccept, Ballot: ballot, Config: c, Value: value("x"), Proof: Proof{Votes: votesOf(c, p2p.Key{}, ballot, Ballot{}, Value{}, 1, 2), Base: Value{}.Head()}},
 		{Kind: KindRetire, Ballot: ballot, Config: c, Steps: []Step{{}, {Last: Head{Next: &c}}}},
 	} {
 		b, err := wire.Marshal(m)

@@ -18,6 +18,10 @@ const (
 	backoffMost  = time.Second
 )
 
+// follow is by how much a proposer follows the ballots of others in a round: by less than MaxJump, so
+// that those who know smaller ones do not take it for a liar.
+const follow = MaxJump / 4
+
 // Proposer runs rounds for one register, one operation at a time, as a state machine:
 // who holds it sends what it wants sent, tells it what comes back and when its timer has
 // run out. Its methods must not be called at the same time.
@@ -205,7 +209,7 @@ func (p *Proposer) attested(from p2p.ID, r Reply) bool {
 	}
 	return v.By == from && v.Life == p.config.Life(from) && v.Accepted == accepted && v.Value == digest &&
 		(r.Kind == KindAccepted || v.Promised == p.round.ballot) &&
-		len(v.Mark) <= maxMark && p.check(from, v.text(p.register), v.Mark)
+		len(v.Mark) <= maxMark && p.check(from, v.text(p.register, p.config), v.Mark)
 }
 
 func (p *Proposer) running() bool { return p.round.phase == preparing || p.round.phase == accepting }
@@ -248,11 +252,13 @@ func (p *Proposer) promised(out *Output, from p2p.ID, r Reply) {
 		return
 	}
 	p.round.yes[from], p.round.votes[from] = true, r.Vote
-	// A liar may have had several values accepted with one ballot, of which one at most was chosen.
-	// Any will do, but that one which names an epoch may have led to it.
-	closes := p.round.best == r.Accepted && p.round.found.Next == nil && r.Value.Next != nil
-	if p.round.best.Less(r.Accepted) || closes {
-		p.round.best, p.round.found, p.round.digest, p.round.same = r.Accepted, r.Value, r.Vote.Value, 0
+	// A liar may have had several values accepted with one ballot. Any will do, unless one is sealed.
+	if p.round.best.Less(r.Accepted) || p.round.best == r.Accepted && r.Vote.Sealed {
+		same := p.round.same
+		if p.round.digest != r.Vote.Value || p.round.best != r.Accepted {
+			same = 0
+		}
+		p.round.best, p.round.found, p.round.digest, p.round.same = r.Accepted, r.Value, r.Vote.Value, same
 	}
 	if p.round.best == r.Accepted && p.round.digest == r.Vote.Value && slices.Contains(p.config.Acceptors, from) {
 		p.round.same++
@@ -351,6 +357,11 @@ func (p *Proposer) accepted(out *Output, from p2p.ID, v Vote) {
 		p.retired = true
 		p.send(out, p.config.leaving(), Request{Kind: KindRetire, Proof: Proof{Votes: shown(r.votes)}})
 	}
+	if r.value.Next != nil && p.check != nil && !v.Sealed {
+		p.lend() // once more, to seal it
+		p.start(out)
+		return
+	}
 	if r.value.Next != nil { // the epoch is closed, by this task or another one
 		p.adopt(out, *r.value.Next, Step{r.value.Head(), shown(r.votes)})
 		p.start(out)
@@ -414,8 +425,8 @@ func (p *Proposer) conflict(out *Output, from p2p.ID, r Reply) {
 			}
 		}
 		p.adopt(out, to, steps...)
-		if r.Promised.Epoch == r.Config.Epoch {
-			p.counter = min(r.Promised.Counter, MaxJump)
+		if r.Promised.Epoch == to.Epoch {
+			p.counter = min(r.Promised.Counter, follow)
 		}
 		if p.task.failures++; p.task.failures == 1 {
 			p.start(out)
@@ -427,7 +438,7 @@ func (p *Proposer) conflict(out *Output, from p2p.ID, r Reply) {
 		p.fail(out, fmt.Errorf("%w: register %x, epoch %d", ErrConfig, p.register[:6], p.config.Epoch))
 		return
 	case r.Promised.Epoch == p.config.Epoch:
-		p.counter = max(p.counter, min(r.Promised.Counter, p.counter+MaxJump))
+		p.counter = max(p.counter, min(r.Promised.Counter, p.counter+follow))
 	}
 	p.refused(out, from)
 }

@@ -133,7 +133,7 @@ func TestEvents(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		want := map[string]int{"paxos.prepare": 3 + 4, "paxos.accept": 3 + 3 + 1, "paxos.chosen": 3, "paxos.epoch": 1}
+		want := map[string]int{"paxos.prepare": 3 + 4, "paxos.accept": 3 + 3 + 3 + 1, "paxos.chosen": 4, "paxos.epoch": 1}
 		for topic, n := range want {
 			if told[topic] != n {
 				t.Errorf("%s is told %d times, want %d", topic, told[topic], n)

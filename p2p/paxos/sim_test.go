@@ -265,7 +265,7 @@ func (n *simNode) answer(m Request, reply func(Reply, Age)) {
 	case KindConflict:
 		r.Steps = stepsAfter(state.Steps, m.Config.Epoch, MaxSteps)
 	case KindPromise, KindAccepted:
-		r.Vote = state.vote(n.id, n.age.Life).signed(m.Register, mac(n.id))
+		r.Vote = state.vote(n.id, n.age.Life).signed(m.Register, state.Config, mac(n.id))
 	}
 	if !state.equal(before) {
 		n.age.Changes++
