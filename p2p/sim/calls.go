@@ -212,7 +212,7 @@ func (c *Calls) travel(ctx context.Context, from, to p2p.ID, proto string, req [
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	resp, err := c.arrive(ctx, from, to, proto, req)
+	resp, err := c.wait(ctx, from, to, proto, req)
 	if perr := pause(ctx, t.back); perr != nil {
 		return nil, perr
 	}
@@ -222,6 +222,23 @@ func (c *Calls) travel(ctx context.Context, from, to p2p.ID, proto string, req [
 		return nil, ctx.Err()
 	}
 	return resp, err
+}
+
+// wait lets a node answer, and gives up when ctx ends, which the node does not notice.
+func (c *Calls) wait(ctx context.Context, from, to p2p.ID, proto string, req []byte) (resp []byte, err error) {
+	done := make(chan struct{})
+	var heard []byte
+	var why error
+	c.running.Go(func() {
+		defer close(done)
+		heard, why = c.arrive(ctx, from, to, proto, req)
+	})
+	select {
+	case <-done:
+		return heard, why
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (c *Calls) lose() {
