@@ -366,8 +366,11 @@ func (l *lab) daemon(config ...string) (stop func()) {
 		}
 	}
 	l.t.Cleanup(stop)
-	for range 50 {
-		if s := l.output("ip netns exec nat ss -lnu"); strings.Contains(s, ":5351 ") || strings.Contains(s, ":1900 ") {
+	ports := map[string]string{"enable_natpmp=yes": ":5351 ", "enable_upnp=yes": ":1900 "}
+	for range 100 {
+		s := l.output("ip netns exec nat ss -lnu")
+		missing := func(o string) bool { return ports[o] != "" && !strings.Contains(s, ports[o]) }
+		if !slices.ContainsFunc(config, missing) {
 			return stop
 		}
 		time.Sleep(100 * time.Millisecond)
