@@ -114,7 +114,12 @@ func (n *simNode) pretend(m Request, votes []Vote, found Value) Request {
 	}
 	after(found, 1)
 	m.Proof.Votes = votes
-	switch n.s.random.IntN(6) {
+	kinds, empty := 6, Value{}.Head().digest()
+	if slices.ContainsFunc(votes, func(v Vote) bool { return !v.Accepted.IsZero() }) &&
+		!slices.ContainsFunc(votes, func(v Vote) bool { return v.Value == empty }) {
+		kinds = 7
+	}
+	switch n.s.random.IntN(kinds) {
 	case 0:
 		m.Proof.Votes = nil
 	case 1: // few, each several times
@@ -135,6 +140,8 @@ func (n *simNode) pretend(m Request, votes []Vote, found Value) Request {
 		for len(m.Value.Recent) < int(min(m.Value.Version, Window)) {
 			m.Value.Recent = append(m.Value.Recent, OpID{0xba})
 		}
+	case 6: // nothing was found
+		after(Value{}, 1)
 	case 5: // others have the value
 		m.Kind = KindRetire
 		m.Proof.Votes = votes[:min(len(votes), 1)]
