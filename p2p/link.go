@@ -41,7 +41,7 @@ type Link interface {
 	// know or choose: what people compare as words.
 	Binding() [32]byte
 
-	// Call sends a request of at most 64 KiB to the peer's handler of proto
+	// Call sends a request of at most 80 KiB to the peer's handler of proto
 	// ("noun/1") and returns its answer. An error of the handler arrives as a
 	// *CallError.
 	Call(ctx context.Context, proto string, req []byte) ([]byte, error)

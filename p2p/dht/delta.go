@@ -176,7 +176,7 @@ func (t *Table) answerWants(ctx context.Context, wants []want, copies []byte, ro
 			if err != nil {
 				return n, copies, err
 			}
-			if len(next) <= room {
+			if len(next) <= room || n == 0 && len(next) <= maxAlone-1<<10 {
 				copies, n = next, n+1
 			}
 		}

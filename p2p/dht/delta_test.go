@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
+	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
 // noise returns bytes that nothing compresses.
@@ -32,10 +33,11 @@ func edited(value []byte) []byte {
 
 // missed lets a node miss what f does, and returns what it costs to bring it in line again: bytes
 // on the wire. what has to be everywhere in the end.
-func missed(t *testing.T, push bool, before, during func(w *world)) (bytes int) {
+func missed(t *testing.T, push, narrow bool, before, during func(w *world)) (bytes int) {
 	t.Helper()
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, 3, lan, dht.Options{})
+		w := &world{t: t, calls: sim.NewCalls(lan), ctx: t.Context(), narrow: narrow}
+		w.found(3)
 		defer w.end()
 		time.Sleep(5 * time.Second)
 		before(w)
@@ -97,7 +99,7 @@ func (w *world) same() {
 // only the difference travels, whoever compares; the record is the same in all that was signed.
 func TestDelta(t *testing.T) {
 	doc := at("document")
-	first := noise(1, 60<<10)
+	first := noise(1, dht.MaxValue)
 	name := dht.Address{Location: doc.Location}.Name()
 	put := func(w *world, p dht.Put) {
 		if r := w.nodes[0].put(p); !r.Stored() {
@@ -114,9 +116,10 @@ func TestDelta(t *testing.T) {
 	const votes = 240   // of two, with a copy that its author brings a moment after
 	other := doc
 	other.Content = p2p.Key{1}
-	for _, push := range []bool{false, true} {
+	for i := range 4 {
+		push, narrow := i%2 == 1, i >= 2
 		// What a comparison costs that has to move a small record.
-		control := missed(t, push, func(w *world) { put(w, dht.Put{Address: doc, Value: []byte("one")}) },
+		control := missed(t, push, narrow, func(w *world) { put(w, dht.Put{Address: doc, Value: []byte("one")}) },
 			func(w *world) { put(w, dht.Put{Address: doc, Value: []byte("two"), TTL: time.Hour}) })
 		for _, c := range []struct {
 			what           string
@@ -125,7 +128,7 @@ func TestDelta(t *testing.T) {
 		}{
 			{"R3: equal", func(w *world) { put(w, dht.Put{Address: doc, Value: first}) }, func(*world) {}, 0},
 			{
-				"R4: missing", func(*world) {}, func(w *world) { put(w, dht.Put{Address: doc, Value: first}) }, 60<<10 + 1024,
+				"R4: missing", func(*world) {}, func(w *world) { put(w, dht.Put{Address: doc, Value: first}) }, dht.MaxValue + 1024,
 			},
 			{
 				"R2: ten bytes are others", func(w *world) { put(w, dht.Put{Address: doc, Value: first}) },
@@ -143,19 +146,19 @@ func TestDelta(t *testing.T) {
 			{
 				"R1 and TomP2P's mistake: one has changed, one is the same", func(w *world) {
 					put(w, dht.Put{Address: doc, Value: first})
-					put(w, dht.Put{Address: other, Value: noise(2, 60<<10)})
+					put(w, dht.Put{Address: other, Value: noise(2, dht.MaxValue)})
 				},
 				func(w *world) { put(w, dht.Put{Address: doc, Value: edited(first), TTL: time.Hour}) }, 2048 + headers,
 			},
 			{
 				"nothing in common", func(w *world) { put(w, dht.Put{Address: doc, Value: first}) },
-				func(w *world) { put(w, dht.Put{Address: doc, Value: noise(3, 60<<10)}) }, 60<<10 + 2048 + headers,
+				func(w *world) { put(w, dht.Put{Address: doc, Value: noise(3, dht.MaxValue)}) }, dht.MaxValue + 2048 + headers,
 			},
 		} {
-			got := missed(t, push, c.before, c.during)
-			t.Logf("push %v, %s: %d bytes, %d more than a small record", push, c.what, got, got-control)
+			got := missed(t, push, narrow, c.before, c.during)
+			t.Logf("push %v, narrow %v, %s: %d bytes, %d more than a small record", push, narrow, c.what, got, got-control)
 			if got > control+c.most {
-				t.Errorf("push %v, %s: %d bytes, at most %d", push, c.what, got, control+c.most)
+				t.Errorf("push %v, narrow %v, %s: %d bytes, at most %d", push, narrow, c.what, got, control+c.most)
 			}
 		}
 	}

@@ -327,22 +327,19 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 		w.count(c.Name.Content, c.Select(w.q, now))
 		return nil
 	}
-	first := w.answer.Records == 0
-	var edges []byte
+	var edges [][]byte
 	if !w.q.Versions {
-		behind := c.behind(now)
-		for _, e := range behind {
-			var err error
-			if edges, err = appendItem(edges, e); err != nil {
+		for _, e := range c.behind(now) {
+			b, err := appendItem(nil, e)
+			if err != nil {
 				return err
 			}
+			edges = append(edges, b)
 		}
-		if w.answer.Edges+len(behind) > maxEdges {
+		if w.answer.Edges+len(edges) > maxEdges {
 			w.answer.More = true
 			return nil
 		}
-		w.answer.Edges += len(behind)
-		w.edges = append(w.edges, edges...)
 	}
 	for _, h := range c.Select(w.q, now) {
 		if w.answer.Records == w.q.limit() {
@@ -357,12 +354,24 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 		if err != nil {
 			return err
 		}
-		if len(next)+len(w.edges)+itemRoom > w.room && !(first && w.answer.Records == 0 && len(next) < w.room) {
+		size := len(next) + len(w.edges) + itemRoom
+		for _, e := range edges {
+			size += len(e)
+		}
+		if size > w.room && w.answer.Records == 0 {
+			// One record comes in any case, with as many edges as there is room for.
+			for most := max(w.room, maxAlone); size > most && len(edges) > 0; edges = edges[1:] {
+				size -= len(edges[0])
+				w.full = true
+			}
+		} else if size > w.room {
 			w.answer.More, w.full = true, true
 			return nil
 		}
 		w.copies = next
 		w.answer.Records++
+		w.answer.Edges += len(edges)
+		w.edges, edges = append(w.edges, slices.Concat(edges...)...), nil
 	}
 	return nil
 }

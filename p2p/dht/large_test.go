@@ -739,6 +739,52 @@ func TestLargeVersions(t *testing.T) {
 	}
 }
 
+// TestLargeValues: the largest values come to those who keep them over any link, also by way of
+// others, back to who asks, and to who takes the place of one that has gone.
+func TestLargeValues(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCity(t, 150, 9, dht.Options{})
+		defer c.end()
+		time.Sleep(10 * time.Second)
+		value := func(i int) []byte { return bytes.Repeat([]byte{byte(i + 1)}, dht.MaxValue) }
+		for i := range 10 {
+			a := at(fmt.Sprint("picture ", i))
+			r, trace, err := c.nodes[i].table.Put(t.Context(), dht.Put{Address: a, Value: value(i)})
+			if err != nil || r.Copies != 3 {
+				t.Fatalf("put %d: %d copies: %v\n%+v", i, r.Copies, err, trace)
+			}
+			name := at(fmt.Sprint("versions ", i)).Name()
+			for range 2 {
+				p := dht.VPut{Name: name, Update: func([]dht.Copy) ([]byte, error) { return value(i), nil }}
+				if _, _, err := c.nodes[i].table.VPut(t.Context(), p); err != nil {
+					t.Fatalf("vput %d: %v", i, err)
+				}
+			}
+		}
+		read := func(when string) {
+			for i := range 10 {
+				for _, key := range []string{"picture ", "versions "} {
+					location := at(fmt.Sprint(key, i)).Location
+					f, trace, err := c.nodes[149-i].table.Get(t.Context(), dht.Query{Location: location}, dht.ReadOptions{})
+					if err != nil || len(f.Records) != 1 || !bytes.Equal(f.Records[0].Record.Value, value(i)) || len(f.Records[0].Have) != 3 {
+						t.Fatalf("%s, get of %s%d: %d records: %v\n%+v", when, key, i, len(f.Records), err, trace)
+					}
+				}
+			}
+		}
+		read("at once")
+		gone := c.nearest(at("picture 0").Location, 1)[0]
+		if gone == c.nodes[149] { // who reads it
+			t.Fatal("another seed is needed")
+		}
+		gone.crash()
+		time.Sleep(5 * time.Minute)
+		if n := c.copies(at("picture 0"), string(value(0))); n != 3 {
+			t.Errorf("after one has gone %d have the value", n)
+		}
+	})
+}
+
 // TestLargeHostile: a storer refuses what is not of its region, and who names members that are
 // none, or that are elsewhere, misleads nobody.
 func TestLargeHostile(t *testing.T) {

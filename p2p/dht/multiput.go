@@ -341,12 +341,15 @@ func (t *Table) sendTo(ctx context.Context, op *operation, round int, to p2p.ID,
 	return results, err
 }
 
-// limit returns how many bytes a message to a member may have.
+// limit returns up to how many bytes a message to a member is filled.
 func (t *Table) limit(to p2p.ID) int {
 	if to == t.self {
 		return MaxItems << 16
 	}
-	return t.o.Caller.Limit(to)
+	if limit := t.o.Caller.Limit(to); limit > maxAlone {
+		return limit
+	}
+	return maxCall
 }
 
 // split cuts a batch into messages of at most limit bytes.

@@ -16,6 +16,7 @@ import (
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/dht"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
+	"github.com/shoal-p2p/shoal/p2p/route"
 	"github.com/shoal-p2p/shoal/p2p/sim"
 )
 
@@ -57,13 +58,18 @@ func newWorld(t testing.TB, n int, conditions sim.CallOptions, o dht.Options) *w
 
 func newWorldOf(t testing.TB, n int, conditions sim.CallOptions, o dht.Options, registers bool) *world {
 	w := &world{t: t, calls: sim.NewCalls(conditions), options: o, ctx: t.Context(), registers: registers}
+	w.found(n)
+	return w
+}
+
+// found makes so many members and starts them.
+func (w *world) found(n int) {
 	for range n {
 		w.admit()
 	}
 	for _, node := range w.nodes {
 		node.start()
 	}
-	return w
 }
 
 // admit makes a member that is not running yet.
@@ -174,14 +180,18 @@ func (s stepless) Steps(ctx context.Context, register p2p.Key, after uint64, mos
 // narrowCaller has no links.
 type narrowCaller struct{ dht.Caller }
 
-func (narrowCaller) Limit(p2p.ID) int { return 56 << 10 }
+func (narrowCaller) Limit(p2p.ID) int { return route.MaxForwarded }
 
-func (c narrowCaller) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
-	resp, err := c.Call(ctx, to, proto, req)
-	if err == nil && len(resp) > 56<<10 {
-		return nil, fmt.Errorf("an answer of %d bytes", len(resp))
+func (c narrowCaller) Call(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	resp, err := c.Caller.Call(ctx, to, proto, req)
+	if len(req) > route.MaxForwarded || err == nil && len(resp) > route.MaxForwarded {
+		return nil, fmt.Errorf("%s: %d bytes, an answer of %d bytes", proto, len(req), len(resp))
 	}
 	return resp, err
+}
+
+func (c narrowCaller) Exchange(ctx context.Context, to p2p.ID, proto string, req []byte) ([]byte, error) {
+	return c.Call(ctx, to, proto, req)
 }
 
 // crash takes a node away.

@@ -17,12 +17,7 @@ import (
 func TestLongListsWithoutLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, calls: sim.NewCalls(sim.CallOptions{}), options: dht.Options{}, ctx: t.Context(), narrow: true}
-		for range 6 {
-			w.admit()
-		}
-		for _, node := range w.nodes {
-			node.start()
-		}
+		w.found(6)
 		defer w.end()
 		location := dht.KeyOf("list")
 		content := func(i int) (k p2p.Key) {
@@ -76,6 +71,36 @@ func TestLongListsWithoutLinks(t *testing.T) {
 			if !slices.Equal(got, test.want) || found.More != test.more {
 				t.Errorf("%s: %d records, more %v; want %d, %v (%d messages)", name, len(got), found.More, len(test.want), test.more, trace.Messages)
 			}
+		}
+	})
+}
+
+// TestManyEdgesWithoutLinks: of a name with many versions the newest comes in one answer, however
+// large it and what it replaces are.
+func TestManyEdgesWithoutLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, calls: sim.NewCalls(sim.CallOptions{}), ctx: t.Context(), narrow: true}
+		w.found(6)
+		defer w.end()
+		name := at("picture")
+		var before []dht.Version
+		for i := range dht.MaxVersions - 1 {
+			p := dht.Put{Address: name, Value: []byte("small")}
+			if i == dht.MaxVersions-2 {
+				p.Value = noise(1, dht.MaxValue)
+			}
+			p.Version = dht.NewVersion(uint64(i+1), p.Value)
+			p.Based = before[max(0, len(before)-1):]
+			r, _, err := w.nodes[0].table.Put(t.Context(), p)
+			if err != nil || !r.Stored() {
+				t.Fatalf("version %d: %+v, %v", i, r, err)
+			}
+			before = append(before, p.Version)
+		}
+		reader := w.other(w.nodes[0].table.Responsible(name.Location))
+		f, _, err := reader.table.Get(t.Context(), dht.Query{Location: name.Location}, dht.ReadOptions{})
+		if err != nil || len(f.Records) != 1 || f.Records[0].Version != before[len(before)-1] || len(f.Records[0].Have) != 3 {
+			t.Errorf("%d records: %v\n%+v", len(f.Records), err, f.Replicas)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 // Limits of a record. They are part of the protocol.
 const (
-	MaxValue    = 60 << 10 // bytes; with header and signature it fits a message of 64 KiB
+	MaxValue    = 64 << 10 // bytes; with header, signature and votes it fits a forwarded call
 	MaxBased    = 16       // versions that one replaces
 	MaxTTL      = 10 * 365 * 24 * time.Hour
 	MaxPrepared = 10 * time.Second // how long a prepared version may wait for its confirmation

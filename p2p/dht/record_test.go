@@ -94,7 +94,7 @@ func TestLargestRecord(t *testing.T) {
 	if err := c.Check(w.Record); err != nil || !w.Fork || !w.Absent || !w.Repair || w.Left != 1<<63 {
 		t.Errorf("%v, %v", err, w)
 	}
-	if room := wire.MaxMessage - len(b); room < 1<<10 {
+	if room := maxAlone - len(b); room < 1<<10 {
 		t.Errorf("%d bytes of room in a message, want 1024 for what is around it", room)
 	}
 }

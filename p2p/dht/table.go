@@ -42,8 +42,12 @@ type Caller interface {
 	Limit(to p2p.ID) int
 }
 
-// maxCall is how long a request and its answer can be in any case.
-const maxCall = 56 << 10
+// maxCall is up to where a request and its answer are filled in any case, and maxAlone how long
+// they can be with one record alone.
+const (
+	maxCall  = 56 << 10
+	maxAlone = route.MaxForwarded
+)
 
 // Options of a table.
 type Options struct {

@@ -15,7 +15,9 @@ import (
 const (
 	// MaxForwarded is how long a forwarded request, and its answer, may be: a message
 	// of a link holds it with all that travels beside it.
-	MaxForwarded = 56 << 10
+	MaxForwarded = 72 << 10
+	// streamAt is how long a request is that goes over a link as a stream.
+	streamAt = 56 << 10
 	// MaxHops is how many hops a request may take. Over the links of Want 5 are enough among
 	// 34,000 members, and 8 when a tenth of them has just gone (BENCHMARKS.md).
 	MaxHops = 8

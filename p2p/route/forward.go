@@ -176,7 +176,7 @@ func (r *Router) Limit(to p2p.ID) int {
 	return MaxExchange
 }
 
-// Call asks a member and returns its answer, of at most 56 KiB (over a link 64 KiB): over the link to it
+// Call asks a member and returns its answer, of at most 72 KiB (over a link 80 KiB): over the link to it
 // if there is one, as a stream if the request is too long for a message; otherwise
 // by way of others. It implements p2p.Caller.
 //
@@ -201,7 +201,7 @@ func (r *Router) Ask(ctx context.Context, to p2p.ID, proto string, req []byte) (
 	}
 	l, err := r.o.Link(to)
 	switch {
-	case err == nil && len(req) > MaxForwarded:
+	case err == nil && len(req) > streamAt:
 		b, err := r.exchange(ctx, l, proto, req)
 		return b, Way{to, 1}, err
 	case err == nil:

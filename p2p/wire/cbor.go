@@ -13,10 +13,13 @@ import (
 
 // Limits of what Unmarshal accepts.
 const (
-	MaxMessage  = 64 << 10 // bytes of one encoded value
-	MaxDepth    = 16       // nested arrays, maps and tags
-	MaxElements = 65536    // of one array
-	MaxPairs    = 4096     // of one map
+	// MaxMessage is how many bytes one encoded value has: 64 KiB that somebody wants to have
+	// carried, and what travels around them, such as signatures, votes and the envelope of a
+	// forwarded call.
+	MaxMessage  = 80 << 10
+	MaxDepth    = 16    // nested arrays, maps and tags
+	MaxElements = 65536 // of one array
+	MaxPairs    = 4096  // of one map
 )
 
 // ErrMalformed: bytes that are no encoding of what they were read as.
