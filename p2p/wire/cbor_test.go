@@ -135,7 +135,7 @@ func TestReadMsgErrors(t *testing.T) {
 		{"cut length", "\x80", io.ErrUnexpectedEOF},
 		{"cut value", "\x05\x01", io.ErrUnexpectedEOF},
 		{"no value", "\x05", io.ErrUnexpectedEOF},
-		{"too long", "\x81\x80\x04", p2p.ErrTooLarge},
+		{"too long", "\x81\x80\x05", p2p.ErrTooLarge},
 		{"not shortest", "\x81\x00\x01", ErrMalformed},
 		{"endless length", strings.Repeat("\xff", 20), ErrMalformed},
 		{"two values", "\x02\x01\x01", ErrMalformed},
