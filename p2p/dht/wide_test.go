@@ -382,7 +382,7 @@ func (n *inhabitant) join(inviter *inhabitant) error {
 }
 
 // TestWide: a network of which the roster names a few. -dht.wide 2500 is more than any roster names.
-func TestWide(t *testing.T) {
+func TestWideNetwork(t *testing.T) {
 	for _, mode := range []member.Mode{member.ModeClosed, member.ModeOpen} {
 		t.Run(string(mode), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { wide(t, mode) }) })
 	}

@@ -97,9 +97,26 @@ func TestWide(t *testing.T) {
 		}
 		for i, q := range queries {
 			reader := nodes[(7*i)%len(nodes)]
-			found, _, err := reader.DHT().Get(t.Context(), q, dht.ReadOptions{})
+			found, trace, err := reader.DHT().Get(t.Context(), q, dht.ReadOptions{})
 			if err != nil || len(found.Records) != 1 {
-				t.Fatalf("%s gets %d: %+v, %v", reader.Name(), i, found, err)
+				nearest := slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int {
+					return a.members.Self().Key.Distance(q.Location).Compare(b.members.Self().Key.Distance(q.Location))
+				})
+				t.Errorf("%s gets %d: %v", reader.Name(), i, err)
+				for _, n := range nearest[:8] {
+					own, _, err := n.DHT().Get(t.Context(), q, dht.ReadOptions{})
+					t.Logf("near is %s, which knows %s: %v, gets %d: %v", n.Name(), reader.Name(), n.isMember(reader.ID()), len(own.Records), err)
+				}
+				for _, r := range results[i].Replicas {
+					t.Logf("put at %s: %v %s", r.Name, r.Status, r.Error)
+				}
+				for _, r := range found.Replicas {
+					t.Logf("asked %s: %v, %d records", r.Name, r.Status, r.Records)
+				}
+				for _, s := range trace.Steps {
+					t.Logf("%d %s to %s: %s", s.Round, s.Proto, s.To.Short(), s.Outcome)
+				}
+				t.FailNow()
 			}
 		}
 		gone := nodes[len(nodes)/2]

@@ -219,7 +219,16 @@ func TestGetInterrupted(t *testing.T) {
 	f := newFake(t, map[string]any{"POST /api/downloads": st, "GET /api/seeds/" + id: st})
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr bytes.Buffer
-	time.AfterFunc(100*time.Millisecond, cancel)
+	go func() {
+		for ctx.Err() == nil { // until it watches
+			time.Sleep(10 * time.Millisecond)
+			f.mu.Lock()
+			if len(f.asked) > 1 {
+				cancel()
+			}
+			f.mu.Unlock()
+		}
+	}()
 	code := Run(ctx, Program{}, []string{"--http", f.URL, "get", id}, Terminal{Getenv: func(string) string { return "" }, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr})
 	if code != ExitInterrupted || !strings.Contains(stderr.String(), "The node goes on with it") || stdout.Len() > 0 {
 		t.Errorf("exit code %d, %s%s", code, &stdout, &stderr)
