@@ -184,7 +184,7 @@ func (n *Node) forgetTable(ctx context.Context) error {
 // too large for links to everybody, so can others, unless a request has just failed.
 type suspects struct {
 	linked func(p2p.ID) bool
-	sparse func() bool // not everybody is linked to everybody
+	sparse func() bool // not everybody is linked to everybody, or has met everybody
 	mu     sync.Mutex  // guards silent
 	silent map[p2p.ID]time.Time
 }

@@ -174,11 +174,11 @@ func (n *Node) assemble(ctx context.Context, identity p2p.Identity, o Options) e
 	n.meetings = rate.NewLimiter(2, 4)
 	n.steps = rate.NewLimiter(stepsPerSecond, stepsAtOnce)
 	n.route = n.newRoute(identity, n.publishSome)
-	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return n.members.Size() > route.MaxMesh }
+	n.suspects.linked, n.suspects.sparse = n.Connected, func() bool { return n.members.Size() > route.MaxMesh || n.members.Wide() }
 	n.overlay = n.newContacts()
 	n.table = n.newTable(identity, o, n.publishSome)
 	n.ranges = registry.New(n.table, nil)
-	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents", Small: func() bool { return n.members.Size() <= route.MaxMesh }})
+	n.words = keyword.New(keyword.Options{Table: n.table, Name: "documents", Small: func() bool { return n.members.Size() <= route.MaxMesh && n.size() <= route.MaxMesh }})
 	n.tracker, err = n.newTracker(ctx, o, n.publishSome)
 	if err != nil {
 		return err
