@@ -83,7 +83,7 @@ func (t *Table) around(ctx context.Context, op *operation, locations []p2p.Key, 
 	if !t.Large() {
 		return t.view(), nil
 	}
-	return t.survey(ctx, op, locations, route.SurveyOptions{N: n, Age: route.Fresh, Lookups: maxLookups}, maxAround)
+	return t.survey(ctx, op, locations, route.SurveyOptions{N: n, Since: time.Now().Add(-route.Fresh), Lookups: maxLookups}, maxAround)
 }
 
 // survey is around, with bounds: of locations for which nobody has looked, or that are in more
@@ -100,7 +100,7 @@ func (t *Table) survey(ctx context.Context, op *operation, locations []p2p.Key, 
 	seen, looked := map[route.Part]bool{}, map[p2p.Key]bool{}
 	chances := map[p2p.Key]float64{}
 	for _, l := range locations {
-		part, members, ok := t.o.Contacts.At(l, o.N, o.Age)
+		part, members, ok := t.o.Contacts.At(l, o.N, o.Since)
 		if !ok || looked[l] || !seen[part] && len(v.parts) == parts {
 			continue
 		}
@@ -158,7 +158,7 @@ func (t *Table) widen(ctx context.Context, op *operation, v *view, chances map[p
 
 // region returns the members that share so many bits with a key.
 func (t *Table) region(ctx context.Context, op *operation, key p2p.Key, bits int) ([]route.Member, error) {
-	if part, members, ok := t.o.Contacts.At(key, 0, route.Fresh); ok && part.Bits <= bits {
+	if part, members, ok := t.o.Contacts.At(key, 0, time.Now().Add(-route.Fresh)); ok && part.Bits <= bits {
 		return members, nil
 	}
 	return t.o.Contacts.FindRegion(ctx, key, bits, op.looked)
@@ -211,7 +211,7 @@ func (t *Table) mayKeep(v view, id p2p.ID, location p2p.Key, n int) bool {
 		return true
 	}
 	// One location in some thousands has so few members around it.
-	_, members, ok := t.o.Contacts.At(location, n, route.Around)
+	_, members, ok := t.o.Contacts.At(location, n, time.Now().Add(-route.Around))
 	if !ok {
 		return false
 	}

@@ -739,6 +739,38 @@ func TestLargeVersions(t *testing.T) {
 	}
 }
 
+// TestLargeStale: what a lookup has found a minute ago may end to count while others are looked up:
+// those keys are not forgotten.
+func TestLargeStale(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCity(t, 150, 3, dht.Options{})
+		defer c.end()
+		time.Sleep(10 * time.Second)
+		for i := range 16 {
+			table := c.nodes[i].table
+			began := time.Now()
+			if _, _, err := table.Get(t.Context(), dht.Query{Location: at("old").Location}, dht.ReadOptions{}); err != nil && !errors.Is(err, dht.ErrNoReplica) {
+				t.Fatal(err)
+			}
+			looked := time.Since(began)
+			time.Sleep(route.Fresh - looked - 60*time.Millisecond + time.Duration(i)*10*time.Millisecond)
+			puts := []dht.Put{{Address: at("old"), Value: []byte("x")}}
+			for j := range 50 {
+				puts = append(puts, dht.Put{Address: at(fmt.Sprint("key ", j)), Value: []byte("x")})
+			}
+			results, _, err := table.MultiPut(t.Context(), puts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for j, r := range results {
+				if r.Copies != 3 {
+					t.Errorf("%d: put %d has %d copies: %v", i, j, r.Copies, r.Status)
+				}
+			}
+		}
+	})
+}
+
 // TestLargeValues: the largest values come to those who keep them over any link, also by way of
 // others, back to who asks, and to who takes the place of one that has gone.
 func TestLargeValues(t *testing.T) {

@@ -275,7 +275,7 @@ func (t *Table) keeping(ctx context.Context) (view, error) {
 		}
 		locations = append(locations, sum.Location)
 	}
-	v, err := t.survey(ctx, t.begin("repair"), locations, route.SurveyOptions{N: t.Replicas(), Age: route.Around, Lookups: repairLookups}, maxWithin)
+	v, err := t.survey(ctx, t.begin("repair"), locations, route.SurveyOptions{N: t.Replicas(), Since: time.Now().Add(-route.Around), Lookups: repairLookups}, maxWithin)
 	if err != nil {
 		return v, fmt.Errorf("dht: who keeps what is here: %w", err)
 	}

@@ -106,7 +106,7 @@ func TestContacts(t *testing.T) {
 	asked := 0
 	one := make(chan int, 1)
 	one <- 0
-	left, err := contacts[5].Survey(t.Context(), keys, SurveyOptions{N: 3, Age: Fresh, Lookups: 100}, func(Asked) {
+	left, err := contacts[5].Survey(t.Context(), keys, SurveyOptions{N: 3, Since: time.Now().Add(-Fresh), Lookups: 100}, func(Asked) {
 		n := <-one
 		one <- n + 1
 	})
@@ -124,7 +124,7 @@ func TestContacts(t *testing.T) {
 		}
 	}
 	for _, key := range keys {
-		_, known, ok := contacts[5].At(key, 3, Fresh)
+		_, known, ok := contacts[5].At(key, 3, time.Now().Add(-Fresh))
 		got := NewSpace(known).Closest(key, 3)
 		for i, m := range NewSpace(others).Closest(key, 3) {
 			if !ok || got[i].ID != m.ID {
@@ -132,7 +132,7 @@ func TestContacts(t *testing.T) {
 			}
 		}
 	}
-	if left, err := contacts[5].Survey(t.Context(), []p2p.Key{{3, 99}, {9, 99}}, SurveyOptions{N: 60, Age: Fresh}, nil); left != 2 || err != nil {
+	if left, err := contacts[5].Survey(t.Context(), []p2p.Key{{3, 99}, {9, 99}}, SurveyOptions{N: 60, Since: time.Now().Add(-Fresh)}, nil); left != 2 || err != nil {
 		t.Errorf("without lookups: %d keys are left: %v", left, err)
 	}
 	// Those who were asked know who asked.

@@ -235,16 +235,15 @@ func (c *Contacts) Size() (n float64, known bool) {
 }
 
 // At returns the part of the key space that answers for a key, with at least n members, and
-// who is there, as far as lookups have found that are not older than age; see Atlas.At.
-func (c *Contacts) At(key p2p.Key, n int, age time.Duration) (Part, []Member, bool) {
+// who is there, as far as lookups have found since then; see Atlas.At.
+func (c *Contacts) At(key p2p.Key, n int, since time.Time) (Part, []Member, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.sync() {
 		return Part{}, nil, false
 	}
-	now := time.Now()
-	c.atlas.Forget(now.Add(-Around))
-	p, members, ok := c.atlas.At(key, n, now.Add(-age))
+	c.atlas.Forget(time.Now().Add(-Around - Fresh)) // a little later than anybody's since: he may come again
+	p, members, ok := c.atlas.At(key, n, since)
 	return p, slices.Clone(members), ok
 }
 
@@ -297,12 +296,12 @@ func (c *Contacts) FindRegion(ctx context.Context, key p2p.Key, bits int, hear f
 
 // SurveyOptions say what a survey wants.
 type SurveyOptions struct {
-	N       int           // members nearest to each key
-	Age     time.Duration // of what lookups have found
-	Lookups int           // that are made at most
+	N       int       // members nearest to each key
+	Since   time.Time // what lookups have found before does not count
+	Lookups int       // that are made at most
 }
 
-// Survey looks keys up until At answers for all of them, by at most so many lookups:
+// Survey looks keys up until At, asked about the same time, answers for all of them, by at most so many lookups:
 // some at a time, far from each other, so that what one has found saves others. hear is
 // told of each question, by several goroutines. That a lookup finds nobody is no error; left says
 // for how many keys nobody looked. The error is the context's.
@@ -312,7 +311,7 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 	keys = slices.Compact(keys)
 	want := min(max(4*o.N+4, K), widest)
 	keys = slices.DeleteFunc(keys, func(k p2p.Key) bool {
-		_, _, ok := c.At(k, o.N, o.Age)
+		_, _, ok := c.At(k, o.N, o.Since)
 		return ok
 	})
 	if len(keys) > 0 {
@@ -325,21 +324,14 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 		}
 		o.Lookups -= some
 		tried := map[p2p.Key]bool{}
-		var found Atlas
-		var mu sync.Mutex // guards found
 		var running sync.WaitGroup
 		for i := range some {
 			key := keys[i*len(keys)/some]
 			tried[key] = true
 			running.Go(func() {
-				f, err := c.Find(ctx, key, want, hear)
-				if err != nil {
+				if _, err := c.Find(ctx, key, want, hear); err != nil {
 					c.o.Logger.Debug("a lookup found nobody", "key", fmt.Sprintf("%x", key[:4]), "error", err)
-					return
 				}
-				mu.Lock()
-				defer mu.Unlock()
-				found.Add(f, time.Time{})
 			})
 		}
 		running.Wait()
@@ -347,7 +339,7 @@ func (c *Contacts) Survey(ctx context.Context, keys []p2p.Key, o SurveyOptions, 
 			return len(keys), fmt.Errorf("route: look up %d keys: %w", len(keys), err)
 		}
 		keys = slices.DeleteFunc(keys, func(k p2p.Key) bool {
-			_, _, ok := found.At(k, o.N, time.Time{})
+			_, _, ok := c.At(k, o.N, o.Since)
 			return ok || tried[k]
 		})
 	}

@@ -197,6 +197,7 @@ func (r *Router) Find(ctx context.Context, key p2p.Key, o LookupOptions, hear fu
 				failed = true
 			} else {
 				l.Heard(a.ID, a.Heard)
+				failed = failed || a.Strangers > 0 // they may be members that this node cannot tell yet
 				f.Rounds = max(f.Rounds, a.Round)
 				for _, m := range a.Heard {
 					if _, known := first[m.ID]; !known && at(seeds, m.ID) < 0 {
@@ -228,7 +229,7 @@ func whole(key p2p.Key, found []Member, want int, failed bool) int {
 	switch {
 	case len(found) >= want:
 		return key.CommonPrefixLen(found[want-1].Position) + 1
-	case failed: // others may be behind those that did not answer
+	case failed: // others may be behind those that did not answer, or are not known
 		return 8*len(key) + 1
 	}
 	return 0
