@@ -177,16 +177,17 @@ func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, e
 	if r.reachable(best) && !(at.IsRoot() && best.Epoch == 1) {
 		return best, nil
 	}
-	return r.later(ctx, at.Key, best)
+	best, _, err = r.later(ctx, at.Key, best)
+	return best, err
 }
 
 // later returns what has become of a configuration of a page, as far as members show it. What
-// most of those who keep the page say is believed where nobody can show it: acceptors that have
-// moved before steps were kept cannot.
-func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (paxos.Config, error) {
+// most of those who keep the page say is believed where nobody can show it (shown is false):
+// acceptors that have moved before steps were kept cannot.
+func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (c paxos.Config, shown bool, err error) {
 	v, err := r.around(ctx, key)
 	if err != nil {
-		return best, err
+		return best, false, err
 	}
 	near := ids(v.replicas(key, 2*acceptorsWanted))
 	began, newer := best, []told(nil)
@@ -200,10 +201,10 @@ func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (
 	}
 	if best.Epoch == began.Epoch {
 		if c, agreed := r.agreed(ctx, key, newer); agreed {
-			return c, nil
+			return c, false, nil
 		}
 	}
-	return best, nil
+	return best, true, nil
 }
 
 // reachable reports whether a majority of acceptors can be asked.

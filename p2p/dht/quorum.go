@@ -41,7 +41,13 @@ func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (pa
 	case err != nil:
 		return first.Config, err
 	case m.Register == first.Key && m.Config.Epoch > 1:
-		return r.later(ctx, first.Key, first.Config)
+		c, shown, err := r.later(ctx, first.Key, first.Config)
+		if shown {
+			// It is to be shown the steps and to keep them: no page says anything of the root, so when the others
+			// are off it may be the only one who can show them.
+			c = first.Config
+		}
+		return c, err
 	case m.Register == first.Key:
 		return first.Config, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +38,49 @@ func (n *testNode) count(key string, want int) {
 	if got, err := n.increase(key); err != nil || got != want {
 		n.w.t.Errorf("%s counts %s to %d, %v, want %d", n.member.Name, key, got, err, want)
 	}
+}
+
+// TestRegisterFounderGoesSoon: the founder has given the root of the directory to two others, of
+// whom one has heard of it, and goes. That one can show the other how it came about.
+func TestRegisterFounderGoesSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 4, lan, dht.Options{}, true)
+		defer w.end()
+		founder := w.nodes[0]
+		var mu sync.Mutex // guards one and gone
+		var one *testNode
+		gone := false
+		for _, n := range w.nodes[1:] {
+			n.lies(func(proto string, honest dht.Handler) dht.Handler {
+				if proto != dht.ProtoCas {
+					return nil
+				}
+				return func(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
+					mu.Lock()
+					if one == nil {
+						one = n
+					}
+					deaf := one != n && !gone
+					mu.Unlock()
+					if deaf {
+						return nil, errors.New("not now")
+					}
+					return honest(ctx, from, req)
+				}
+			})
+		}
+		time.Sleep(15 * time.Second)
+		mu.Lock()
+		gone = true
+		mu.Unlock()
+		founder.crash()
+		if one == nil {
+			t.Fatal("nobody has heard of it")
+		}
+		for i, n := range w.nodes[1:] {
+			n.count("a", i+1)
+		}
+	})
 }
 
 // TestRegisterWithoutFounder: the one who made the network goes before anybody has used a
