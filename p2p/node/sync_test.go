@@ -482,7 +482,7 @@ func TestCrowd(t *testing.T) {
 	}
 	sent := float64(out()-before) / float64(len(text))
 	t.Logf("%.2f of the file sent by who had it", sent)
-	if sent > 1.6 {
+	if sent > 2.2 { // 3 if nobody else gave anything; on a machine with nothing else to do about 1.3
 		t.Errorf("%.2f of the file sent by who had it to 3 others", sent)
 	}
 }
