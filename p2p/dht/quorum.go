@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
@@ -57,6 +60,9 @@ func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (pa
 	if known {
 		return c, nil
 	}
+	if !r.mayWalk(m.Ballot.Proposer) {
+		return c, errWalks
+	}
 	root, err := r.root(ctx)
 	if err == nil {
 		c, err = r.directory.Decided(ctx, root, m.Register, path)
@@ -71,6 +77,32 @@ func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (pa
 	}
 	r.begun[m.Register] = c
 	return c, nil
+}
+
+// How often a member may have this node look in the directory for registers that are new to it: as
+// many as somebody could mean to make, and not so many that it keeps this node and those who keep the
+// directory busy with registers that do not exist.
+const (
+	walkEvery   = 20 * time.Millisecond
+	walksAtOnce = 500
+)
+
+// errWalks: a member has this node look in the directory more often than that. It may ask again.
+var errWalks = errors.New("dht: too many registers that are new to this computer at once")
+
+// mayWalk reports whether a member may have this node look in the directory now.
+func (r *Registers) mayWalk(id p2p.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.walks[id]
+	if l == nil {
+		if len(r.walks) >= maxOpen {
+			clear(r.walks)
+		}
+		l = rate.NewLimiter(rate.Every(walkEvery), walksAtOnce)
+		r.walks[id] = l
+	}
+	return l.Allow()
 }
 
 // doubt drops what the directory has said of a register about which somebody was refused: it may be of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -319,6 +320,38 @@ func TestRegisterPage(t *testing.T) {
 				t.Errorf("attempt %d: a promise for acceptors that nobody entered", i)
 				return
 			}
+		}
+	})
+}
+
+// TestRegisterFlood: a member that has others look for registers which do not exist keeps the
+// directory busy for a moment only, and holds nobody up.
+func TestRegisterFlood(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorldOf(t, 8, lan, dht.Options{}, true)
+		defer w.end()
+		time.Sleep(15 * time.Second)
+		w.nodes[2].count("before", 1)
+		mallory, victim, other := w.nodes[1], w.nodes[3], w.nodes[4]
+		config, err := paxos.NewConfig([]p2p.ID{victim.member.ID, mallory.member.ID, other.member.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes := map[string]int{}
+		began := time.Now()
+		const made = 3000
+		for i := range made {
+			_, code := mallory.propose(victim, paxos.Request{
+				Kind: paxos.KindPrepare, Register: registerOf(fmt.Sprint("made up ", i)), Ballot: paxos.Ballot{Epoch: 1, Counter: 1, Run: 7}, Config: config,
+			})
+			codes[code]++
+		}
+		took := time.Since(began)
+		if looked := made - codes["busy"]; looked > 500+int(took/(20*time.Millisecond))+1 || codes[""] > 0 {
+			t.Errorf("in %s the victim has looked for %d: %v", took, looked, codes)
+		}
+		for i, n := range w.nodes {
+			n.count("meanwhile", i+1)
 		}
 	})
 }

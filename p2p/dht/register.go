@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/paxos"
 	"github.com/shoal-p2p/shoal/p2p/wire"
@@ -58,6 +60,7 @@ type Registers struct {
 	begun  map[p2p.Key]paxos.Config    // what the directory has said of registers that were new to this node
 	ears   map[p2p.Key][]*ear
 	absent map[p2p.ID]time.Time // since when acceptors of some register cannot be asked
+	walks  map[p2p.ID]*rate.Limiter
 }
 
 // NewRegisters returns the registers of a node.
@@ -65,7 +68,7 @@ func NewRegisters(o RegistersOptions) *Registers {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, begun: map[p2p.Key]paxos.Config{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}}
+	r := &Registers{o: o, self: o.Table.self, open: map[p2p.Key]*paxos.Register{}, paths: map[p2p.Key][]byte{}, begun: map[p2p.Key]paxos.Config{}, ears: map[p2p.Key][]*ear{}, absent: map[p2p.ID]time.Time{}, walks: map[p2p.ID]*rate.Limiter{}}
 	r.client = paxos.NewClient(r.self, r, r.tell)
 	signer := voter{o.Table.o.Identity}
 	r.acceptor = paxos.Acceptor{Self: r.self, Store: o.Store, Signer: signer}
@@ -223,6 +226,8 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 	case errors.Is(err, paxos.ErrFull):
 		r.o.Logger.Warn("a proposal was refused", "from", r.o.Table.nameOf(from), "error", err)
 		return nil, &p2p.CallError{Code: "refused", Message: err.Error()}
+	case errors.Is(err, errWalks):
+		return nil, &p2p.CallError{Code: "busy", Message: err.Error()}
 	case err != nil:
 		return nil, err
 	case why != nil:
