@@ -155,7 +155,7 @@ func (t *Table) expand(ctx context.Context, writes []Write, results []result) er
 }
 
 // answerWants appends the records that are wanted to copies, as long as there is room.
-func (t *Table) answerWants(ctx context.Context, wants []want, copies []byte, room int) (n int, _ []byte, err error) {
+func (t *Table) answerWants(ctx context.Context, wants []want, copies []byte, offered room) (n int, _ []byte, err error) {
 	now := t.now()
 	for _, w := range wants {
 		q := atName(w.Address.Name())
@@ -176,7 +176,7 @@ func (t *Table) answerWants(ctx context.Context, wants []want, copies []byte, ro
 			if err != nil {
 				return n, copies, err
 			}
-			if len(next) <= room || n == 0 && len(next) <= maxAlone-1<<10 {
+			if size := len(next) + 1<<10; size <= offered.bytes() || n == 0 && size <= offered.alone() {
 				copies, n = next, n+1
 			}
 		}

@@ -233,7 +233,7 @@ func (q Usage) fits(h Header, u Usage) bool {
 
 // handleGet answers queries, as many of the first ones as an answer can carry.
 func (t *Table) handleGet(ctx context.Context, _ p2p.ID, req []byte) ([]byte, error) {
-	limit, queries, err := readRequest[Query](req)
+	offered, queries, err := readRequest[Query](req)
 	if err != nil {
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
@@ -246,8 +246,8 @@ func (t *Table) handleGet(ctx context.Context, _ p2p.ID, req []byte) ([]byte, er
 		if looked >= maxLooked {
 			break // the rest is asked for again
 		}
-		room := limit - len(resp)
-		part, n, full, err := t.answer(ctx, q, room)
+		room := offered.bytes() - len(resp)
+		part, n, full, err := t.answer(ctx, q, room, offered.alone())
 		if err != nil {
 			return nil, err
 		}
@@ -265,9 +265,9 @@ const maxLooked = 1 << 16
 
 // answer returns the items for one query, and how many records were looked at for it; full is
 // true when they would need more room than there is, and are cut to it.
-func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, looked int, full bool, err error) {
+func (t *Table) answer(ctx context.Context, q Query, room, alone int) (items []byte, looked int, full bool, err error) {
 	now := t.now()
-	w := answerWriter{q: q, room: room, answer: answer{Status: StatusOK}}
+	w := answerWriter{q: q, room: room, alone: alone, answer: answer{Status: StatusOK}}
 	cell := Cell{Domain: &Claim{}}
 	read := q
 	read.Bare = q.Bare || q.Count || q.Summary > 0
@@ -307,6 +307,7 @@ func (t *Table) answer(ctx context.Context, q Query, room int) (items []byte, lo
 type answerWriter struct {
 	q      Query
 	room   int // bytes
+	alone  int // and with one record only
 	answer answer
 	copies []byte
 	edges  []byte
@@ -358,13 +359,14 @@ func (w *answerWriter) take(c *Cell, now int64) error {
 		for _, e := range edges {
 			size += len(e)
 		}
-		if size > w.room && w.answer.Records == 0 {
-			// One record comes in any case, with as many edges as there is room for.
-			for most := max(w.room, maxAlone); size > most && len(edges) > 0; edges = edges[1:] {
+		if w.answer.Records == 0 {
+			// One record comes if it can, with as many edges as there is room for.
+			for ; size > max(w.room, w.alone) && len(edges) > 0; edges = edges[1:] {
 				size -= len(edges[0])
 				w.full = true
 			}
-		} else if size > w.room {
+		}
+		if size > w.room && (w.answer.Records > 0 || size > w.alone) {
 			w.answer.More, w.full = true, true
 			return nil
 		}

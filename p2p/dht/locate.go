@@ -181,19 +181,20 @@ func (r *Registers) newest(ctx context.Context, at paxos.Place) (paxos.Config, e
 	return best, err
 }
 
-// later returns what has become of a configuration of a page, as far as members show it. What
-// most of those who keep the page say is believed where nobody can show it (shown is false):
+// later returns what has become of a configuration of a page, as far as members show it by steps,
+// and those. What most of those who keep the page say is believed where nobody can show it:
 // acceptors that have moved before steps were kept cannot.
-func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (c paxos.Config, shown bool, err error) {
+func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (paxos.Config, []paxos.Step, error) {
 	v, err := r.around(ctx, key)
 	if err != nil {
-		return best, false, err
+		return best, nil, err
 	}
 	near := ids(v.replicas(key, 2*acceptorsWanted))
-	began, newer := best, []told(nil)
+	began, newer, steps := best, []told(nil), []paxos.Step(nil)
 	for _, x := range r.hear(ctx, key, append(near, best.Acceptors...)) {
 		if x.config.Epoch > best.Epoch {
-			best = r.proven(ctx, key, best, x.by)
+			to, taken := r.proven(ctx, key, best, x.by)
+			best, steps = to, append(steps, taken...)
 		}
 		if x.config.Epoch > began.Epoch {
 			newer = append(newer, x)
@@ -201,10 +202,10 @@ func (r *Registers) later(ctx context.Context, key p2p.Key, best paxos.Config) (
 	}
 	if best.Epoch == began.Epoch {
 		if c, agreed := r.agreed(ctx, key, newer); agreed {
-			return c, false, nil
+			return c, nil, nil
 		}
 	}
-	return best, true, nil
+	return best, steps, nil
 }
 
 // reachable reports whether a majority of acceptors can be asked.

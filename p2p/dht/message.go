@@ -26,26 +26,29 @@ const MaxItems = 4096
 // will arrive.
 type room struct {
 	Bytes int `cbor:"1,keyasint"`
+	Alone int `cbor:"2,keyasint,omitempty"` // if there is one record only; 0: no more than otherwise
 }
 
 // bytes returns how many bytes an answer may have.
 func (r room) bytes() int { return min(max(r.Bytes, maxCall), maxAnswer) }
 
+// alone returns how many bytes an answer with one record may have.
+func (r room) alone() int { return max(r.bytes(), min(r.Alone, maxAlone)) }
+
 // maxAnswer bounds an answer, whatever room is offered.
 const maxAnswer = 4 << 20
 
 // beginRequest begins a request whose answer has so much room.
-func beginRequest(bytes int) ([]byte, error) { return appendItem(nil, room{bytes}) }
+func beginRequest(bytes int) ([]byte, error) { return appendItem(nil, room{bytes, maxAlone}) }
 
 // readRequest reads such a request.
-func readRequest[T any](message []byte) (bytes int, items []T, err error) {
+func readRequest[T any](message []byte) (offered room, items []T, err error) {
 	r := newItemReader(message)
-	var offered room
 	if err := r.read(&offered); err != nil {
-		return 0, nil, err
+		return offered, nil, err
 	}
 	items, err = readRest[T](r)
-	return offered.bytes(), items, err
+	return offered, items, err
 }
 
 // result is what one replica says of one write.

@@ -37,23 +37,24 @@ func (voter) Check(by p2p.ID, text, mark []byte) bool {
 }
 
 // begin returns what the directory says of a register that is new to this node as an acceptor,
-// and of one of its pages, to which a path leads. Of the root everybody knows how it began.
-func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (paxos.Config, error) {
+// and of one of its pages, to which a path leads. Of the root everybody knows how it began, and no
+// page says what has become of it: the steps are kept, for when those who have shown them are off.
+func (r *Registers) begin(ctx context.Context, m paxos.Request, path []byte) (paxos.Config, []paxos.Step, error) {
 	first, err := r.first()
 	switch {
 	case err != nil:
-		return first.Config, err
+		return first.Config, nil, err
 	case m.Register == first.Key && m.Config.Epoch > 1:
-		c, shown, err := r.later(ctx, first.Key, first.Config)
-		if shown {
-			// It is to be shown the steps and to keep them: no page says anything of the root, so when the others
-			// are off it may be the only one who can show them.
-			c = first.Config
-		}
-		return c, err
+		return r.later(ctx, first.Key, first.Config)
 	case m.Register == first.Key:
-		return first.Config, nil
+		return first.Config, nil, nil
 	}
+	c, err := r.noted(ctx, m, path)
+	return c, nil, err
+}
+
+// noted returns what the directory says of a register.
+func (r *Registers) noted(ctx context.Context, m paxos.Request, path []byte) (paxos.Config, error) {
 	r.mu.Lock()
 	c, known := r.begun[m.Register]
 	r.mu.Unlock()
@@ -228,14 +229,14 @@ func (r *Registers) agreed(ctx context.Context, register p2p.Key, all []told) (p
 }
 
 // proven goes from a configuration that was decided to what a member says has become of it, as
-// far as the member shows it.
-func (r *Registers) proven(ctx context.Context, register p2p.Key, c paxos.Config, by p2p.ID) paxos.Config {
-	for range paxos.KeepSteps {
+// far as the member shows it, by the steps that it returns.
+func (r *Registers) proven(ctx context.Context, register p2p.Key, c paxos.Config, by p2p.ID) (_ paxos.Config, steps []paxos.Step) {
+	for len(steps) < paxos.KeepSteps {
 		to, taken := paxos.Walk(register, c, r.steps(ctx, by, register, c.Epoch), voter{}.Check)
 		if len(taken) == 0 {
 			break
 		}
-		c = to
+		c, steps = to, append(steps, taken...)
 	}
-	return c
+	return c, steps
 }

@@ -220,7 +220,9 @@ func (r *Registers) handleCas(ctx context.Context, from p2p.ID, req []byte) ([]b
 		return r.steps(asking, id, register, after)
 	}
 	acceptor.Refused = func(_ p2p.ID, _ paxos.Request, err error) { why = err }
-	acceptor.Begin = func(ctx context.Context, q paxos.Request) (paxos.Config, error) { return r.begin(ctx, q, m.Path) }
+	acceptor.Begin = func(ctx context.Context, q paxos.Request) (paxos.Config, []paxos.Step, error) {
+		return r.begin(ctx, q, m.Path)
+	}
 	replies, err := acceptor.Answer(ctx, from, []paxos.Request{m.Request})
 	switch {
 	case errors.Is(err, paxos.ErrFull):

@@ -14,7 +14,7 @@ import (
 
 // handleSync is the other side of a comparison. It remembers nothing between two requests.
 func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte, error) {
-	limit, requests, err := readRequest[syncRequest](req)
+	offered, requests, err := readRequest[syncRequest](req)
 	if err == nil && len(requests) != 1 {
 		err = fmt.Errorf("dht: %d requests in a message: %w", len(requests), ErrMalformed)
 	}
@@ -25,7 +25,7 @@ func (t *Table) handleSync(ctx context.Context, from p2p.ID, req []byte) ([]byte
 		return nil, &p2p.CallError{Code: "malformed", Message: err.Error()}
 	}
 	r := requests[0]
-	a, copies, err := t.answerSync(ctx, from, r, limit-answerRoom)
+	a, copies, err := t.answerSync(ctx, from, r, offered)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func digits(prefix []byte) bool {
 	return !slices.ContainsFunc(prefix, func(d byte) bool { return d >= fanOut })
 }
 
-func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room int) (a syncAnswer, copies []byte, err error) {
+func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, offered room) (a syncAnswer, copies []byte, err error) {
 	var mine []LocationSum
 	if r.View != nil {
 		v, ok := t.unpack(*r.View)
@@ -109,7 +109,7 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 	}
 	for _, l := range r.Records {
 		var b locatedAnswer
-		if b, copies, err = t.answerRecords(ctx, l, copies, room); err != nil {
+		if b, copies, err = t.answerRecords(ctx, l, copies, offered.bytes()-answerRoom); err != nil {
 			return a, nil, err
 		}
 		a.Records = append(a.Records, b)
@@ -123,7 +123,7 @@ func (t *Table) answerSync(ctx context.Context, from p2p.ID, r syncRequest, room
 	}
 	if len(r.Wants) > 0 {
 		// All of the room is for them.
-		a.Wanted, copies, err = t.answerWants(ctx, r.Wants, copies, room+answerRoom-1<<10)
+		a.Wanted, copies, err = t.answerWants(ctx, r.Wants, copies, offered)
 	}
 	return a, copies, err
 }

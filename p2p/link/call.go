@@ -53,8 +53,8 @@ func (l *Link) call(ctx context.Context, proto string, req []byte) ([]byte, erro
 	if err := wire.CheckProto(proto); err != nil {
 		return nil, err
 	}
-	if len(req) > wire.MaxMessage {
-		return nil, fmt.Errorf("request of %d bytes, at most %d: %w", len(req), wire.MaxMessage, p2p.ErrTooLarge)
+	if len(req) > l.session.bodies {
+		return nil, fmt.Errorf("request of %d bytes, at most %d: %w", len(req), l.session.bodies, p2p.ErrTooLarge)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -330,8 +330,8 @@ func (l *Link) answer(id uint64, s *serving, reply []byte, err error) {
 		done()
 		return
 	}
-	if err == nil && len(reply) > wire.MaxMessage {
-		err = &p2p.CallError{Code: CallTooLarge, Message: fmt.Sprintf("answer of %d bytes, at most %d", len(reply), wire.MaxMessage)}
+	if err == nil && len(reply) > l.session.bodies {
+		err = &p2p.CallError{Code: CallTooLarge, Message: fmt.Sprintf("answer of %d bytes, at most %d", len(reply), l.session.bodies)}
 	}
 	switch {
 	case err != nil:

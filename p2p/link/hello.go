@@ -35,7 +35,16 @@ type hello struct {
 	Initiator bool     `cbor:"5,keyasint"`
 	// Proof is none of the transcript: what it says, it says itself.
 	Proof []byte `cbor:"6,keyasint,omitempty"`
+	// MaxBody is how long the requests and answers of calls may be that this end reads; 0: leastBody.
+	MaxBody uint64 `cbor:"7,keyasint,omitempty"`
 }
+
+// leastBody is what every end reads: builds that do not say what they read take no more for an
+// honest peer's.
+const leastBody = 64 << 10
+
+// bodies returns how long a request or an answer to a peer may be.
+func (h hello) bodies() int { return int(min(max(h.MaxBody, leastBody), wire.MaxMessage)) }
 
 // transcript is everything that both ends must see alike. Its encoding is what
 // each signs, under the context of its role, and its hash binds the channel.
@@ -56,6 +65,7 @@ type session struct {
 	peer    p2p.ID
 	binding [32]byte
 	proof   []byte
+	bodies  int // how long a request or an answer to the peer may be
 }
 
 // authenticate runs hello and auth on channel 0, in two messages each way, and
@@ -79,7 +89,7 @@ func authenticate(ctx context.Context, c Carrier, o Options) (session, error) {
 }
 
 func greet(c Carrier, o Options) (session, error) {
-	mine := hello{Version: version, Key: o.Identity.PublicKey(), Network: o.Network[:], Initiator: o.Initiator, Proof: o.Proof}
+	mine := hello{Version: version, Key: o.Identity.PublicKey(), Network: o.Network[:], Initiator: o.Initiator, Proof: o.Proof, MaxBody: wire.MaxMessage}
 	if len(mine.Proof) > MaxProof {
 		return session{}, fmt.Errorf("link: hello: proof of %d bytes, at most %d: %w", len(mine.Proof), MaxProof, p2p.ErrTooLarge)
 	}
@@ -149,7 +159,7 @@ func prove(c Carrier, o Options, mine, theirs hello, buf []byte) (session, error
 	if !p2p.Verify(theirs.Key, peers, message, sig) {
 		return session{}, fmt.Errorf("link: auth: peer did not prove to be %s on this connection: %w", peer.Short(), p2p.ErrRefused)
 	}
-	return session{key: theirs.Key, peer: peer, binding: sha256.Sum256(message), proof: theirs.Proof}, nil
+	return session{key: theirs.Key, peer: peer, binding: sha256.Sum256(message), proof: theirs.Proof, bodies: theirs.bodies()}, nil
 }
 
 func newTranscript(c Carrier, o Options, mine, theirs hello) transcript {

@@ -113,6 +113,27 @@ func TestLongBodyViolation(t *testing.T) {
 	}
 }
 
+// TestBodies: a peer that does not say how long the bodies are that it reads gets none that would
+// have it end the link.
+func TestBodies(t *testing.T) {
+	for said, want := range map[uint64]int{0: leastBody, 1: leastBody, 70_000: 70_000, wire.MaxMessage: wire.MaxMessage, 1 << 63: wire.MaxMessage} {
+		if got := (hello{MaxBody: said}).bodies(); got != want {
+			t.Errorf("of a peer that reads %d: %d, want %d", said, got, want)
+		}
+	}
+	e := besiege(t, 64, func(string) p2p.Handler {
+		return func(context.Context, p2p.Link, []byte) ([]byte, error) { return make([]byte, leastBody+1), nil }
+	})
+	e.victim.session.bodies = leastBody
+	if _, err := e.victim.Call(t.Context(), "x/1", make([]byte, leastBody+1)); !errors.Is(err, p2p.ErrTooLarge) {
+		t.Errorf("a request: %v", err)
+	}
+	e.send(calls, wire.Frame{Type: wire.Request, Stream: 2, Payload: wire.AppendRequest(nil, "x/1", nil)})
+	if f := e.expect(calls, func(f wire.Frame) bool { return f.Stream == 2 }); f.Type == wire.Reply || !strings.Contains(string(f.Payload), CallTooLarge) {
+		t.Errorf("the answer is %v, %.100q", f.Type, f.Payload)
+	}
+}
+
 // TestLate: frames that cross the end of their stream or call are no offence.
 func TestLate(t *testing.T) {
 	e := besiege(t, 64, func(string) p2p.Handler {

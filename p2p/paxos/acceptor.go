@@ -138,8 +138,9 @@ type Acceptor struct {
 	// say. nil: nobody is asked, and each request has to show them all.
 	Ask func(ctx context.Context, id p2p.ID, register p2p.Key, after uint64) []Step
 	// Begin returns a configuration of a request's register that was decided, as the directory
-	// says, to an acceptor that knows nothing of it. nil: it believes the first one who asks.
-	Begin func(ctx context.Context, m Request) (Config, error)
+	// says, to an acceptor that knows nothing of it, and the steps that show it, if any do: it keeps
+	// those. nil: it believes the first one who asks.
+	Begin func(ctx context.Context, m Request) (Config, []Step, error)
 	// Refused is told of each request that no honest member makes: ErrForeign, ErrMalformed,
 	// ErrFuture, ErrNoQuorum. nil: nobody is.
 	Refused func(from p2p.ID, m Request, why error)
@@ -153,7 +154,7 @@ type answered struct {
 	refused error  // why nobody honest can have sent it
 	lacks   State  // which does not know how the request's epoch came about
 	again   bool   // it is to be answered once that is found out
-	begin   Config // what the directory has said, where lacks is zero
+	begin   State  // what the directory has said, where lacks is zero
 }
 
 // Answer answers requests that came over the link from a member, in one transaction, or two if
@@ -212,9 +213,9 @@ func (a Acceptor) serve(ctx context.Context, requests []Request, all []answered,
 func (a Acceptor) findOut(ctx context.Context, m *Request, x *answered) (err error) {
 	known := x.lacks
 	if known.IsZero() && a.Begin != nil {
-		x.begin, err = a.Begin(ctx, *m)
-		known.Config = x.begin
-		if errors.Is(err, ErrMalformed) || err == nil && x.begin.Epoch == m.Config.Epoch && !x.begin.Equal(m.Config) {
+		known.Config, known.Steps, err = a.Begin(ctx, *m)
+		x.begin = known
+		if errors.Is(err, ErrMalformed) || err == nil && known.Config.Epoch == m.Config.Epoch && !known.Config.Equal(m.Config) {
 			x.refused, x.again = fmt.Errorf("paxos: %s for register %x: %w: the directory says otherwise", m.Kind, m.Register[:6], ErrNoQuorum), false
 			return nil
 		}
@@ -260,7 +261,7 @@ func (a Acceptor) decide(ctx context.Context, requests []Request, all []answered
 				continue
 			}
 			if s.IsZero() {
-				s.Config = x.begin
+				s = x.begin
 			}
 			next, reply, err := s.Answer(a.Self, m, a.check())
 			if err != nil {

@@ -40,7 +40,7 @@ func meshOf(t *testing.T, begin Config, ids ...byte) *mesh {
 	t.Helper()
 	m := &mesh{acceptors: map[p2p.ID]Acceptor{}, off: map[p2p.ID]bool{}, deaf: map[p2p.ID]bool{}, asked: map[Kind]int{}}
 	for _, n := range ids {
-		a := Acceptor{Self: id(n), Store: &Memory{}, Signer: mac(id(n)), Begin: func(context.Context, Request) (Config, error) { return begin, nil }}
+		a := Acceptor{Self: id(n), Store: &Memory{}, Signer: mac(id(n)), Begin: func(context.Context, Request) (Config, []Step, error) { return begin, nil, nil }}
 		a.Ask = func(ctx context.Context, who p2p.ID, register p2p.Key, after uint64) []Step {
 			m.mu.Lock()
 			o := m.acceptors[who]

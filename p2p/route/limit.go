@@ -16,7 +16,7 @@ const (
 	bytesBurst  = 8 << 20
 	bytesRate   = 2 << 20 // per second
 	linkFlights = 128     // calls of one link at once
-	allFlights  = 512     // of all links: with requests and answers 64 MiB at most
+	allFlights  = 512     // of all links: with requests and answers 80 MiB at most
 )
 
 // limits counts what links bring.

@@ -213,6 +213,25 @@ func TestDensity(t *testing.T) {
 	}
 }
 
+// Who is named somebody that it does not know as a member does not take those it has found for all
+// that there are: it may hear only later that he is one.
+func TestFindStrangers(t *testing.T) {
+	w := newTown(t, 3)
+	w.road(0, 1, 2)
+	f, err := w.homes[0].Find(t.Context(), p2p.Key{}, LookupOptions{}, nil)
+	if err != nil || f.Bits != 0 || len(f.Members) != 2 {
+		t.Errorf("%d members, %d bits, %v", len(f.Members), f.Bits, err)
+	}
+	w.homes[0].o.Member = func(id p2p.ID) (Member, bool) {
+		m, ok := w.member(id)
+		return m, ok && id != w.homes[2].self
+	}
+	f, err = w.homes[0].Find(t.Context(), p2p.Key{}, LookupOptions{}, nil)
+	if err != nil || f.Bits <= 256 || len(f.Members) != 1 {
+		t.Errorf("with a stranger: %d members, %d bits, %v", len(f.Members), f.Bits, err)
+	}
+}
+
 // By forwarded calls a node finds who is nearest, without links to them; who makes members
 // up is not believed.
 func TestFind(t *testing.T) {

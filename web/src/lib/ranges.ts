@@ -115,7 +115,7 @@ export function keyOf(text: string, last = false): number | null {
 
 // mostEntries is what one request takes.
 export const mostEntries = 5000;
-const mostValue = 61_432;
+const mostValue = 65_528;
 
 // entriesOf reads lines: a key, a blank or a tab, and a value in each.
 export function entriesOf(text: string, bits: number): { entries: RangeEntry[]; wrong: string } {
@@ -133,7 +133,7 @@ export function entriesOf(text: string, bits: number): { entries: RangeEntry[]; 
         `${where}“${word.slice(0, 40)}” is no key. A key is a whole number, a size such as 20mb, or a time such as 2026-01-31.`,
       );
     if (key > lastKey(bits)) return fail(`${where}keys of this index end at ${count(lastKey(bits))}.`);
-    if (new TextEncoder().encode(rest).length > mostValue) return fail(`${where}a value has at most 60 kB.`);
+    if (new TextEncoder().encode(rest).length > mostValue) return fail(`${where}a value has at most 64 KiB.`);
     entries.push({ key, value: rest } as RangeEntry);
   }
   if (entries.length === 0) return fail('Type a key and a value first, such as: 5 sys');

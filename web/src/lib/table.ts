@@ -226,7 +226,7 @@ export function getQuery(a: Asked): GetValues {
 }
 
 // mostValue is what the table takes, in bytes.
-export const mostValue = 61_440;
+export const mostValue = 65_536;
 
 // lacks says in words what keeps a form from being sent; empty when nothing does.
 export function lacks(action: Action, f: Form): string {
@@ -236,7 +236,7 @@ export function lacks(action: Action, f: Form): string {
       return 'Behind “hex:” there must be 64 hexadecimal digits.';
   }
   if ((action === 'put' || action === 'version') && new TextEncoder().encode(f.value).length > mostValue)
-    return 'A value has at most 60 kB. Share a file in a folder, and put its name into the table.';
+    return 'A value has at most 64 KiB. Share a file in a folder, and put its name into the table.';
   return '';
 }
 
