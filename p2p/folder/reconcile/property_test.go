@@ -152,3 +152,33 @@ func TestOneByOne(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashInPromotion: the version that won is deleted, so that the one beside it takes its name;
+// its node crashes while it carries that out, and somebody edits what stood there still.
+func TestCrashInPromotion(t *testing.T) {
+	for crash := range 5 {
+		for _, lose := range []bool{false, true} {
+			w := newWorld(t, func(int) int { return 0 }, 2)
+			winner, loser := w.nodes[0], w.nodes[1]
+			winner.write("f", "one")
+			w.calm()
+			winner.write("f", "two")
+			loser.write("f", "three")
+			w.calm()
+			if winner.disk["f"].Hash != hashOf("two") {
+				winner, loser = loser, winner
+			}
+			winner.remove("f")
+			loser.inbox = nil
+			for _, e := range winner.reconcile(0, false).Entries {
+				if _, known := loser.global[e.ID]; known { // not the one that keeps the other version
+					loser.receive(e)
+				}
+			}
+			loser.reconcile(crash, lose)
+			loser.write("f", "four")
+			loser.reconcile(1<<30, false)
+			w.calm()
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // run makes the steps, in this order: files that are not needed go to the trash;
@@ -21,16 +22,17 @@ func (l *layout) do(s Step) { l.steps = append(l.steps, s) }
 
 // trashFiles trashes what has no path.
 //
-// If its entry is alive, because several files became one, the row is emptied
-// first: were it lost after the file went, it would look as if a person had deleted
-// the entry.
+// If its entry is alive, because several files became one, or its content is shown elsewhere now,
+// because it has won a name, the row is emptied first: were it lost after the file went, it would
+// look as if a person had deleted the entry, or the content.
 func (l *layout) trashFiles() {
+	made := sync.OnceValue(l.view.made)
 	for _, n := range l.nodes {
 		if n.item.Kind != KindFile || !n.goes() {
 			continue
 		}
 		at := l.path(n)
-		if alive(l.view, n.row) {
+		if alive(l.view, n.row) || made()[n.row.Made][n.row.Hash] {
 			l.do(Step{Do: DoNote, Path: at, Expect: n.item, Row: Row{Item: n.item}})
 		}
 		l.do(Step{Do: DoTrash, Path: at, Expect: n.item})

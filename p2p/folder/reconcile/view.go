@@ -29,6 +29,21 @@ type Shown struct {
 	Refs []Ref
 }
 
+// made returns the contents of files that are shown, by what made them.
+func (v View) made() map[Dot]map[Hash]bool {
+	out := map[Dot]map[Hash]bool{}
+	for _, shown := range v.At {
+		if shown.Kind != KindFile || shown.Deleted || shown.Made.IsZero() {
+			continue
+		}
+		if out[shown.Made] == nil {
+			out[shown.Made] = map[Hash]bool{}
+		}
+		out[shown.Made][shown.Hash] = true
+	}
+	return out
+}
+
 // Ref says which versions of an entry a path shows.
 type Ref struct {
 	ID EntryID
