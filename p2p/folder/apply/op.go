@@ -17,6 +17,8 @@ type Op struct {
 	Trash     string // trash of a file, replace: where the old one goes; no other op has the same
 	TempInode uint64 // of Temp; 0: not known
 	Want      Expect // move: at From. trash, replace, meta: at Path
+	Kept      string // trash of a file, note: where its content stays; "": nowhere in particular
+	As        Expect // at Kept
 	// Mode and Modified (ns since 1970) are to be set by mkdir and meta. Of copy, fetch
 	// and replace they are those of Temp, as its SetMeta has returned them: not every disk
 	// keeps every mode and time.
@@ -41,6 +43,9 @@ func (o Op) Run(fsys FS) (Stat, error) {
 		}
 		return replace(fsys, o.Temp, o.Path, o.Want, o.Trash, put)
 	case reconcile.DoTrash:
+		if err := o.checkKept(fsys); err != nil {
+			return Stat{}, err
+		}
 		return Stat{}, Discard(fsys, o.Path, o.Want, o.Trash)
 	case reconcile.DoMove:
 		return Move(fsys, o.From, o.Path, o.Want)
@@ -49,9 +54,18 @@ func (o Op) Run(fsys FS) (Stat, error) {
 	case reconcile.DoMeta:
 		return SetMeta(fsys, o.Path, o.Mode, o.Modified, o.Want)
 	case reconcile.DoNote:
-		return Stat{}, nil
+		return Stat{}, o.checkKept(fsys)
 	}
 	return Stat{}, fmt.Errorf("apply: %s: unknown action %q", o.Path, o.Do)
+}
+
+// checkKept looks whether the content that goes is where it stays.
+func (o Op) checkKept(fsys FS) error {
+	if o.Kept == "" {
+		return nil
+	}
+	_, err := check(fsys, o.Kept, o.As)
+	return err
 }
 
 // checkTemp looks whether the temporary file is the one that was written down,

@@ -100,6 +100,10 @@ type Step struct {
 	Path   string // what comes about, or goes
 	From   string // Move, Copy: where it is now
 	Expect Item   // Move, Copy: at From. Trash, Replace, Meta: at Path. Otherwise zero: nothing is at Path
+	// Kept is where Trash leaves the same content, if it is for that that the file goes, also of the Note
+	// before it: As must be there.
+	Kept string
+	As   Item
 	// Row is committed for Path once the step is done, with what was observed then
 	// in place of its Item. After a Move the rows below From are rows below Path;
 	// the row of From and of what was trashed goes.

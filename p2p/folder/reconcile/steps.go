@@ -31,13 +31,40 @@ func (l *layout) trashFiles() {
 		if n.item.Kind != KindFile || !n.goes() {
 			continue
 		}
-		at := l.path(n)
-		if alive(l.view, n.row) || made()[n.row.Made][n.row.Hash] {
-			l.do(Step{Do: DoNote, Path: at, Expect: n.item, Row: Row{Item: n.item}})
+		gone := Step{Do: DoTrash, Path: l.path(n), Expect: n.item}
+		if twin := l.twin(n); twin != nil {
+			gone.Kept, gone.As = l.path(twin), twin.item
 		}
-		l.do(Step{Do: DoTrash, Path: at, Expect: n.item})
+		if alive(l.view, n.row) || made()[n.row.Made][n.row.Hash] {
+			note := gone
+			note.Do, note.Row = DoNote, Row{Item: n.item}
+			l.do(note)
+		}
+		l.do(gone)
 		l.take(n)
 	}
+}
+
+// twin returns the file for which n goes: that has the content, where n's entry is shown; or of what
+// was without an entry, or has lost it because it was to go, anywhere.
+func (l *layout) twin(n *node) *node {
+	same := func(t *node) bool {
+		return t != nil && t != n && t.parent != nil && t.item.Kind == KindFile && t.item.Hash == n.item.Hash
+	}
+	for _, ref := range n.row.Refs {
+		if t := l.has[l.view.Where[ref.ID]]; same(t) {
+			return t
+		}
+	}
+	if len(n.row.Refs) > 0 {
+		return nil
+	}
+	for _, q := range l.paths {
+		if t := l.has[q]; same(t) {
+			return t
+		}
+	}
+	return nil
 }
 
 // shape moves what is moved, makes directories, and removes those that go.

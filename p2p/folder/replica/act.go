@@ -89,6 +89,9 @@ func (w *work) prepare(s reconcile.Step, row reconcile.Row) (j job, ok bool, err
 	j = job{Step: s, By: by, Dot: w.dotOf(s), Young: w.brake.young(s, row, by, w.o.Now()), Entry: victimOf(row).entry, Op: apply.Op{
 		Do: s.Do, Path: s.Path, From: s.From, Mode: s.Row.Mode, Modified: s.Row.Modified, Want: w.expect(s),
 	}}
+	if j.Op.Kept = s.Kept; s.Kept != "" {
+		j.Op.As = apply.Expect{Item: s.As}
+	}
 	switch s.Do {
 	case reconcile.DoTrash:
 		if s.Expect.Kind == reconcile.KindFile {
@@ -227,6 +230,9 @@ func (w *work) block(s reconcile.Step) {
 	if s.From != "" && s.Do == reconcile.DoMove {
 		w.blocks = append(w.blocks, s.From)
 	}
+	if s.Kept != "" { // it is not what is here now, too
+		w.blocks = append(w.blocks, s.Kept)
+	}
 }
 
 func (w *work) blocked(s reconcile.Step) bool {
@@ -279,10 +285,7 @@ func obstacle(s reconcile.Step, err error) string {
 }
 
 func hints(s reconcile.Step) []string {
-	if s.From != "" {
-		return []string{s.Path, s.From}
-	}
-	return []string{s.Path}
+	return slices.DeleteFunc([]string{s.Path, s.From, s.Kept}, func(p string) bool { return p == "" })
 }
 
 // syncTemps makes the contents of a group durable.

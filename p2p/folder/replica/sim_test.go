@@ -31,6 +31,8 @@ var simOnce = []uint64{
 	741,  // something was seen for a moment only, and was as before when a scan looked
 	900,  // a mode was not durable
 	4379, // a content was rescued from an edit that a person had deleted at the same moment
+	// A file went because its content was at another path, from where a person had just renamed it.
+	40296,
 }
 
 // TestSim plays games of some nodes. A game that goes wrong tells its story; its
