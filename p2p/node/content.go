@@ -105,13 +105,9 @@ func (s *section) Read(p []byte) (int, error) {
 }
 
 func (n *Node) remoteContent(ctx context.Context, f Folder, file string) (*Content, error) {
-	l, err := n.links.need(ctx, f.Node)
+	h, body, err := n.fetch(ctx, f.Node, folder.Request{Folder: f.ID, Path: file, Head: true})
 	if err != nil {
 		return nil, fmt.Errorf("node: content of %s in %s of %s: %w", file, f.Label, f.NodeName, err)
-	}
-	h, body, err := folder.Fetch(ctx, l, folder.Request{Folder: f.ID, Path: file, Head: true})
-	if err != nil {
-		return nil, err
 	}
 	if err := body.Close(); err != nil {
 		return nil, fmt.Errorf("node: content of %s: %w", file, err)
@@ -123,7 +119,7 @@ func (n *Node) remoteContent(ctx context.Context, f Folder, file string) (*Conte
 	return &Content{
 		Name: path.Base(file), Size: h.Size, Modified: h.Modified, Hash: h.Hash, Node: f.Node,
 		read: func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-			now, body, err := folder.Fetch(ctx, l, folder.Request{Folder: f.ID, Path: file, Offset: offset, Length: length, IfHash: ifHash})
+			now, body, err := n.fetch(ctx, f.Node, folder.Request{Folder: f.ID, Path: file, Offset: offset, Length: length, IfHash: ifHash})
 			if err != nil {
 				return nil, err
 			}
@@ -134,4 +130,21 @@ func (n *Node) remoteContent(ctx context.Context, f Folder, file string) (*Conte
 		},
 		close: func() error { return nil },
 	}, nil
+}
+
+// fetch is folder.Fetch over the link to a member; once more if the link ends before the answer
+// begins: of two that come up at once one is given up, and there is the other one.
+func (n *Node) fetch(ctx context.Context, from p2p.ID, req folder.Request) (folder.Header, io.ReadCloser, error) {
+	var over p2p.Link
+	for {
+		l, err := n.links.need(ctx, from)
+		if err != nil {
+			return folder.Header{}, nil, err
+		}
+		h, body, err := folder.Fetch(ctx, l, req)
+		if err == nil || over != nil || !errors.Is(err, p2p.ErrClosed) || ctx.Err() != nil {
+			return h, body, err
+		}
+		over = l
+	}
 }
