@@ -13,7 +13,10 @@ func TestContentOverNewerLink(t *testing.T) {
 	alice, bob := nodes[0], nodes[1]
 	f := shares(t, alice, "files", p2p.AccessRead)
 	f.put("a.txt", "what is in it")
-	await(t, bob, "the offer", func() bool { _, err := bob.Folder(f.id, alice.ID()); return err == nil })
+	eventually(t, "the file is there", func() bool {
+		text, err := readAll(t, bob, f.id, alice.ID(), "a.txt")
+		return err == nil && text == "what is in it"
+	})
 	m, _ := bob.members.Member(alice.ID())
 	for range 20 {
 		first, err := bob.links.to(alice.ID())
