@@ -289,14 +289,16 @@ func (s *Service) check(ctx context.Context) {
 			s.last = time.Now()
 		}
 	}
-	s.checking = false
-	close(s.checked)
-	s.checked = make(chan struct{})
 	s.mu.Unlock()
 	if ctx.Err() == nil && r.Since == r.Checked {
 		s.o.Logger.Info("network checked", "external", r.External, "mapping", r.Mapping, "filtering", r.Filtering, "reachable", r.Reachable)
-		s.o.Publish.Emit(changed(r))
+		s.o.Publish.Emit(changed(r)) // before who waits for the check has its result
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checking = false
+	close(s.checked)
+	s.checked = make(chan struct{})
 }
 
 // observe looks at the network through the members that are linked now.
