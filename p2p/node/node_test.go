@@ -50,7 +50,7 @@ func startNode(t *testing.T, o Options) *Node {
 // await reads n's events until ok is true of its state, or the test's patience ends.
 func await(t *testing.T, n *Node, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	position := n.Events().Position()
 	for !ok() {
