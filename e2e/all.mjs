@@ -12,8 +12,9 @@ import { crashed } from "./race.mjs";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
 
-// slow are tests in one goroutine, or of many short processes, that take four to twenty times as
-// long with the race detector, and show it nothing that others do not. They run without it.
+// slow are tests that take four to twenty times as long with the race detector: most are in one
+// goroutine; TestScripts starts hundreds of short processes, and TestWideNetwork hundreds of nodes,
+// which smaller tests show to the detector. They run without it, that of p2p/dht as a simulation.
 const slow = {
   ".": ["TestScripts"],
   "./p2p/dht": ["TestWideNetwork"],
