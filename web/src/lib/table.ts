@@ -236,7 +236,7 @@ export function lacks(action: Action, f: Form): string {
       return 'Behind “hex:” there must be 64 hexadecimal digits.';
   }
   if ((action === 'put' || action === 'version') && new TextEncoder().encode(f.value).length > mostValue)
-    return 'A value has at most 64 KiB. Share a file in a folder, and put its name into the table.';
+    return 'A value has at most 65.5 kB. Share a file in a folder, and put its name into the table.';
   return '';
 }
 
