@@ -133,7 +133,8 @@ export function entriesOf(text: string, bits: number): { entries: RangeEntry[]; 
         `${where}“${word.slice(0, 40)}” is no key. A key is a whole number, a size such as 20mb, or a time such as 2026-01-31.`,
       );
     if (key > lastKey(bits)) return fail(`${where}keys of this index end at ${count(lastKey(bits))}.`);
-    if (new TextEncoder().encode(rest).length > mostValue) return fail(`${where}a value has at most 65.5 kB.`);
+    if (new TextEncoder().encode(rest).length > mostValue)
+      return fail(`${where}a value has at most 65.5 kB.`);
     entries.push({ key, value: rest } as RangeEntry);
   }
   if (entries.length === 0) return fail('Type a key and a value first, such as: 5 sys');
