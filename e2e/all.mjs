@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { crashed } from "./race.mjs";
+import { failures, flaky, most } from "./again.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
@@ -37,15 +37,15 @@ const steps = [
   ["web lint", () => run("npm", "run", "--silent", "lint")],
   ["web types", () => run("npm", "run", "--silent", "check")],
   ["e2e types", () => run("npx", "--no-install", "tsc", "--noEmit", "-p", "e2e/tsconfig.json")],
-  ["e2e unit tests", () => run("node", "--test", "e2e/race.test.mjs")],
+  ["e2e unit tests", () => run("node", "--test", "e2e/again.test.mjs")],
   ["web unit tests", () => run("npm", "run", "--silent", "test:unit")],
   ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
-  ["go test -race", () => raced(["-skip", only(Object.values(slow).flat()), "./..."])],
-  ["go test", () => run("go", "test", "-timeout", "10m", "-run", only(Object.values(slow).flat()), ...Object.keys(slow).filter((p) => p !== "./p2p/dht"))],
+  ["go test -race", () => goTest("-race", "-timeout", "15m", "-skip", only(Object.values(slow).flat()), "./...")],
+  ["go test", () => goTest("-timeout", "10m", "-run", only(Object.values(slow).flat()), ...Object.keys(slow).filter((p) => p !== "./p2p/dht"))],
   ["simulations", simulations],
-  ["crash", () => run("go", "test", "-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
-  ["nat", () => run("go", "test", "-count=1", "-tags", "nat", "-timeout", "12m", "-parallel", "3", "-v", "./e2e/nat")],
+  ["crash", () => goTest("-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
+  ["nat", () => goTest("-count=1", "-tags", "nat", "-timeout", "12m", "-parallel", "3", "-v", "./e2e/nat")],
   ["e2e", endToEnd],
 ];
 
@@ -55,21 +55,21 @@ for (const [name, step] of steps) {
   if (name !== "install" && wanted.length > 0 && !wanted.some((w) => name.includes(w))) continue;
   console.log(`\n── ${name}`);
   const began = Date.now();
-  let outcome;
+  let result;
   try {
-    outcome = (await step()) ?? "passed";
+    result = (await step()) ?? { outcome: "passed" };
   } catch (err) {
     console.error(String(err.message ?? err));
-    outcome = "failed";
+    result = { outcome: "failed" };
   }
-  results.push({ name, outcome, seconds: (Date.now() - began) / 1000 });
+  results.push({ name, seconds: (Date.now() - began) / 1000, ...result });
 }
 
 console.log("\n── summary");
-for (const r of results) console.log(`${r.outcome.padEnd(8)} ${r.seconds.toFixed(1).padStart(7)} s  ${r.name}`);
+for (const r of results) console.log(`${r.outcome.padEnd(8)} ${r.seconds.toFixed(1).padStart(7)} s  ${r.name}${r.what ? `: ${r.what}` : ""}`);
 const count = (o) => results.filter((r) => r.outcome === o).length;
-const skipped = count("skipped") > 0 ? `, ${count("skipped")} skipped` : "";
-console.log(`${count("passed")} passed, ${count("failed")} failed${skipped}`);
+const others = ["unsteady", "skipped"].filter((o) => count(o) > 0).map((o) => `, ${count(o)} ${o}`);
+console.log(`${count("passed")} passed, ${count("failed")} failed${others.join("")}`);
 process.exit(count("failed") > 0 ? 1 : 0);
 
 // run executes a command and fails with its name when it fails.
@@ -84,16 +84,26 @@ function only(tests) {
   return `^(${tests.join("|")})$`;
 }
 
-// raced tests packages with the race detector. Where the detector itself crashes, which says
-// nothing of what it was to look at, the package is tested once more.
-async function raced(args) {
-  const test = ["test", "-race", "-timeout", "15m"];
-  const { status, output } = await heard("go", ...test, ...args);
+// goTest runs `go test`. What failed and is worth a second look (again.mjs) gets it, alone on the
+// machine: a test has to pass three times, which is told as unsteady, with its name, to be mended;
+// the tests of a package in which the detector crashed, once.
+async function goTest(...args) {
+  const { status, output } = await heard("go", "test", ...args);
   if (status === 0) return;
-  const again = crashed(output);
-  if (again.length === 0) throw new Error(`go ${test.join(" ")}: exit ${status}`);
-  console.log(`the race detector has crashed; once more: ${again.join(" ")}`);
-  run("go", ...test, ...args.filter((a) => a !== "./..."), ...again);
+  const again = failures(output);
+  if (again.length === 0) throw new Error(`go test ${args.join(" ")}: exit ${status}`);
+  const flags = args.filter((a, i) => !a.startsWith("./") && !["-run", "-skip", "-count=1"].includes(a) && !["-run", "-skip"].includes(args[i - 1]));
+  const skip = args.includes("-skip") ? ["-skip", args[args.indexOf("-skip") + 1]] : [];
+  for (const { name, tests } of again) {
+    console.log(`once more: ${name} ${tests.join(" ")}`);
+    run("go", "test", ...flags, ...(tests.length > 0 ? ["-count=3", "-run", only(tests)] : skip), name);
+  }
+  return unsteady(again.map(({ name, tests }) => tests.join(", ") || `the race detector in ${name}`).join(", "));
+}
+
+// unsteady is the outcome of a step in which something passed only when it was tried again.
+function unsteady(what) {
+  return { outcome: "unsteady", what };
 }
 
 // heard runs a command, and returns what it prints, which is shown as well.
@@ -167,20 +177,27 @@ function install() {
 }
 
 // simulations are what takes too long with the race detector, or what it cannot run.
-function simulations() {
-  run("go", "test", "-timeout", "10m", "./p2p/dht", "./p2p/ranges");
-  run("go", "test", "-timeout", "5m", "-run", "^TestHostileFiles$", "./p2p/extract");
-  run("go", "test", "-timeout", "5m", "-run", "^TestLargeNetwork$", "./p2p/node");
+async function simulations() {
+  const parts = [
+    await goTest("-timeout", "10m", "./p2p/dht", "./p2p/ranges"),
+    await goTest("-timeout", "5m", "-run", "^TestHostileFiles$", "./p2p/extract"),
+    await goTest("-timeout", "5m", "-run", "^TestLargeNetwork$", "./p2p/node"),
+  ].filter(Boolean);
+  if (parts.length > 0) return unsteady(parts.map((p) => p.what).join(", "));
 }
 
-function endToEnd() {
+async function endToEnd() {
   const chromium = findChromium();
   if (!chromium) {
     console.log("skipped: there is no Chromium here and apt cannot install one; set SHOAL_CHROMIUM to a browser's path");
-    return "skipped";
+    return { outcome: "skipped" };
   }
   process.env.SHOAL_CHROMIUM = chromium;
-  run("npx", "--no-install", "playwright", "test", "--config", "e2e/playwright.config.ts");
+  const { status, output } = await heard("npx", "--no-install", "playwright", "test", "--config", "e2e/playwright.config.ts");
+  if (status !== 0) throw new Error(`playwright: exit ${status}`);
+  const again = flaky(output);
+  if (again.length > most) throw new Error(`playwright: ${again.length} tests passed only when tried again`);
+  if (again.length > 0) return unsteady(again.join(", "));
 }
 
 function findChromium() {

@@ -8,6 +8,7 @@ export default defineConfig({
   timeout: 90_000,
   expect: { timeout: 10_000 },
   workers: 1, // the nodes of one test already fill two cores
+  retries: 1, // what passes then is told as unsteady by all.mjs
   forbidOnly: !!process.env.CI,
   reporter: [["list"]],
   outputDir: "../test-results",
