@@ -248,10 +248,12 @@ func (r *recorder) gone(p string) {
 	}
 }
 
-// release buries what was rescued of the contents that a person has deleted in the same
-// moment: they were to be kept from a version that covers them, not from the person.
+// release buries what was rescued of the contents that a person has deleted, or replaced,
+// where they were shown: they were to be kept from a version that covers them, not from the
+// person. That may be in the same moment, or before there was a copy at the place of what was
+// rescued.
 func (r *recorder) release() {
-	for _, id := range slices.Clone(r.rescued) {
+	for _, id := range r.homeless() {
 		e := r.g[id]
 		if len(e.Contents) != 1 || e.Contents[0].Deleted || e.Contents[0].Made.IsZero() {
 			continue
@@ -263,7 +265,7 @@ func (r *recorder) release() {
 			if row := r.base[p]; row.Made != c.Made || row.Hash != c.Hash {
 				continue
 			}
-			if _, there := r.at[p]; there {
+			if q, there := r.at[p]; there && (r.held[p] || r.disk[q].Hash == c.Hash) {
 				kept = true
 			} else {
 				gone = append(gone, p)
@@ -278,6 +280,19 @@ func (r *recorder) release() {
 		}
 		r.bury(ref, r.base[gone[0]], spotIn(r.base, gone[0]))
 	}
+}
+
+// homeless returns the entries of what was rescued, now or before, that are nowhere on this
+// disk by themselves.
+func (r *recorder) homeless() []EntryID {
+	ids := slices.Clone(r.rescued)
+	for _, p := range r.paths {
+		row, id := r.base[p], EntryID(r.base[p].Made)
+		if _, there := r.g[id]; row.Kind == KindFile && there && len(r.known[id]) == 0 && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // content describes item as a version.

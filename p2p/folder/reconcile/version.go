@@ -187,6 +187,11 @@ func (r *recorder) inPlace(view View, dir string) bool {
 // pinned makes versions that keep ref at q: of its existence, unless that is
 // certain, and of its place.
 func (r *recorder) pinned(ref Ref, row Row, q string, view View) Ref {
+	if live, _ := split(r.g[ref.ID].Contents); len(live) == 0 {
+		if kept, ok := r.refuge(row, q); ok {
+			return kept
+		}
+	}
 	had := len(r.g[ref.ID].Places) > 0
 	ref = r.own(ref, row, r.spot(q))
 	if live, _ := split(r.g[ref.ID].Contents); len(live) == 0 {
@@ -201,4 +206,19 @@ func (r *recorder) pinned(ref Ref, row Row, q string, view View) Ref {
 		ref.Place = r.autoPlace(ref.ID, row.Kind, ref.Place, r.spot(q))
 	}
 	return ref
+}
+
+// refuge gives what row says the place q, if it was just given an entry of its own: it is
+// that, and not a second one.
+func (r *recorder) refuge(row Row, q string) (ref Ref, ok bool) {
+	id := EntryID(row.Made)
+	e := r.g[id]
+	if len(row.Refs) != 1 || !slices.Contains(r.rescued, id) || len(e.Contents) != 1 || e.Contents[0].Deleted || e.Contents[0].Hash != row.Hash {
+		return Ref{}, false
+	}
+	var seen Vector
+	for _, p := range e.Places {
+		seen = seen.Merge(p.Vector)
+	}
+	return Ref{ID: id, Place: r.autoPlace(id, row.Kind, seen, r.spot(q)), Contents: []Vector{e.Contents[0].Vector}}, true
 }

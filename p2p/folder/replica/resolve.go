@@ -184,6 +184,10 @@ func (c *Core) resolve(ctx context.Context, x Conflict, keep string) error {
 	if keep == KeepTheirs {
 		return c.personDeletes(ctx, x.Path)
 	}
+	// What the person was shown is meant, not an older version that is here until that comes.
+	if err := c.same(ctx, x.Path, x.Ours.Hash); err != nil {
+		return err
+	}
 	return c.insist(ctx, reconcile.Insisting{Path: x.Path})
 }
 

@@ -41,9 +41,14 @@ type seeds struct {
 //     If a scan knows where it is now, what is in it there comes too, whether or not
 //     anybody has told of the move: otherwise what went with it would look as if it was
 //     deleted.
+//   - So does one that was committed with the inode of another: what is there is one of them.
+//   - A path brings the entry that keeps the version there, if it had to be kept from another
+//     version: it has no path until there is a copy.
 //   - A directory that has a tombstone, and directories that share a spot or a row,
 //     bring all that is in them: whether a dead directory is shown depends on that, and
 //     each thing in united ones contests names and is moved by itself.
+//   - A directory in whose place there is to be another one brings all that is in it: if it
+//     cannot go where it belongs, what is in it has to wait thing by thing.
 //   - Where the file system takes several names for one, all of these are one path and
 //     one spot.
 //
@@ -396,6 +401,9 @@ func (g *gatherer) look(p string) error {
 	}
 	if known {
 		g.base[p] = row
+		if row.Kind == reconcile.KindFile {
+			g.entry(reconcile.EntryID(row.Made)) // of what was rescued, if this was
+		}
 		for _, ref := range row.Refs {
 			g.entry(ref.ID)
 			g.entry(ref.Of)
@@ -442,6 +450,12 @@ func (g *gatherer) look(p string) error {
 
 // bereave brings what was committed in directories that are not where they were.
 func (g *gatherer) bereave() {
+	twins := map[uint64]int{}
+	for _, row := range g.base {
+		if row.Kind == reconcile.KindDir && row.Inode != 0 {
+			twins[row.Inode]++
+		}
+	}
 	var bereft []string
 	for p, row := range g.base {
 		if row.Kind != reconcile.KindDir || g.bereft[p] {
@@ -449,7 +463,7 @@ func (g *gatherer) bereave() {
 		}
 		item, there := g.disk[g.now(p)]
 		same := there && item.Kind == reconcile.KindDir && (item.Inode == row.Inode || item.Inode == 0 || row.Inode == 0)
-		if !same && !(there && item.Kind == reconcile.KindOther) {
+		if (!same || twins[row.Inode] > 1) && !(there && item.Kind == reconcile.KindOther) {
 			g.bereft[p] = true
 			bereft = append(bereft, p)
 		}
@@ -551,6 +565,24 @@ func (g *gatherer) follow() {
 	}
 	for p := range g.disk {
 		g.rival(view, p)
+	}
+	g.replaced(view)
+}
+
+// replaced expands directories in whose place people will see another one. If such a directory
+// cannot go where it belongs, because something is in the way there, what is in it is in the
+// other one for now, and has to be known as what waits.
+func (g *gatherer) replaced(view reconcile.View) {
+	for p, row := range g.base {
+		shown := view.At[p]
+		if row.Kind != reconcile.KindDir || shown.Kind != reconcile.KindDir {
+			continue
+		}
+		for _, ref := range row.Refs {
+			if !slices.ContainsFunc(shown.Refs, func(other reconcile.Ref) bool { return other.ID == ref.ID }) {
+				g.expand(ref.ID)
+			}
+		}
 	}
 }
 

@@ -19,8 +19,9 @@ func (n *simNode) committed(put []reconcile.Entry, discarded []Discarded) {
 			n.uses(p.Dot, fmt.Sprintf("place of %v: %v %s", e.ID, p.Parent, p.Name))
 		}
 		for _, c := range e.Contents {
-			n.uses(c.Dot, fmt.Sprintf("content of %v: %v %v", e.ID, c.Hash, c.Deleted))
-			if c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile && !n.took[c.Hash] && !n.shows(c.Hash) {
+			// What this node has told before comes back with what others add to the entry.
+			first := n.uses(c.Dot, fmt.Sprintf("content of %v: %v %v", e.ID, c.Hash, c.Deleted))
+			if first && c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile && !n.took[c.Hash] && !n.shows(c.Hash) {
 				n.w.fail("%s: tells that a person has deleted %.4s, %s, which nobody has here", n.name, c.Hash, nameOf(e))
 			}
 			if !c.Deleted && c.Dot.Member == n.id && e.Kind == reconcile.KindFile {
@@ -47,20 +48,22 @@ func (n *simNode) shows(h reconcile.Hash) (is bool) {
 	return is
 }
 
-// uses checks that an event of this node means one thing.
-func (n *simNode) uses(d reconcile.Dot, what string) {
+// uses checks that an event of this node means one thing, and reports whether it is new.
+func (n *simNode) uses(d reconcile.Dot, what string) (first bool) {
 	if d.Member != n.id {
-		return
+		return false
 	}
 	kind, _, _ := strings.Cut(what, " ")
 	key := fmt.Sprintf("%s %x %d", kind, d.Incarnation, d.Counter)
-	if old, ok := n.made[key]; ok && old != what && !rescued(old, what) {
+	old, known := n.made[key]
+	if known && old != what && !rescued(old, what) {
 		n.w.fail("%s: event %v is used twice:\n%s\n%s", n.name, d, old, what)
 	}
 	n.made[key] = what
 	if n.reader {
 		n.w.fail("%s: may only read, and makes %s", n.name, what)
 	}
+	return !known
 }
 
 // rescued reports whether the same content has an entry of its own now.

@@ -33,6 +33,15 @@ var simOnce = []uint64{
 	4379, // a content was rescued from an edit that a person had deleted at the same moment
 	// A file went because its content was at another path, from where a person had just renamed it.
 	40296,
+	// Who kept a file that somebody else had deleted took back, with an older one that was still
+	// on his disk, what a third had written.
+	45799,
+	61382, // a rescued content was waited for, whose only copy a person had deleted before it had its place
+	// What was in a directory that two rows stood for was not known to be deleted with it.
+	61764,
+	101738, // a rescued content was there twice
+	// A file was left in a directory whose place another one had taken while its own was blocked.
+	101900,
 }
 
 // TestSim plays games of some nodes. A game that goes wrong tells its story; its
