@@ -171,7 +171,7 @@ func labRestart(t *testing.T, protocol Protocol, config ...string) {
 	l.daemon(config...)
 	begin := time.Now()
 	for !l.mapped() {
-		if time.Since(begin) > 15*time.Second {
+		if time.Since(begin) > 40*time.Second { // each time that it cannot be asked it waits longer
 			t.Fatalf("not mapped again: %+v\n%s", m.Status(), l.rules())
 		}
 		time.Sleep(100 * time.Millisecond)
