@@ -36,10 +36,12 @@ func (w *work) writeJournal(group []job) error {
 // and the rows of all that is done are committed.
 func (c *Core) settle(ctx context.Context) error {
 	c.contents.doubtAll()
-	if err := apply.SyncDirs(c.o.FS, c.unsynced); err != nil {
-		return c.errorf("make names durable", err)
+	if len(c.unsynced) > 0 {
+		if err := c.syncAll(func() error { return apply.SyncDirs(c.o.FS, c.unsynced) }); err != nil {
+			return c.errorf("make names durable", err)
+		}
+		c.unsynced = nil
 	}
-	c.unsynced = nil
 	var b []byte
 	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) (err error) {
 		b, err = r.Journal()
@@ -76,7 +78,7 @@ func (c *Core) settle(ctx context.Context) error {
 	}
 	presume(group)
 	w := &work{Core: c, ctx: ctx, scope: scope{}, failed: map[reconcile.EntryID]parking{}}
-	if err := w.syncNames(group); err != nil {
+	if err := c.syncAll(func() error { return w.syncNames(group) }); err != nil {
 		return c.errorf("make names durable", err)
 	}
 	if err := w.finish(group); err != nil {
@@ -85,6 +87,16 @@ func (c *Core) settle(ctx context.Context) error {
 	c.torn = false
 	c.all = true // what was not done is seen again
 	return nil
+}
+
+// syncAll syncs everything after a sync has failed, or else, where that cannot be done, what it
+// was to sync: a person can have moved a directory meanwhile, and another one into its place.
+func (c *Core) syncAll(otherwise func() error) error {
+	err := c.o.FS.SyncAll()
+	if errors.Is(err, errors.ErrUnsupported) {
+		return otherwise()
+	}
+	return err
 }
 
 // presumeReplaced takes a replacement for done if what was replaced is in the trash, and
