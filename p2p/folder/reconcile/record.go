@@ -14,6 +14,7 @@ type recorder struct {
 	rows      Base                 // by the paths of the disk
 	known     map[EntryID][]string // paths of base that have, or had, to do with an entry
 	placed    map[string]bool      // disk paths at which a person has put something
+	stepped   map[string]bool      // paths of base at which a step was done that its row does not tell
 	touched   []EntryID            // in g, in order
 	isTouched map[EntryID]bool
 	rescued   []EntryID // those that keep a content which another new version covers
@@ -24,7 +25,7 @@ type recorder struct {
 func newRecorder(base Base, disk Disk, global Global, author Author) *recorder {
 	r := &recorder{
 		observer: observe(base, disk), g: maps.Clone(global), before: global.View(), author: author,
-		rows: make(Base, len(disk)), known: make(map[EntryID][]string, len(base)), placed: map[string]bool{},
+		rows: make(Base, len(disk)), known: make(map[EntryID][]string, len(base)), placed: map[string]bool{}, stepped: map[string]bool{},
 		isTouched: map[EntryID]bool{},
 	}
 	if r.g == nil {
@@ -106,6 +107,7 @@ func (r *recorder) again(p, q string) {
 		return
 	case ok && (moved || edited) && r.alreadySo(p, shown, item):
 		r.rows[q] = rowOf(item, shown)
+		r.stepped[p] = true
 		return
 	case ok && moved && r.before.Where[row.Refs[0].ID] == q:
 		row.Refs = halfway(row, shown)
@@ -251,18 +253,14 @@ func (r *recorder) gone(p string) {
 // release buries what was rescued of the contents that a person has deleted, or replaced,
 // where they were shown: they were to be kept from a version that covers them, not from the
 // person. That may be in the same moment, or before there was a copy at the place of what was
-// rescued.
+// rescued. Whatever else anybody has done to it since keeps it.
 func (r *recorder) release() {
 	for _, id := range r.homeless() {
-		e := r.g[id]
-		if len(e.Contents) != 1 || e.Contents[0].Deleted || e.Contents[0].Made.IsZero() {
-			continue
-		}
-		c := e.Contents[0]
+		c := r.g[id].Contents[0]
 		var gone []string
 		kept := false
 		for _, p := range r.paths {
-			if row := r.base[p]; row.Made != c.Made || row.Hash != c.Hash {
+			if row := r.base[p]; row.Made != c.Made || row.Hash != c.Hash || r.stepped[p] {
 				continue
 			}
 			if q, there := r.at[p]; there && (r.held[p] || r.disk[q].Hash == c.Hash) {
@@ -275,22 +273,36 @@ func (r *recorder) release() {
 			continue
 		}
 		ref := Ref{ID: id, Contents: []Vector{c.Vector}}
-		for _, p := range e.Places {
+		for _, p := range r.g[id].Places {
 			ref.Place = ref.Place.Merge(p.Vector)
 		}
 		r.bury(ref, r.base[gone[0]], spotIn(r.base, gone[0]))
 	}
 }
 
-// homeless returns the entries of what was rescued, now or before, that are nowhere on this
-// disk by themselves.
-func (r *recorder) homeless() []EntryID {
-	ids := slices.Clone(r.rescued)
-	for _, p := range r.paths {
-		row, id := r.base[p], EntryID(r.base[p].Made)
-		if _, there := r.g[id]; row.Kind == KindFile && there && len(r.known[id]) == 0 && !slices.Contains(ids, id) {
+// homeless returns the entries of what was rescued, now or before, that are as they were then,
+// and nowhere on this disk by themselves.
+func (r *recorder) homeless() (ids []EntryID) {
+	here := map[EntryID]bool{}
+	for _, row := range r.rows {
+		for _, ref := range row.Refs {
+			here[ref.ID] = true
+		}
+	}
+	add := func(id EntryID) {
+		e, known := r.g[id]
+		untouched := known && e.Kind == KindFile && len(e.Contents) == 1 && !e.Contents[0].Deleted &&
+			e.Contents[0].Dot == Dot(id) && e.Contents[0].Made == Dot(id) &&
+			!slices.ContainsFunc(e.Places, func(p Place) bool { return !p.Auto })
+		if untouched && !here[id] && len(r.known[id]) == 0 && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
+	}
+	for _, id := range r.rescued {
+		add(id)
+	}
+	for _, p := range r.paths {
+		add(EntryID(r.base[p].Made))
 	}
 	return ids
 }

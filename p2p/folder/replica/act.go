@@ -543,5 +543,25 @@ func (w *work) commitRow(tx Writer, j *job) error {
 	if s.Do != reconcile.DoNote {
 		row.Item = j.item()
 	}
+	if row.Kind == reconcile.KindDir && (s.Do == reconcile.DoNote || s.Do == reconcile.DoMeta) {
+		// Where one of several directories goes elsewhere, or cannot yet, what is in it does not
+		// go with it.
+		old, _, err := tx.Row(s.Path)
+		if err != nil {
+			return err
+		}
+		if lost(old.Refs, row.Refs) {
+			if err := w.orphan(tx, s.Path, nil); err != nil {
+				return err
+			}
+		}
+	}
 	return tx.Set([]reconcile.Placed{{Path: s.Path, Row: row}})
+}
+
+// lost reports whether an entry of old is not one of now.
+func lost(old, now []reconcile.Ref) bool {
+	return slices.ContainsFunc(old, func(ref reconcile.Ref) bool {
+		return !slices.ContainsFunc(now, func(other reconcile.Ref) bool { return other.ID == ref.ID })
+	})
 }

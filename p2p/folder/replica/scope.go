@@ -47,8 +47,6 @@ type seeds struct {
 //   - A directory that has a tombstone, and directories that share a spot or a row,
 //     bring all that is in them: whether a dead directory is shown depends on that, and
 //     each thing in united ones contests names and is moved by itself.
-//   - A directory in whose place there is to be another one brings all that is in it: if it
-//     cannot go where it belongs, what is in it has to wait thing by thing.
 //   - Where the file system takes several names for one, all of these are one path and
 //     one spot.
 //
@@ -565,24 +563,6 @@ func (g *gatherer) follow() {
 	}
 	for p := range g.disk {
 		g.rival(view, p)
-	}
-	g.replaced(view)
-}
-
-// replaced expands directories in whose place people will see another one. If such a directory
-// cannot go where it belongs, because something is in the way there, what is in it is in the
-// other one for now, and has to be known as what waits.
-func (g *gatherer) replaced(view reconcile.View) {
-	for p, row := range g.base {
-		shown := view.At[p]
-		if row.Kind != reconcile.KindDir || shown.Kind != reconcile.KindDir {
-			continue
-		}
-		for _, ref := range row.Refs {
-			if !slices.ContainsFunc(shown.Refs, func(other reconcile.Ref) bool { return other.ID == ref.ID }) {
-				g.expand(ref.ID)
-			}
-		}
 	}
 }
 

@@ -89,14 +89,17 @@ func (c *Core) settle(ctx context.Context) error {
 	return nil
 }
 
-// syncAll syncs everything after a sync has failed, or else, where that cannot be done, what it
-// was to sync: a person can have moved a directory meanwhile, and another one into its place.
-func (c *Core) syncAll(otherwise func() error) error {
-	err := c.o.FS.SyncAll()
-	if errors.Is(err, errors.ErrUnsupported) {
-		return otherwise()
+// syncAll syncs names and then, where that can be done, everything: a person can have moved a
+// directory since a sync of it failed, and another one into its place. What a disk fails to sync
+// it can forget, so that not everything is asked of it first.
+func (c *Core) syncAll(names func() error) error {
+	if err := names(); err != nil {
+		return err
 	}
-	return err
+	if err := c.o.FS.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
 }
 
 // presumeReplaced takes a replacement for done if what was replaced is in the trash, and

