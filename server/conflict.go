@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shoal-p2p/shoal/p2p"
 	"github.com/shoal-p2p/shoal/p2p/folder/replica"
@@ -88,11 +89,22 @@ func (a *nodeAPI) resolveAll(ctx context.Context, f node.Folder, keep api.Keep) 
 	for i, c := range conflicts {
 		numbers[i] = c.N
 	}
-	resolved, err := a.resolve(ctx, f, numbers, keep)
-	if errors.Is(err, errConflict) {
+	resolved, err := a.node.Resolve(ctx, f.ID, numbers, string(keep))
+	if onlyGone(err) {
 		err = nil
 	}
 	return resolved, err
+}
+
+// onlyGone reports whether all that err says is that there are no such conflicts.
+func onlyGone(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(several.Unwrap(), func(err error) bool { return !onlyGone(err) })
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return onlyGone(inner)
+	}
+	return err == replica.ErrNotFound
 }
 
 // resolve resolves conflicts of a folder that is kept here: what is not found is
