@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"syscall"
@@ -89,6 +90,46 @@ func TestMoveOntoDirectory(t *testing.T) {
 	n.rename("old/d", "f/d")
 	n.mkdir("f/d/e")
 	n.settleDown()
+}
+
+// A directory was moved elsewhere and another one was made in its place. Who is told of both, and
+// crashes before it does either, does not take the old one for the new one.
+func TestCrashBeforeMove(t *testing.T) {
+	w := newSimWorld(t, 1)
+	a, b := newSimNode(w, 0), newSimNode(w, 1)
+	w.nodes = []*simNode{a, b}
+	w.links = []*simLink{{from: a, to: b}, {from: b, to: a}}
+	a.mkdir("all")
+	a.write("all/x", "one")
+	w.calm()
+	a.rename("all", "old")
+	a.mkdir("all")
+	a.chmod("all")
+	a.scan(-1)
+	a.turns(10)
+	for _, l := range w.links {
+		l.connect()
+		l.send(1000)
+		l.deliver(true)
+	}
+	b.fuse, b.fuseOn = 1, "rename"
+	b.turns(10)
+	if b.core != nil || b.kind("old") != "" {
+		t.Fatal("it has not ended before the move")
+	}
+	before := b.tree()["all"]
+	b.start()
+	if after := b.tree()["all"]; after != before {
+		t.Errorf("the old directory is %s, and was %s", after, before)
+	}
+	b.turns(10)
+	w.calm()
+	want := map[string]string{"all": a.tree()["all"], "old": before, "old/x": a.tree()["old/x"]}
+	for _, n := range w.nodes {
+		if got := n.tree(); !maps.Equal(got, want) {
+			t.Errorf("%s has %v, want %v", n.name, got, want)
+		}
+	}
 }
 
 // A database that was copied and put back during one run goes on with new numbers.

@@ -65,6 +65,13 @@ func (c *Core) settle(ctx context.Context) error {
 			continue // the planner notes it again
 		}
 		j.tried = true
+		old, err := c.notMoved(group[:i], j)
+		if err != nil {
+			return c.errorf("settle "+j.Step.Path, err)
+		}
+		if old {
+			continue
+		}
 		done, st, err := j.Op.Settle(c.o.FS)
 		if err != nil {
 			return c.errorf(fmt.Sprintf("settle %s %s", j.Step.Do, j.Step.Path), err)
@@ -100,6 +107,25 @@ func (c *Core) syncAll(names func() error) error {
 		return err
 	}
 	return nil
+}
+
+// notMoved reports whether what is where j was to make a directory is another one, which an
+// earlier step was to move away, and has not.
+func (c *Core) notMoved(earlier []job, j *job) (bool, error) {
+	if j.Step.Do != reconcile.DoMkdir {
+		return false, nil
+	}
+	i := slices.IndexFunc(earlier, func(k job) bool {
+		return k.Step.Do == reconcile.DoMove && k.Step.From == j.Step.Path && !k.done
+	})
+	if i < 0 {
+		return false, nil
+	}
+	st, err := c.o.FS.Lstat(j.Step.Path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, apply.ErrInTheWay) {
+		return false, nil
+	}
+	return err == nil && st.Inode != 0 && st.Inode == earlier[i].Step.Expect.Inode, err
 }
 
 // presumeReplaced takes a replacement for done if what was replaced is in the trash, and

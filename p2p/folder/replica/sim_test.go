@@ -36,8 +36,9 @@ var simOnce = []uint64{
 	// Who kept a file that somebody else had deleted took back, with an older one that was still
 	// on his disk, what a third had written.
 	45799,
-	54684, // a directory whose sync had failed was moved, and another one in its place was synced
-	61382, // a rescued content was waited for, whose only copy a person had deleted before it had its place
+	54684,  // a directory whose sync had failed was moved, and another one in its place was synced
+	202192, // a directory that was to be moved away was taken for the new one of the same name
+	61382,  // a rescued content was waited for, whose only copy a person had deleted before it had its place
 	// What was in a directory that two rows stood for was not known to be deleted with it.
 	61764,
 	101738, // a rescued content was there twice
