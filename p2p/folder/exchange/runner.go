@@ -235,6 +235,7 @@ func (r *runner) session(ctx context.Context) time.Duration {
 			r.setBusy(1, false)
 		}
 		r.takeArrived()
+		settled := r.core.Settled()
 		turn, err := r.core.Turn(ctx)
 		unpin()
 		r.after(turn)
@@ -244,6 +245,9 @@ func (r *runner) session(ctx context.Context) time.Duration {
 		r.failures, r.problem = 0, ""
 		if turn.Idle {
 			r.ready.Store(true)
+			if !settled && r.core.Settled() {
+				continue // what was pending when the program ended is looked at from now on
+			}
 			if r.fetch.gathering() {
 				r.gather(ctx)
 			}
