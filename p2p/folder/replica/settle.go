@@ -37,7 +37,8 @@ func (w *work) writeJournal(group []job) error {
 func (c *Core) settle(ctx context.Context) error {
 	c.contents.doubtAll()
 	if len(c.unsynced) > 0 {
-		if err := c.syncAll(func() error { return apply.SyncDirs(c.o.FS, c.unsynced) }); err != nil {
+		err := apply.SyncDirs(c.o.FS, c.unsynced)
+		if err := errors.Join(err, c.syncMoved(ctx, c.unsynced)); err != nil {
 			return c.errorf("make names durable", err)
 		}
 		c.unsynced = nil
@@ -85,7 +86,14 @@ func (c *Core) settle(ctx context.Context) error {
 	}
 	presume(group)
 	w := &work{Core: c, ctx: ctx, scope: scope{}, failed: map[reconcile.EntryID]parking{}}
-	if err := c.syncAll(func() error { return w.syncNames(group) }); err != nil {
+	if err := w.syncNames(group); err != nil {
+		return c.errorf("make names durable", err)
+	}
+	var dirs []string
+	for _, j := range group {
+		dirs = append(dirs, parent(j.Op.Path), parent(j.Op.From))
+	}
+	if err := c.syncMoved(ctx, dirs); err != nil {
 		return c.errorf("make names durable", err)
 	}
 	if err := w.finish(group); err != nil {
@@ -96,11 +104,28 @@ func (c *Core) settle(ctx context.Context) error {
 	return nil
 }
 
-// syncAll syncs names and then, where that can be done, everything: a person can have moved a
-// directory since a sync of it failed, and another one into its place. What a disk fails to sync
-// it can forget, so that not everything is asked of it first.
-func (c *Core) syncAll(names func() error) error {
-	if err := names(); err != nil {
+// syncMoved syncs everything, where that can be done, if one of dirs is not the directory that was
+// committed there: a person can have moved it since a sync of it failed, and another one into its
+// place. It is not done for nothing: what a disk fails to sync it can forget.
+func (c *Core) syncMoved(ctx context.Context, dirs []string) error {
+	slices.Sort(dirs)
+	moved := false
+	err := c.o.Store.Read(ctx, c.o.Folder, func(r Reader) error {
+		for _, dir := range slices.Compact(dirs) {
+			row, known, err := r.Row(dir)
+			if err != nil {
+				return err
+			}
+			if !known || row.Kind != reconcile.KindDir || row.Inode == 0 {
+				continue
+			}
+			if st, err := c.o.FS.Lstat(dir); err != nil || st.Inode != row.Inode {
+				moved = true
+			}
+		}
+		return nil
+	})
+	if err != nil || !moved {
 		return err
 	}
 	if err := c.o.FS.SyncAll(); !errors.Is(err, errors.ErrUnsupported) {
