@@ -161,9 +161,12 @@ func alive(v View, row Row) bool {
 
 // inItself reports whether row's entry is also the one of a directory above q. That
 // is so if two directories became one and a crash left something of both.
-func (r *recorder) inItself(row Row, q string) bool {
+func (r *recorder) inItself(row Row, q string) bool { return r.above(row.Refs[0].ID, q) }
+
+// above reports whether an entry is the one of a directory above q.
+func (r *recorder) above(id EntryID, q string) bool {
 	for dir := parent(q); dir != "" && dir != Aside; dir = parent(dir) {
-		if slices.ContainsFunc(r.rows[dir].Refs, func(ref Ref) bool { return ref.ID == row.Refs[0].ID }) {
+		if slices.ContainsFunc(r.rows[dir].Refs, func(ref Ref) bool { return ref.ID == id }) {
 			return true
 		}
 	}

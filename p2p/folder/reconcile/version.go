@@ -14,6 +14,9 @@ func (r *recorder) move(row Row, q string, was Spot) []Ref {
 			r.bury(ref, row, was)
 			continue
 		}
+		if i > 0 && r.above(ref.ID, q) {
+			continue // it is there, too, and comes from there to where it belongs
+		}
 		ref = r.own(ref, row, was)
 		d := r.author.next()
 		ref.Place = ref.Place.Bump(d)

@@ -37,6 +37,7 @@ var simOnce = []uint64{
 	// on his disk, what a third had written.
 	45799,
 	54684,  // a directory whose sync had failed was moved, and another one in its place was synced
+	211284, // a directory that two had become was moved into one of the two
 	202192, // a directory that was to be moved away was taken for the new one of the same name
 	61382,  // a rescued content was waited for, whose only copy a person had deleted before it had its place
 	// What was in a directory that two rows stood for was not known to be deleted with it.
