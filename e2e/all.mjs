@@ -13,17 +13,25 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
 
 // slow are tests that take four to twenty times as long with the race detector: most are in one
-// goroutine; TestScripts starts hundreds of short processes, and TestWideNetwork hundreds of nodes,
-// which smaller tests show to the detector. They run without it, that of p2p/dht as a simulation.
+// goroutine; TestScripts starts hundreds of short processes, TestWideNetwork hundreds of nodes, and
+// those of p2p/paxos play hundreds of games, of which smaller tests show the detector the same. They
+// run without it, those of p2p/dht and p2p/ranges as simulations.
 const slow = {
   ".": ["TestScripts"],
+  "./p2p/delta": ["TestManyWindows"],
   "./p2p/dht": ["TestWideNetwork"],
   "./p2p/folder/reconcile": ["TestNothingIsLost"],
   "./p2p/folder/replica": ["TestGather"],
+  "./p2p/member": ["TestLargeHolders", "TestMoreThanTwoThousand"],
+  "./p2p/paxos": ["TestAnyWeather", "TestRollbacks", "TestWithoutFounder"],
+  "./p2p/ranges": ["TestLargeSegments"],
   "./p2p/search": ["TestWordsGo"],
   "./server": ["TestGuards", "TestRequestsAsTheLibrary", "TestRandomRequestsAsTheLibrary"],
   "./server/command": ["TestPartIsTheWhole"],
 };
+
+// simulated are packages of which all tests run once more without the detector.
+const simulated = ["./p2p/dht", "./p2p/ranges"];
 
 const steps = [
   ["install", install],
@@ -42,7 +50,7 @@ const steps = [
   ["web generated types", () => unchanged(["web/src/api/schema.gen.ts"], () => run("npm", "run", "--silent", "generate"))],
   ["web dist", () => unchanged(["web/dist"], () => run("npm", "run", "--silent", "build"))],
   ["go test -race", () => goTest("-race", "-timeout", "15m", "-skip", only(Object.values(slow).flat()), "./...")],
-  ["go test", () => goTest("-timeout", "10m", "-run", only(Object.values(slow).flat()), ...Object.keys(slow).filter((p) => p !== "./p2p/dht"))],
+  ["go test", () => goTest("-timeout", "10m", "-run", only(Object.values(slow).flat()), ...Object.keys(slow).filter((p) => !simulated.includes(p)))],
   ["simulations", simulations],
   ["crash", () => goTest("-count=1", "-tags", "fault", "-timeout", "10m", "-v", "./e2e/crash")],
   ["nat", () => goTest("-count=1", "-tags", "nat", "-timeout", "12m", "-parallel", "3", "-v", "./e2e/nat")],
@@ -179,7 +187,7 @@ function install() {
 // simulations are what takes too long with the race detector, or what it cannot run.
 async function simulations() {
   const parts = [
-    await goTest("-timeout", "10m", "./p2p/dht", "./p2p/ranges"),
+    await goTest("-timeout", "10m", ...simulated),
     await goTest("-timeout", "5m", "-run", "^TestHostileFiles$", "./p2p/extract"),
     await goTest("-timeout", "5m", "-run", "^TestLargeNetwork$", "./p2p/node"),
   ].filter(Boolean);
