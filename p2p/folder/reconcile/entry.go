@@ -56,6 +56,14 @@ type Entry struct {
 	Contents []Content // concurrent; sorted by dot
 }
 
+// placed is what all of an entry's places together have seen.
+func (e Entry) placed() (v Vector) {
+	for _, p := range e.Places {
+		v = v.Merge(p.Vector)
+	}
+	return v
+}
+
 // Spot is a position in the tree.
 type Spot struct {
 	Parent EntryID // a directory

@@ -275,10 +275,7 @@ func (r *recorder) release() {
 		if kept || len(gone) == 0 {
 			continue
 		}
-		ref := Ref{ID: id, Contents: []Vector{c.Vector}}
-		for _, p := range r.g[id].Places {
-			ref.Place = ref.Place.Merge(p.Vector)
-		}
+		ref := Ref{ID: id, Place: r.g[id].placed(), Contents: []Vector{c.Vector}}
 		r.bury(ref, r.base[gone[0]], spotIn(r.base, gone[0]))
 	}
 }

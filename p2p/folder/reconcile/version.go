@@ -219,9 +219,5 @@ func (r *recorder) refuge(row Row, q string) (ref Ref, ok bool) {
 	if len(row.Refs) != 1 || !slices.Contains(r.rescued, id) || len(e.Contents) != 1 || e.Contents[0].Deleted || e.Contents[0].Hash != row.Hash {
 		return Ref{}, false
 	}
-	var seen Vector
-	for _, p := range e.Places {
-		seen = seen.Merge(p.Vector)
-	}
-	return Ref{ID: id, Place: r.autoPlace(id, row.Kind, seen, r.spot(q)), Contents: []Vector{e.Contents[0].Vector}}, true
+	return Ref{ID: id, Place: r.autoPlace(id, row.Kind, e.placed(), r.spot(q)), Contents: []Vector{e.Contents[0].Vector}}, true
 }

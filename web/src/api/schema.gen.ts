@@ -690,7 +690,8 @@ export interface paths {
         /**
          * Resolve several conflicts, or all, in the same way
          * @description `404 conflict_not_found` when one of the numbers is that of no conflict any
-         *     more; the others are resolved even so.
+         *     more; `409 file_not_here` when the version that is meant is not on this computer
+         *     yet. The others are resolved even so.
          */
         post: operations["resolveConflicts"];
         delete?: never;
@@ -715,7 +716,7 @@ export interface paths {
         put?: never;
         /**
          * Resolve a conflict
-         * @description `404 conflict_not_found` when there is no such conflict any more: a file changed, or somebody else has resolved it.
+         * @description `404 conflict_not_found` when there is no such conflict any more: a file changed, or somebody else has resolved it. `409 file_not_here` when the version that is meant is not on this computer yet.
          */
         post: operations["resolveConflict"];
         delete?: never;
